@@ -1,0 +1,104 @@
+"""Creates and upgrades the settlement database: database, schemas, roles, views. Safe to repeat."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.engine import make_url
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+# The tasks act as settlement_app, which can add to the books and never change them; people and reports read as
+# settlement_reporting, which sees the reporting views and no personal data.
+ROLES_AND_GRANTS = """
+do $$
+declare name text;
+begin
+  foreach name in array array['settlement_app', 'settlement_reporting'] loop
+    if not exists (select from pg_roles where rolname = name) then
+      begin
+        execute format('create role %I nologin', name);
+      exception when duplicate_object or unique_violation then null;  -- another migration was faster
+      end;
+    end if;
+  end loop;
+  if not pg_has_role(current_user, 'settlement_app', 'member') then
+    execute format('grant settlement_app to %I', current_user);
+  end if;
+end $$;
+revoke all on schema ledger from public;
+grant usage on schema reporting to settlement_reporting, settlement_app;
+grant select on all tables in schema reporting to settlement_reporting, settlement_app;
+grant usage on schema ledger to settlement_app;
+grant select, insert on all tables in schema ledger to settlement_app;
+grant usage on all sequences in schema ledger to settlement_app;
+grant execute on all functions in schema ledger to settlement_app;
+"""
+
+# What the tasks may change, table by table; everything else only grows.
+CHANGEABLE = {
+    "days": "update",
+    "snapshots": "update",
+    "books_version": "update",
+    "runs": "update",
+    "repayments": "update",
+    "quarantine": "update",
+    "payouts": "update",
+    "payout_files": "update",
+    "holds": "update, delete",
+    "approvals": "update",
+    "bank_messages": "update",
+    "statement_lines": "update",
+    "breaks": "update",
+    "refused_accounts": "update",
+    "alert_outbox": "update, delete",
+    "alert_roots": "update",
+}
+
+
+def migrate(url: str) -> str:
+    """Create or upgrade the settlement database at `url`, its roles and views, and return the revision it is at.
+
+    :raises sqlalchemy.exc.OperationalError: the server does not answer or refuses the login.
+    """
+    _create_database(url)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    try:
+        with engine.begin() as connection:
+            # Two migrations at once: the second waits and finds nothing to do.
+            connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('settlement.migrate'))"))
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.exec_driver_sql(ROLES_AND_GRANTS)
+            present = set(
+                connection.execute(sa.text("select relname from pg_class where relnamespace = 'ledger'::regnamespace")).scalars()
+            )
+            for table, privileges in CHANGEABLE.items():
+                if table in present:
+                    connection.exec_driver_sql(f"grant {privileges} on ledger.{table} to settlement_app")
+            return str(connection.execute(sa.text("select version_num from ledger.alembic_version")).scalar_one())
+    finally:
+        engine.dispose()
+
+
+def _create_database(url: str) -> None:
+    target = make_url(url)
+    probe = sa.create_engine(url, poolclass=sa.NullPool)
+    try:
+        with probe.connect():
+            return
+    except sa.exc.OperationalError as error:
+        if "does not exist" not in str(error.orig):
+            raise
+    finally:
+        probe.dispose()
+    admin = sa.create_engine(target.set(database="postgres"), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        with admin.connect() as connection:
+            quoted = connection.dialect.identifier_preparer.quote(target.database or "")
+            connection.exec_driver_sql(f"create database {quoted}")
+    finally:
+        admin.dispose()
