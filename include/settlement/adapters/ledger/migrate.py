@@ -72,7 +72,7 @@ def migrate(url: str) -> str:
             config.set_main_option("script_location", str(MIGRATIONS))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            connection.exec_driver_sql(ROLES_AND_GRANTS)
+            connection.connection.cursor().execute(ROLES_AND_GRANTS)
             present = set(
                 connection.execute(sa.text("select relname from pg_class where relnamespace = 'ledger'::regnamespace")).scalars()
             )

@@ -234,6 +234,10 @@ begin
     perform pg_advisory_xact_lock(hashtext('ledger.ensure_partition'));
     execute format('create table if not exists ledger.%I partition of %s for values from (%L, %s) to (%L, %s)',
                    leaf, parent, on_date, part, on_date, part + 1);
+    if parent = 'ledger.postings'::regclass then
+      execute format('create or replace trigger whole_entries after insert on ledger.%I referencing new table as posted
+                      for each statement execute function ledger.check_and_total_postings()', leaf);
+    end if;
   end if;
   return leaf;
 end $$;
