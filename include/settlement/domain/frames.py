@@ -1,0 +1,601 @@
+"""The frames that enter and leave the arithmetic of a settlement day: their grain, keys, columns and dtypes.
+
+What comes in is one `Inputs`, already limited to the loans with money in the run and free of names and accounts; what
+goes out is one `Outcome`. Every frame has a `Spec` here, with one line of meaning for each column. `check(frame, spec)`
+is called at the boundary and gives errors that name the frame, the column, the row's key and the rule.
+
+Dtypes. Money is int64 in minor units. Text is pandas `str`; wherever text is asked for, a categorical over `str` is
+as good, and cheaper on large frames. Dates are `datetime64[s]` at midnight, without a zone; instants are
+`datetime64[us, UTC]`; a missing text, date or number is null. Row order of the inputs carries no meaning (but frames
+in the bytewise order of their keys are settled fastest); rows of the outcome are in an order that follows from their
+content alone: by loan, then in the order of the run.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+
+
+class Kind(StrEnum):
+    """What a column holds; the value is its pandas dtype."""
+
+    TEXT = "str"
+    AMOUNT = "int64"
+    DATE = "datetime64[s]"
+    INSTANT = "datetime64[us, UTC]"
+    FLAG = "bool"
+    NUMBER = "Int64"
+
+
+class InvalidFrame(ValueError):
+    """A frame breaks its specification; the message names frame, column, row key and rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column: its dtype, what it means and what its values must satisfy."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    is_nullable: bool = False
+    at_least: int | None = None
+    one_of: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A frame's name, grain, key and columns."""
+
+    name: str
+    grain: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns, in order."""
+        return [column.name for column in self.columns]
+
+
+def _text(name: str, meaning: str, **rules: Any) -> Column:
+    return Column(name=name, kind=Kind.TEXT, meaning=meaning, **rules)
+
+
+def _amount(name: str, meaning: str, **rules: Any) -> Column:
+    return Column(name=name, kind=Kind.AMOUNT, meaning=meaning, **rules)
+
+
+def _date(name: str, meaning: str, **rules: Any) -> Column:
+    return Column(name=name, kind=Kind.DATE, meaning=meaning, **rules)
+
+
+def _instant(name: str, meaning: str) -> Column:
+    return Column(name=name, kind=Kind.INSTANT, meaning=meaning)
+
+
+def _flag(name: str, meaning: str) -> Column:
+    return Column(name=name, kind=Kind.FLAG, meaning=meaning)
+
+
+def _number(name: str, meaning: str) -> Column:
+    return Column(name=name, kind=Kind.NUMBER, meaning=meaning, is_nullable=True)
+
+
+# --- what comes in -----------------------------------------------------------------------------------------------
+
+LOANS = Spec(
+    name="loans",
+    grain="One row per loan with money in the run.",
+    key=("loan_id",),
+    columns=(
+        _text("loan_id", "the loan"),
+        _text("currency", "ISO 4217; all its money is in it"),
+        _date("disbursed_on", "when the borrower got the money; chooses the withholding rule"),
+    ),
+)
+
+NOTES = Spec(
+    name="notes",
+    grain="One row per note of those loans.",
+    key=("note_id",),
+    columns=(
+        _text("note_id", "the note; the lowest id wins ties"),
+        _text("loan_id", "its loan; must be in loans"),
+        _amount("principal", "its original principal", at_least=1),
+        _amount("outstanding", "principal less its principal shares so far, net of reversals; below 0 counts as 0"),
+    ),
+)
+
+HOLDINGS = Spec(
+    name="holdings",
+    grain="One row per period in which one investor holds one of those notes.",
+    key=("note_id", "held_from"),
+    columns=(
+        _text("note_id", "the note; must be in notes"),
+        _text("investor_id", "who holds it"),
+        _date("held_from", "first day"),
+        _date("held_until_exclusive", "first day no longer; null: still held", is_nullable=True),
+    ),
+)
+
+INVESTORS = Spec(
+    name="investors",
+    grain="One row per holder that the source knows; a holder who is missing here is unknown.",
+    key=("investor_id",),
+    columns=(
+        _text("investor_id", "the investor"),
+        _text("tax_class", "a key of the withholding table, as frozen with the day"),
+    ),
+)
+
+RECEIVABLES = Spec(
+    name="receivables",
+    grain="One row per amount that the borrower of one of those loans owes or has paid, whenever it falls due.",
+    key=("receivable_id",),
+    columns=(
+        _text("receivable_id", "the receivable"),
+        _text("loan_id", "its loan; must be in loans"),
+        _amount("installment_no", "number of the instalment"),
+        _text("component", "cost, late_interest, interest or principal; anything else quarantines the loan"),
+        _date("due_on", "when it falls due"),
+        _amount("amount", "what is owed", at_least=0),
+        _amount("allocated", "allocations to it so far, net of reversals"),
+    ),
+)
+
+REPAYMENTS = Spec(
+    name="repayments",
+    grain="One row per repayment or reversal that the run takes: the window's, late arrivals, and quarantined ones.",
+    key=("repayment_id",),
+    columns=(
+        _text("repayment_id", "the repayment or reversal"),
+        _text("loan_id", "its loan; one that is not in loans is an orphan"),
+        _instant("received_at", "when the money came; with repayment_id the order of the run"),
+        _amount("amount", "what came, or what the reversal undoes", at_least=1),
+        _text("reverses_repayment_id", "set on a reversal: the repayment it undoes", is_nullable=True),
+        _text(
+            "state",
+            "new, or quarantined: an earlier run extracted and quarantined it (a reversal: quarantined as bad)",
+            one_of=("new", "quarantined"),
+        ),
+    ),
+)
+
+CREDITS = Spec(
+    name="credits",
+    grain="One row per repayment of which something is still held on its loan, before the run.",
+    key=("repayment_id",),
+    columns=(
+        _text("loan_id", "the loan; must be in loans"),
+        _text("repayment_id", "whose money it is"),
+        _instant("received_at", "when that repayment came; its record date follows from it"),
+        _amount("amount", "what is still held", at_least=1),
+        _amount("position", "the order in which credits came to be held: settlement date, then order in the run"),
+    ),
+)
+
+ORIGINALS = Spec(
+    name="originals",
+    grain="One row per existing repayment that a reversal of the run names, wherever it stands.",
+    key=("repayment_id",),
+    columns=(
+        _text("repayment_id", "the repayment named by a reversal"),
+        _text("loan_id", "its loan"),
+        _amount("amount", "its amount", at_least=1),
+        _flag("is_reversal", "it is itself a reversal"),
+        _flag("is_reversed", "an earlier run took a reversal of it that was good"),
+        _text(
+            "state",
+            "before the run: settled, quarantined or cancelled by an earlier run, or unsettled",
+            one_of=("settled", "quarantined", "cancelled", "unsettled"),
+        ),
+    ),
+)
+
+PRIOR_ALLOCATIONS = Spec(
+    name="prior_allocations",
+    grain="One row per allocation that earlier runs made of an original that is settled.",
+    key=("allocation_id",),
+    columns=(
+        _amount("allocation_id", "any number that tells the rows apart; ties prior_shares to it"),
+        _text("repayment_id", "the original"),
+        _text("loan_id", "its loan"),
+        _text("receivable_id", "what it paid"),
+        _text("currency", "the currency"),
+        _text("component", "the component"),
+        _amount("amount", "what it paid"),
+    ),
+)
+
+SHARE_AMOUNTS = (
+    _amount("gross_amount", "the note's part of the allocation"),
+    _amount("fee_amount", "all fees on it"),
+    _amount("vat_amount", "all VAT on those fees"),
+    _amount("national_tax_amount", "national withholding tax"),
+    _amount("local_tax_amount", "local withholding tax"),
+    _amount("net_amount", "gross less the four: what the investor is owed"),
+)
+
+PRIOR_SHARES = Spec(
+    name="prior_shares",
+    grain="One row per share of those allocations.",
+    key=("allocation_id", "note_id"),
+    columns=(
+        _amount("allocation_id", "the allocation it is a part of"),
+        _text("note_id", "the note"),
+        _text("investor_id", "who got it"),
+        *SHARE_AMOUNTS,
+    ),
+)
+
+PRIOR_ENTRIES = Spec(
+    name="prior_entries",
+    grain="One row per posting of the extracted, distributed and credit_applied entries of an original.",
+    key=("entry_id", "account"),
+    columns=(
+        _amount("entry_id", "the entry; also of originals that are only quarantined: their repayment_extracted"),
+        _text("event", "of the entry", one_of=("repayment_extracted", "repayment_distributed", "credit_applied")),
+        _text("repayment_id", "the original"),
+        _text("account", "the account"),
+        _text("currency", "the currency"),
+        _amount("amount", "debit positive"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Everything that one settlement day is computed from, besides the policy and the date."""
+
+    loans: pd.DataFrame
+    notes: pd.DataFrame
+    holdings: pd.DataFrame
+    investors: pd.DataFrame
+    receivables: pd.DataFrame
+    repayments: pd.DataFrame
+    credits: pd.DataFrame
+    originals: pd.DataFrame
+    prior_allocations: pd.DataFrame
+    prior_shares: pd.DataFrame
+    prior_entries: pd.DataFrame
+
+
+INPUTS: Mapping[str, Spec] = {
+    spec.name: spec
+    for spec in (
+        LOANS,
+        NOTES,
+        HOLDINGS,
+        INVESTORS,
+        RECEIVABLES,
+        REPAYMENTS,
+        CREDITS,
+        ORIGINALS,
+        PRIOR_ALLOCATIONS,
+        PRIOR_SHARES,
+        PRIOR_ENTRIES,
+    )
+}
+
+# --- what goes out -----------------------------------------------------------------------------------------------
+
+OUTCOMES = ("settled", "quarantined", "cancelled", "reversal", "refused")
+
+SETTLED_REPAYMENTS = Spec(
+    name="repayments",
+    grain="One row per repayment or reversal that the run took, and per one that it cancelled before its own run.",
+    key=("repayment_id",),
+    columns=(
+        _text("repayment_id", "the repayment or reversal"),
+        _text("loan_id", "its loan, as it names it"),
+        _text("currency", "of the loan; null only for an orphan", is_nullable=True),
+        _amount("amount", "as in the source, positive"),
+        _text("reverses_repayment_id", "set on a reversal", is_nullable=True),
+        _text(
+            "outcome",
+            "settled (also if reversed later in the run); quarantined (for the first time or still); cancelled (an "
+            "original never settled, and its reversal); reversal (applied to settled rows); refused (an orphan)",
+            one_of=OUTCOMES,
+        ),
+        _flag("is_extracted_now", "this run makes its repayment_extracted entry"),
+        _amount("held_amount", "what of it is held when the run ends", at_least=0),
+    ),
+)
+
+ALLOCATIONS = Spec(
+    name="allocations",
+    grain="One row per allocation of the run; a reversal's are the negated rows of what it undoes.",
+    key=("allocation_no",),
+    columns=(
+        _amount("allocation_no", "1, 2, 3 … by loan and order in the run: row i holds i + 1", at_least=1),
+        _text("repayment_id", "the repayment whose money it is, or the reversal"),
+        _text("loan_id", "the loan"),
+        _text("receivable_id", "what it pays"),
+        _text("currency", "the currency"),
+        _text("component", "the component"),
+        _amount("amount", "never 0"),
+    ),
+)
+
+SHARES = Spec(
+    name="shares",
+    grain="One row per share of those allocations, in order of allocation_no and note_id; `widen` adds the other keys.",
+    key=("allocation_no", "note_id"),
+    columns=(
+        _amount("allocation_no", "the allocation it is a part of: row allocation_no - 1 of allocations"),
+        _text("note_id", "the note (categorical)"),
+        _text("investor_id", "who held it on the record date (categorical)"),
+        *SHARE_AMOUNTS,
+    ),
+)
+
+CREDIT_CHANGES = Spec(
+    name="credits",
+    grain="One row per change of a held credit, in the order of the run.",
+    key=("repayment_id", "event"),
+    columns=(
+        _text("loan_id", "the loan"),
+        _text("repayment_id", "whose money is held"),
+        _text("currency", "the currency"),
+        _amount("amount", "held positive; applied and taken_back negative; never 0"),
+        _text("event", "what happened", one_of=("held", "applied", "taken_back")),
+    ),
+)
+
+QUARANTINE = Spec(
+    name="quarantine",
+    grain="One row per repayment or bad reversal that this run quarantines for the first time.",
+    key=("repayment_id",),
+    columns=(
+        _text("loan_id", "the loan"),
+        _text("repayment_id", "what is kept back"),
+        _text("currency", "the currency"),
+        _amount("amount", "as in the source; a bad reversal's is in no total"),
+        _text("rule", "why"),
+        _text("evidence", "JSON: the rows that prove it"),
+    ),
+)
+
+RELEASED = Spec(
+    name="released",
+    grain="One row per repayment whose quarantine row, of an earlier run or of this one, ends with this run.",
+    key=("repayment_id",),
+    columns=(_text("repayment_id", "settled, cancelled, or a reversal that is good now"),),
+)
+
+ENTRIES = Spec(
+    name="entries",
+    grain="One row per journal entry of the run.",
+    key=("entry_no",),
+    columns=(
+        _amount("entry_no", "1, 2, 3 … in the order of the run", at_least=1),
+        _text("event", "repayment_extracted, repayment_distributed, credit_applied or repayment_reversed"),
+        _text("loan_id", "the loan"),
+        _text("currency", "the currency of all its postings"),
+        _text("repayment_id", "whose entry it is; of repayment_reversed: the reversal"),
+        _number("reverses_entry_id", "the entry of an earlier run that it reverses"),
+        _number("reverses_entry_no", "the entry of this run that it reverses"),
+    ),
+)
+
+POSTINGS = Spec(
+    name="postings",
+    grain="One row per posting of those entries, in order of entry_no and account.",
+    key=("entry_no", "account"),
+    columns=(
+        _amount("entry_no", "its entry: row entry_no - 1 of entries"),
+        _text("account", "the account (categorical)"),
+        _amount("amount", "debit positive; never 0"),
+    ),
+)
+
+BREAKS = Spec(
+    name="breaks",
+    grain="One row per break that the run finds; found again by every run that still sees it, opened once by the book.",
+    key=("cause", "subject_kind", "subject_id"),
+    columns=(
+        _text("cause", "why", one_of=("overpaid", "quarantined", "bad_reversal", "orphan_repayment")),
+        _text("subject_kind", "what it is about", one_of=("loan", "repayment")),
+        _text("subject_id", "its id"),
+        _text("currency", "null only for an orphan", is_nullable=True),
+        _amount("amount", "the money concerned, positive"),
+        _text("evidence", "JSON: the rows that prove it"),
+    ),
+)
+
+TOTALS = Spec(
+    name="totals",
+    grain="One row per currency of the run's loans; received is the sum of the eight amounts after it.",
+    key=("currency",),
+    columns=(
+        _text("currency", "the currency"),
+        _amount("repayment_count", "source rows that move received_amount: what is extracted, and what undoes it"),
+        _amount("received_amount", "repayments extracted now less extracted repayments reversed or cancelled now"),
+        _amount("distributed_amount", "net to investors"),
+        _amount("fee_amount", "fees"),
+        _amount("vat_amount", "VAT on fees"),
+        _amount("national_tax_amount", "national withholding tax"),
+        _amount("local_tax_amount", "local withholding tax"),
+        _amount("cost_amount", "costs recovered"),
+        _amount("credit_amount", "change of held credits"),
+        _amount("quarantined_amount", "change of what is quarantined"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Everything that follows from one settlement day's inputs."""
+
+    repayments: pd.DataFrame
+    allocations: pd.DataFrame
+    shares: pd.DataFrame
+    credits: pd.DataFrame
+    quarantine: pd.DataFrame
+    released: pd.DataFrame
+    entries: pd.DataFrame
+    postings: pd.DataFrame
+    breaks: pd.DataFrame
+    totals: pd.DataFrame
+
+
+OUTCOME: Mapping[str, Spec] = {
+    spec.name: spec
+    for spec in (
+        SETTLED_REPAYMENTS,
+        ALLOCATIONS,
+        SHARES,
+        CREDIT_CHANGES,
+        QUARANTINE,
+        RELEASED,
+        ENTRIES,
+        POSTINGS,
+        BREAKS,
+        TOTALS,
+    )
+}
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+
+def check(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Return `frame` as it is, once its columns, dtypes, nulls, bounds and key are proven to follow `spec`.
+
+    Columns that the specification does not name are refused too: what is not described does not cross.
+
+    :raises InvalidFrame: naming the frame, the column, the first offending row's key and the rule.
+    """
+    missing = [name for name in spec.column_names if name not in frame.columns]
+    if missing:
+        raise InvalidFrame(f"Frame [{spec.name}] lacks column {missing}: it must have {spec.column_names}")
+    unknown = [name for name in frame.columns if name not in spec.column_names]
+    if unknown:
+        raise InvalidFrame(f"Frame [{spec.name}] has unknown column {unknown}: it must have {spec.column_names}")
+    for column in spec.columns:
+        _check_column(frame, spec, column)
+    _check_key(frame, spec)
+    return frame
+
+
+def check_all(bundle: Inputs | Outcome) -> None:
+    """Check every frame of an `Inputs` or an `Outcome` against its specification.
+
+    :raises InvalidFrame: as `check`.
+    """
+    specs = INPUTS if isinstance(bundle, Inputs) else OUTCOME
+    for field in fields(bundle):
+        check(getattr(bundle, field.name), specs[field.name])
+
+
+def _check_column(frame: pd.DataFrame, spec: Spec, column: Column) -> None:
+    values = frame[column.name]
+    is_category = isinstance(values.dtype, pd.CategoricalDtype)
+    dtype = values.dtype.categories.dtype if isinstance(values.dtype, pd.CategoricalDtype) else values.dtype
+    if str(dtype) != column.kind.value or (is_category and column.kind is not Kind.TEXT and len(values.cat.categories)):
+        raise InvalidFrame(
+            f"Frame [{spec.name}] column [{column.name}]: dtype must be [{column.kind.value}], is [{values.dtype}]"
+        )
+    if not column.is_nullable:
+        _refuse(frame, spec, column, values.isna().to_numpy(), "may not be null")
+    if column.at_least is not None:
+        _refuse(frame, spec, column, (values < column.at_least).to_numpy(), f"must be at least {column.at_least}")
+    if column.one_of is not None:
+        allowed = values.isin([*column.one_of, *([None] if column.is_nullable else [])])
+        _refuse(frame, spec, column, ~allowed.to_numpy(), f"must be one of {list(column.one_of)}")
+    if column.kind is Kind.DATE:
+        seconds = values.to_numpy().view(np.int64)
+        _refuse(frame, spec, column, (seconds % 86_400 != 0) & values.notna().to_numpy(), "must be a date at midnight")
+
+
+def _refuse(frame: pd.DataFrame, spec: Spec, column: Column, is_bad: np.ndarray, rule: str) -> None:
+    if is_bad.any():
+        row = int(is_bad.argmax())
+        raise InvalidFrame(
+            f"Frame [{spec.name}] column [{column.name}] row {_key_of(frame, spec, row)}: "
+            f"{rule}, is [{frame[column.name].iloc[row]}]"
+        )
+
+
+def _check_key(frame: pd.DataFrame, spec: Spec) -> None:
+    if len(spec.key) == 1 and _ascends(frame[spec.key[0]]):
+        return
+    repeated = frame.duplicated(list(spec.key)).to_numpy()
+    if repeated.any():
+        row = int(repeated.argmax())
+        raise InvalidFrame(
+            f"Frame [{spec.name}] column {list(spec.key)} row {_key_of(frame, spec, row)}: the key must be unique"
+        )
+
+
+def _ascends(values: pd.Series) -> bool:
+    """Tell whether the values strictly ascend, which proves a key unique without hashing it."""
+    if str(values.dtype) == Kind.TEXT.value:
+        text = values.array.__arrow_array__()
+        return bool(pc.all(pc.less(text[:-1], text[1:])).as_py()) if len(text) > 1 else True
+    if str(values.dtype) == Kind.AMOUNT.value:
+        numbers = values.to_numpy()
+        return bool((numbers[:-1] < numbers[1:]).all())
+    return False
+
+
+def _key_of(frame: pd.DataFrame, spec: Spec, row: int) -> str:
+    return ", ".join(f"[{name}={frame[name].iloc[row]}]" for name in spec.key)
+
+
+# --- building ----------------------------------------------------------------------------------------------------
+
+
+def build(spec: Spec, rows: Iterable[Sequence[Any] | Mapping[str, Any]] = ()) -> pd.DataFrame:
+    """Return a frame of `spec` from rows (in column order, or by name) of plain Python values, checked.
+
+    Dates may be `date` or ISO text, instants aware datetimes or ISO text; None is null.
+
+    :raises InvalidFrame: as `check`.
+    """
+    names = spec.column_names
+    table = [[row.get(name) for name in names] if isinstance(row, Mapping) else list(row) for row in rows]
+    columns = {
+        column.name: _series([row[place] for row in table], column.kind) for place, column in enumerate(spec.columns)
+    }
+    return check(pd.DataFrame(columns), spec)
+
+
+def _series(values: list[Any], kind: Kind) -> pd.Series:
+    if kind is Kind.INSTANT:
+        instants = pd.to_datetime(values, utc=True, format="ISO8601" if _is_text(values) else None)
+        return pd.Series(instants).dt.as_unit("us")
+    if kind is Kind.DATE:
+        return pd.Series(np.array(values, dtype="datetime64[D]").astype(kind.value))
+    return pd.Series(values, dtype=kind.value)
+
+
+def _is_text(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values) and bool(values)
+
+
+def widen(shares: pd.DataFrame, allocations: pd.DataFrame) -> pd.DataFrame:
+    """Return the shares with their allocation's repayment_id, loan_id, receivable_id, currency and component.
+
+    Grain and order of the shares; works on any part of them, because row i of allocations holds allocation_no i + 1.
+    """
+    places = shares["allocation_no"].to_numpy() - 1
+    keys = ("repayment_id", "loan_id", "receivable_id", "currency", "component")
+    return shares.assign(**{key: allocations[key].array.take(places) for key in keys})[
+        ["allocation_no", *keys, *[name for name in shares.columns if name != "allocation_no"]]
+    ]
+
+
+def evidence(**facts: Any) -> str:
+    """Return the facts as JSON text that is the same for the same facts; dates and instants in ISO 8601."""
+    return json.dumps(facts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_iso)
+
+
+def _iso(value: Any) -> str:
+    return str(value.isoformat())
