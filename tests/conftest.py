@@ -1,0 +1,74 @@
+"""What tests of several pieces stand on: a real PostgreSQL, a real bank and a Slack of our own, all on this machine.
+
+One server serves the whole session; every test that asks for a database gets a fresh copy of a prepared one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+from settlement.demo import embedded
+
+_names = count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LendingCore:
+    """A source database of one test: `url` as the pipeline reads it, `owner_url` as the lender's system writes it."""
+
+    url: str
+    owner_url: str
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
+    with embedded.running(tmp_path_factory.mktemp("postgres"), durable=False) as server:
+        yield server
+
+
+@pytest.fixture
+def new_database(postgres: embedded.Server) -> Iterator[Callable[..., str]]:
+    """Return a function that makes a database of one test and returns its name; it is dropped afterwards."""
+    made: list[str] = []
+
+    def new(*, owner: str = "settlement", template: str = "template1") -> str:
+        name = f"test_{next(_names)}"
+        postgres.create_database(name, owner=owner, template=template)
+        made.append(name)
+        return name
+
+    yield new
+    for name in made:
+        postgres.drop_database(name)
+
+
+@pytest.fixture
+def lending_core(postgres: embedded.Server, new_database: Callable[..., str]) -> LendingCore:
+    """A fresh, empty source database with the contract's schema."""
+    name = new_database(owner="lending_core", template="lending_core")
+    return LendingCore(url=postgres.url(name, user=embedded.READER), owner_url=postgres.url(name, user="lending_core"))
+
+
+@pytest.fixture
+def empty_database_url(postgres: embedded.Server, new_database: Callable[..., str]) -> str:
+    """A fresh database in which nothing was created yet, as the settlement database's owner."""
+    return postgres.url(new_database(), user="settlement")
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: embedded.Server) -> str:
+    """The name of a migrated settlement database to copy, not to use."""
+    from settlement.adapters.ledger import migrate
+
+    postgres.create_database("settlement_template", owner="settlement")
+    migrate.migrate(postgres.url("settlement_template", user="settlement"))
+    return "settlement_template"
+
+
+@pytest.fixture
+def settlement_db_url(postgres: embedded.Server, new_database: Callable[..., str], migrated_template: str) -> str:
+    """A fresh, migrated and empty settlement database, as its owner."""
+    return postgres.url(new_database(template=migrated_template), user="settlement")
