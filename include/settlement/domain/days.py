@@ -1,0 +1,257 @@
+"""Which dates are settled, and when: bank business days, their windows, and the refusals that name the right date.
+
+A *settlement date* is a business day of the policy's calendar: no weekend, no holiday, unless an override of the policy
+says otherwise. Its window runs from the cut-off of the business day before it to its own cut-off, so the windows of
+consecutive settlement dates touch and every instant belongs to exactly one of them.
+
+A cut-off of "24:00" is the end of the date. Cut-offs are wall-clock times in the policy's zone, turned into UTC by the
+zone's own rules: a wall-clock time that daylight saving skips or repeats is taken as the clock stood before the change.
+
+The scheduler imports this module, so it loads nothing heavy; even `holidays` (0.7 s with one country) is imported only
+when the first date is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+ONE_DAY = timedelta(days=1)
+SMALLEST_STEP = timedelta(microseconds=1)
+
+
+class Override(NamedTuple):
+    """A date that the policy opens or closes against the calendar."""
+
+    date: date
+    business: bool
+    reason: str = ""
+
+
+class Window(NamedTuple):
+    """The instants (UTC) whose money belongs to one settlement date."""
+
+    from_at: datetime
+    until_at_exclusive: datetime
+
+
+class NotASettlementDate(ValueError):
+    """A date that cannot be settled (now, or ever); the message says why and names the nearest dates that can."""
+
+    def __init__(self, on: date, why: str, nearest: tuple[date, ...], otherwise: str) -> None:
+        self.on = on
+        self.why = why
+        self.nearest = nearest
+        if len(nearest) == 1:
+            remedy = f"The nearest date that can be settled is [{nearest[0]}]."
+        elif nearest:
+            remedy = f"The nearest dates that can be settled are {' and '.join(f'[{day}]' for day in nearest)}."
+        else:
+            remedy = otherwise
+        super().__init__(f"[{on}] cannot be settled: {why}. {remedy}")
+
+
+@dataclass(frozen=True, slots=True)
+class BankCalendar:
+    """The business days of one country or one payment system, as the `holidays` package and the policy know them.
+
+    `country` is a country of `holidays` ("KR") or one of its markets ("ECB" for the days of the euro's TARGET system);
+    `categories` are the kinds of holidays on which the banks are closed.
+    """
+
+    country: str
+    categories: tuple[str, ...] = ("public",)
+    overrides: tuple[Override, ...] = ()
+
+    def is_business_day(self, on: date) -> bool:
+        """Say whether the banks work on this date."""
+        override = self._override(on)
+        return override.business if override else bool(_holidays(self.country, self.categories).is_working_day(on))
+
+    def why_closed(self, on: date) -> str | None:
+        """Name what closes this date (an override, a holiday, the weekend), or return None on a business day."""
+        if override := self._override(on):
+            return None if override.business else f"the policy closes it ({override.reason or 'no reason given'})"
+        known = _holidays(self.country, self.categories)
+        if known.is_working_day(on):
+            return None
+        name = known.get(on)
+        return f"it is a bank holiday ({name})" if name else f"it is a {on:%A}"
+
+    def next_business_day(self, on: date) -> date:
+        """Return the first business day after this date."""
+        return next(day for day in _dates(on, ONE_DAY) if self.is_business_day(day))
+
+    def previous_business_day(self, on: date) -> date:
+        """Return the last business day before this date."""
+        return next(day for day in _dates(on, -ONE_DAY) if self.is_business_day(day))
+
+    def days_between(self, first: date, last: date) -> list[date]:
+        """Return the business days from `first` to `last`, both included, in order."""
+        return [
+            day
+            for day in (first + timedelta(days=count) for count in range((last - first).days + 1))
+            if self.is_business_day(day)
+        ]
+
+    def _override(self, on: date) -> Override | None:
+        return next((override for override in self.overrides if override.date == on), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementCalendar:
+    """The settlement dates of a policy, their windows and the times of their runs."""
+
+    calendar: BankCalendar
+    timezone: str
+    cut_off: str = "24:00"
+    run_at: str = "06:00"
+    first: date | None = None
+    last: date | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError) as unknown:
+            raise ValueError(f"timezone [{self.timezone}] is not a zone of the IANA database") from unknown
+        _time_of_day("cut_off", self.cut_off)
+        if _time_of_day("run_at", self.run_at) == ONE_DAY:
+            raise ValueError(f"run_at [{self.run_at}] must lie before 24:00")
+        if self.first and self.last and self.last < self.first:
+            raise ValueError(f"last_settlement_date [{self.last}] lies before first_settlement_date [{self.first}]")
+
+    def window(self, on: date) -> Window:
+        """Return the window of a business day: from the cut-off of the one before it to its own."""
+        return Window(self._cut_off_at(self.calendar.previous_business_day(on)), self._cut_off_at(on))
+
+    def settlement_date_of(self, instant: datetime) -> date:
+        """Return the business day in whose window this instant lies."""
+        on = self.local_date(instant)
+        first_open = on if instant < self._cut_off_at(on) else on + ONE_DAY
+        return first_open if self.calendar.is_business_day(first_open) else self.calendar.next_business_day(first_open)
+
+    def settlement_date_of_window(self, until_at_exclusive: datetime) -> date:
+        """Return the business day whose window ends at this instant."""
+        return self.settlement_date_of(until_at_exclusive - SMALLEST_STEP)
+
+    def run_after(self, on: date) -> datetime:
+        """Return when the scheduled run of this date starts: `run_at` on the calendar day after it, in UTC."""
+        return self._instant(on + ONE_DAY, _time_of_day("run_at", self.run_at))
+
+    def newest_settleable(self, now: datetime) -> date | None:
+        """Return the newest settlement date whose cut-off has passed, or None before the first."""
+        today = self.local_date(now)
+        passed = today if self._cut_off_at(today) <= now else today - ONE_DAY
+        return self.newest_until(passed)
+
+    def newest_until(self, on: date) -> date | None:
+        """Return the newest settlement date that is not after this date, or None if the policy has none."""
+        latest = min(on, self.last) if self.last else on
+        newest = latest if self.calendar.is_business_day(latest) else self.calendar.previous_business_day(latest)
+        return newest if self.is_within(newest) else None
+
+    def oldest_from(self, on: date) -> date | None:
+        """Return the oldest settlement date that is not before this date, or None if the policy has none."""
+        earliest = max(on, self.first) if self.first else on
+        oldest = earliest if self.calendar.is_business_day(earliest) else self.calendar.next_business_day(earliest)
+        return oldest if self.is_within(oldest) else None
+
+    def days_between(self, first: date, last: date) -> list[date]:
+        """Return the settlement dates from `first` to `last`, both included, in order."""
+        return [day for day in self.calendar.days_between(first, last) if self.is_within(day)]
+
+    def is_within(self, on: date) -> bool:
+        """Say whether the date lies between the policy's first and last settlement dates."""
+        return (self.first is None or self.first <= on) and (self.last is None or on <= self.last)
+
+    def check(self, on: date, *, now: datetime) -> None:
+        """Raise `NotASettlementDate` unless this date is a settlement date whose cut-off has passed."""
+        why = self._why_not(on, now)
+        if why is None:
+            return
+        newest = self.newest_settleable(now)
+        neighbours = (self.newest_until(on), self.oldest_from(on))
+        nearest = tuple(day for day in neighbours if day and newest and day <= newest)
+        if newest and not nearest:
+            nearest = (newest,)
+        raise NotASettlementDate(on, why, nearest, otherwise=self._first_ever(now))
+
+    def local_date(self, instant: datetime) -> date:
+        """Return the date that the policy's zone shows at this instant."""
+        return instant.astimezone(ZoneInfo(self.timezone)).date()
+
+    def _why_not(self, on: date, now: datetime) -> str | None:
+        if closed := self.calendar.why_closed(on):
+            return closed
+        if self.first and on < self.first:
+            return f"the policy's first settlement date is [{self.first}]"
+        if self.last and on > self.last:
+            return f"the policy's last settlement date is [{self.last}]"
+        if on > (today := self.local_date(now)):
+            return f"it lies in the future, today is [{today}] in {self.timezone}"
+        if now < self._cut_off_at(on):
+            return f"money for it may still arrive until its cut-off at {self.cut_off} {self.timezone}"
+        return None
+
+    def _first_ever(self, now: datetime) -> str:
+        """Say which date will be the first that can be settled, for an answer given before any can."""
+        coming = self.oldest_from(self.local_date(now))
+        if coming is None:
+            return "The policy has no settlement date that could be settled."
+        return f"No date can be settled yet; the first will be [{coming}], after its cut-off at {self.cut_off}."
+
+    def _cut_off_at(self, on: date) -> datetime:
+        return self._instant(on, _time_of_day("cut_off", self.cut_off))
+
+    def _instant(self, on: date, time_of_day: timedelta) -> datetime:
+        wall_clock = datetime.combine(on, time()) + time_of_day
+        return wall_clock.replace(tzinfo=ZoneInfo(self.timezone)).astimezone(UTC)
+
+
+def _time_of_day(key: str, text: str) -> timedelta:
+    """Read "HH:MM", from 00:00 to 24:00, as the time since the date began."""
+    hours, colon, minutes = text.partition(":")
+    if (
+        colon
+        and len(hours) == 2
+        and len(minutes) == 2
+        and (hours + minutes).isascii()
+        and (hours + minutes).isdecimal()
+    ):
+        since_midnight = timedelta(hours=int(hours), minutes=int(minutes))
+        if int(minutes) < 60 and since_midnight <= ONE_DAY:
+            return since_midnight
+    raise ValueError(f"{key} [{text}] is not a time of day from 00:00 to 24:00")
+
+
+def _dates(after: date, step: timedelta) -> Iterator[date]:
+    while True:
+        after += step
+        yield after
+
+
+@cache
+def _holidays(country: str, categories: tuple[str, ...]) -> Any:
+    """Return the holidays of a country or a market, named in English where the package can.
+
+    :raises ValueError: the package does not know the country or one of the categories; the message says which it knows.
+    """
+    import holidays
+
+    markets = set(holidays.list_supported_financial())
+    countries = set(holidays.list_supported_countries())
+    if country not in markets | countries:
+        raise ValueError(f"calendar.country [{country}] is neither a country nor a market of the holidays package")
+    find = holidays.financial_holidays if country in markets else holidays.country_holidays
+    offered = find(country)
+    if unknown := [category for category in categories if category not in offered.supported_categories]:
+        raise ValueError(
+            f"calendar.categories [{', '.join(unknown)}] are not known for [{country}], "
+            f"which has [{', '.join(sorted(offered.supported_categories))}]"
+        )
+    language = "en_US" if "en_US" in offered.supported_languages else offered.default_language
+    return find(country, categories=categories, language=language)
