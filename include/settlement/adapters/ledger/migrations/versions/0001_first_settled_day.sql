@@ -114,7 +114,6 @@ create table ledger.allocations (
   revision         integer not null,
   position         integer not null,          -- the order in the run
   repayment_id     text collate "C" not null,
-  source_repayment_id text collate "C" not null,  -- whose money it is: differs for the rows of a reversal
   loan_id          text not null,
   receivable_id    text collate "C" not null,
   currency         text not null,
@@ -123,7 +122,7 @@ create table ledger.allocations (
   primary key (settlement_date, revision, position)
 );
 create index on ledger.allocations (loan_id);
-create index on ledger.allocations (source_repayment_id);
+create index on ledger.allocations (repayment_id);
 
 -- One row per part of an allocation that belongs to one note: what its holder earned, and what was kept of it.
 create table ledger.shares (
@@ -131,7 +130,6 @@ create table ledger.shares (
   revision             integer not null,
   position             integer not null,      -- of the allocation
   repayment_id         text collate "C" not null,
-  source_repayment_id  text collate "C" not null,
   loan_id              text not null,
   receivable_id        text collate "C" not null,
   note_id              text collate "C" not null,
@@ -150,6 +148,7 @@ create table ledger.shares (
 ) partition by range (settlement_date, revision);
 create index on ledger.shares (loan_id);
 create index on ledger.shares (investor_id);
+create index on ledger.shares (repayment_id);
 
 -- One row per change of a held credit: positive when money comes to be held, negative when it is taken or undone.
 create table ledger.credits (
@@ -160,6 +159,7 @@ create table ledger.credits (
   repayment_id     text collate "C" not null,
   currency         text not null,
   amount           bigint not null check (amount <> 0),
+  event            text not null check (event in ('held', 'applied', 'taken_back')),
   primary key (settlement_date, revision, position)
 );
 create index on ledger.credits (loan_id);

@@ -1,0 +1,43 @@
+"""A break: something that should agree and does not, found from the books as they stand.
+
+Breaks are not collected along the way: every reconciliation finds all that are there now, and the ledger compares with
+what is open. What is new is opened once, what is gone is resolved by itself, what stays ages in business days.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# Which side has to act: we, the bank, or whoever keeps the source.
+SIDES: Mapping[str, str] = {
+    "quarantined": "source",
+    "bad_reversal": "source",
+    "orphan_repayment": "source",
+    "source_changed": "source",
+    "overpaid": "ours",
+    "investor_overdrawn": "ours",
+    "missing_at_bank": "bank",
+    "unknown_at_bank": "bank",
+    "amount_differs": "bank",
+    "duplicate_line": "bank",
+    "late_return": "bank",
+    "ambiguous": "ours",
+    "statement_chain": "bank",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One break as it is found; (cause, subject_kind, subject_id) tells it from every other."""
+
+    cause: str
+    subject_kind: str
+    subject_id: str
+    currency: str | None = None
+    amount: int | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def side(self) -> str:
+        """Who has to act."""
+        return SIDES[self.cause]

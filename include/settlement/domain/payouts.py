@@ -1,0 +1,164 @@
+"""From what the ledger owes to what is paid: one payout per investor and currency, split at the maximum, or a hold.
+
+Method: every balance owed to an investor (whichever day earned it) is either held, with the first reason that applies,
+or cut into chunks of at most the policy's maximum, the remainder last. A payout's ids are made from what it is, so the
+same payout has the same id whoever prepares it, and different payouts never share one.
+
+Always: the chunks of an investor sum to the balance; no payout exceeds it; a balance below zero is never paid, it is
+worked off by later credits.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from datetime import date
+
+from settlement.domain.policy import Policy
+
+PERMANENT_REASONS = frozenset({"AC01", "AC02", "AC03", "AC04", "AC05", "AC06", "AC13", "AC14", "AG01", "BE04", "BE05",
+                               "BE06", "BE07", "MD07", "RC01", "RC04", "RR02", "RR03"})  # fmt: skip
+"""Reasons of a bank (ISO 20022 external status and return codes) that an unchanged account will meet again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payable:
+    """What the ledger owes one investor in one currency; `attempt` is the number that a payout of it would have."""
+
+    investor_id: str
+    currency: str
+    amount: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payee:
+    """Whom the source says the investor's money goes to. Personal data: kept with the payout, shown nowhere."""
+
+    investor_id: str
+    name: str
+    status: str
+    account: str | None
+    bank: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payout:
+    """One payment to be made."""
+
+    payout_id: str
+    end_to_end_id: str
+    investor_id: str
+    currency: str
+    chunk: int
+    attempt: int
+    amount: int
+    payee_name: str
+    payee_account: str
+    payee_bank: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A balance that is owed and not paid now."""
+
+    investor_id: str
+    currency: str
+    amount: int
+    reason: str
+
+
+def from_balances(
+    balances: Iterable[Payable],
+    *,
+    payees: Mapping[str, Payee],
+    policy: Policy,
+    channels: Set[str],
+    refused: Set[tuple[str, str, str]],
+    used_chunks: Mapping[tuple[str, str], int],
+    settlement_date: date,
+    revision: int,
+) -> tuple[list[Payout], list[Hold]]:
+    """Divide the balances into payouts and holds, both in the order of (investor_id, currency, chunk).
+
+    `channels` are the currencies that a bank connection pays; `refused` the (investor, account, bank) that a bank
+    refused for good; `used_chunks` the highest chunk that this day and revision already has for an investor and
+    currency, because a second preparation of the day must not meet an id of the first.
+    """
+    payouts: list[Payout] = []
+    holds: list[Hold] = []
+    for owed in sorted(balances, key=lambda b: (b.investor_id.encode(), b.currency)):
+        if owed.amount <= 0:
+            continue
+        payee = payees.get(owed.investor_id)
+        reason = _why_held(owed, payee, policy=policy, channels=channels, refused=refused)
+        if reason or payee is None or payee.account is None:
+            holds.append(
+                Hold(
+                    investor_id=owed.investor_id,
+                    currency=owed.currency,
+                    amount=owed.amount,
+                    reason=reason or "no_account",
+                )
+            )
+            continue
+        first = used_chunks.get((owed.investor_id, owed.currency), 0) + 1
+        for chunk, amount in enumerate(_chunks(owed.amount, policy.payouts[owed.currency].maximum), start=first):
+            payout_id = f"{settlement_date:%Y%m%d}.{revision}.{owed.investor_id}.{owed.currency}.{chunk}.{owed.attempt}"
+            payouts.append(
+                Payout(
+                    payout_id=payout_id,
+                    end_to_end_id=end_to_end_id(payout_id, settlement_date=settlement_date, revision=revision),
+                    investor_id=owed.investor_id,
+                    currency=owed.currency,
+                    chunk=chunk,
+                    attempt=owed.attempt,
+                    amount=amount,
+                    payee_name=payee.name,
+                    payee_account=payee.account,
+                    payee_bank=payee.bank,
+                )
+            )
+    return payouts, holds
+
+
+def end_to_end_id(payout_id: str, *, settlement_date: date, revision: int) -> str:
+    """Return the id that the payout has at the bank: 29 capital letters and digits, made from `payout_id` alone.
+
+    Only A–Z and 0–9, because banks upper-case, wrap and strip what else stands in a reference; 80 bits of a hash,
+    because investor ids may be longer than the 35 characters that ISO 20022 leaves (Max35Text).
+    """
+    digest = hashlib.sha256(payout_id.encode()).digest()[:10]
+    return f"ST{settlement_date:%Y%m%d}{revision % 1000:03d}{base64.b32encode(digest).decode()}"
+
+
+def file_id(end_to_end_ids: Iterable[str], *, settlement_date: date) -> str:
+    """Return the message id of a payment file, made from the payouts in it: the same payouts are the same file."""
+    digest = hashlib.sha256("\n".join(sorted(end_to_end_ids)).encode()).digest()[:10]
+    return f"SF{settlement_date:%Y%m%d}{base64.b32encode(digest).decode()}"
+
+
+def _why_held(
+    owed: Payable,
+    payee: Payee | None,
+    *,
+    policy: Policy,
+    channels: Set[str],
+    refused: Set[tuple[str, str, str]],
+) -> str | None:
+    if payee is not None and payee.status == "frozen":
+        return "frozen"
+    if payee is None or not payee.account:
+        return "no_account"
+    if (owed.investor_id, payee.account, payee.bank or "") in refused:
+        return "account_refused"
+    if owed.currency not in channels or owed.currency not in policy.payouts:
+        return "no_channel"
+    if owed.amount < policy.payouts[owed.currency].minimum:
+        return "below_minimum"
+    return None
+
+
+def _chunks(amount: int, maximum: int) -> list[int]:
+    whole, rest = divmod(amount, maximum)
+    return [maximum] * whole + ([rest] if rest else [])

@@ -1,0 +1,296 @@
+"""What the stages need of the outside, as Protocols, and the few records and refusals that they share with it.
+
+The adapters behind these are chosen in `wiring`; a stage is handed a `Services` and knows nothing else of the world.
+Money is whole minor units; instants are aware and in UTC; `settlement_date` is a date of the policy's calendar.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any, Protocol, Self
+
+from settlement.domain.breaks import Finding
+from settlement.domain.days import SettlementCalendar
+from settlement.domain.frames import Inputs, Outcome
+from settlement.domain.matching import Match, OpenLine, Subject
+from settlement.domain.messages import Message, Statement, Submission
+from settlement.domain.payouts import Hold, Payable, Payee, Payout
+from settlement.domain.policy import Policy
+
+# ------------------------------------------------------------------------------------------------------- refusals
+
+
+class Refused(Exception):
+    """The day stops here until a person does what the message says; trying again changes nothing."""
+
+
+class Unavailable(Exception):
+    """Something outside did not answer; the message names it. Trying again later may work."""
+
+
+class NotYet(Exception):
+    """What is needed has not come; ask again until [until]."""
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class Displaced(Refused):
+    """Another run has opened this settlement date since: this one stops and writes nothing."""
+
+
+class MissingConnection(Refused):
+    """A connection that is needed is not configured; the message names it and how to set it."""
+
+
+# -------------------------------------------------------------------------------------------------------- records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What a run was asked to do. Without a settlement date: the newest that can be settled."""
+
+    settlement_date: date | None
+    run_id: str
+    run_type: str = "manual"
+    triggered_by: str | None = None
+    reason: str | None = None
+    dry_run: bool = False
+    transfer: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayRun:
+    """One run at one settlement date: what the tasks hand to each other. `revision` is the one this run works on."""
+
+    settlement_date: date
+    revision: int
+    run_id: str
+    dry_run: bool = False
+    transfer: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values, for XCom."""
+        return asdict(self) | {"settlement_date": self.settlement_date.isoformat()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return the record that `to_json` wrote."""
+        return cls(**{**value, "settlement_date": date.fromisoformat(value["settlement_date"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debtor:
+    """Our own account at the bank: where payouts come from and statements are about."""
+
+    account: str
+    name: str
+    agent: str | None
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BooksView:
+    """What the ledger knows before a run reads the source, so that the source is asked for the right rows.
+
+    `settled` are the settlement dates before this one that were computed; `taken` says which of some repayments a run
+    has taken already; `retry` are the quarantined ones; `credit_loans` the loans on which money is held.
+    """
+
+    settled: Sequence[date]
+    taken_counts: Mapping[date, int]
+    retry: Sequence[str]
+    credit_loans: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """The frozen inputs of a revision: where they are, their hash, and the books they were frozen against."""
+
+    input_sha256: str
+    books_version: int
+
+
+# -------------------------------------------------------------------------------------------------------- outside
+
+
+class LendingCore(Protocol):
+    """The source of facts, read in one repeatable-read snapshot and never written."""
+
+    def facts(
+        self,
+        *,
+        day: date,
+        calendar: SettlementCalendar,
+        view: BooksView,
+        taken: Callable[[Sequence[str]], set[str]],
+    ) -> dict[str, Any]:
+        """Return the source's side of the day's inputs: frames loans, notes, holdings, investors, receivables,
+        repayments (all that the run takes, `state` not yet set) and originals (as the source has them)."""
+
+    def payees(self, investor_ids: Sequence[str]) -> dict[str, Payee]:
+        """Return who is to be paid where, by investor; an investor the source lacks is missing."""
+
+    def receipts_by_reference(self, references: Sequence[str]) -> list[Subject]:
+        """Return the repayments and reversals that carry one of these bank references."""
+
+
+class Snapshots(Protocol):
+    """Frozen inputs, by settlement date and revision: same facts, same bytes."""
+
+    def freeze(self, name: str, inputs: Inputs) -> str:
+        """Keep the inputs under this name, whole or not at all, and return their SHA-256."""
+
+    def load(self, name: str, *, input_sha256: str) -> Inputs:
+        """Return the inputs kept under this name.
+
+        :raises Refused: they are missing or their hash differs.
+        """
+
+
+class Bank(Protocol):
+    """The channel to the bank: files out, messages in. Sending the same bytes again is always safe."""
+
+    def submit(self, file_id: str, content: bytes) -> Submission:
+        """Hand the file over and return what is proven of it; never raises for what the network does."""
+
+    def fetch(self) -> Iterable[Message]:
+        """Return everything the bank has for us; may give again what it gave before.
+
+        :raises Unavailable: the channel cannot be read.
+        """
+
+    def acknowledge(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Tell the channel that these are kept; return messages that came to light on the way and must be kept too."""
+
+    def describe(self) -> str:
+        """Return host and port, or folders, for messages to people; never a credential."""
+
+
+class Alerts(Protocol):
+    """The outbox: events go in with the transaction that they tell of, and out to people afterwards."""
+
+    def record(self, transaction: Any, event: Any, *, now: datetime) -> bool:
+        """Write the event in this transaction; False: it is there already."""
+
+    def deliver(self, *, now: datetime, limit_seconds: float | None = None) -> Any:
+        """Send what is due. Never raises because Slack or mail does not answer."""
+
+
+# ---------------------------------------------------------------------------------------------------------- books
+
+
+class Books(Protocol):
+    """One transaction on the ledger. Everything in it is committed together when its context ends, or nothing is."""
+
+    transaction: Any
+
+    # days and runs
+    def open_day(self, request: RunRequest, *, settlement_date: date, now: datetime) -> DayRun: ...
+    def hold_fence(self, day: DayRun) -> None: ...
+    def day(self, settlement_date: date) -> Mapping[str, Any] | None: ...
+    def set_state(self, settlement_date: date, state: str, *, now: datetime, failure: str | None = None) -> None: ...
+    def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None: ...
+    def newest_day(self) -> date | None: ...
+    def open_days(self) -> list[date]: ...
+
+    # what a run sees and what it posts
+    def view(self, day: date, calendar: SettlementCalendar) -> BooksView: ...
+    def taken(self, repayment_ids: Sequence[str]) -> set[str]: ...
+    def inputs(self, day: date, facts: dict[str, Any]) -> Inputs: ...
+    def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]: ...
+    def frozen(self, day: DayRun) -> Frozen | None: ...
+    def keep_frozen(self, day: DayRun, input_sha256: str, *, now: datetime) -> Frozen: ...
+    def books_version(self) -> int: ...
+    def is_computed(self, day: DayRun) -> bool: ...
+    def post_outcome(
+        self, day: DayRun, outcome: Outcome, inputs: Inputs, *, policy: Policy, input_sha256: str, now: datetime
+    ) -> dict[str, Any]: ...
+    def day_totals(self, settlement_date: date) -> list[dict[str, Any]]: ...
+
+    # payouts
+    def payables(self) -> list[Payable]: ...
+    def balance(self, account: str, currency: str) -> int: ...
+    def balances(self, prefix: str) -> dict[tuple[str, str], int]: ...
+    def refused_accounts(self) -> set[tuple[str, str, str]]: ...
+    def next_chunks(self, day: DayRun) -> dict[tuple[str, str], int]: ...
+    def prepare(self, day: DayRun, payouts: Sequence[Payout], holds: Sequence[Hold], *, now: datetime) -> None: ...
+    def payouts(self, settlement_date: date, states: Sequence[str] = ()) -> list[dict[str, Any]]: ...
+    def step(
+        self, payout_ids: Sequence[str], to_state: str, *, cause: str, now: datetime, evidence: Mapping[str, Any] | None = None
+    ) -> None: ...
+    def credit_back(
+        self, payout_ids: Sequence[str], *, event: str, settlement_date: date, now: datetime
+    ) -> None: ...
+    def refuse_account(self, payout_id: str, reason: str, *, now: datetime) -> None: ...
+    def request_approval(self, day: DayRun, request: Mapping[str, Any], *, now: datetime) -> None: ...
+    def approval(self, day: DayRun, approval_id: str) -> Mapping[str, Any] | None: ...
+    def decide_approval(self, approval_id: str, *, decision: str, by: str, reason: str | None, now: datetime) -> None: ...
+    def keep_file(self, day: DayRun, file_id: str, content: bytes, payouts: Sequence[Mapping[str, Any]], *, now: datetime) -> None: ...
+    def files(self, settlement_date: date) -> list[dict[str, Any]]: ...
+    def mark_file(self, file_id: str, state: str, *, now: datetime) -> None: ...
+    def payouts_by_end_to_end(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]: ...
+    def payouts_in_file(self, file_id: str) -> list[dict[str, Any]]: ...
+
+    # what the bank said
+    def keep_message(self, message: Message, *, direction: str, now: datetime) -> bool: ...
+    def new_messages(self) -> list[Message]: ...
+    def close_message(self, sha256: str, *, refusal: str | None = None) -> None: ...
+    def has_statement(self, content_key: str) -> bool: ...
+    def keep_statement(self, statement: Statement, sha256: str, *, now: datetime) -> None: ...
+    def newest_statement(self, account: str) -> Mapping[str, Any] | None: ...
+    def statements(self, account: str) -> list[dict[str, Any]]: ...
+    def open_lines(self) -> list[OpenLine]: ...
+    def open_receipts(self, references: Sequence[str]) -> list[Subject]: ...
+    def matched_subjects(self, kind: str, ids: Sequence[str]) -> set[str]: ...
+    def keep_match(self, match: Match, *, settlement_date: date, now: datetime) -> None: ...
+    def suspend(self, line: OpenLine, *, settlement_date: date, now: datetime) -> None: ...
+    def post(
+        self,
+        event: str,
+        legs: Sequence[tuple[str, int]],
+        *,
+        settlement_date: date,
+        currency: str,
+        now: datetime,
+        repayment_id: str | None = None,
+        payout_id: str | None = None,
+        line_id: str | None = None,
+    ) -> None: ...
+
+    # breaks
+    def findings(self, *, account: str | None) -> list[Finding]: ...
+    def sync_breaks(
+        self, findings: Sequence[Finding], *, causes: Sequence[str], on: date, calendar: SettlementCalendar, now: datetime
+    ) -> dict[str, int]: ...
+    def open_breaks(self) -> list[dict[str, Any]]: ...
+
+
+class Ledger(Protocol):
+    """The settlement database."""
+
+    def books(
+        self, *, day: DayRun | None = None, settlement_date: date | None = None, posting: bool = False, read_only: bool = False
+    ) -> AbstractContextManager[Books]:
+        """Open a transaction: takes the date's lock, checks that the day still belongs to this run, and with
+        `posting` takes the lock under which everything is posted, so that postings never interleave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a stage works with, chosen in `wiring`. A channel that is not configured is None."""
+
+    policy: Policy
+    calendar: SettlementCalendar
+    core: LendingCore
+    snapshots: Snapshots
+    ledger: Ledger
+    bank: Bank | None
+    debtor: Debtor | None
+    alerts: Alerts | None
+    code_version: str
+    is_now_set: bool = False
+    write_file: Callable[..., bytes] | None = None
+    read_message: Callable[[Message], Any] | None = None
