@@ -1,0 +1,201 @@
+"""The timetable of `daily_settlement`: an Airflow data interval is a settlement window.
+
+One run per settlement date. Its data interval is the date's window, its logical date therefore the window's start, and
+it starts at the policy's `run_at` on the calendar day after. The bounds of a backfill are compared with the settlement
+date itself, not with the start of its window, which for a Monday lies on the Friday before.
+
+The policy is read once, where the DAG file is parsed; what it says of dates travels in the serialised DAG, so scheduler
+and API server need no policy file and a changed policy reaches them with the next parse.
+
+`SETTLEMENT_NOW` stands for "now" here too. As that clock stands still, no date is scheduled whose run would start after
+it: otherwise the scheduler, whose own clock is far ahead, would start every later date at once.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pendulum
+from airflow.plugins_manager import AirflowPlugin
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
+from airflow.utils.types import DagRunType
+from settlement.domain.days import BankCalendar, Override, SettlementCalendar, Window
+
+DEFAULT_POLICY = Path(__file__).parent.parent / "include" / "settlement" / "policies" / "kr.toml"
+
+
+class BankDays(Timetable):
+    """One run per settlement date, whose data interval is the settlement window."""
+
+    def __init__(self, days: SettlementCalendar) -> None:
+        self.days = days
+        self.description = (
+            f"Every bank business day ({days.calendar.country}), "
+            f"at {days.run_at} {days.timezone} of the calendar day after it"
+        )
+
+    @classmethod
+    def of_policy(cls) -> BankDays:
+        """Read what the policy at SETTLEMENT_POLICY says of dates."""
+        return cls(read_policy(Path(os.environ.get("SETTLEMENT_POLICY") or DEFAULT_POLICY)))
+
+    @property
+    def summary(self) -> str:
+        return f"Bank days, {self.days.run_at}"
+
+    def serialize(self) -> dict[str, Any]:
+        """Write the dates' part of the policy in the policy's own words, so that `deserialize` reads it as a policy."""
+        calendar = self.days.calendar
+        return {
+            "timezone": self.days.timezone,
+            "cut_off": self.days.cut_off,
+            "run_at": self.days.run_at,
+            "first_settlement_date": self.days.first and self.days.first.isoformat(),
+            "last_settlement_date": self.days.last and self.days.last.isoformat(),
+            "calendar": {
+                "country": calendar.country,
+                "categories": list(calendar.categories),
+                "overrides": [
+                    {"date": override.date.isoformat(), "business": override.business, "reason": override.reason}
+                    for override in calendar.overrides
+                ],
+            },
+        }
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> BankDays:
+        return cls(settlement_calendar(data))
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """Return the run of the settlement date after the last one, within the restriction's dates.
+
+        Runs of a backfill count as last ones too. Without catch-up the answer is therefore never older than the newest
+        date whose run is due, or a backfill of last month would be followed by every date since.
+        """
+        on = self._date_after(last_automated_data_interval, restriction)
+        if on is None or (restriction.latest and on > self._bare_date(restriction.latest)):
+            return None
+        run_after = self.days.run_after(on)
+        if (still := _still_now()) and run_after > still:
+            return None
+        return DagRunInfo(run_after=pendulum.instance(run_after), data_interval=_interval(self.days.window(on)))
+
+    def infer_manual_data_interval(self, *, run_after: datetime) -> DataInterval:
+        """Return the window of the newest date past its cut-off, or of the date itself where a bare date was given."""
+        if _is_bare(run_after) and run_after.date() in self.days.days_between(run_after.date(), run_after.date()):
+            return _interval(self.days.window(run_after.date()))
+        on = self.days.newest_settleable(min(run_after, _still_now() or run_after))
+        return _interval(self.days.window(on)) if on else DataInterval.exact(pendulum.instance(run_after))
+
+    def settlement_date_of(self, interval: DataInterval) -> date | None:
+        """Return the settlement date whose window the interval is, or None if the interval is empty."""
+        return self.days.settlement_date_of_window(interval.end) if interval.start < interval.end else None
+
+    def generate_run_id(
+        self, *, run_type: DagRunType, run_after: datetime, data_interval: DataInterval | None, **extra: Any
+    ) -> str:
+        """Name a run after its settlement date.
+
+        A manual run keeps the instant in its name: its parameters may ask for another date than its interval, and one
+        date can be run by hand any number of times. (Airflow 3.3 does not ask the timetable for a backfill's run ids.)
+        """
+        on = data_interval and self.settlement_date_of(data_interval)
+        if on is None or run_type == DagRunType.MANUAL:
+            return super().generate_run_id(run_type=run_type, run_after=run_after, data_interval=data_interval, **extra)
+        return run_type.generate_run_id(suffix=on.isoformat())
+
+    def _date_after(self, last: DataInterval | None, restriction: TimeRestriction) -> date | None:
+        candidates = []
+        if last and (settled := self.settlement_date_of(last)):
+            candidates.append(self.days.calendar.next_business_day(settled))
+        if restriction.earliest:
+            candidates.append(self._bare_date(restriction.earliest))
+        if not restriction.catchup and (due := self._newest_due()):
+            candidates.append(due)
+        if not candidates and self.days.first:
+            candidates.append(self.days.first)
+        return self.days.oldest_from(max(candidates)) if candidates else None
+
+    def _newest_due(self) -> date | None:
+        """Return the newest settlement date whose run should have started by now."""
+        now = _still_now() or datetime.now(UTC)
+        today = self.days.local_date(now)
+        newest = self.days.newest_until(today)
+        while newest and self.days.run_after(newest) > now:
+            newest = self.days.newest_until(self.days.calendar.previous_business_day(newest))
+        return newest
+
+    def _bare_date(self, bound: datetime) -> date:
+        """Return the date that a bound of a backfill means.
+
+        `--from-date 2026-02-09` arrives as midnight UTC and means that date in every zone; an instant with a time means
+        the date that the policy's zone shows.
+        """
+        return bound.astimezone(UTC).date() if _is_bare(bound) else self.days.local_date(bound)
+
+
+def read_policy(path: Path) -> SettlementCalendar:
+    """Read what a policy file says of dates, and nothing else of it.
+
+    The whole policy is checked by `settlement.domain.policy`; that module is too heavy for a scheduler.
+
+    :raises ValueError: the file is missing, is not TOML, or a key cannot be read; the message names it.
+    """
+    try:
+        return settlement_calendar(tomllib.loads(path.read_text(encoding="utf-8")))
+    except KeyError as missing:
+        raise ValueError(
+            f"Policy file [{path}]: an override of the calendar lacks its [{missing.args[0]}]"
+        ) from missing
+    except (OSError, ValueError, TypeError, AttributeError) as unreadable:
+        raise ValueError(f"Policy file [{path}] (named by SETTLEMENT_POLICY): {unreadable}") from unreadable
+
+
+def settlement_calendar(policy: dict[str, Any]) -> SettlementCalendar:
+    """Return the settlement dates of a policy, given as its tables; dates may be text."""
+    calendar = policy.get("calendar", {})
+    first, last = policy.get("first_settlement_date"), policy.get("last_settlement_date")
+    return SettlementCalendar(
+        calendar=BankCalendar(
+            calendar.get("country", "KR"),
+            tuple(calendar.get("categories", ("public", "bank"))),
+            tuple(
+                Override(date.fromisoformat(str(override["date"])), override["business"], override.get("reason", ""))
+                for override in calendar.get("overrides", ())
+            ),
+        ),
+        timezone=policy.get("timezone", "Asia/Seoul"),
+        cut_off=policy.get("cut_off", "24:00"),
+        run_at=policy.get("run_at", "06:00"),
+        first=first and date.fromisoformat(str(first)),
+        last=last and date.fromisoformat(str(last)),
+    )
+
+
+def _interval(window: Window) -> DataInterval:
+    return DataInterval(pendulum.instance(window.from_at), pendulum.instance(window.until_at_exclusive))
+
+
+def _is_bare(instant: datetime) -> bool:
+    """Say whether this is what a date without a time becomes in Airflow: midnight UTC, to the microsecond."""
+    return instant.astimezone(UTC).time() == time()
+
+
+def _still_now() -> datetime | None:
+    """Return the instant at which SETTLEMENT_NOW holds the product's clock, or None where the clock runs."""
+    if not os.environ.get("SETTLEMENT_NOW"):
+        return None
+    from settlement import config
+
+    return config.now()
+
+
+class BankDaysPlugin(AirflowPlugin):
+    name = "bank_days"
+    timetables = [BankDays]
