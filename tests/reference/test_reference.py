@@ -3,8 +3,10 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +16,7 @@ from settlement.domain.policy import Policy
 from .reference import Reference, Result, prorate, withhold
 from .world import Fact, Holding, Investor, Loan, Note, Receivable, Repayment, World
 from .worlds import kr_policy
+from .worlds import story as random_story
 
 VECTORS = Path(__file__).parent / "vectors"
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -755,3 +758,20 @@ def test_money_of_an_unsettled_window_moves_when_that_day_is_run_late() -> None:
     # S is held on Tuesday: 33 behind the 110 of R, of which Wednesday takes 91.
     assert [(c.repayment_id, c.amount) for c in engine.result(WED).credits] == [("R", 19), ("S", 33), ("T", 500)]
     assert engine.revisions == {MON: 1, TUE: 1, WED: 1}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_random_month_settled_in_any_order_ends_in_the_same_books(seed: int) -> None:
+    story = random_story(seed, loans=10, days=5)
+    world = replace(story.world, facts=tuple(Fact(row) for row in story.world.rows(seed % 4)))
+    in_order, shuffled = Reference(world, story.policy), Reference(world, story.policy)
+    for on in world.dates:
+        in_order.run(on)
+    for on in Random(seed).sample(world.dates, len(world.dates)):
+        shuffled.run(on)
+    for on in world.dates:
+        one, other = in_order.result(on), shuffled.result(on)
+        assert Counter(map(str, one.shares)) == Counter(map(str, other.shares))
+        assert Counter(map(str, one.quarantined)) == Counter(map(str, other.quarantined))
+        assert (one.totals, one.balances) == (other.totals, other.balances)
+        assert set(one.credits) == set(other.credits)
