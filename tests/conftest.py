@@ -6,11 +6,13 @@ One server serves the whole session; every test that asks for a database gets a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import pytest
-from settlement.demo import embedded
+from settlement.demo import bank, embedded, slack_sink
 
 _names = count(1)
 
@@ -72,3 +74,22 @@ def migrated_template(postgres: embedded.Server) -> str:
 def settlement_db_url(postgres: embedded.Server, new_database: Callable[..., str], migrated_template: str) -> str:
     """A fresh, migrated and empty settlement database, as its owner."""
     return postgres.url(new_database(template=migrated_template), user="settlement")
+
+
+@pytest.fixture
+def mock_bank(tmp_path: Path) -> Iterator[Callable[..., bank.Bank]]:
+    """Return a function that starts a bank of this test with the platform's account in won, at the hour it is given."""
+    with ExitStack() as stack:
+
+        def new(*, clock: str = "2026-02-12T06:00", arguments: tuple[str, ...] = ()) -> bank.Bank:
+            folder = tmp_path / f"bank_{next(_names)}"
+            return stack.enter_context(bank.running(folder, clock=clock, arguments=arguments))
+
+        yield new
+
+
+@pytest.fixture
+def slack(tmp_path: Path) -> Iterator[slack_sink.Sink]:
+    """A Slack workspace of this test; `slack.base_url` is what the connection's extra calls `base_url`."""
+    with slack_sink.running(tmp_path / "slack") as sink:
+        yield sink

@@ -164,7 +164,7 @@ class Cluster:
 
 def start(home: Path, *, durable: bool = True) -> Cluster:
     """Start a PostgreSQL in `home`, with its databases and roles; it ends with this process at the latest."""
-    account = _server_account()
+    account = server_account()
     home = home.expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o711 if account else 0o700)
@@ -231,7 +231,7 @@ def load_lending_core(owner_url: str) -> None:
         )
 
 
-def _server_account() -> pwd.struct_passwd | None:
+def server_account() -> pwd.struct_passwd | None:
     """Return the account that PostgreSQL must run as when we are root, and None when we are not."""
     if os.geteuid() != 0:
         return None
