@@ -178,6 +178,7 @@ class Notification:
     account: str
     currency: str
     lines: tuple[StatementLine, ...]
+    not_booked: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
