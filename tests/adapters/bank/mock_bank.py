@@ -1,0 +1,68 @@
+"""A bank that nobody here wrote, running as a process of its own for one test, and the levers to move it."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from settlement.domain.messages import Payment, PaymentFile
+
+ACCOUNT = "KR23MOCK0000000099"
+OPENING = 1_000_000
+
+
+@dataclass(frozen=True)
+class MockBank:
+    """A running mock-bank that holds our account in won; its clock stands at Monday 2026-02-16, 09:00 in Seoul."""
+
+    url: str
+
+    def ask(self, method: str, path: str, **request: Any) -> Any:
+        answer = httpx.request(method, self.url + path, trust_env=False, timeout=30, **request)
+        assert answer.status_code < 400, answer.text
+        return answer.json()
+
+    def behave(self, behaviour: str, **parameters: Any) -> None:
+        self.ask("PATCH", "/_mock/accounts/OURS", json={"behaviour": behaviour, "parameters": parameters})
+
+    def hold(self, name: str, iban: str, behaviour: str) -> None:
+        account = {"id": name, "iban": iban, "name": name, "currency": "KRW", "behaviour": behaviour}
+        self.ask("POST", "/_mock/accounts", json=account)
+
+    def credit(self, amount: int, **fields: Any) -> None:
+        self.ask("POST", "/_mock/credits", json={"account": "OURS", "amount": amount, **fields})
+
+    def advance(self, days: int) -> None:
+        self.ask("POST", f"/_mock/advance?days={days}")
+
+    def waiting(self) -> list[str]:
+        return [message["type"] for message in self.ask("GET", "/_mock/mailbox?leave")]
+
+    def payments(self) -> list[dict[str, Any]]:
+        return self.ask("GET", "/_mock/payments")
+
+
+def payment(end_to_end_id: str = "S260216-1-I1-KRW-1-1", amount: int = 43_790, **fields: Any) -> Payment:
+    said: dict[str, Any] = {
+        "end_to_end_id": end_to_end_id,
+        "amount": amount,
+        "creditor_name": "김하늘",
+        "creditor_account": "110-123-456789",
+        "creditor_bank": "088",
+        "remittance": "투자 수익 2026-02-16",
+    }
+    return Payment(**(said | fields))
+
+
+def payment_file(*payments: Payment, file_id: str = "F260216-1-KRW-1", **fields: Any) -> PaymentFile:
+    said: dict[str, Any] = {
+        "file_id": file_id,
+        "created_at": dt.datetime(2026, 2, 16, 21, 5, tzinfo=dt.UTC),
+        "execution_date": dt.date(2026, 2, 16),
+        "debtor_name": "서울렌딩",
+        "debtor_account": ACCOUNT,
+        "debtor_agent": "MOCKKRSE",
+        "currency": "KRW",
+        "payments": payments or (payment(),),
+    }
+    return PaymentFile(**(said | fields))

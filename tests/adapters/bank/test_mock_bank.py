@@ -1,0 +1,218 @@
+"""The whole conversation with mock-bank over real sockets, one story per behaviour."""
+
+import datetime as dt
+
+import pytest
+from mock_bank import ACCOUNT, OPENING, MockBank, payment, payment_file
+from settlement.adapters.bank import pain001, reading
+from settlement.adapters.bank.http import HttpBank
+from settlement.domain.messages import (
+    FileAnswer,
+    Message,
+    Notification,
+    Outcome,
+    PaymentStatus,
+    Reading,
+    Return,
+    Statement,
+    UnreadableMessage,
+)
+
+CREDITOR = "NL30MOCK0000000005"
+
+
+def send(bank: MockBank, *payments, file_id: str = "F260216-1-KRW-1"):
+    file = payment_file(*payments, file_id=file_id)
+    return HttpBank(bank.url).submit(file.file_id, pain001.write(file))
+
+
+def collect(bank: MockBank) -> list[Reading]:
+    """Fetch, keep and acknowledge, as a stage does, and read what came."""
+    channel = HttpBank(bank.url)
+    kept: list[Message] = []
+    waiting = list(channel.fetch())
+    while waiting:
+        kept += waiting
+        waiting = list(channel.acknowledge(waiting))
+    return [reading.read(message) for message in kept]
+
+
+def test_a_file_is_accepted_booked_and_stands_on_the_statement(bank):
+    submission = send(bank, payment("P-1", 43_790), payment("P-2", 26_736))
+    assert (submission.outcome, submission.status_code) == (Outcome.RECEIVED, 202)
+
+    answer, (notification,) = collect(bank)
+    assert isinstance(answer, FileAnswer)
+    assert (answer.file_id, answer.group_status) == ("F260216-1-KRW-1", "ACCP")
+    assert [(status.end_to_end_id, status.status) for status in answer.payments] == [("P-1", "ACCP"), ("P-2", "ACCP")]
+    assert isinstance(notification, Notification)
+    assert [(line.end_to_end_id, line.amount) for line in notification.lines] == [("P-1", -43_790), ("P-2", -26_736)]
+
+    bank.advance(1)
+    ((statement,),) = collect(bank)
+    assert isinstance(statement, Statement)
+    assert (statement.account, statement.currency, statement.sequence) == (ACCOUNT, "KRW", 1)
+    assert (statement.business_date, statement.opening, statement.closing) == (dt.date(2026, 2, 16), OPENING, 929_474)
+    assert [(line.end_to_end_id, line.amount) for line in statement.lines] == [("P-1", -43_790), ("P-2", -26_736)]
+    assert {line.file_id for line in statement.lines} == {"F260216-1-KRW-1"}
+    assert {line.bank_code for line in statement.lines} == {"PMNT/ICDT/ESCT"}
+
+
+def test_the_bank_holds_what_was_written_to_the_letter(bank):
+    send(bank, payment("P-1", 43_790))
+    (held,) = bank.payments()
+    assert (held["end_to_end_id"], held["amount"], held["currency"]) == ("P-1", 43_790, "KRW")
+    assert (held["creditor_name"], held["creditor_iban"]) == ("김하늘", "110-123-456789")
+    assert held["creditor_clearing_id"] == "088"
+
+
+def test_an_account_that_is_closed_rejects_one_payment_and_not_its_neighbour(bank):
+    bank.hold("CLOSED", CREDITOR, "closed-account")
+    submission = send(bank, payment("P-1", 100), payment("P-2", 200, creditor_account=CREDITOR))
+    assert submission.outcome is Outcome.RECEIVED
+
+    answer = collect(bank)[0]
+    assert isinstance(answer, FileAnswer)
+    assert (answer.group_status, answer.is_rejected) == ("PART", False)
+    accepted, rejected = answer.payments
+    assert accepted == PaymentStatus(end_to_end_id="P-1", status="ACCP")
+    assert (rejected.end_to_end_id, rejected.status, rejected.reason) == ("P-2", "RJCT", "AC04")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "creditor", "reason"),
+    [("insufficient-funds", "110-123", "AM04"), ("bad-bank-id", CREDITOR, "RC01")],
+)
+def test_a_payment_that_the_bank_cannot_make_is_rejected_with_its_reason(bank, behaviour, creditor, reason):
+    if behaviour == "bad-bank-id":
+        bank.hold("NOBANK", CREDITOR, behaviour)
+    else:
+        bank.behave(behaviour)
+    submission = send(bank, payment("P-1", OPENING + 1, creditor_account=creditor))
+    assert submission.outcome is Outcome.RECEIVED
+
+    (answer,) = collect(bank)
+    assert isinstance(answer, FileAnswer)
+    assert [(status.status, status.reason) for status in answer.payments] == [("RJCT", reason)]
+
+
+def test_a_payment_that_comes_back_later_is_told_three_times_under_its_id(bank):
+    bank.behave("return-later", days=1, reason="AC04")
+    send(bank, payment("P-1", 43_790))
+    collect(bank)
+    bank.advance(2)
+
+    (returned,), (credited,), (monday,), (tuesday,) = collect(bank)
+    assert returned == Return(
+        return_id="MB-RTR-1",
+        end_to_end_id="P-1",
+        amount=43_790,
+        currency="KRW",
+        reason="AC04",
+        return_date=dt.date(2026, 2, 17),
+        file_id="F260216-1-KRW-1",
+    )
+    assert [(line.end_to_end_id, line.amount, line.is_return) for line in credited.lines] == [("P-1", 43_790, True)]
+    assert (monday.closing, tuesday.opening, tuesday.closing) == (OPENING - 43_790, OPENING - 43_790, OPENING)
+    (line,) = tuesday.lines
+    assert (line.end_to_end_id, line.amount, line.is_return, line.reason) == ("P-1", 43_790, True, "AC04")
+    assert line.bank_code == "PMNT/ICDT/RRTN"
+
+
+def test_a_file_that_is_rejected_whole_is_refused(bank):
+    bank.behave("reject-file")
+    submission = send(bank)
+    assert (submission.outcome, submission.status_code, submission.reason) == (Outcome.REFUSED, 422, "FF01")
+
+    (answer,) = collect(bank)
+    assert isinstance(answer, FileAnswer)
+    assert (answer.is_rejected, answer.reason, answer.payments) == (True, "FF01", ())
+
+
+def test_the_same_file_again_is_a_duplicate_and_pays_nothing(bank):
+    first, second = send(bank), send(bank)
+    assert (first.outcome, second.outcome, second.reason) == (Outcome.RECEIVED, Outcome.DUPLICATE, "DUPL")
+    assert len(bank.payments()) == 1
+
+    answers = [found for found in collect(bank) if isinstance(found, FileAnswer)]
+    assert [(found.is_duplicate, found.is_rejected) for found in answers] == [(False, False), (True, False)]
+
+
+def test_a_silent_bank_takes_the_file_and_only_the_statement_tells(bank):
+    bank.behave("silent")
+    assert send(bank, payment("P-1", 43_790)).outcome is Outcome.RECEIVED
+    bank.advance(1)
+    found = collect(bank)
+    assert not any(isinstance(one, FileAnswer) for one in found)
+    assert [line.end_to_end_id for line in found[-1][0].lines] == ["P-1"]
+
+
+def test_a_statement_with_a_hole_in_it_is_refused_with_the_amount_that_is_missing(bank):
+    bank.behave("statement-gap")
+    send(bank, payment("P-1", 43_790), payment("P-2", 26_736))
+    bank.advance(1)
+    (statement,) = [message for message in HttpBank(bank.url).fetch() if message.kind == "camt.053"]
+    with pytest.raises(UnreadableMessage, match="does not add up") as refusal:
+        reading.read(statement)
+    assert (refusal.value.statement_id, refusal.value.difference) == ("MB-C053-OURS-1", -26_736)
+
+
+def test_money_that_arrives_carries_its_references_however_the_payer_gave_them(bank):
+    bank.credit(95_000, reference="VA-000123", note="상환 L1", debtor={"name": "박대출", "iban": CREDITOR})
+    bank.credit(1_000, note="REF VA-000124 PARTIAL PAYMENT OF LOAN L2 FEB", wrap=35)
+    bank.advance(1)
+    found = collect(bank)
+    statement = found[-1][0]
+    structured, wrapped = statement.lines
+    assert (structured.amount, structured.reference, structured.remittance) == (95_000, "VA-000123", "상환 L1")
+    assert structured.counterparty_account == CREDITOR
+    assert (wrapped.amount, wrapped.reference) == (1_000, None)
+    assert wrapped.remittance == "REF VA-000124 PARTIAL PAYMENT OF LO\nAN L2 FEB"
+    assert {line.end_to_end_id for line in statement.lines} == {None}
+    assert "박대출" not in repr(found)
+
+
+def test_a_day_without_entries_is_a_statement_all_the_same(bank):
+    bank.advance(1)
+    ((statement,),) = collect(bank)
+    assert (statement.opening, statement.closing, statement.lines) == (OPENING, OPENING, ())
+
+
+def test_the_mailbox_is_emptied_by_what_is_kept_and_by_nothing_else(bank):
+    send(bank)
+    channel = HttpBank(bank.url)
+    waiting = list(channel.fetch())
+    assert [message.kind for message in waiting] == ["pain.002", "camt.054"]
+    assert list(channel.fetch()) == waiting  # looked at, not taken
+
+    assert list(channel.acknowledge(waiting)) == []
+    assert (bank.waiting(), list(channel.fetch())) == ([], [])
+
+
+def test_a_message_that_arrives_after_the_look_is_not_taken_unseen(bank):
+    send(bank, payment("P-1", 1), file_id="F-1")
+    channel = HttpBank(bank.url)
+    first = list(channel.fetch())
+    send(bank, payment("P-2", 2), file_id="F-2")
+
+    late = list(channel.acknowledge(first))
+    assert [message.kind for message in late] == ["pain.002", "camt.054"]
+    assert len(bank.waiting()) == 4  # nothing was taken: something new was there
+    assert list(channel.acknowledge([*first, *late])) == []
+    assert bank.waiting() == []
+
+
+def test_the_login_of_the_connection_opens_the_door_and_is_never_told(start_bank):
+    bank = start_bank(auth=("maker", "s3cret"))
+    file = payment_file()
+    content = pain001.write(file)
+    assert (
+        HttpBank(bank.url, login="maker", password="s3cret").submit(file.file_id, content).outcome is Outcome.RECEIVED
+    )
+
+    refused = HttpBank(bank.url, login="maker", password="wr0ng").submit(file.file_id, content)
+    assert (refused.outcome, refused.status_code) == (Outcome.NOT_SENT, 401)
+    assert "wr0ng" not in refused.text
+    with pytest.raises(Exception, match="refused the login") as refusal:
+        list(HttpBank(bank.url, login="maker", password="wr0ng").fetch())
+    assert "wr0ng" not in str(refusal.value) and bank.url in str(refusal.value)
