@@ -80,6 +80,7 @@ class HttpBank:
         self._auth = httpx.BasicAuth(login, password or "") if login else None
         self._timeout = httpx.Timeout(answer_seconds, connect=connect_seconds)
         self._answer_seconds = answer_seconds
+        self._kept: set[str] = set()
         self._late: dict[str, Message] = {}
 
     def describe(self) -> str:
@@ -133,20 +134,20 @@ class HttpBank:
 
         Never raises for the network: what could not be taken is simply fetched again.
         """
-        kept = {message.sha256 for message in messages}
+        self._kept |= {message.sha256 for message in messages}
         late: dict[str, Message] = {}
         for kind in dict.fromkeys(message.kind for message in messages):
             try:
-                late |= {message.sha256: message for message in self._take(kind, kept) if message.sha256 not in kept}
+                late |= {message.sha256: message for message in self._take(kind) if message.sha256 not in self._kept}
             except (Unavailable, Refused) as failure:
                 log.warning("bank.take_failed", bank=self._address, kind=kind, failure=str(failure))
-        self._late = {sha256: message for sha256, message in (self._late | late).items() if sha256 not in kept}
+        self._late = {sha256: found for sha256, found in (self._late | late).items() if sha256 not in self._kept}
         return list(late.values())
 
-    def _take(self, kind: str, kept: set[str]) -> Iterator[Message]:
+    def _take(self, kind: str) -> Iterator[Message]:
         waiting = self._mailbox(kind, leave=True)
         yield from waiting.messages
-        is_quiet = bool(waiting.messages) and all(message.sha256 in kept for message in waiting.messages)
+        is_quiet = bool(waiting.messages) and all(message.sha256 in self._kept for message in waiting.messages)
         if is_quiet and waiting.is_whole:
             yield from self._mailbox(kind, leave=False).messages
 
