@@ -3,7 +3,7 @@
 The pipeline talks to it as to any bank and knows none of the control paths used here. A bank on a folder keeps its
 accounts and messages in it, and the hour its clock stood at: a bank that was closed for the night opens where it was.
 
-Known limits: its clock ticks by itself and cannot be set back; it has no credit that it takes back later.
+Known limits: its clock ticks by itself and cannot be set back; only a direct debit can be taken back later.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from signal import Signals
 from typing import Any
+from xml.sax.saxutils import escape
 
 import httpx
 
@@ -32,6 +34,21 @@ DEBTOR_NAME = "소울렌딩 투자금 예치계좌"
 DEBTOR_AGENT = "MOCKKRSE"
 OPENING_BALANCE = 50_000_000
 START_SECONDS = 30.0
+
+
+DIRECT_DEBIT = """<?xml version="1.0" encoding="UTF-8"?>
+<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.008.001.08"><CstmrDrctDbtInitn>
+<GrpHdr><MsgId>{reference}</MsgId><CreDtTm>{created}</CreDtTm><NbOfTxs>1</NbOfTxs>
+<InitgPty><Nm>{creditor}</Nm></InitgPty></GrpHdr>
+<PmtInf><PmtInfId>{reference}</PmtInfId><PmtMtd>DD</PmtMtd><ReqdColltnDt>{on}</ReqdColltnDt>
+<Cdtr><Nm>{creditor}</Nm></Cdtr><CdtrAcct><Id><IBAN>{account}</IBAN></Id></CdtrAcct>
+<CdtrAgt><FinInstnId><BICFI>{agent}</BICFI></FinInstnId></CdtrAgt>
+<DrctDbtTxInf><PmtId><EndToEndId>{reference}</EndToEndId></PmtId><InstdAmt Ccy="{currency}">{amount}</InstdAmt>
+<DrctDbtTx><MndtRltdInf><MndtId>M-{reference}</MndtId><DtOfSgntr>2026-01-02</DtOfSgntr></MndtRltdInf></DrctDbtTx>
+<DbtrAgt><FinInstnId><Othr><Id>NOTPROVIDED</Id></Othr></FinInstnId></DbtrAgt>
+<Dbtr><Nm>{payer}</Nm></Dbtr><DbtrAcct><Id><Othr><Id>110-20-300400</Id></Othr></Id></DbtrAcct>
+</DrctDbtTxInf></PmtInf></CstmrDrctDbtInitn></Document>
+"""
 
 
 class CannotStart(RuntimeError):
@@ -85,6 +102,31 @@ class Bank:
         credit = {"account": DEBTOR_ACCOUNT, "amount": amount, "value_date": on.isoformat(), "reference": reference}
         self._ask("POST", "/_mock/credits", json=credit | {"debtor": {"name": payer}, "note": reference})
 
+    def collect(self, *, reference: str, amount: int, on: date, payer: str) -> None:
+        """Hand in a direct debit to be collected on `on`, at the earliest the next business day; once only."""
+        if any(collection["end_to_end_id"] == reference for collection in self._ask("GET", "/_mock/collections")):
+            return
+        document = DIRECT_DEBIT.format(
+            reference=escape(reference),
+            amount=amount,
+            on=on,
+            payer=escape(payer),
+            created=self.now().isoformat(),
+            creditor=escape(DEBTOR_NAME),
+            account=DEBTOR_ACCOUNT,
+            agent=DEBTOR_AGENT,
+            currency=CURRENCY,
+        )
+        answer = self._ask("POST", "/payments", content=document.encode(), headers={"Content-Type": "application/xml"})
+        if answer["status"] != "ACCP":
+            raise RuntimeError(f"The bank does not take the direct debit [{reference}]: {answer['findings']}")
+
+    def refuse_collection(self, *, reference: str, reason: str = "AM04") -> None:
+        """Let the payer's bank refuse a direct debit that was collected: the money goes back; once only."""
+        (collection,) = self._ask("GET", f"/_mock/collections/{reference}?all")
+        if not collection["return_due"]:
+            self._ask("POST", f"/_mock/collections/{reference}/refuse", json={"reason": reason})
+
     def credits(self) -> list[dict[str, Any]]:
         """Return every credit that the bank knows of, newest first."""
         return list(self._ask("GET", "/_mock/credits"))
@@ -107,7 +149,7 @@ class Bank:
             (self.folder / "clock").write_text(self.now().strftime("%Y-%m-%dT%H:%M:%S"))
 
     def _ask(self, method: str, path: str, **request: Any) -> Any:
-        answer = httpx.request(method, self.url.rstrip("/") + path, timeout=60, trust_env=False, **request)
+        answer = _client().request(method, self.url + path, **request)
         if answer.is_error:
             raise RuntimeError(f"The bank refused {method} {path}: {answer.text}")
         return answer.json()
@@ -176,6 +218,12 @@ def open_for_business(bank: Bank) -> None:
     year = bank.now().year
     bank.keep_holidays(range(year - 1, year + 3))
     bank.open_account("PLATFORM", DEBTOR_ACCOUNT, owner=DEBTOR_NAME, balance=OPENING_BALANCE)
+
+
+@cache
+def _client() -> httpx.Client:
+    """Return the one client of this process: no proxy, and no certificates to read for a server on this machine."""
+    return httpx.Client(timeout=60, trust_env=False, verify=False)  # noqa: S501
 
 
 def _weekdays_closed(year: int) -> list[date]:
