@@ -1,0 +1,428 @@
+"""What a settlement day comes to, as frames: the parts that whole loans gave, joined, numbered and named.
+
+Every row follows from the steps, allocations, shares and entries of the parts; the totals are counted from those rows
+and must satisfy the identity of a settlement day in every currency.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import accumulate
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from settlement.domain import codes, frames
+from settlement.domain.codes import COST, NONE, Book, Text
+from settlement.domain.entries import EVENTS, Entries, Postings
+from settlement.domain.frames import Outcome
+from settlement.domain.money import BrokenInvariant, Flags, Ints
+from settlement.domain.policy import COMPONENTS
+from settlement.domain.refusals import Refusal
+from settlement.domain.waterfall import Allocations, Kind, Steps, Taken
+
+Columns = TypeVar("Columns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """The shares of some loans, in order of allocation and note; the first three columns are int32 codes."""
+
+    allocation: npt.NDArray[np.int32]
+    note: npt.NDArray[np.int32]
+    investor: npt.NDArray[np.int32]
+    gross: Ints
+    fee: Ints
+    vat: Ints
+    national_tax: Ints
+    local_tax: Ints
+    net: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What some whole loans come to; its steps, allocations and entries are numbered from 0."""
+
+    taken: Taken
+    shares: Shares
+    entries: Entries
+    postings: Postings
+    refused: dict[int, Refusal]
+
+
+def join(parts: Sequence[Part]) -> Part:
+    """Return parts, in order of loan, as one."""
+    steps = _starts([len(part.taken.steps.loan) for part in parts])
+    allocations = _starts([len(part.taken.allocations.step) for part in parts])
+    entries = _starts([len(part.entries.event) for part in parts])
+    return Part(
+        taken=Taken(
+            steps=_concatenated(Steps, [part.taken.steps for part in parts]),
+            allocations=_concatenated(
+                Allocations, [part.taken.allocations for part in parts], step=steps, negates=allocations
+            ),
+            bad={reversal: reason for part in parts for reversal, reason in part.taken.bad.items()},
+            overpaid={loan: held for part in parts for loan, held in part.taken.overpaid.items()},
+        ),
+        shares=_concatenated(Shares, [part.shares for part in parts], allocation=allocations),
+        entries=_concatenated(Entries, [part.entries for part in parts], reverses_no=entries),
+        postings=_concatenated(Postings, [part.postings for part in parts], entry=entries),
+        refused={loan: refusal for part in parts for loan, refusal in part.refused.items()},
+    )
+
+
+def assemble(book: Book, part: Part, repayments: pd.DataFrame) -> Outcome:
+    """Return the outcome of a day from the whole of it as one part, and the repayments that the run took.
+
+    :raises BrokenInvariant: the totals of a currency do not satisfy the identity of a settlement day.
+    """
+    steps = part.taken.steps
+    cancelled = np.unique(steps.original[steps.kind == Kind.CANCELLING])
+    orphans = _orphans(book, repayments)
+    return Outcome(
+        repayments=pd.concat([_repayments(book, steps, cancelled), _refused_orphans(orphans)], ignore_index=True),
+        allocations=_allocations(book, part.taken),
+        shares=_shares(book, part.shares),
+        credits=_credits(book, steps),
+        quarantine=_quarantine(book, part),
+        released=_released(book, steps),
+        entries=_entries(book, part.entries),
+        postings=_postings(book, part.postings),
+        breaks=_breaks(book, part, cancelled, orphans),
+        totals=_totals(book, part),
+    )
+
+
+# --- joining ------------------------------------------------------------------------------------------------------
+
+
+def _starts(counts: list[int]) -> list[int]:
+    return [0, *accumulate(counts)][:-1]
+
+
+def _concatenated(kind: type[Columns], tables: Sequence[Columns], **offsets: list[int]) -> Columns:
+    """Return tables of columns as one; a column that refers to rows is moved by the offset of each table."""
+    columns: dict[str, Any] = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        pieces = [getattr(table, field.name) for table in tables]
+        if field.name in offsets:
+            pieces = [
+                np.where(piece == NONE, NONE, piece + offset)
+                for piece, offset in zip(pieces, offsets[field.name], strict=True)
+            ]
+        columns[field.name] = np.concatenate(pieces or [np.empty(0, dtype=np.int64)])
+    return kind(**columns)
+
+
+# --- naming -------------------------------------------------------------------------------------------------------
+
+
+def _named(ids: Text, places: npt.NDArray[Any]) -> Any:
+    """Return the texts at `places`, null where the place is NONE, as a pandas `str` array."""
+    return pd.array(ids.take(pa.array(places, mask=places == NONE)), dtype="str")
+
+
+def _chosen(names: Sequence[str], places: npt.NDArray[Any]) -> Any:
+    return _named(pa.array(names, pa.large_string()), places)
+
+
+def _categorical(ids: Text, places: npt.NDArray[np.int32]) -> "pd.Categorical":
+    categories = pd.CategoricalDtype(pd.Index(pd.array(ids, dtype="str")))
+    return pd.Categorical.from_codes(places, dtype=categories, validate=False)
+
+
+def _number(values: Ints) -> Any:
+    return pd.arrays.IntegerArray(values, values == NONE)
+
+
+def _currency(book: Book, loan: Ints) -> Any:
+    return _chosen(book.currency_names, book.currency[loan])
+
+
+# --- frames -------------------------------------------------------------------------------------------------------
+
+
+def _repayments(book: Book, steps: Steps, cancelled: Ints) -> pd.DataFrame:
+    """Return a row per step that is not a credit's, and one for each cancelled original that had no turn."""
+    outcome_of = {
+        Kind.SETTLED: "settled",
+        Kind.KEPT: "quarantined",
+        Kind.REVERSED: "reversal",
+        Kind.CANCELLING: "cancelled",
+        Kind.BAD: "quarantined",
+    }
+    is_kept = steps.kind == Kind.KEPT
+    is_cancelled = (steps.kind == Kind.CANCELLING) | (is_kept & np.isin(steps.repayment, cancelled))
+    outcome = np.array([frames.OUTCOMES.index(outcome_of.get(kind, "settled")) for kind in Kind])[steps.kind]
+    outcome[is_cancelled] = frames.OUTCOMES.index("cancelled")
+    is_undone = np.isin(steps.repayment, steps.original[steps.kind == Kind.REVERSED])
+    rows = np.flatnonzero(steps.kind != Kind.APPLIED)
+    had_no_turn = (steps.kind == Kind.CANCELLING) & ~np.isin(steps.original, steps.repayment[is_kept])
+    unseen = np.flatnonzero(had_no_turn)
+    order = np.argsort(np.concatenate([2 * rows + 1, 2 * unseen]))
+    count = len(unseen)
+    row = np.concatenate([rows, unseen])[order]
+    is_unseen = np.append(np.zeros(len(rows), dtype=np.bool_), np.ones(count, dtype=np.bool_))[order]
+    is_extracted = (is_kept | (steps.kind == Kind.SETTLED)) & steps.is_new
+    return pd.DataFrame(
+        {
+            "repayment_id": _named(book.repayment_ids, np.where(is_unseen, steps.original[row], steps.repayment[row])),
+            "loan_id": _named(book.loan_ids, steps.loan[row]),
+            "currency": _currency(book, steps.loan[row]),
+            "amount": steps.amount[row],
+            "reverses_repayment_id": _named(book.repayment_ids, np.where(is_unseen, NONE, steps.original[row])),
+            "outcome": _chosen(frames.OUTCOMES, outcome[row]),
+            "is_extracted_now": is_extracted[row],
+            "held_amount": np.where((steps.kind == Kind.SETTLED) & ~is_undone, steps.held, 0)[row],
+        }
+    )
+
+
+def _orphans(book: Book, repayments: pd.DataFrame) -> pd.DataFrame:
+    is_orphan = codes.lookup(repayments["loan_id"], book.loan_ids) == NONE
+    orphans: pd.DataFrame = repayments[is_orphan].sort_values("repayment_id", kind="stable")
+    return orphans
+
+
+def _refused_orphans(orphans: pd.DataFrame) -> pd.DataFrame:
+    count = len(orphans)
+    return pd.DataFrame(
+        {
+            "repayment_id": orphans["repayment_id"].astype("str"),
+            "loan_id": orphans["loan_id"].astype("str"),
+            "currency": pd.Series([None] * count, dtype="str", index=orphans.index),
+            "amount": orphans["amount"],
+            "reverses_repayment_id": orphans["reverses_repayment_id"].astype("str"),
+            "outcome": pd.Series(["refused"] * count, dtype="str", index=orphans.index),
+            "is_extracted_now": np.zeros(count, dtype=np.bool_),
+            "held_amount": np.zeros(count, dtype=np.int64),
+        }
+    )
+
+
+def _allocations(book: Book, taken: Taken) -> pd.DataFrame:
+    allocations = taken.allocations
+    return pd.DataFrame(
+        {
+            "allocation_no": np.arange(1, len(allocations.step) + 1),
+            "repayment_id": _named(book.repayment_ids, taken.steps.repayment[allocations.step]),
+            "loan_id": _named(book.loan_ids, allocations.loan),
+            "receivable_id": _named(book.receivables.ids, allocations.receivable),
+            "currency": _currency(book, allocations.loan),
+            "component": _chosen(COMPONENTS, allocations.component),
+            "amount": allocations.amount,
+        }
+    )
+
+
+def _shares(book: Book, shares: Shares) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "allocation_no": shares.allocation.astype(np.int64) + 1,
+            "note_id": _categorical(book.notes.ids, shares.note),
+            "investor_id": _categorical(book.investor_ids, shares.investor),
+            "gross_amount": shares.gross,
+            "fee_amount": shares.fee,
+            "vat_amount": shares.vat,
+            "national_tax_amount": shares.national_tax,
+            "local_tax_amount": shares.local_tax,
+            "net_amount": shares.net,
+        },
+        copy=False,
+    )
+
+
+def _credits(book: Book, steps: Steps) -> pd.DataFrame:
+    events = ("held", "applied", "taken_back")
+    amount = np.select(
+        [steps.kind == Kind.SETTLED, steps.kind == Kind.APPLIED, steps.kind == Kind.REVERSED],
+        [steps.held, -steps.amount, -steps.held],
+        0,
+    )
+    event = np.select([amount > 0, steps.kind == Kind.APPLIED], [0, 1], 2)
+    rows = np.flatnonzero(amount)
+    repayment = np.where(steps.kind == Kind.REVERSED, steps.original, steps.repayment)
+    return pd.DataFrame(
+        {
+            "loan_id": _named(book.loan_ids, steps.loan[rows]),
+            "repayment_id": _named(book.repayment_ids, repayment[rows]),
+            "currency": _currency(book, steps.loan[rows]),
+            "amount": amount[rows],
+            "event": _chosen(events, event[rows]),
+        }
+    )
+
+
+def _quarantine(book: Book, part: Part) -> pd.DataFrame:
+    steps = part.taken.steps
+    rows = np.flatnonzero(((steps.kind == Kind.KEPT) | (steps.kind == Kind.BAD)) & steps.is_new)
+    reasons = [_reason(book, part, row) for row in rows.tolist()]
+    return pd.DataFrame(
+        {
+            "loan_id": _named(book.loan_ids, steps.loan[rows]),
+            "repayment_id": _named(book.repayment_ids, steps.repayment[rows]),
+            "currency": _currency(book, steps.loan[rows]),
+            "amount": steps.amount[rows],
+            "rule": pd.array([reason.rule for reason in reasons], dtype="str"),
+            "evidence": pd.array([reason.evidence for reason in reasons], dtype="str"),
+        }
+    )
+
+
+def _reason(book: Book, part: Part, step: int) -> Refusal:
+    """Return why a step is quarantined: its loan's refusal, or what is wrong with the reversal itself."""
+    steps = part.taken.steps
+    if steps.kind[step] == Kind.KEPT:
+        return part.refused[int(steps.loan[step])]
+    original = book.originals.get(int(steps.original[step]))
+    facts = {
+        "reason": part.taken.bad[int(steps.repayment[step])],
+        "repayment_id": _name(book.repayment_ids, steps.repayment[step]),
+        "loan_id": _name(book.loan_ids, steps.loan[step]),
+        "amount": int(steps.amount[step]),
+        "reverses_repayment_id": _name(book.repayment_ids, steps.original[step]),
+        "original": None
+        if original is None
+        else {
+            "loan_id": None if original.loan == NONE else _name(book.loan_ids, original.loan),
+            "amount": original.amount,
+            "is_reversal": original.is_reversal,
+            "is_reversed": original.is_reversed,
+            "state": original.state,
+        },
+    }
+    return Refusal(rule="bad_reversal", evidence=frames.evidence(**facts))
+
+
+def _released(book: Book, steps: Steps) -> pd.DataFrame:
+    """Return what leaves quarantine: retried and settled, retried and good, or an extracted original cancelled."""
+    is_reversing = (steps.kind == Kind.REVERSED) | (steps.kind == Kind.CANCELLING)
+    own = np.flatnonzero(((steps.kind == Kind.SETTLED) | is_reversing) & ~steps.is_new)
+    originals = np.flatnonzero(steps.was_extracted)
+    order = np.argsort(np.concatenate([2 * own + 1, 2 * originals]))
+    repayment = np.concatenate([steps.repayment[own], steps.original[originals]])[order]
+    return pd.DataFrame({"repayment_id": _named(book.repayment_ids, repayment)})
+
+
+def _entries(book: Book, entries: Entries) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "entry_no": np.arange(1, len(entries.event) + 1),
+            "event": _chosen(EVENTS, entries.event),
+            "loan_id": _named(book.loan_ids, entries.loan),
+            "currency": _currency(book, entries.loan),
+            "repayment_id": _named(book.repayment_ids, entries.repayment),
+            "reverses_entry_id": _number(entries.reverses_id),
+            "reverses_entry_no": _number(np.where(entries.reverses_no == NONE, NONE, entries.reverses_no + 1)),
+        }
+    )
+
+
+def _postings(book: Book, postings: Postings) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "entry_no": postings.entry + 1,
+            "account": _categorical(book.accounts.names, postings.account.astype(np.int32)),
+            "amount": postings.amount,
+        }
+    )
+
+
+def _breaks(book: Book, part: Part, cancelled: Ints, orphans: pd.DataFrame) -> pd.DataFrame:
+    """Return the breaks in order of loan, then cause, then subject; those of orphans come last."""
+    found = [*_quarantined_loans(book, part, cancelled), *_bad_reversals(book, part), *_overpaid_loans(book, part)]
+    found.sort(key=lambda row: (row[0], row[1], str(row[3]).encode()))
+    rows = [row[1:] for row in found]
+    for orphan in orphans.to_dict("records"):
+        facts = {"repayment_id": orphan["repayment_id"], "loan_id": orphan["loan_id"], "amount": orphan["amount"]}
+        proof = frames.evidence(received_at=orphan["received_at"], **facts)
+        rows.append(("orphan_repayment", "repayment", orphan["repayment_id"], None, orphan["amount"], proof))
+    return frames.build(frames.BREAKS, rows)
+
+
+def _quarantined_loans(book: Book, part: Part, cancelled: Ints) -> list[tuple[Any, ...]]:
+    steps = part.taken.steps
+    kept: dict[int, list[int]] = {}
+    for step in np.flatnonzero((steps.kind == Kind.KEPT) & ~np.isin(steps.repayment, cancelled)).tolist():
+        kept.setdefault(int(steps.loan[step]), []).append(step)
+    rows: list[tuple[Any, ...]] = []
+    for loan, of_loan in kept.items():
+        refusal = part.refused[loan]
+        names = [_name(book.repayment_ids, steps.repayment[step]) for step in of_loan]
+        proof = frames.evidence(rule=refusal.rule, repayments=names, proof=json.loads(refusal.evidence))
+        amount = int(steps.amount[of_loan].sum())
+        rows.append((loan, "quarantined", "loan", *_subject(book, loan), amount, proof))
+    return rows
+
+
+def _bad_reversals(book: Book, part: Part) -> list[tuple[Any, ...]]:
+    steps = part.taken.steps
+    rows: list[tuple[Any, ...]] = []
+    for step in np.flatnonzero(steps.kind == Kind.BAD).tolist():
+        loan, reversal = int(steps.loan[step]), _name(book.repayment_ids, steps.repayment[step])
+        proof = _reason(book, part, step).evidence
+        currency = _subject(book, loan)[1]
+        rows.append((loan, "bad_reversal", "repayment", reversal, currency, int(steps.amount[step]), proof))
+    return rows
+
+
+def _overpaid_loans(book: Book, part: Part) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for loan, held in part.taken.overpaid.items():
+        credits = [
+            {"repayment_id": _name(book.repayment_ids, repayment), "amount": amount}
+            for repayment, amount in held.items()
+        ]
+        proof = frames.evidence(credits=credits)
+        rows.append((loan, "overpaid", "loan", *_subject(book, loan), sum(held.values()), proof))
+    return rows
+
+
+def _subject(book: Book, loan: int) -> tuple[str, str]:
+    return _name(book.loan_ids, loan), book.currency_names[int(book.currency[loan])]
+
+
+def _name(ids: Text, place: Any) -> str:
+    return str(ids[int(place)].as_py())
+
+
+# --- totals -------------------------------------------------------------------------------------------------------
+
+
+def _totals(book: Book, part: Part) -> pd.DataFrame:
+    """Return what a day comes to, by currency, counted from its rows.
+
+    :raises BrokenInvariant: received is not the sum of the eight amounts that it went to.
+    """
+    steps, allocations, shares = part.taken.steps, part.taken.allocations, part.shares
+    currency_of_step, currency_of_allocation = book.currency[steps.loan], book.currency[allocations.loan]
+    is_repayment = (steps.kind == Kind.SETTLED) | (steps.kind == Kind.KEPT)
+    sign = (is_repayment & steps.is_new).astype(np.int64)
+    sign -= (steps.kind == Kind.REVERSED) | steps.was_extracted
+    held = np.select(
+        [steps.kind == Kind.SETTLED, steps.kind == Kind.APPLIED, steps.kind == Kind.REVERSED],
+        [steps.held, -steps.amount, -steps.held],
+        0,
+    )
+    quarantined = ((steps.kind == Kind.KEPT) & steps.is_new).astype(np.int64)
+    quarantined -= ((steps.kind == Kind.SETTLED) & ~steps.is_new) | steps.was_extracted
+    cost = np.where(allocations.component == COST, allocations.amount, 0)
+    rows = []
+    for code, currency in enumerate(book.currency_names):
+        of_step, of_allocation = currency_of_step == code, currency_of_allocation == code
+        of_share: Flags | slice = slice(None) if len(book.currency_names) == 1 else of_allocation[shares.allocation]
+        amounts = [
+            *[int(column[of_share].sum()) for column in (shares.net, shares.fee, shares.vat)],
+            *[int(column[of_share].sum()) for column in (shares.national_tax, shares.local_tax)],
+            int(cost[of_allocation].sum()),
+            int(held[of_step].sum()),
+            int((quarantined * steps.amount)[of_step].sum()),
+        ]
+        received = int((sign * steps.amount)[of_step].sum())
+        if received != sum(amounts):
+            raise BrokenInvariant(f"Received [{received}] {currency} is not what it went to, {amounts}: the day stops")
+        rows.append((currency, int(np.abs(sign[of_step]).sum()), received, *amounts))
+    return frames.build(frames.TOTALS, rows)
