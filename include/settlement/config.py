@@ -77,7 +77,19 @@ def policy_path() -> Path:
 
 def snapshots_path() -> Path:
     """Return the folder of the frozen inputs: SETTLEMENT_SNAPSHOTS, or `snapshots` under the project's own folder."""
-    return Path(os.environ.get("SETTLEMENT_SNAPSHOTS") or Path(os.environ.get("SETTLEMENT_HOME") or ".settlement") / "snapshots")
+    return Path(
+        os.environ.get("SETTLEMENT_SNAPSHOTS") or Path(os.environ.get("SETTLEMENT_HOME") or ".settlement") / "snapshots"
+    )
+
+
+def airflow_url() -> str | None:
+    """Return where people reach Airflow's pages, for links in messages."""
+    return os.environ.get("SETTLEMENT_AIRFLOW_URL") or os.environ.get("AIRFLOW__API__BASE_URL")
+
+
+def runbook_url() -> str | None:
+    """Return where people reach the runbook, for links in messages."""
+    return os.environ.get("SETTLEMENT_RUNBOOK_URL")
 
 
 def variable(conn_id: str) -> str:
@@ -97,7 +109,11 @@ def connection(conn_id: str) -> Connection:
     if found is None:
         raise MissingConnection(
             f"Connection [{conn_id}] is not configured: set the environment variable {variable(conn_id)}"
-            + ("" if _is_in_airflow() else " (outside Airflow's tasks, connections in Airflow's database are not found)")
+            + (
+                ""
+                if _is_in_airflow()
+                else " (outside Airflow's tasks, connections in Airflow's database are not found)"
+            )
         )
     return found
 

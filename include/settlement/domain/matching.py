@@ -59,8 +59,12 @@ class Mismatch:
     candidates: tuple[Subject, ...]
 
 
-def match(lines: Iterable[OpenLine], subjects: Iterable[Subject]) -> tuple[list[Match], list[Mismatch]]:
+def match(
+    lines: Iterable[OpenLine], subjects: Iterable[Subject], *, taken: Iterable[Subject] = ()
+) -> tuple[list[Match], list[Mismatch]]:
     """Match the lines with the subjects, and tell which lines point at a subject and still do not fit it.
+
+    `taken` are subjects that have their line already; a line that names one of them is a duplicate.
 
     :return: matches and mismatches, each in the order of line_id.
     """
@@ -73,7 +77,9 @@ def match(lines: Iterable[OpenLine], subjects: Iterable[Subject]) -> tuple[list[
                 matches.append(found)
                 del left[found.line.line_id]
                 del free[(found.subject.kind, found.subject.subject_id)]
-    return sorted(matches, key=lambda m: m.line.line_id), _mismatches(list(left.values()), list(free.values()))
+    return sorted(matches, key=lambda m: m.line.line_id), _mismatches(
+        list(left.values()), list(free.values()), [*taken, *(found.subject for found in matches)]
+    )
 
 
 def by_end_to_end_id(lines: Sequence[OpenLine], subjects: Sequence[Subject]) -> list[Match]:
@@ -121,7 +127,9 @@ def by_remittance(lines: Sequence[OpenLine], subjects: Sequence[Subject]) -> lis
         if not text:
             continue
         named = [s for reference, found in by_reference.items() if reference in text for s in found]
-        named = [s for s in named if not any(o is not s and _squeezed(s.reference) in _squeezed(o.reference) for o in named)]
+        named = [
+            s for s in named if not any(o is not s and _squeezed(s.reference) in _squeezed(o.reference) for o in named)
+        ]
         fitting = [s for s in named if (s.amount, s.currency) == (line.amount, line.currency)]
         if len(named) == 1 and len(fitting) == 1:
             matches.append(
@@ -177,22 +185,23 @@ def _each_subject_once(matches: Sequence[Match]) -> list[Match]:
     return [found[0] for found in claims.values() if len(found) == 1]
 
 
-def _mismatches(lines: Sequence[OpenLine], subjects: Sequence[Subject]) -> list[Mismatch]:
-    by_reference: dict[str, list[Subject]] = defaultdict(list)
-    for subject in subjects:
-        by_reference[subject.reference].append(subject)
+def _mismatches(lines: Sequence[OpenLine], free: Sequence[Subject], taken: Sequence[Subject]) -> list[Mismatch]:
+    by_reference: dict[str, list[tuple[Subject, bool]]] = defaultdict(list)
+    for subjects, is_taken in ((free, False), (taken, True)):
+        for subject in subjects:
+            by_reference[subject.reference].append((subject, is_taken))
     found = []
     for line in lines:
-        keys = {key for key in (line.end_to_end_id, line.reference) if key}
-        named = [s for key in sorted(keys) for s in by_reference.get(key, [])]
+        keys = sorted({key for key in (line.end_to_end_id, line.reference) if key})
+        named = [candidate for key in keys for candidate in by_reference.get(key, [])]
+        fitting = [(s, is_taken) for s, is_taken in named if (s.amount, s.currency) == (line.amount, line.currency)]
+        open_ones = [s for s, is_taken in fitting if not is_taken]
         if not named:
             continue
-        fitting = [s for s in named if (s.amount, s.currency) == (line.amount, line.currency)]
-        cause = "ambiguous" if len(fitting) > 1 else "amount_differs"
-        found.append(Mismatch(line=line, cause=cause, candidates=tuple(fitting or named)))
+        cause = "ambiguous" if len(open_ones) > 1 else "duplicate_line" if fitting else "amount_differs"
+        found.append(Mismatch(line=line, cause=cause, candidates=tuple(s for s, _ in fitting or named)))
     return found
 
 
 def _squeezed(text: str) -> str:
     return "".join(text.split()).upper()
-

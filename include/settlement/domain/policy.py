@@ -219,7 +219,11 @@ class Policy(_Table):
         """Fee, VAT and tax never exceed a share (rules, section 4): proven for the exact rates, before flooring."""
         for component in COMPONENTS:
             fees = sum(
-                (Fraction(fee.rate_ppm * (MILLION + fee.vat_ppm), MILLION**2) for fee in self.fees if component in fee.on),
+                (
+                    Fraction(fee.rate_ppm * (MILLION + fee.vat_ppm), MILLION**2)
+                    for fee in self.fees
+                    if component in fee.on
+                ),
                 Fraction(0),
             )
             tax, where = Fraction(0), "no tax"
@@ -276,6 +280,10 @@ def _problems(error: ValidationError) -> str:
         message = re.sub(r"^Value error, ", "", problem["msg"])
         if problem["type"] == "extra_forbidden":
             message = "no such key; the allowed keys are written out in include/settlement/policies/kr.toml"
-        value = "" if problem["type"] in ("missing", "value_error") and not problem["loc"] else f" [{problem['input']!r:.80}]"
+        value = (
+            ""
+            if problem["type"] in ("missing", "value_error") and not problem["loc"]
+            else f" [{problem['input']!r:.80}]"
+        )
         lines.append(f"  {key}{value}: {message}")
     return "\n".join(lines)

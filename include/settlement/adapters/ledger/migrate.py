@@ -33,7 +33,8 @@ grant select on all tables in schema reporting to settlement_reporting, settleme
 grant usage on schema ledger to settlement_app;
 grant select, insert on all tables in schema ledger to settlement_app;
 grant usage on all sequences in schema ledger to settlement_app;
-grant execute on all functions in schema ledger to settlement_app;
+revoke execute on all functions in schema ledger from public;
+grant execute on function ledger.leaf_name, ledger.ensure_partition, ledger.open_leaf, ledger.attach_leaf to settlement_app;
 """
 
 # What the tasks may change, table by table; everything else only grows.
@@ -74,7 +75,9 @@ def migrate(url: str) -> str:
             command.upgrade(config, "head")
             connection.connection.cursor().execute(ROLES_AND_GRANTS)
             present = set(
-                connection.execute(sa.text("select relname from pg_class where relnamespace = 'ledger'::regnamespace")).scalars()
+                connection.execute(
+                    sa.text("select relname from pg_class where relnamespace = 'ledger'::regnamespace")
+                ).scalars()
             )
             for table, privileges in CHANGEABLE.items():
                 if table in present:

@@ -94,19 +94,18 @@ create table ledger.repayments (
   currency               text not null,
   received_at            timestamptz not null,
   amount                 bigint not null check (amount > 0),
-  bank_reference         text,
   reverses_repayment_id  text collate "C",
   state                  text not null check (state in ('quarantined', 'settled', 'cancelled')),
+  window_on              date not null,       -- the settlement date in whose window it came
   taken_on               date not null,       -- the settlement date of the first run that took it
   settled_on             date,                -- the settlement date of the run that settled it
   is_extracted           boolean not null,    -- its money stands in the ledger
   reversed_by            text collate "C",    -- the reversal that undid it
   check ((state = 'settled') = (settled_on is not null))
 );
-create index on ledger.repayments (bank_reference);
 create index on ledger.repayments (loan_id);
 create index on ledger.repayments (state) where state = 'quarantined';
-create index on ledger.repayments (taken_on);
+create index on ledger.repayments (window_on);
 
 -- One row per allocation of a repayment to a receivable; a reversal has negative rows of its own.
 create table ledger.allocations (
@@ -142,13 +141,13 @@ create table ledger.shares (
   national_tax_amount  bigint not null,
   local_tax_amount     bigint not null,
   net_amount           bigint not null,
+  primary key (settlement_date, revision, position, note_id),
   constraint shares_are_not_empty check (gross_amount <> 0),
   constraint shares_add_up check (
     gross_amount = net_amount + fee_amount + vat_amount + national_tax_amount + local_tax_amount)
 ) partition by range (settlement_date, revision);
-create index on ledger.shares (loan_id);
-create index on ledger.shares (investor_id);
-create index on ledger.shares (repayment_id);
+-- Shares are written in the order of their loans, so a block range index finds a loan's and costs next to nothing.
+create index on ledger.shares using brin (loan_id) with (pages_per_range = 16);
 
 -- One row per change of a held credit: positive when money comes to be held, negative when it is taken or undone.
 create table ledger.credits (
@@ -225,22 +224,67 @@ create table ledger.balances (
   primary key (account, currency)
 );
 
+create function ledger.leaf_name(parent regclass, on_date date, part integer) returns text language sql stable as $$
+  select format('%s_%s_%s', relname, to_char(on_date, 'YYYYMMDD'), part) from pg_class where oid = parent
+$$;
+
+-- The partition for what is posted one by one.
 create function ledger.ensure_partition(parent regclass, on_date date, part integer) returns text
 language plpgsql security definer set search_path = ledger, pg_temp as $$
-declare
-  leaf text := format('%s_%s_%s', (select relname from pg_class where oid = parent), to_char(on_date, 'YYYYMMDD'), part);
+declare leaf text := ledger.leaf_name(parent, on_date, part);
 begin
   if to_regclass('ledger.' || leaf) is null then
-    perform pg_advisory_xact_lock(hashtext('ledger.ensure_partition'));
-    execute format('create table if not exists ledger.%I partition of %s for values from (%L, %s) to (%L, %s)',
+    execute format('create table ledger.%I partition of %s for values from (%L, %s) to (%L, %s)',
                    leaf, parent, on_date, part, on_date, part + 1);
     if parent = 'ledger.postings'::regclass then
-      execute format('create or replace trigger whole_entries after insert on ledger.%I referencing new table as posted
+      execute format('create trigger whole_entries after insert on ledger.%I referencing new table as posted
                       for each statement execute function ledger.check_and_total_postings()', leaf);
     end if;
   end if;
   return leaf;
 end $$;
+
+-- For bulk: a bare table that COPY fills, and then, in the same transaction, its attachment with all constraints.
+create function ledger.open_leaf(parent regclass, on_date date, part integer) returns text
+language plpgsql security definer set search_path = ledger, pg_temp as $$
+declare leaf text := ledger.leaf_name(parent, on_date, part);
+begin
+  execute format('create table ledger.%I (like %s including defaults including constraints)', leaf, parent);
+  execute format('grant insert on ledger.%I to settlement_app', leaf);
+  return leaf;
+end $$;
+
+create function ledger.attach_leaf(parent regclass, on_date date, part integer) returns void
+language plpgsql security definer set search_path = ledger, pg_temp as $$
+declare leaf text := ledger.leaf_name(parent, on_date, part);
+begin
+  execute format('revoke insert on ledger.%I from settlement_app', leaf);
+  if parent = 'ledger.postings'::regclass then
+    perform ledger.check_and_total_leaf(leaf);
+    execute format('create trigger whole_entries after insert on ledger.%I referencing new table as posted
+                    for each statement execute function ledger.check_and_total_postings()', leaf);
+  end if;
+  execute format('alter table %s attach partition ledger.%I for values from (%L, %s) to (%L, %s)',
+                 parent, leaf, on_date, part, on_date, part + 1);
+end $$;
+
+create function ledger.check_and_total_leaf(leaf text) returns void
+language plpgsql security definer set search_path = ledger, pg_temp as $$
+declare wrong record;
+begin
+  execute format('select p.entry_id, sum(p.amount) as total from ledger.%I p left join ledger.entries e using (entry_id)
+                   group by p.entry_id
+                  having sum(p.amount) <> 0 or bool_or(e.entry_id is null) or bool_or(e.currency <> p.currency) limit 1',
+                 leaf) into wrong;
+  if wrong.entry_id is not null then
+    raise exception 'Entry [%] does not balance: its postings sum to [%]', wrong.entry_id, wrong.total
+      using errcode = 'integrity_constraint_violation';
+  end if;
+  execute format('insert into ledger.balances as b (account, currency, amount)
+                  select account, currency, sum(amount) from ledger.%I group by account, currency
+                  on conflict (account, currency) do update set amount = b.amount + excluded.amount', leaf);
+end $$;
+revoke all on function ledger.check_and_total_leaf(text) from public;
 
 -- Every statement that posts must post whole entries: each sums to zero in its one currency, names an entry that
 -- exists, and leaves no investor with less than nothing because of a payout.

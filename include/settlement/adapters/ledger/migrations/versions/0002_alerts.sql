@@ -7,7 +7,7 @@ create table ledger.alert_roots (
   thread           text not null,
   channel          text not null,
   settlement_date  date,
-  next_try_at      timestamptz not null default '-infinity',
+  next_try_at      timestamptz not null default 'epoch',
   failures         integer not null default 0 check (failures >= 0),
   unique (thread, channel)
 );

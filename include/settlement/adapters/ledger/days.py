@@ -1,0 +1,136 @@
+"""The part of the books that knows the days: their states, their runs, and which run may write."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from settlement.ports import DayRun, Displaced, RunRequest
+
+
+class Days:
+    """Days, runs and the fence."""
+
+    transaction: sa.Connection
+
+    def open_day(self, request: RunRequest, *, settlement_date: date, now: datetime) -> DayRun:
+        """Open the day for this run, which displaces any other, and return what the run works on."""
+        if request.dry_run:
+            found = self.day(settlement_date)
+            return DayRun(
+                settlement_date=settlement_date,
+                revision=max(1, found["revision"]) if found else 1,
+                run_id=request.run_id,
+                dry_run=True,
+                transfer=False,
+            )
+        revision = self.transaction.execute(
+            sa.text(
+                "insert into ledger.days (settlement_date, state, run_id, opened_at) values (:on, 'open', :run, :now)"
+                " on conflict (settlement_date) do update set run_id = excluded.run_id,"
+                "   state = case when ledger.days.state = 'failed' then"
+                "     case when ledger.days.revision = 0 then 'open' else 'computed' end else ledger.days.state end,"
+                "   failure = null"
+                " returning revision"
+            ),
+            {"on": settlement_date, "run": request.run_id, "now": now},
+        ).scalar_one()
+        day = DayRun(
+            settlement_date=settlement_date,
+            revision=max(1, revision),
+            run_id=request.run_id,
+            transfer=request.transfer,
+        )
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.runs (run_id, settlement_date, revision, run_type, triggered_by, reason, started_at)"
+                " values (:run, :on, :revision, :type, :by, :reason, :now)"
+                " on conflict (run_id) do update set settlement_date = excluded.settlement_date,"
+                "   revision = excluded.revision, triggered_by = excluded.triggered_by, reason = excluded.reason,"
+                "   started_at = excluded.started_at, ended_at = null, outcome = null"
+            ),
+            {
+                "run": request.run_id,
+                "on": settlement_date,
+                "revision": day.revision,
+                "type": request.run_type,
+                "by": request.triggered_by,
+                "reason": request.reason,
+                "now": now,
+            },
+        )
+        return day
+
+    def hold_fence(self, day: DayRun) -> None:
+        """Prove that the day still names this run, and keep it so until the transaction ends.
+
+        :raises Displaced: it names another.
+        """
+        holder = self.transaction.execute(
+            sa.text("select run_id from ledger.days where settlement_date = :on for no key update"),
+            {"on": day.settlement_date},
+        ).scalar()
+        if holder != day.run_id:
+            raise Displaced(
+                f"Settlement date [{day.settlement_date}] belongs to run [{holder}] by now: run [{day.run_id}] stops"
+                " here and has written nothing since. Nothing is to be done unless the other run fails"
+            )
+
+    def day(self, settlement_date: date) -> Mapping[str, Any] | None:
+        """Return the day's row, or None when it was never opened."""
+        return (
+            self.transaction.execute(
+                sa.text("select * from ledger.days where settlement_date = :on"), {"on": settlement_date}
+            )
+            .mappings()
+            .first()
+        )
+
+    def set_state(self, settlement_date: date, state: str, *, now: datetime, failure: str | None = None) -> None:
+        """Say where the day stands; the first time that it is settled or closed keeps its instant."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.days set state = :state, failure = :failure,"
+                " settled_at = case when :state in ('settled', 'settled_with_breaks', 'closed')"
+                "   then coalesce(settled_at, :now) else settled_at end,"
+                " closed_at = case when :state = 'closed' then coalesce(closed_at, :now) else closed_at end"
+                " where settlement_date = :on"
+            ),
+            {"on": settlement_date, "state": state, "failure": failure, "now": now},
+        )
+
+    def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None:
+        """Keep how the run ended."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.runs set ended_at = :now, outcome = :outcome, revision = :revision where run_id = :run"
+            ),
+            {"run": day.run_id, "outcome": outcome, "now": now, "revision": day.revision},
+        )
+
+    def newest_day(self) -> date | None:
+        """Return the newest settlement date that was opened."""
+        return self.transaction.execute(sa.text("select max(settlement_date) from ledger.days")).scalar()
+
+    def open_days(self) -> list[date]:
+        """Return the settled days that are not closed, oldest first."""
+        return list(
+            self.transaction.execute(
+                sa.text(
+                    "select settlement_date from ledger.days where state in ('settled', 'settled_with_breaks')"
+                    " order by settlement_date"
+                )
+            ).scalars()
+        )
+
+    def day_totals(self, settlement_date: date) -> list[dict[str, Any]]:
+        """Return the newest revision's totals, one row per currency."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select t.* from ledger.day_totals t join ledger.days d using (settlement_date, revision)"
+                " where t.settlement_date = :on order by t.currency"
+            ),
+            {"on": settlement_date},
+        ).mappings()
+        return [dict(row) for row in rows]

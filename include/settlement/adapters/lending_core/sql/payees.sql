@@ -1,0 +1,4 @@
+-- One row per investor with one of the ids $1 (joined by the unit separator).
+select investor_id, name, status, payout_account, payout_bank
+  from core.investors
+ where investor_id = any(string_to_array($1, E'\x1f'))

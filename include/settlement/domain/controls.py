@@ -1,0 +1,92 @@
+"""What must hold before anything is posted or paid, as a list of named checks that reads aloud.
+
+A broken control is not bad input: it means that the product is wrong, so the day stops before money moves.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from settlement.domain.frames import Outcome
+
+
+class Broken(Exception):
+    """A control does not hold; the day stops before money moves."""
+
+    def __init__(self, control: str, message: str) -> None:
+        self.control = control
+        super().__init__(
+            f"Control [{control}] is broken: {message}. Nothing was posted; keep the frozen inputs and tell engineering"
+        )
+
+
+def check_outcome(outcome: Outcome) -> None:
+    """Prove every control of an outcome.
+
+    :raises Broken: naming the first that does not hold and by how much.
+    """
+    for control in CONTROLS:
+        problem = control(outcome)
+        if problem:
+            raise Broken(control.__name__, problem)
+
+
+def shares_sum_to_allocations(outcome: Outcome) -> str | None:
+    """Every distributed allocation is the sum of its shares; costs have none."""
+    allocations, shares = outcome.allocations, outcome.shares
+    shared = _sums(shares["allocation_no"].to_numpy() - 1, shares["gross_amount"].to_numpy(), len(allocations))
+    wanted = np.where((allocations["component"] == "cost").to_numpy(), 0, allocations["amount"].to_numpy())
+    wrong = np.flatnonzero(shared != wanted)
+    if len(wrong):
+        row = int(wrong[0])
+        return f"allocation [{row + 1}] of [{wanted[row]}] has shares of [{shared[row]}]"
+    return None
+
+
+def shares_add_up(outcome: Outcome) -> str | None:
+    """Every share is its net, fee, VAT and taxes."""
+    s = outcome.shares
+    kept = s["net_amount"] + s["fee_amount"] + s["vat_amount"] + s["national_tax_amount"] + s["local_tax_amount"]
+    wrong = np.flatnonzero((kept != s["gross_amount"]).to_numpy())
+    return f"share of note [{s['note_id'].iloc[int(wrong[0])]}] does not add up" if len(wrong) else None
+
+
+def entries_balance(outcome: Outcome) -> str | None:
+    """Every journal entry sums to zero."""
+    postings = outcome.postings
+    sums = _sums(postings["entry_no"].to_numpy() - 1, postings["amount"].to_numpy(), len(outcome.entries))
+    wrong = np.flatnonzero(sums)
+    return f"entry [{int(wrong[0]) + 1}] sums to [{sums[wrong[0]]}]" if len(wrong) else None
+
+
+def received_is_accounted_for(outcome: Outcome) -> str | None:
+    """In every currency, what was received is all accounted for."""
+    for row in outcome.totals.to_dict("records"):
+        parts = sum(int(row[name]) for name in row if name.endswith("_amount") and name != "received_amount")
+        if parts != row["received_amount"]:
+            return f"[{row['currency']}] received [{row['received_amount']}], accounted for [{parts}]"
+    return None
+
+
+CONTROLS: tuple[Callable[[Outcome], str | None], ...] = (
+    shares_sum_to_allocations,
+    shares_add_up,
+    entries_balance,
+    received_is_accounted_for,
+)
+
+
+def payouts_within_means(payouts: Mapping[str, int], *, proven: Mapping[str, int]) -> dict[str, int]:
+    """Return, by currency, how much is missing to pay `payouts` out of the `proven` money; nothing missing is empty."""
+    return {
+        currency: amount - proven.get(currency, 0)
+        for currency, amount in sorted(payouts.items())
+        if amount > proven.get(currency, 0)
+    }
+
+
+def _sums(places: np.ndarray, amounts: np.ndarray, length: int) -> np.ndarray:
+    """Return the exact int64 sums of amounts by place (bincount would go through floats)."""
+    sums = np.zeros(length, dtype=np.int64)
+    np.add.at(sums, places, amounts)
+    return sums

@@ -1,0 +1,67 @@
+"""Opening a settlement date, and freezing what its run sees."""
+
+from datetime import datetime
+from typing import Any
+
+from settlement.domain.days import NotASettlementDate
+from settlement.domain.frames import Inputs
+from settlement.ports import Books, DayRun, Frozen, Refused, RunRequest, Services
+
+
+def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRun:
+    """Return the settlement date that the run works on, opened in its name; another run of the date is displaced.
+
+    :raises Refused: the date is no settlement date, or its cut-off has not passed; the nearest right dates are named.
+    """
+    on = request.settlement_date or services.calendar.newest_settleable(now)
+    if on is None:
+        raise Refused("There is no settlement date whose cut-off has passed: nothing can be settled yet")
+    try:
+        services.calendar.check(on, now=now)
+    except NotASettlementDate as error:
+        raise Refused(str(error)) from None
+    with services.ledger.books(settlement_date=on, read_only=request.dry_run) as books:
+        return books.open_day(request, settlement_date=on, now=now)
+
+
+def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Freeze the day's facts and positions, unless its revision is computed already; return their hash and size.
+
+    :raises Refused: a later day has already settled loans that this one would move.
+    """
+    with services.ledger.books(day=day, read_only=day.dry_run) as books:
+        if books.is_computed(day):
+            return {"already": "computed"}
+        inputs = see(services, books, day)
+        totals = {"repayments": len(inputs.repayments), "loans": len(inputs.loans), "notes": len(inputs.notes)}
+        if day.dry_run:
+            return totals | {"dry_run": True}
+        frozen = freeze(services, books, day, inputs, now=now)
+        return totals | {"input_sha256": frozen.input_sha256}
+
+
+def see(services: Services, books: Books, day: DayRun) -> Inputs:
+    """Return the day's inputs as the source and the books stand now."""
+    on = day.settlement_date
+    facts = services.core.facts(
+        day=on, calendar=services.calendar, view=books.view(on, services.calendar), taken=books.taken
+    )
+    later = books.settled_later(on, facts["loans"]["loan_id"].tolist())
+    if later:
+        dates = ", ".join(sorted({str(date) for date, _ in later}))
+        loans = ", ".join(sorted({loan for _, loan in later})[:5])
+        raise Refused(
+            f"[{on}] cannot be settled after [{dates}]: those days have already settled loans that have money here"
+            f" ([{loans}]{' …' if len(later) > 5 else ''}). Settle dates in order; what is settled is not changed"
+        )
+    return books.inputs(on, facts)
+
+
+def freeze(services: Services, books: Books, day: DayRun, inputs: Inputs, *, now: datetime) -> Frozen:
+    """Keep the inputs in the snapshot store and put their hash on record."""
+    return books.keep_frozen(day, services.snapshots.freeze(snapshot_name(day), inputs), now=now)
+
+
+def snapshot_name(day: DayRun) -> str:
+    """Return the name under which the revision's frozen inputs are kept."""
+    return f"{day.settlement_date.isoformat()}-r{day.revision}"

@@ -1,0 +1,282 @@
+"""Taking in what the bank sent: kept byte for byte, read, proven, applied. The one function that transfer and
+reconcile both call, so a status is the same status whoever saw it first.
+
+Each message is kept and committed before the bank is told that we have it, and applied in a transaction of its own, so
+a crash at any point loses nothing and applies nothing twice.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from settlement.domain import matching
+from settlement.domain.matching import Match, Mismatch, OpenLine, Subject
+from settlement.domain.messages import FileAnswer, Message, Notification, Return, Statement, UnreadableMessage
+from settlement.domain.payouts import PERMANENT_REASONS
+from settlement.ports import Books, Refused, Services
+
+log = structlog.get_logger(__name__)
+
+OPEN_STATES = ("submitted", "unknown", "accepted")
+ACCEPTING = frozenset({"ACTC", "ACCP", "ACSP", "ACSC", "ACCC", "ACWC", "ACWP"})
+
+
+def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
+    """Take in everything the bank has, apply it, and match what is open; return counts by kind.
+
+    :raises Unavailable: the bank's channel cannot be read.
+    """
+    if services.bank is None:
+        return {"bank": "not configured"}
+    messages = list(services.bank.fetch())
+    counts: Counter[str] = Counter()
+    while messages:
+        with services.ledger.books() as books:
+            for message in messages:
+                counts["new" if books.keep_message(message, direction="in", now=now) else "known"] += 1
+        messages = list(services.bank.acknowledge(messages))
+    counts.update(apply_new(services, now=now))
+    counts.update(match_open(services, now=now))
+    return dict(counts)
+
+
+def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
+    """Apply the kept messages that are not applied yet: status reports and returns, then statements by their days."""
+    with services.ledger.books(read_only=True) as books:
+        messages = books.new_messages()
+    read: list[tuple[Any, Message, Any]] = []
+    counts: Counter[str] = Counter()
+    for message in messages:
+        try:
+            said = services.read_message(message)
+        except UnreadableMessage as error:
+            refuse(services, message, str(error), now=now)
+            counts["refused"] += 1
+            continue
+        read.append((_order(said), message, said))
+    for _, message, said in sorted(read, key=lambda item: item[0]):
+        try:
+            with services.ledger.books(posting=True) as books:
+                _apply(services, books, said, message, now=now)
+                books.close_message(message.sha256)
+            counts["applied"] += 1
+        except UnreadableMessage as error:
+            refuse(services, message, str(error), now=now)
+            counts["refused"] += 1
+    return dict(counts)
+
+
+def refuse(services: Services, message: Message, reason: str, *, now: datetime) -> None:
+    """Keep a message that cannot be used, with the reason; it changes nothing else."""
+    log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=reason)
+    with services.ledger.books(posting=True) as books:
+        books.close_message(message.sha256, refusal=reason)
+
+
+def match_open(services: Services, *, now: datetime) -> dict[str, int]:
+    """Match every line that is open or in suspense; what matches nothing goes to suspense."""
+    with services.ledger.books(posting=True) as books:
+        lines = books.lines(("open", "suspended"))
+        if not lines:
+            return {}
+        matches, _ = match_lines(services, books, lines)
+        _book(books, matches, now=now)
+        matched = {found.line.line_id for found in matches}
+        books.suspend([line for line in lines if line.line_id not in matched and not line.is_suspended], now=now)
+        return {"matched": len(matches), "suspended": len(lines) - len(matches)}
+
+
+def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> tuple[list[Match], list[Mismatch]]:
+    """Return what the lines are, and which of them point at something of ours without fitting it."""
+    references = sorted({key for line in lines for key in (line.reference, line.end_to_end_id) if key})
+    payouts = {p["payout_id"]: p for p in books.payouts_by_end_to_end(references).values()}
+    receipts: Sequence[Subject] = []
+    if len(payouts) < len(lines):  # some line is no payout: offer everything that is still under way
+        payouts |= {payout["payout_id"]: payout for payout in books.payouts(states=OPEN_STATES)}
+        unmatched = [row["repayment_id"] for row in books.unmatched_receipts()]
+        receipts = services.core.receipts(references=references, repayment_ids=unmatched)
+    subjects = [subject for subject in receipts if subject.reference]
+    for payout in payouts.values():
+        kinds = [("payout", -1)] if payout["state"] in OPEN_STATES else []
+        if payout["state"] in ("booked", "returned", *OPEN_STATES):
+            kinds.append(("payout_return", 1))
+        subjects += [
+            Subject(
+                kind=kind,
+                subject_id=payout["payout_id"],
+                amount=sign * payout["amount"],
+                currency=payout["currency"],
+                reference=payout["end_to_end_id"],
+            )
+            for kind, sign in kinds
+        ]
+    taken = books.matched_subjects(sorted({s.kind for s in subjects}), [s.subject_id for s in subjects])
+    free = [subject for subject in subjects if (subject.kind, subject.subject_id) not in taken]
+    return matching.match(lines, free, taken=[s for s in subjects if (s.kind, s.subject_id) in taken])
+
+
+def _book(books: Books, matches: Sequence[Match], *, now: datetime) -> None:
+    """Book matched lines; a payout that is matched is booked, one whose return is matched has come back."""
+    by_kind = {kind: [m for m in matches if m.subject.kind == kind] for kind in ("payout", "payout_return")}
+    books.keep_matches(matches, now=now)
+    for found in by_kind["payout"]:
+        books.step(
+            [found.subject.subject_id],
+            "booked",
+            cause="statement",
+            now=now,
+            evidence={"line_id": found.line.line_id, "booked_on": found.line.booking_date.isoformat()},
+        )
+    for found in by_kind["payout_return"]:
+        payout = books.payouts_by_end_to_end([found.subject.reference])[found.subject.reference]
+        _give_back(books, [payout], "returned", cause="statement", reason=found.line.reason, now=now,
+                   evidence={"line_id": found.line.line_id})  # fmt: skip
+
+
+def _order(said: Any) -> tuple[int, str, int]:
+    """Statements last, by day and number, so that what they sum up is known when they are applied."""
+    if isinstance(said, FileAnswer):
+        return (0, "", 0)
+    first = said[0]
+    if isinstance(first, Return):
+        return (2, "", 0)
+    if isinstance(first, Notification):
+        return (1, "", 0)
+    return (3, first.business_date.isoformat(), first.sequence or 0)
+
+
+def _apply(services: Services, books: Books, said: Any, message: Message, *, now: datetime) -> None:
+    if isinstance(said, FileAnswer):
+        _apply_answer(books, said, now=now)
+        return
+    for part in said:
+        if isinstance(part, Return):
+            _apply_return(books, part, now=now)
+        elif isinstance(part, Notification):
+            _apply_notification(books, part, now=now)
+        else:
+            _apply_statement(services, books, part, message, now=now)
+
+
+def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
+    """Move the payouts that a status report speaks of.
+
+    That the bank has this file already proves that it is there, and says nothing of its payments: they keep waiting
+    for the status of their own.
+    """
+    if answer.is_duplicate:
+        return
+    found = books.payouts_by_end_to_end([status.end_to_end_id for status in answer.payments])
+    if answer.is_rejected and answer.file_id:
+        rejected = [p for p in books.payouts_in_file(answer.file_id) if p["state"] in OPEN_STATES]
+        _give_back(books, rejected, "rejected", cause="status_report", reason=answer.reason, now=now,
+                   evidence={"message": answer.message_id, "text": answer.text})  # fmt: skip
+        books.mark_file(answer.file_id, "rejected", now=now)
+        return
+    for status in answer.payments:
+        payout = found.get(status.end_to_end_id)
+        if payout is None:
+            continue
+        if status.status in ACCEPTING and payout["state"] in ("submitted", "unknown"):
+            books.step([payout["payout_id"]], "accepted", cause="status_report", now=now,
+                       evidence={"message": answer.message_id, "status": status.status})  # fmt: skip
+        elif status.status == "RJCT" and payout["state"] in OPEN_STATES:
+            _give_back(books, [payout], "rejected", cause="status_report", reason=status.reason, now=now,
+                       evidence={"message": answer.message_id, "text": status.text})  # fmt: skip
+    if answer.file_id and answer.payments:
+        books.mark_file(answer.file_id, "received", now=now)
+    if answer.file_id and answer.group_status in ACCEPTING and not answer.payments:
+        accepted = [
+            p["payout_id"] for p in books.payouts_in_file(answer.file_id) if p["state"] in ("submitted", "unknown")
+        ]
+        books.step(accepted, "accepted", cause="status_report", now=now,
+                   evidence={"message": answer.message_id, "status": answer.group_status})  # fmt: skip
+        books.mark_file(answer.file_id, "received", now=now)
+
+
+def _apply_return(books: Books, returned: Return, *, now: datetime) -> None:
+    payout = books.payouts_by_end_to_end([returned.end_to_end_id]).get(returned.end_to_end_id)
+    if payout is None or payout["state"] in ("returned", "rejected", "prepared", "approved"):
+        return
+    if (payout["amount"], payout["currency"]) != (returned.amount, returned.currency):
+        raise UnreadableMessage(
+            f"the return of [{returned.end_to_end_id}] says [{returned.amount} {returned.currency}],"
+            f" the payout was [{payout['amount']} {payout['currency']}]"
+        )
+    _give_back(books, [payout], "returned", cause="return", reason=returned.reason, now=now,
+               evidence={"return_id": returned.return_id, "text": returned.text})  # fmt: skip
+
+
+def _apply_notification(books: Books, notification: Notification, *, now: datetime) -> None:
+    """A debit that the bank notifies proves that it has the payment; the booking itself is the statement's to say."""
+    debits = {line.end_to_end_id: line for line in notification.lines if line.amount < 0 and line.end_to_end_id}
+    for end_to_end_id, payout in books.payouts_by_end_to_end(list(debits)).items():
+        if payout["state"] in ("submitted", "unknown") and payout["amount"] == -debits[end_to_end_id].amount:
+            books.step([payout["payout_id"]], "accepted", cause="notification", now=now,
+                       evidence={"notification_id": notification.notification_id})  # fmt: skip
+
+
+def _apply_statement(
+    services: Services, books: Books, statement: Statement, message: Message, *, now: datetime
+) -> None:
+    if books.has_statement(statement):
+        return
+    debtor = services.debtor
+    if debtor is None or (statement.account, statement.currency) != (debtor.account, debtor.currency):
+        raise UnreadableMessage(
+            f"statement [{statement.statement_id}] is of an account in {statement.currency} that is not ours",
+            statement_id=statement.statement_id,
+        )
+    if books.contradicts(statement):
+        raise UnreadableMessage(
+            f"statement [{statement.statement_id}] was received before and said something else",
+            statement_id=statement.statement_id,
+        )
+    if books.newest_statement(statement.account) is None:
+        books.post_opening(statement, now=now)
+    books.keep_statement(statement, message.sha256, now=now)
+    lines = books.lines(("open",))
+    matches, _ = match_lines(services, books, lines)
+    _book(books, matches, now=now)
+    matched = {found.line.line_id for found in matches}
+    books.suspend([line for line in lines if line.line_id not in matched], now=now)
+
+
+def _give_back(
+    books: Books,
+    payouts: Sequence[Mapping[str, Any]],
+    state: str,
+    *,
+    cause: str,
+    reason: str | None,
+    now: datetime,
+    evidence: Mapping[str, Any],
+) -> None:
+    """Let payouts end as rejected or returned: their money goes back to the balances, a bad account is remembered."""
+    moving = [payout for payout in payouts if payout["state"] != state]
+    if not moving:
+        return
+    books.step(
+        [p["payout_id"] for p in moving], state, cause=cause, now=now, evidence={"bank_reason": reason, **evidence}
+    )
+    for on in sorted({payout["settlement_date"] for payout in moving}):
+        of_day = [payout for payout in moving if payout["settlement_date"] == on]
+        books.credit_back(of_day, event=f"payout_{state}", settlement_date=on, now=now)
+    if reason in PERMANENT_REASONS:
+        for payout in moving:
+            books.refuse_account(payout, reason or "", now=now)
+
+
+def require_bank(services: Services) -> None:
+    """Say which connection is missing, where a bank is needed.
+
+    :raises Refused: no bank is configured.
+    """
+    if services.bank is None or services.debtor is None:
+        raise Refused(
+            "Connection [settlement_bank] is not configured, so nothing can be paid: set AIRFLOW_CONN_SETTLEMENT_BANK"
+            ' (type http; extra debtor_account, debtor_name, debtor_agent, currency), or run with {"transfer": false}'
+        )

@@ -1,0 +1,236 @@
+"""What the bank says against what we say: take in, match, prove, and close the days that are proven."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from settlement.domain import controls
+from settlement.domain.alerts import BreakLine, BreaksOpened, Money
+from settlement.domain.breaks import Finding
+from settlement.ports import Books, DayRun, Services
+from settlement.stages import intake, transfer
+
+CAUSES = (
+    "investor_overdrawn",
+    "missing_at_bank",
+    "unknown_at_bank",
+    "amount_differs",
+    "duplicate_line",
+    "ambiguous",
+    "statement_chain",
+)
+FINAL = frozenset({"booked", "rejected", "returned"})
+
+
+def statement(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Take in what the bank has sent since the day's payouts went out."""
+    return {"skipped": "dry run"} if day.dry_run else intake.take_in(services, now=now)
+
+
+def match(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Match every open line again, also what earlier runs left in suspense."""
+    return {"skipped": "dry run"} if day.dry_run else dict(intake.match_open(services, now=now))
+
+
+def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Prove that ledger and bank agree, bring the breaks up to date, and close what can be closed.
+
+    :raises controls.Broken: the statements are an unbroken chain and the ledger's bank balance is not their closing.
+    """
+    if day.dry_run:
+        return {"skipped": "dry run"}
+    return prove_books(services, as_of=day.settlement_date, now=now)
+
+
+def take_in_everything(services: Services, *, as_of: date | None = None, now: datetime) -> dict[str, Any]:
+    """Do everything that reconciliation does between the daily runs: take in, ask after the unknown, match, prove."""
+    counts = intake.take_in(services, now=now)
+    inquiries = transfer.inquire(services, now=now)
+    if inquiries:
+        intake.take_in(services, now=now)
+    on = as_of or services.calendar.newest_settleable(now) or services.calendar.local_date(now)
+    proof = prove_books(services, as_of=on, now=now)
+    if services.alerts:
+        services.alerts.deliver(now=now, limit_seconds=5)
+    return {"taken_in": counts, "inquiries": inquiries} | proof
+
+
+def prove_books(services: Services, *, as_of: date, now: datetime) -> dict[str, Any]:
+    """Find all breaks there are, compare the ledger's bank balance with the statement, and close proven days."""
+    with services.ledger.books(posting=True) as books:
+        account = services.debtor.account if services.debtor else ""
+        statements = books.statements(account)
+        gaps = _gaps(statements)
+        newest = statements[-1] if statements else None
+        if newest and not gaps:
+            booked = books.balance("client_bank", newest["currency"])
+            if booked != newest["closing"]:
+                raise controls.Broken(
+                    "ledger_bank_is_statement_closing",
+                    f"the ledger's client_bank stands at [{booked} {newest['currency']}], statement"
+                    f" [{newest['statement_id']}] closes at [{newest['closing']}]",
+                )
+        findings = [
+            *books.findings_of_books(),
+            *gaps,
+            *_refused(books),
+            *_missing(services, books, newest),
+            *_unexplained(services, books),
+        ]
+        counts = books.sync_breaks(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
+        if counts["opened"]:
+            _tell_of_breaks(services, books, as_of, now=now)
+        closed = _close_days(services, books, newest, now=now)
+        return {
+            "breaks": counts,
+            "closed": [on.isoformat() for on in closed],
+            "bank_balance": newest["closing"] if newest else None,
+            "statement": newest["statement_id"] if newest else None,
+        }
+
+
+def _gaps(statements: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """A statement that does not open where the one before it closed."""
+    return [
+        Finding(
+            cause="statement_chain",
+            subject_kind="statement",
+            subject_id=after["statement_id"],
+            currency=after["currency"],
+            amount=after["opening"] - before["closing"],
+            evidence={
+                "opening": after["opening"],
+                "closing_before": before["closing"],
+                "before": before["statement_id"],
+            },
+        )
+        for before, after in zip(statements, statements[1:], strict=False)
+        if after["opening"] != before["closing"]
+    ]
+
+
+def _refused(books: Books) -> list[Finding]:
+    """A statement that was refused: until a good one comes, what it would have said is unknown."""
+    return [
+        Finding(
+            cause="statement_chain",
+            subject_kind="message",
+            subject_id=message["sha256"][:16],
+            evidence={"name": message["name"], "refusal": message["refusal"]},
+        )
+        for message in books.refused_messages()
+        if message["kind"].startswith("camt.053")
+    ]
+
+
+def _missing(services: Services, books: Books, newest: Mapping[str, Any] | None) -> list[Finding]:
+    """What a statement that is here by now should have shown: receipts of its window, payouts of its date."""
+    if newest is None:
+        return []
+    until: date = newest["business_date"]
+    found = [
+        Finding(
+            cause="missing_at_bank",
+            subject_kind="repayment",
+            subject_id=row["repayment_id"],
+            currency=row["currency"],
+            amount=row["amount"] if row["reverses_repayment_id"] is None else -row["amount"],
+            evidence={"expected_on": row["window_on"]},
+        )
+        for row in books.unmatched_receipts()
+        if row["window_on"] <= until and services.debtor and row["currency"] == services.debtor.currency
+    ]
+    calendar = services.calendar
+    for payout in books.payouts(states=intake.OPEN_STATES):
+        sent_on = max(
+            calendar.calendar.next_business_day(payout["settlement_date"]), calendar.local_date(payout["submitted_at"])
+        )
+        due = sent_on if calendar.calendar.is_business_day(sent_on) else calendar.calendar.next_business_day(sent_on)
+        # Sent after the bank's own cut-off it is booked a business day later; only then it is missing.
+        if calendar.calendar.next_business_day(due) <= until:
+            found.append(
+                Finding(
+                    cause="missing_at_bank",
+                    subject_kind="payout",
+                    subject_id=payout["payout_id"],
+                    currency=payout["currency"],
+                    amount=-payout["amount"],
+                    evidence={"expected_on": due, "state": payout["state"]},
+                )
+            )
+    return found
+
+
+def _unexplained(services: Services, books: Books) -> list[Finding]:
+    """Lines in suspense: unknown, or pointing at something of ours that they do not fit."""
+    lines = books.lines(("suspended",))
+    if not lines:
+        return []
+    _, mismatches = intake.match_lines(services, books, lines)
+    by_line = {mismatch.line.line_id: mismatch for mismatch in mismatches}
+    return [
+        Finding(
+            cause=by_line[line.line_id].cause if line.line_id in by_line else "unknown_at_bank",
+            subject_kind="line",
+            subject_id=line.line_id,
+            currency=line.currency,
+            amount=line.amount,
+            evidence={
+                "booking_date": line.booking_date,
+                "candidates": [f"{s.kind}:{s.subject_id}" for s in by_line[line.line_id].candidates]
+                if line.line_id in by_line
+                else [],
+            },
+        )
+        for line in lines
+    ]
+
+
+def _close_days(services: Services, books: Books, newest: Mapping[str, Any] | None, *, now: datetime) -> list[date]:
+    """Close the settled days whose payouts are all final and whose receipts a statement has shown."""
+    if newest is None:
+        return []
+    waiting = {row["window_on"] for row in books.unmatched_receipts()}
+    closed = []
+    for on in books.open_days():
+        is_final = all(payout["state"] in FINAL for payout in books.payouts(on))
+        if is_final and newest["business_date"] >= on and on not in waiting:
+            books.set_state(on, "closed", now=now)
+            closed.append(on)
+    return closed
+
+
+def _tell_of_breaks(services: Services, books: Books, on: date, *, now: datetime) -> None:
+    if not services.alerts:
+        return
+    breaks = [b for b in books.open_breaks() if b["opened_on"] == on]
+    if not breaks:
+        return
+    largest = sorted(breaks, key=lambda b: (-abs(b["amount"] or 0), b["break_id"]))
+    sums: dict[str, int] = {}
+    for found in breaks:
+        if found["currency"]:
+            sums[found["currency"]] = sums.get(found["currency"], 0) + abs(found["amount"] or 0)
+    services.alerts.record(
+        books.transaction,
+        BreaksOpened(
+            settlement_date=on,
+            digest=hashlib.sha256(",".join(str(b["break_id"]) for b in breaks).encode()).hexdigest()[:12],
+            count=len(breaks),
+            unmatched=tuple(Money(amount=amount, currency=currency) for currency, amount in sorted(sums.items())),
+            breaks=tuple(
+                BreakLine(
+                    break_id=str(b["break_id"]),
+                    cause=b["cause"],
+                    amount=Money(amount=b["amount"] or 0, currency=b["currency"] or ""),
+                    age_business_days=b["age_business_days"],
+                    subject_id=b["subject_id"],
+                )
+                for b in largest[:10]
+            ),
+            oldest_business_days=max(b["age_business_days"] for b in breaks),
+            missing_payout_count=sum(b["cause"] == "missing_at_bank" and b["subject_kind"] == "payout" for b in breaks),
+        ),
+        now=now,
+    )

@@ -1,0 +1,245 @@
+"""How the day stands, said once in the books, once to people, and in the same numbers."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from settlement.domain import controls
+from settlement.domain.alerts import (
+    BreakTotal,
+    CurrencyTotals,
+    DayCompleted,
+    Money,
+    MoneyStatus,
+    PayoutTotals,
+    TaskFailed,
+    TaskRetry,
+)
+from settlement.ports import Books, DayRun, Services
+
+TOTALS = (
+    "repayment_count",
+    "received_amount",
+    "distributed_amount",
+    "fee_amount",
+    "vat_amount",
+    "national_tax_amount",
+    "local_tax_amount",
+    "cost_amount",
+    "credit_amount",
+    "quarantined_amount",
+)
+
+
+def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Say how the day ended: its state in the books, its totals to people, and the end of its run."""
+    if day.dry_run:
+        return {"dry_run": True}
+    with services.ledger.books(day=day, posting=True) as books:
+        before = books.day(day.settlement_date)
+        assert before is not None
+        breaks = books.open_breaks()
+        waiting = [p for p in books.payouts(day.settlement_date) if p["state"] in ("prepared", "approved")]
+        state = before["state"]
+        if day.transfer and state != "closed" and not waiting:
+            state = "settled_with_breaks" if breaks or _has_unknown(books, day.settlement_date) else "settled"
+            books.set_state(day.settlement_date, state, now=now)
+        already = before["settled_at"] is not None and before["state"] == state
+        books.end_run(day, outcome="already_settled" if already else state, now=now)
+        standing = status(services, books, day.settlement_date)
+        if services.alerts and not already:
+            services.alerts.record(books.transaction, _completed(services, books, day, state, breaks, now=now), now=now)
+    if services.alerts:
+        services.alerts.deliver(now=now, limit_seconds=5)
+    return standing | {"already_settled": already}
+
+
+def status(services: Services, books: Books, on: date) -> dict[str, Any]:
+    """Return where a settlement date stands, as plain JSON values: state, totals by currency, payouts, breaks."""
+    found = books.day(on)
+    payouts: dict[str, dict[str, int]] = defaultdict(lambda: {"count": 0, "amount": 0})
+    for payout in books.payouts(on):
+        sums = payouts[f"{payout['currency']} {payout['state']}"]
+        sums["count"] += 1
+        sums["amount"] += payout["amount"]
+    return {
+        "settlement_date": on.isoformat(),
+        "state": found["state"] if found else "absent",
+        "revision": found["revision"] if found else 0,
+        "failure": found["failure"] if found else None,
+        "totals": {row["currency"]: {name: int(row[name]) for name in TOTALS} for row in books.day_totals(on)},
+        "payouts": dict(payouts),
+        "breaks": [
+            {
+                "break_id": b["break_id"],
+                "cause": b["cause"],
+                "subject": f"{b['subject_kind']} {b['subject_id']}",
+                "currency": b["currency"],
+                "amount": b["amount"],
+                "opened_on": b["opened_on"].isoformat(),
+                "age_business_days": b["age_business_days"],
+            }
+            for b in books.open_breaks()
+        ],
+        "now_is_set": services.is_now_set,
+    }
+
+
+def task_failed(
+    services: Services,
+    *,
+    settlement_date: date | None,
+    run_id: str,
+    task_id: str,
+    map_index: int = -1,
+    try_number: int,
+    error: str,
+    log_url: str | None = None,
+    now: datetime,
+) -> bool:
+    """Record that a task failed for good, with the state of the day's money; False when that is on record already."""
+    if services.alerts is None:
+        return False
+    with services.ledger.books(settlement_date=settlement_date) as books:
+        money = _money_state(books, settlement_date) if settlement_date else MoneyStatus(state="not_started")
+        if settlement_date and (found := books.day(settlement_date)) and found["run_id"] == run_id:
+            if found["state"] not in ("settled", "settled_with_breaks", "closed"):
+                books.set_state(settlement_date, "failed", now=now, failure=f"{task_id}: {error[:300]}")
+        recorded = services.alerts.record(
+            books.transaction,
+            TaskFailed(
+                settlement_date=settlement_date,
+                run_id=run_id,
+                task=task_id,
+                map_index=map_index,
+                try_number=try_number,
+                code=error.split(":", 1)[0][:60] or "failed",
+                error=error,
+                money=money,
+                deadline_at=_deadline(services, settlement_date) if settlement_date else None,
+                log_url=log_url,
+            ),
+            now=now,
+        )
+    services.alerts.deliver(now=now, limit_seconds=5)
+    return recorded
+
+
+def task_retry(
+    services: Services,
+    *,
+    settlement_date: date | None,
+    run_id: str,
+    task_id: str,
+    map_index: int = -1,
+    try_number: int,
+    error: str,
+    log_url: str | None = None,
+    now: datetime,
+) -> bool:
+    """Record that a task failed and is tried again by itself."""
+    if services.alerts is None:
+        return False
+    with services.ledger.books() as books:
+        recorded = services.alerts.record(
+            books.transaction,
+            TaskRetry(
+                settlement_date=settlement_date,
+                run_id=run_id,
+                task=task_id,
+                map_index=map_index,
+                try_number=try_number,
+                code=error.split(":", 1)[0][:60] or "failed",
+                log_url=log_url,
+            ),
+            now=now,
+        )
+    services.alerts.deliver(now=now, limit_seconds=5)
+    return recorded
+
+
+def run_failed(services: Services, *, settlement_date: date | None, run_id: str, reason: str, now: datetime) -> bool:
+    """Record that a run failed, where no task could say so itself."""
+    if settlement_date:
+        with services.ledger.books(settlement_date=settlement_date) as books:
+            found = books.day(settlement_date)
+            if found and found["run_id"] == run_id:
+                day = DayRun(settlement_date=settlement_date, revision=max(1, found["revision"]), run_id=run_id)
+                books.end_run(day, outcome=f"failed: {reason}", now=now)
+                if found["state"] not in ("settled", "settled_with_breaks", "closed"):
+                    books.set_state(settlement_date, "failed", now=now, failure=found["failure"] or reason)
+    return task_failed(
+        services, settlement_date=settlement_date, run_id=run_id, task_id="", try_number=0, error=reason, now=now
+    )
+
+
+def _completed(
+    services: Services, books: Books, day: DayRun, state: str, breaks: Sequence[Mapping[str, Any]], *, now: datetime
+) -> DayCompleted:
+    sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    kinds = {
+        "booked": "paid",
+        "returned": "rejected",
+        "rejected": "rejected",
+        "unknown": "unknown",
+    }
+    for payout in books.payouts(day.settlement_date):
+        kind = kinds.get(payout["state"], "in_transit")
+        sums[payout["currency"]][f"{kind}_count"] += 1
+        sums[payout["currency"]][f"{kind}_amount"] += payout["amount"]
+    for hold in books.holds():
+        sums[hold["currency"]]["held_count"] += 1
+        sums[hold["currency"]]["held_amount"] += hold["amount"]
+    by_cause: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for found in breaks:
+        by_cause[(found["cause"], found["currency"] or "")].append(abs(found["amount"] or 0))
+    return DayCompleted(
+        settlement_date=day.settlement_date,
+        revision=day.revision,
+        state=state,
+        completed_at=now,
+        deadline_at=_deadline(services, day.settlement_date),
+        totals=tuple(
+            CurrencyTotals(currency=row["currency"], **{name: int(row[name]) for name in TOTALS})
+            for row in books.day_totals(day.settlement_date)
+        ),
+        payouts=tuple(PayoutTotals(currency=currency, **amounts) for currency, amounts in sorted(sums.items())),
+        breaks=tuple(
+            BreakTotal(cause=cause, count=len(amounts), amount=Money(amount=sum(amounts), currency=currency))
+            for (cause, currency), amounts in sorted(by_cause.items())
+        ),
+        controls_passed=len(controls.CONTROLS) + 1,
+        controls_total=len(controls.CONTROLS) + 1,
+    )
+
+
+def _has_unknown(books: Books, on: date) -> bool:
+    return bool(books.payouts(on, states=("unknown",)))
+
+
+def _money_state(books: Books, on: date) -> MoneyStatus:
+    """How far the day's money has come, by the payout that has come furthest into doubt."""
+    of_day = books.payouts(on)
+    for state, states in (
+        ("unknown", ("unknown",)),
+        ("sent", ("submitted", "accepted", "booked", "returned")),
+        ("prepared", ("prepared", "approved")),
+        ("rejected", ("rejected",)),
+    ):
+        found = [p for p in of_day if p["state"] in states]
+        if found:
+            sums: dict[str, int] = defaultdict(int)
+            for payout in found:
+                sums[payout["currency"]] += payout["amount"]
+            amounts = tuple(Money(amount=a, currency=c) for c, a in sorted(sums.items()))
+            return MoneyStatus(state=state, count=len(found), amounts=amounts)  # type: ignore[arg-type]
+    return MoneyStatus(state="not_started")
+
+
+def _deadline(services: Services, on: date) -> datetime:
+    zone = ZoneInfo(services.policy.timezone)
+    return datetime.combine(
+        on + timedelta(days=1), time.fromisoformat(services.policy.deadlines.settled_by), tzinfo=zone
+    )

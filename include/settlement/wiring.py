@@ -1,0 +1,151 @@
+"""The only place that chooses adapters: from policy, connections and environment to one `Services`."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import sqlalchemy as sa
+
+from settlement import config
+from settlement.adapters.bank import pain001, reading
+from settlement.adapters.bank.directory import DirectoryBank
+from settlement.adapters.bank.http import HttpBank
+from settlement.adapters.ledger.books import PostgresLedger
+from settlement.adapters.lending_core.source import PostgresLendingCore
+from settlement.adapters.slack import SlackAlerts
+from settlement.adapters.snapshots import ParquetSnapshots
+from settlement.domain import policy as policies
+from settlement.domain.days import BankCalendar, Override, SettlementCalendar
+from settlement.domain.policy import Policy
+from settlement.ports import Bank, Debtor, MissingConnection, Refused, Services
+
+
+@contextmanager
+def services() -> Iterator[Services]:
+    """Build everything that the stages work with, and let go of it afterwards.
+
+    :raises Refused: the policy does not validate, or a connection that is needed is missing; the message names it.
+    """
+    policy = load_policy()
+    engine = settlement_engine()
+    try:
+        bank, debtor = bank_channel()
+        yield Services(
+            policy=policy,
+            calendar=calendar_of(policy),
+            core=PostgresLendingCore(config.connection("lending_core").url()),
+            snapshots=ParquetSnapshots(config.snapshots_path()),
+            ledger=PostgresLedger(engine),
+            bank=bank,
+            debtor=debtor,
+            alerts=SlackAlerts(
+                engine,
+                policy.alerts,
+                timezone=policy.timezone,
+                airflow_url=config.airflow_url(),
+                runbook_url=config.runbook_url(),
+                is_now_set=config.is_now_set(),
+            ),
+            code_version=code_version(),
+            write_file=pain001.write,
+            read_message=reading.read,
+            is_now_set=config.is_now_set(),
+        )
+    finally:
+        engine.dispose()
+
+
+def load_policy() -> Policy:
+    """Return the policy that SETTLEMENT_POLICY names.
+
+    :raises Refused: it does not validate; the message names key, value and what is allowed.
+    """
+    try:
+        return policies.load(config.policy_path())
+    except policies.InvalidPolicy as error:
+        raise Refused(str(error)) from error
+
+
+def calendar_of(policy: Policy) -> SettlementCalendar:
+    """Return the settlement dates of a policy."""
+    return SettlementCalendar(
+        calendar=BankCalendar(
+            policy.calendar.country,
+            policy.calendar.categories,
+            tuple(Override(o.date, o.business, o.reason, o.by) for o in policy.calendar.overrides),
+        ),
+        timezone=policy.timezone,
+        cut_off=policy.cut_off,
+        run_at=policy.run_at,
+        first=policy.first_settlement_date,
+        last=policy.last_settlement_date,
+    )
+
+
+def settlement_engine() -> sa.Engine:
+    """Return an engine on the settlement database; nothing connects before it is used."""
+    return sa.create_engine(
+        config.connection("settlement_db").url(),
+        pool_size=2,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10, "application_name": "settlement"},
+    )
+
+
+def bank_channel() -> tuple[Bank | None, Debtor | None]:
+    """Return the channel of connection `settlement_bank` and our account at it, or neither if it is not configured.
+
+    :raises MissingConnection: the connection is there and lacks something that is needed.
+    """
+    found = config.optional_connection("settlement_bank")
+    if found is None:
+        return None, None
+    missing = [key for key in ("debtor_account", "debtor_name", "currency") if not found.extra.get(key)]
+    if missing:
+        raise MissingConnection(
+            f"Connection [settlement_bank] lacks {missing} in its extra: it needs debtor_account, debtor_name, debtor_agent, currency"
+        )
+    debtor = Debtor(
+        account=str(found.extra["debtor_account"]),
+        name=str(found.extra["debtor_name"]),
+        agent=str(found.extra["debtor_agent"]) if found.extra.get("debtor_agent") else None,
+        currency=str(found.extra["currency"]),
+    )
+    if found.extra.get("drop") and found.extra.get("pickup"):
+        return DirectoryBank(_folder(found.extra["drop"]), _folder(found.extra["pickup"])), debtor
+    if not found.host:
+        raise MissingConnection(
+            "Connection [settlement_bank] has no host: set host and port of the bank, or drop and pickup folders in its extra"
+        )
+    host = found.host if "://" in found.host else f"{found.schema or 'http'}://{found.host}"
+    address = f"{host}:{found.port}" if found.port else host
+    return (
+        HttpBank(
+            address,
+            login=found.login,
+            password=found.password,
+            connect_seconds=float(found.extra.get("connect_seconds", 5)),
+            answer_seconds=float(found.extra.get("answer_seconds", 60)),
+        ),
+        debtor,
+    )
+
+
+@cache
+def code_version() -> str:
+    """Return the hash of the product's own code, which every revision is recorded with."""
+    whole = hashlib.sha256()
+    package = Path(__file__).parent
+    for file in sorted(package.rglob("*.py")):
+        if "demo" not in file.parts:
+            whole.update(str(file.relative_to(package)).encode())
+            whole.update(file.read_bytes())
+    return whole.hexdigest()
+
+
+def _folder(location: str) -> Path:
+    parts = urlsplit(location)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else Path(location)
