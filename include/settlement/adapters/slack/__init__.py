@@ -1,0 +1,209 @@
+"""Alerts through Slack: the port `Alerts` on an outbox in the settlement database.
+
+`record` writes in the caller's transaction and opens nothing else. `deliver` sends what is due: with a limit it is the
+writer's single try, which runs beside the caller, gives up when Slack is known to be down and holds the caller for a
+second at most; without a limit it goes on, waiting when Slack asks to slow down, until nothing is left or Slack fails.
+"""
+
+import smtplib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+import structlog
+
+from settlement.adapters.slack import client, mail, outbox, renderer, sender
+from settlement.adapters.slack.sender import DeliveryReport
+from settlement.domain import alerts
+
+__all__ = ["DeliveryReport", "SlackAlerts"]
+
+log = structlog.get_logger(__name__)
+
+LONGEST_DELIVERY_SECONDS = 240.0
+HOLDS_CALLER_SECONDS = 1.0
+REVIVE_AFTER = timedelta(minutes=10)
+
+
+class SlackAlerts:
+    """The outbox of the settlement database, delivered to the channels of the policy."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        policy_alerts: alerts.AlertsPolicy,
+        *,
+        timezone: str,
+        airflow_url: str | None = None,
+        runbook_url: str | None = None,
+        is_now_set: bool = False,
+        slack: Callable[[], client.Slack | None] = client.from_connection,
+        mailer: Callable[[], mail.Mailer | None] = mail.from_connection,
+        settles_after_seconds: float = sender.SETTLES_AFTER_SECONDS,
+        longest_call_seconds: float = sender.LONGEST_CALL_SECONDS,
+    ) -> None:
+        self._engine = engine
+        self._policy = policy_alerts
+        self._find_slack = slack
+        self._find_mailer = mailer
+        self._settles_after = settles_after_seconds
+        self._longest_call = longest_call_seconds
+        self._warned: set[str] = set()
+        self.renderer = renderer.Renderer(
+            policy=policy_alerts,
+            zone=ZoneInfo(timezone),
+            airflow_url=airflow_url,
+            runbook_url=runbook_url,
+            is_now_set=is_now_set,
+        )
+
+    def record(self, transaction: sa.Connection, event: alerts.Event, *, now: datetime) -> bool:
+        """Write the event in this transaction; False: it is there already, or nobody wants it."""
+        return outbox.record(transaction, event, policy_alerts=self._policy, now=now)
+
+    def attach(
+        self,
+        transaction: sa.Connection,
+        *,
+        settlement_date: date,
+        key: str,
+        name: str,
+        title: str,
+        content: bytes,
+        now: datetime,
+    ) -> bool:
+        """Put a file (the summary sheets of the day) into the day's thread; `key` makes it once only."""
+        return outbox.attach(
+            transaction,
+            settlement_date=settlement_date,
+            key=key,
+            name=name,
+            title=title,
+            content=content,
+            policy_alerts=self._policy,
+            now=now,
+        )
+
+    def deliver(self, *, now: datetime, limit_seconds: float | None = None) -> DeliveryReport:
+        """Send what is due and return what came of it. Never raises because Slack, mail or the database fails."""
+        report = DeliveryReport(is_complete=False)
+        if limit_seconds is None:
+            self._deliver(report, now=now, seconds=LONGEST_DELIVERY_SECONDS, is_patient=True)
+            return report
+        # The writer's own try: what it cannot finish in time goes on beside the caller and ends by itself; if the
+        # process ends first, the next sender asks Slack before it posts.
+        work = threading.Thread(
+            target=self._deliver,
+            args=(report,),
+            kwargs={"now": now, "seconds": limit_seconds, "is_patient": False},
+            name="alerts",
+            daemon=True,
+        )
+        work.start()
+        work.join(min(limit_seconds, HOLDS_CALLER_SECONDS))
+        return report
+
+    def listing(
+        self, *, settlement_date: date | None = None, state: str | None = None, limit: int = 200
+    ) -> list[dict[str, Any]]:
+        """Return alerts as in `reporting.alerts`, newest first."""
+        with self._engine.connect() as connection:
+            return outbox.listing(connection, settlement_date=settlement_date, state=state, limit=limit)
+
+    def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
+        """Make failed alerts (all, or these) pending again; return how many."""
+        with self._engine.begin() as connection:
+            return outbox.resend(connection, alert_ids=alert_ids)
+
+    def _deliver(self, report: DeliveryReport, *, now: datetime, seconds: float, is_patient: bool) -> None:
+        begun = time.monotonic()
+        try:
+            if is_patient:
+                self._look_after(report, now=now)
+            if self._is_waiting(is_patient=is_patient) and (slack := self._slack()) is not None:
+                sender.Sender(
+                    engine=self._engine,
+                    slack=slack,
+                    renderer=self.renderer,
+                    now=lambda: now + timedelta(seconds=time.monotonic() - begun),
+                    report=report,
+                    until=begun + seconds,
+                    is_patient=is_patient,
+                    settles_after=self._settles_after,
+                    longest_call=self._longest_call,
+                ).run()
+            if is_patient:
+                self._mail(report, now=now)
+            with self._engine.connect() as connection:
+                report.pending = connection.execute(
+                    sa.text("select count(*) from ledger.alert_outbox where state = 'pending'")
+                ).scalar_one()
+            report.is_complete = True
+        except Exception as error:
+            # Settlement never fails because people could not be told: the rows are safe and the next sender comes.
+            report.errors.append(type(error).__name__)
+            log.exception("alerts.delivery_failed")
+
+    def _slack(self) -> client.Slack | None:
+        slack = self._find_slack()
+        if slack is None:
+            self._warn_once(
+                client.CONNECTION,
+                "Connection [settlement_slack] is not there: alerts stay in the outbox."
+                " Set AIRFLOW_CONN_SETTLEMENT_SLACK, or add the connection to Airflow (docs/alerts.md)",
+            )
+        return slack
+
+    def _is_waiting(self, *, is_patient: bool) -> bool:
+        """Tell whether a sender has something to do. A writer does not knock where the last sender found Slack down."""
+        with self._engine.connect() as connection:
+            return bool(connection.execute(sa.text(_WAITING if is_patient else _WAITING_AND_WELL)).scalar())
+
+    def _look_after(self, report: DeliveryReport, *, now: datetime) -> None:
+        """Write reminders that are due, and let what a mended token or channel would now take be tried again."""
+        with self._engine.begin() as connection:
+            report.repeated = outbox.repeat_unresolved(connection, now=now)
+            connection.execute(
+                sa.text(_REVIVE),
+                {"codes": sorted(client.DESTINATION_ERRORS | {"thread_has_no_root"}), "age": REVIVE_AFTER},
+            )
+
+    def _mail(self, report: DeliveryReport, *, now: datetime) -> None:
+        with self._engine.begin() as connection:
+            if not mail.is_due(connection, now=now):
+                return
+            mailer = self._find_mailer() if self._policy.email_to else None
+            if mailer is None:
+                self._warn_once(
+                    mail.CONNECTION,
+                    "Alerts wait for e-mail, and there is no connection [settlement_smtp] or no [alerts] email_to in"
+                    " the policy",
+                )
+                return
+            try:
+                report.mailed = mail.send_due(
+                    connection, mailer, messages=self.renderer, policy_alerts=self._policy, now=now
+                )
+            except (OSError, smtplib.SMTPException) as error:
+                connection.rollback()
+                report.errors.append(f"smtp:{type(error).__name__}")
+                log.error("alerts.mail_failed", code=type(error).__name__)
+
+    def _warn_once(self, what: str, message: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            log.warning("alerts.not_configured", what=what, message=message)
+
+
+_WAITING = "select exists (select from ledger.alert_outbox where state = 'pending' and channel <> 'email')"
+_WAITING_AND_WELL = _WAITING + " and not exists (select from ledger.alert_roots where failures > 0)"
+_REVIVE = """
+update ledger.alert_outbox o set state = 'pending'
+ where o.state = 'failed' and (o.emailed_at is null or o.kind = 'root') and o.last_error = any(:codes)
+   and not exists (select from ledger.alert_attempts a
+                    where a.alert_id = o.alert_id and a.attempted_at > clock_timestamp() - cast(:age as interval))
+"""

@@ -1,0 +1,130 @@
+"""The words of the messages, per language, and how typed values are written in them."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from settlement.domain import alerts, currencies, redaction
+
+FOLDER = Path(__file__).parent / "catalogues"
+NOTHING = "–"
+LONGEST_VALUE = 150
+
+_SYMBOLS = {"KRW": "₩", "USD": "$", "EUR": "€", "JPY": "¥", "GBP": "£"}
+
+# Which table of the catalogue names the codes of a field; a code that no table names is shown as it is.
+_CODES = {
+    "reason": "reasons",
+    "source": "sources",
+    "waits_for": "waits",
+    "step": "steps",
+    "change": "changes",
+    "cause": "causes",
+    "state": "day_states",
+}
+_MINUTES = frozenset({"minutes_left", "minutes_late", "after_minutes"})
+
+
+@cache
+def load(language: alerts.Language) -> Mapping[str, Any]:
+    """Return the catalogue of a language."""
+    return tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
+
+
+def escape(text: str) -> str:
+    """Return the text so that Slack shows it as it is: no mention, link or entity can come about."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """Writes values in one language and time zone. Every text that comes out is escaped and free of credentials."""
+
+    language: alerts.Language
+    zone: ZoneInfo
+
+    @property
+    def catalogue(self) -> Mapping[str, Any]:
+        return load(self.language)
+
+    def say(self, table: str, key: str, **values: object) -> str:
+        """Return the catalogue's sentence with the values written into its places."""
+        written = {name: self.write(name, value) or NOTHING for name, value in values.items()}
+        return str(self.catalogue[table][key]).format(**written)
+
+    def write(self, name: str, value: object) -> str:
+        """Return a field's value as a person reads it; "" if there is none."""
+        if value is None:
+            return ""
+        if isinstance(value, Written):
+            return str(value)
+        if isinstance(value, bool):
+            return str(self.catalogue["words"]["yes" if value else "no"])
+        if isinstance(value, int):
+            return self.duration(timedelta(minutes=value)) if name in _MINUTES else f"{value:,}"
+        if isinstance(value, datetime):
+            return self.instant(value)
+        if isinstance(value, date):
+            return self.date(value)
+        if isinstance(value, alerts.Money):
+            return money(value)
+        if isinstance(value, alerts.MoneyStatus):
+            return self.say("money", value.state, count=value.count, amounts=value.amounts)
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return " · ".join(filter(None, (self.write(name, item) for item in value)))
+        return self.code(_CODES[name], str(value)) if name in _CODES else safe(str(value))
+
+    def code(self, table: str, code: str) -> str:
+        """Return what the catalogue calls a code, or the code itself."""
+        return str(self.catalogue[table].get(code, "")) or safe(code)
+
+    def date(self, value: date) -> str:
+        weekday = self.catalogue["words"]["weekdays"][value.weekday()]
+        return f"{value.isoformat()} ({weekday})"
+
+    def instant(self, value: datetime) -> str:
+        return f"{value.astimezone(self.zone):%m-%d %H:%M}"
+
+    def duration(self, value: timedelta) -> str:
+        minutes = max(round(value / timedelta(minutes=1)), 0)
+        hours, days = minutes // 60, minutes // 1440
+        if hours >= 48:
+            return self.say("words", "days", days=days, hours=hours % 24)
+        return self.say("words", "hours" if hours else "minutes", hours=hours, minutes=minutes % 60)
+
+
+class Written(str):
+    """A text that is ready to be shown: escaped, redacted, or the catalogue's own."""
+
+    __slots__ = ()
+
+
+def money(value: alerts.Money) -> str:
+    """Return the amount as people write it: ₩1,234 · -$12.30 · 1,234.00 CHF."""
+    sign = "-" if value.amount < 0 else ""
+    try:
+        text = currencies.to_decimal_text(abs(value.amount), value.currency)
+    except currencies.UnknownCurrency:
+        return f"{sign}{abs(value.amount):,} {safe(value.currency)}"
+    whole, _, fraction = text.partition(".")
+    number = f"{int(whole):,}" + (f".{fraction}" if fraction else "")
+    symbol = _SYMBOLS.get(value.currency)
+    return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {value.currency}"
+
+
+def percent(part: int, whole: int) -> str:
+    """Return the part in per cent with one decimal, rounded down: 100% is said only when nothing is missing."""
+    if whole == 0 or part == whole:
+        return "100%"
+    tenths = part * 1000 // whole
+    return f"{tenths // 10}.{tenths % 10}%"
+
+
+def safe(text: str) -> str:
+    """Return a short text of ours so that it can stand in a message: one line, no credentials, escaped."""
+    return escape(redaction.shorten(" ".join(redaction.credentials(text[: LONGEST_VALUE * 4]).split()), LONGEST_VALUE))

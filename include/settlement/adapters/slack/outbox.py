@@ -1,0 +1,427 @@
+"""The outbox: alerts are written in the transaction of what they tell of, one row per event and channel.
+
+What always holds:
+- A key is one row per channel. The same event again is a conflict and changes nothing.
+- A standing message (the day's root, an approval, an input) is one row whose payload grows; `version` says that there
+  is something new to show. A message that is shown is edited, never posted again.
+- The payload of a row is `slot -> {event, fields}`: one slot for an ordinary event, several for a standing one.
+- Writers never wait for a sender: a sender locks a thread in a mode that lets rows be added to it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any, cast
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+
+from settlement.domain import alerts
+
+Payload = dict[str, dict[str, Any]]
+
+THREAD = "thread"
+"""The event of a root message that only holds the place of a day that has not begun."""
+
+# No row where the key (or the root of the thread) is there already.
+_INSERT = """
+insert into ledger.alert_outbox (root_id, kind, settlement_date, event, severity, channel, dedupe_key, problem_key,
+                                 group_key, payload, created_at)
+values (:root_id, :kind, :date, :event, :severity, :channel, :dedupe_key, :key, :group, :payload, :now)
+on conflict do nothing
+returning alert_id
+"""
+
+
+def record(
+    connection: sa.Connection, event: alerts.Event, *, policy_alerts: alerts.AlertsPolicy, now: datetime
+) -> bool:
+    """Write the event in the caller's transaction, one row per channel that wants it.
+
+    :returns: False when every channel has it already (or none wants it): nothing was changed.
+    """
+    if isinstance(event, alerts.Resolved):
+        return _resolve_one(connection, event, now=now)
+    channels = alerts.recipients(event, policy_alerts)
+    if isinstance(event, alerts.DayEvent):
+        # A channel that wants only critical events still shows the day above them as it is.
+        channels += [channel for channel in _channels_of(connection, event.thread) if channel not in channels]
+    write = _stand if event.standing else _insert
+    is_new = False
+    for channel in channels:
+        is_new |= write(connection, event, channel=channel, now=now)
+    for problem in alerts.closes(event) if is_new else ():
+        _resolve_all(connection, thread=event.thread, problem_event=problem, now=now)
+    return is_new
+
+
+def attach(
+    connection: sa.Connection,
+    *,
+    settlement_date: date,
+    name: str,
+    title: str,
+    content: bytes,
+    key: str,
+    policy_alerts: alerts.AlertsPolicy,
+    now: datetime,
+) -> bool:
+    """Put a file into the day's thread, in every channel that shows the day's summary; False: it is there already."""
+    thread = f"day:{settlement_date.isoformat()}"
+    is_new = False
+    for channel in _channels_of(connection, thread):
+        if channel == alerts.EMAIL:
+            continue
+        root_id = _thread(connection, thread, channel=channel, settlement_date=settlement_date)
+        alert_id = connection.execute(
+            sa.text(_INSERT),
+            {
+                "root_id": root_id,
+                "kind": "file",
+                "date": settlement_date,
+                "event": "day.completed",
+                "severity": "info",
+                "channel": channel,
+                "dedupe_key": f"{settlement_date.isoformat()}:{key}",
+                "key": key,
+                "group": None,
+                "payload": "{}",
+                "now": now,
+            },
+        ).scalar_one_or_none()
+        if alert_id is not None:
+            connection.execute(
+                sa.text("insert into ledger.alert_files values (:alert_id, :name, :title, :content)"),
+                {"alert_id": alert_id, "name": name, "title": title, "content": content},
+            )
+            is_new = True
+    return is_new
+
+
+def listing(
+    connection: sa.Connection, *, settlement_date: date | None = None, state: str | None = None, limit: int = 200
+) -> list[dict[str, Any]]:
+    """Return rows as in `reporting.alerts`, newest first."""
+    rows = connection.execute(
+        sa.text(
+            """
+            select * from reporting.alerts
+             where (cast(:settlement_date as date) is null or settlement_date = :settlement_date)
+               and (cast(:state as text) is null or state = :state)
+             order by alert_id desc limit :limit
+            """
+        ),
+        {"settlement_date": settlement_date, "state": state, "limit": limit},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def resend(connection: sa.Connection, *, alert_ids: Sequence[int] | None = None) -> int:
+    """Make failed rows (all, or these) pending again and let waiting threads try at once; return how many rows."""
+    rows = connection.execute(
+        sa.text(
+            """
+            update ledger.alert_outbox set state = 'pending', last_error = null
+             where state = 'failed' and (cast(:ids as bigint[]) is null or alert_id = any(:ids))
+            returning root_id
+            """
+        ),
+        {"ids": list(alert_ids) if alert_ids is not None else None},
+    ).all()
+    connection.execute(
+        sa.text(
+            """
+            update ledger.alert_roots set next_try_at = 'epoch', failures = 0
+             where root_id in (select root_id from ledger.alert_outbox where state = 'pending')
+            """
+        )
+    )
+    return len(rows)
+
+
+def repeat_unresolved(connection: sa.Connection, *, now: datetime, limit: int = 100) -> int:
+    """Say again what is critical, was told half an hour ago and is not resolved; six times at most. Return how many."""
+    due = connection.execute(
+        sa.text(
+            """
+            select alert_id, repeats from ledger.alert_outbox
+             where repeat_at <= :now order by repeat_at limit :limit for no key update skip locked
+            """
+        ),
+        {"now": now, "limit": limit},
+    ).all()
+    for alert_id, repeats in due:
+        connection.execute(
+            sa.text(
+                """
+                insert into ledger.alert_outbox (root_id, kind, settlement_date, event, severity, channel, dedupe_key,
+                                                 problem_key, payload, created_at)
+                select root_id, 'reply', settlement_date, event, severity, channel, dedupe_key || ':again:' || :number,
+                       problem_key || ':again:' || :number, payload, :now
+                  from ledger.alert_outbox where alert_id = :alert_id
+                on conflict (dedupe_key, channel) do nothing
+                """
+            ),
+            {"alert_id": alert_id, "number": str(repeats + 1), "now": now},
+        )
+        connection.execute(
+            sa.text(
+                "update ledger.alert_outbox set repeats = :repeats, repeat_at = cast(:repeat_at as timestamptz)"
+                " where alert_id = :alert_id"
+            ),
+            {
+                "alert_id": alert_id,
+                "repeats": repeats + 1,
+                "repeat_at": now + alerts.REPEAT_EVERY if repeats + 1 < alerts.REPEATS else None,
+            },
+        )
+    return len(due)
+
+
+def to_fields(event: alerts.Event) -> dict[str, Any]:
+    """Return the event's fields as JSON values."""
+    return cast("dict[str, Any]", _adapter(event.name).dump_python(event, mode="json"))
+
+
+def from_fields(name: str, fields: Mapping[str, Any]) -> alerts.Event:
+    """Return the event that `to_fields` wrote. Raises KeyError for an event that this version does not know."""
+    return cast("alerts.Event", _adapter(name).validate_python(dict(fields)))
+
+
+def fold(payload: Payload, event: alerts.Event) -> Payload:
+    """Return the standing payload with the event in its slot; a new start of a day forgets that day's former steps."""
+    kept = dict(payload)
+    if isinstance(event, alerts.DayStarted) and payload.get(event.slot) != slot_value(event):
+        day = event.slot.removesuffix(event.name)
+        kept = {slot: value for slot, value in payload.items() if day and not slot.startswith(day)}
+    return kept | {event.slot: slot_value(event)}
+
+
+def slot_value(event: alerts.Event) -> dict[str, Any]:
+    """Return what a payload holds in the slot of this event."""
+    return {"event": event.name, "fields": to_fields(event)}
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(alerts.EVENTS[name])
+
+
+def _channels_of(connection: sa.Connection, thread: str) -> list[str]:
+    return list(
+        connection.execute(
+            sa.text("select channel from ledger.alert_roots where thread = :thread order by root_id"),
+            {"thread": thread},
+        ).scalars()
+    )
+
+
+def _thread(connection: sa.Connection, thread: str, *, channel: str, settlement_date: date | None) -> int:
+    key = {"thread": thread, "channel": channel}
+    connection.execute(
+        sa.text(
+            "insert into ledger.alert_roots (thread, channel, settlement_date) values (:thread, :channel, :date)"
+            " on conflict (thread, channel) do nothing"
+        ),
+        {**key, "date": settlement_date},
+    )
+    return int(
+        connection.execute(
+            sa.text("select root_id from ledger.alert_roots where thread = :thread and channel = :channel"), key
+        ).scalar_one()
+    )
+
+
+def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now: datetime) -> bool:
+    """Write an ordinary event: a reply under its thread's root, or a message that stands alone."""
+    root_id = _thread(connection, event.thread, channel=channel, settlement_date=event.settlement_date)
+    is_root = event.opens_thread or event.thread == event.dedupe_key
+    if not is_root:
+        _hold_place(connection, event, root_id=root_id, channel=channel, now=now)
+    written = _write_row(
+        connection,
+        event,
+        root_id=root_id,
+        kind="root" if is_root else "reply",
+        channel=channel,
+        payload={event.slot: slot_value(event)},
+        now=now,
+    )
+    if written and event.severity == "critical" and not is_root:
+        _touch_root(connection, root_id)
+    return written
+
+
+def _stand(connection: sa.Connection, event: alerts.Event, *, channel: str, now: datetime) -> bool:
+    """Write an event that edits a standing message, or be the first to write that message."""
+    root_id = _thread(connection, event.thread, channel=channel, settlement_date=event.settlement_date)
+    if not event.opens_thread:
+        _hold_place(connection, event, root_id=root_id, channel=channel, now=now)
+    kind = "root" if event.opens_thread else "reply"
+    first = fold(_seen_elsewhere(connection, event.thread) if event.opens_thread else {}, event)
+    if _write_row(connection, event, root_id=root_id, kind=kind, channel=channel, payload=first, now=now):
+        return True
+    alert_id, payload = connection.execute(
+        sa.text(
+            "select alert_id, payload from ledger.alert_outbox where dedupe_key = :key and channel = :channel"
+            " for no key update"
+        ),
+        {"key": event.dedupe_key, "channel": channel},
+    ).one()
+    folded = fold(payload, event)
+    if folded == payload:
+        return False
+    connection.execute(
+        sa.text(
+            """
+            update ledger.alert_outbox
+               set payload = :payload, event = :event, severity = :severity, version = version + 1,
+                   state = case when state = 'suppressed' then state else 'pending' end
+             where alert_id = :alert_id
+            """
+        ),
+        {"alert_id": alert_id, "payload": _json(folded), "event": event.name, "severity": event.severity},
+    )
+    return True
+
+
+def _hold_place(connection: sa.Connection, event: alerts.Event, *, root_id: int, channel: str, now: datetime) -> None:
+    """Make sure that the thread has a root message to reply to, showing what other channels know of the day."""
+    if connection.execute(
+        sa.text("select 1 from ledger.alert_outbox where root_id = :root_id and kind = 'root'"), {"root_id": root_id}
+    ).first():
+        return
+    connection.execute(
+        sa.text(_INSERT),
+        {
+            "root_id": root_id,
+            "kind": "root",
+            "date": event.settlement_date,
+            "event": THREAD,
+            "severity": "info",
+            "channel": channel,
+            "dedupe_key": alerts.summary_key(event.thread),
+            "key": "summary",
+            "group": None,
+            "payload": _json(_seen_elsewhere(connection, event.thread)),
+            "now": now,
+        },
+    )
+
+
+def _seen_elsewhere(connection: sa.Connection, thread: str) -> Payload:
+    payload = connection.execute(
+        sa.text(
+            """
+            select payload from ledger.alert_outbox join ledger.alert_roots using (root_id)
+             where thread = :thread and kind = 'root' order by version desc limit 1
+            """
+        ),
+        {"thread": thread},
+    ).scalar()
+    return payload or {}
+
+
+def _write_row(
+    connection: sa.Connection,
+    event: alerts.Event,
+    *,
+    root_id: int,
+    kind: str,
+    channel: str,
+    payload: Payload,
+    now: datetime,
+) -> bool:
+    values = {
+        "root_id": root_id,
+        "kind": kind,
+        "date": event.settlement_date,
+        "event": event.name,
+        "severity": event.severity,
+        "channel": channel,
+        "dedupe_key": event.dedupe_key,
+        "key": event.key,
+        "group": event.group,
+        "payload": _json(payload),
+        "now": now,
+    }
+    return connection.execute(sa.text(_INSERT), values).first() is not None
+
+
+def _resolve_one(connection: sa.Connection, event: alerts.Resolved, *, now: datetime) -> bool:
+    key = event.dedupe_key.replace("resolved:", "", 1)
+    rows = connection.execute(sa.text(_OPEN_PROBLEMS + " and o.dedupe_key = :key" + _LOCKED), {"key": key}).all()
+    return _resolve(connection, rows, now=now)
+
+
+def _resolve_all(connection: sa.Connection, *, thread: str, problem_event: str, now: datetime) -> bool:
+    rows = connection.execute(
+        sa.text(_OPEN_PROBLEMS + " and r.thread = :thread and o.event = :event" + _LOCKED),
+        {"thread": thread, "event": problem_event},
+    ).all()
+    return _resolve(connection, rows, now=now)
+
+
+_OPEN_PROBLEMS = """
+    select o.alert_id, o.root_id, o.channel, o.settlement_date, o.event, o.problem_key, o.created_at, r.thread,
+           o.severity
+      from ledger.alert_outbox o join ledger.alert_roots r using (root_id)
+     where o.resolved_at is null and o.state <> 'suppressed' and o.leader_id is null and o.kind = 'reply'
+       and o.event <> 'resolved' and o.problem_key not like '%:again:%'
+"""
+_LOCKED = " order by o.alert_id for no key update of o"
+
+
+def _resolve(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, now: datetime) -> bool:
+    """Mark the problems as over (their messages turn ✅, repetitions end) and say so below each of them."""
+    for row in rows:
+        connection.execute(
+            sa.text(
+                """
+                update ledger.alert_outbox
+                   set resolved_at = :now, repeat_at = null, version = version + 1,
+                       state = case when state = 'delivered' then 'pending' else state end
+                 where alert_id = :alert_id
+                """
+            ),
+            {"alert_id": row.alert_id, "now": now},
+        )
+        backfill = row.thread.removeprefix("backfill:") if row.thread.startswith("backfill:") else None
+        resolved = alerts.Resolved(
+            settlement_date=row.settlement_date,
+            backfill_id=backfill,
+            problem=row.problem_key,
+            problem_event=row.event,
+            after_minutes=max(int((now - row.created_at) / timedelta(minutes=1)), 0),
+        )
+        _write_row(
+            connection,
+            resolved,
+            root_id=row.root_id,
+            kind="reply",
+            channel=row.channel,
+            payload={resolved.slot: slot_value(resolved)},
+            now=now,
+        )
+        if row.severity == "critical":
+            _touch_root(connection, row.root_id)
+    return bool(rows)
+
+
+def _touch_root(connection: sa.Connection, root_id: int) -> None:
+    """Let the root message be edited: how many problems are open is part of what it shows."""
+    connection.execute(
+        sa.text(
+            """
+            update ledger.alert_outbox
+               set version = version + 1, state = case when state = 'delivered' then 'pending' else state end
+             where root_id = :root_id and kind = 'root'
+            """
+        ),
+        {"root_id": root_id},
+    )
+
+
+def _json(payload: Payload) -> str:
+    return json.dumps(payload, ensure_ascii=False)

@@ -1,0 +1,556 @@
+"""Turns rows of the outbox into Slack messages.
+
+Method: the catalogue's title and lines are filled with the event's typed fields, written by `Words` (escaped, without
+credentials); tables, the error text, what to do and the links follow; `fit` then keeps the whole within Slack's
+limits. A line with an empty field is left out. Every message has `text` in both languages for notifications.
+The day's root shows the totals as one table that adds up; if it does not, the message says so first.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from string import Formatter
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from settlement.adapters.slack import outbox
+from settlement.adapters.slack.catalogue import NOTHING, Words, Written, escape, money, percent, safe
+from settlement.domain import alerts
+
+Block = dict[str, Any]
+
+MAX_BLOCKS = 50
+MAX_HEADER = 150
+MAX_SECTION = 3_000
+MAX_BUTTON_URL = 3_000
+MAX_TABLE_ROWS = 100
+MAX_TABLE_COLUMNS = 20
+MAX_CELL = 200
+MAX_TEXT = 3_000
+MAX_CHARACTERS = 12_000
+
+_ICONS = {"info": "🔵", "warning": "🟠", "critical": "🔴"}
+_STEP_ICONS = {"running": "⏳", "waiting": "⏸️", "done": "✅", "failed": "❌"}
+RESOLVED = "✅"
+
+TOTALS = ("received", "distributed", "fee", "vat", "national", "local", "cost", "credit", "quarantined")
+_TOTAL_FIELDS = {"national": "national_tax_amount", "local": "local_tax_amount"}
+
+# The page of docs/runbook/ that belongs to an event.
+RUNBOOKS = {
+    "task.failed": "task-failed",
+    "payouts.unknown": "payouts-unknown",
+    "payouts.rejected": "payouts-rejected",
+    "breaks.opened": "breaks-opened",
+    "deadline.risk": "deadline",
+    "deadline.missed": "deadline",
+    "run.absent": "run-absent",
+    "control.broken": "control-broken",
+    "alerts.undelivered": "alerts-undelivered",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of the outbox as it is to be shown."""
+
+    kind: str
+    event: str
+    severity: alerts.Severity
+    channel: str
+    dedupe_key: str
+    problem_key: str
+    payload: outbox.Payload
+    thread: str
+    created_at: datetime
+    settlement_date: date | None = None
+    resolved_at: datetime | None = None
+
+    @property
+    def repetition(self) -> int:
+        """Which reminder of an unresolved problem this is; 0: it is told for the first time."""
+        found = re.search(r":again:(\d+)$", self.problem_key)
+        return int(found[1]) if found else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What goes to `chat.postMessage` or `chat.update`."""
+
+    text: str
+    blocks: list[Block] = field(default_factory=list)
+    broadcast: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renderer:
+    """Renders rows for the channels of a policy."""
+
+    policy: alerts.AlertsPolicy
+    zone: ZoneInfo
+    airflow_url: str | None = None
+    runbook_url: str | None = None
+    is_now_set: bool = False
+
+    def message(self, row: Row, *, members: Sequence[Row] = (), open_problems: int = 0) -> Message:
+        """Return the row's message. `members` are the failures shown with it, `open_problems` stands in a root."""
+        words = self._words(row.channel)
+        try:
+            events = {slot: outbox.from_fields(v["event"], v["fields"]) for slot, v in row.payload.items()}
+        except (KeyError, ValueError):
+            # Written by a newer or older version: people still hear that there is something, and where.
+            return self._unknown(row, words)
+        if row.kind == "root" and row.thread.startswith(("day:", "backfill:")):
+            return self._root(row, events, words, open_problems=open_problems)
+        return self._event(row, events, words, members=members)
+
+    def _words(self, channel: str) -> Words:
+        own = next((known.language for known in self.policy.channels if known.id == channel), None)
+        return Words(language=own or self.policy.language, zone=self.zone)
+
+    def _both(self, words: Words, say: Any) -> str:
+        other = Words(language="en" if words.language == "ko" else "ko", zone=self.zone)
+        return f"{say(words)} / {say(other)}"
+
+    # ------------------------------------------------------------------------------------------------- one event
+
+    def _event(self, row: Row, events: Mapping[str, alerts.Event], words: Words, *, members: Sequence[Row]) -> Message:
+        current = next(event for event in reversed(list(events.values())) if event.name == row.event)
+        icon = RESOLVED if row.resolved_at or row.event == "resolved" else _ICONS[row.severity]
+        mention = self._mention(row)
+        blocks: list[Block] = [_section(f"{icon} *{_title(current, words)}*" + (f"  {mention}" if mention else ""))]
+        if row.repetition:
+            blocks.append(_context("🔁 " + words.say("words", "again", number=row.repetition)))
+        for event in events.values():
+            blocks += self._body(event, words)
+        if members:
+            blocks += self._members([row, *members], words)
+        blocks += self._advice(current, words, is_over=bool(row.resolved_at))
+        if row.resolved_at:
+            blocks.append(_context(f"{RESOLVED} " + _resolved_after(row, words)))
+        blocks += self._footer()
+        return fit(
+            Message(
+                text=f"{icon} " + self._both(words, lambda tongue: _title(current, tongue)),
+                blocks=blocks,
+                broadcast=row.severity == "critical" and not row.resolved_at,
+            )
+        )
+
+    def _mention(self, row: Row) -> str:
+        """Return the mention of who must look now: only for critical news, never for a reminder's edit."""
+        who = self.policy.mention
+        if row.severity != "critical" or row.resolved_at or not re.fullmatch(r"[A-Z0-9]{3,20}", who):
+            return ""
+        return f"<!subteam^{who}>" if who.startswith("S") else f"<@{who}>"
+
+    def _body(self, event: alerts.Event, words: Words) -> list[Block]:
+        fields = _fields(event, words)
+        lines = [
+            line.format(**{name: fields[name] for name in _places(line)})
+            for line in words.catalogue["events"][event.name]["lines"]
+            if all(fields[name] for name in _places(line))
+        ]
+        blocks = [_section("\n".join(lines))] if lines else []
+        if isinstance(event, alerts.TaskFailed) and event.error:
+            blocks.append(_section("```" + escape(event.error.replace("```", "'''")) + "```"))
+        if isinstance(event, alerts.BreaksOpened) and event.breaks:
+            rows = [
+                [
+                    words.code("causes", line.cause),
+                    money(line.amount),
+                    f"{line.age_business_days:,}",
+                    safe(line.subject_id),
+                    safe(line.break_id),
+                ]
+                for line in event.breaks[: alerts.SHOWN_BREAKS]
+            ]
+            more = event.count - len(rows)
+            blocks.append(_table([words.catalogue["events"][event.name]["table"], *rows], numbers={1, 2}))
+            blocks += [_context(words.say("words", "more", count=more))] if more > 0 else []
+        return blocks
+
+    def _members(self, rows: Sequence[Row], words: Words) -> list[Block]:
+        """Return the table of failures that are one message: what failed, and where its log is."""
+        failed = [outbox.from_fields(value["event"], value["fields"]) for row in rows for value in row.payload.values()]
+        lines = [
+            [safe(event.task), f"{event.map_index}", f"{event.try_number}", _failure(event, words)]
+            for event in failed
+            if isinstance(event, alerts.TaskFailed | alerts.TaskRetry)
+        ]
+        return [
+            _section(words.say("words", "also", count=len(lines))),
+            _table([["task", "map_index", "try", "code"], *lines], numbers={1, 2}),
+        ]
+
+    def _advice(self, event: alerts.Event, words: Words, *, is_over: bool) -> list[Block]:
+        blocks: list[Block] = []
+        todo = str(words.catalogue["events"][event.name]["do"])
+        page = RUNBOOKS.get(event.name)
+        if todo and not is_over:
+            blocks.append(_section(f"👉 *{words.say('words', 'todo')}* {todo}"))
+        buttons = {"log": getattr(event, "log_url", None), "approval": getattr(event, "url", None)}
+        if self.airflow_url and (run_id := getattr(event, "run_id", None)):
+            buttons["day"] = f"{self.airflow_url.rstrip('/')}/dags/daily_settlement/runs/{quote(run_id, safe='')}"
+        if page and self.runbook_url:
+            buttons["runbook"] = f"{self.runbook_url.rstrip('/')}/{page}.md"
+        elements = [_button(words.say("words", word), url) for word, url in buttons.items() if url and _is_link(url)]
+        if elements:
+            blocks.append({"type": "actions", "elements": elements})
+        if page and not self.runbook_url:
+            blocks.append(_context(f"{words.say('words', 'runbook')}: docs/runbook/{page}.md"))
+        return blocks
+
+    def _footer(self) -> list[Block]:
+        if not self.is_now_set:
+            return []
+        words = Words(language=self.policy.language, zone=self.zone)
+        return [_context("🕰️ " + words.say("words", "now_is_set"))]
+
+    def _unknown(self, row: Row, words: Words) -> Message:
+        def say(tongue: Words) -> str:
+            return tongue.say("words", "unknown_event", event=row.event)
+
+        return fit(
+            Message(
+                text=self._both(words, say),
+                blocks=[_section(f"{_ICONS[row.severity]} *{say(words)}*"), _context(safe(row.dedupe_key))],
+                broadcast=row.severity == "critical" and row.kind == "reply",
+            )
+        )
+
+    # -------------------------------------------------------------------------------------------------- the roots
+
+    def _root(self, row: Row, events: Mapping[str, alerts.Event], words: Words, *, open_problems: int) -> Message:
+        compose = self._backfill if row.thread.startswith("backfill:") else self._day
+        title, blocks = compose(row, events, words)
+        icon = _root_icon(row, events, open_problems=open_problems)
+        blocks.insert(0, _header(f"{icon} {title(words)}"))
+        if open_problems:
+            blocks.insert(1, _section("🔴 *" + words.say("day", "open_problems", count=open_problems) + "*"))
+        return fit(Message(text=f"{icon} {self._both(words, title)}", blocks=[*blocks, *self._footer()]))
+
+    def _day(self, row: Row, events: Mapping[str, alerts.Event], words: Words) -> tuple[Any, list[Block]]:
+        started = events.get("day.started")
+        completed = events.get("day.completed")
+        state = completed.state if isinstance(completed, alerts.DayCompleted) else "running" if events else "none"
+
+        def title(tongue: Words) -> str:
+            day = row.settlement_date or date.min
+            return tongue.say("day", "title", date=day, state=Written(tongue.code("day_states", state)))
+
+        head: list[str] = []
+        if isinstance(started, alerts.DayStarted):
+            if started.expected or started.repayment_count:
+                head.append(
+                    words.say("day", "expected", repayment_count=started.repayment_count, expected=started.expected)
+                )
+            if started.deadline_at and not isinstance(completed, alerts.DayCompleted):
+                head.append(words.say("day", "deadline", deadline_at=started.deadline_at))
+            if started.revision > 1:
+                head.append(words.say("day", "revision", revision=started.revision))
+        steps = [_step(event, words) for event in _progress(events)]
+        blocks = [_section(text) for text in (" · ".join(head), "\n".join(steps)) if text]
+        if isinstance(completed, alerts.DayCompleted):
+            blocks += _completed(completed, words)
+        return title, blocks
+
+    def _backfill(self, row: Row, events: Mapping[str, alerts.Event], words: Words) -> tuple[Any, list[Block]]:
+        summary = events.get("backfill.summary")
+        is_over = isinstance(summary, alerts.BackfillSummary)
+        backfill_id = row.thread.removeprefix("backfill:")
+
+        def title(tongue: Words) -> str:
+            state = Written(tongue.code("step_states", "done" if is_over else "running"))
+            return tongue.say("backfill", "title", backfill_id=backfill_id, state=state)
+
+        blocks: list[Block] = []
+        if isinstance(summary, alerts.BackfillSummary):
+            said = words.say(
+                "backfill",
+                "summary",
+                ok_count=summary.ok_count,
+                changed_count=summary.changed_count,
+                failed_count=summary.failed_count,
+            )
+            if summary.difference_paid:
+                said += "\n" + words.say("backfill", "difference", difference_paid=summary.difference_paid)
+            blocks.append(_section(said))
+        days = sorted(
+            {e.settlement_date for e in events.values() if isinstance(e, alerts.DayEvent) and e.settlement_date}
+        )
+        if days:
+            columns = [words.say("backfill", c) for c in ("date", "state", "received", "distributed", "paid", "breaks")]
+            shown = days[-(MAX_TABLE_ROWS - 1) :]
+            blocks.append(_table([columns, *(_backfill_line(d, events, words) for d in shown)], numbers={2, 3, 4, 5}))
+            if len(shown) < len(days):
+                blocks.append(_context(words.say("words", "more", count=len(days) - len(shown))))
+        return title, blocks
+
+
+def plain(message: Message) -> str:
+    """Return the message as plain text, for e-mail and the terminal."""
+    lines: list[str] = []
+    for block in message.blocks:
+        if block["type"] in ("section", "header"):
+            lines.append(block["text"]["text"])
+        elif block["type"] == "context":
+            lines += [element["text"] for element in block["elements"]]
+        elif block["type"] == "table":
+            lines += [" | ".join(cell["text"] for cell in row) for row in block["rows"]]
+        elif block["type"] == "actions":
+            lines += [f"{element['text']['text']}: {element['url']}" for element in block["elements"]]
+    text = "\n".join(lines or [message.text]).replace("```", "")
+    text = re.sub(r"<[!@][^>]*>", "", re.sub(r"\*([^*\n]+)\*", r"\1", text))
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def without_blocks(message: Message) -> Message:
+    """Return the message as one section, for a Slack that refuses the blocks it was given."""
+    text = clip(escape(plain(message)), MAX_SECTION)
+    return Message(text=message.text, blocks=[_section(text)], broadcast=message.broadcast)
+
+
+def fit(message: Message) -> Message:
+    """Return the message within Slack's limits; what does not fit goes from the table's end, then from the bottom."""
+    blocks = message.blocks[:MAX_BLOCKS]
+    while len(blocks) > 1 and (excess := _size(blocks) - MAX_CHARACTERS) > 0:
+        table = next((block for block in blocks if block["type"] == "table" and len(block["rows"]) > 2), None)
+        if table is None:
+            blocks = blocks[:-1]
+            continue
+        rows = list(table["rows"])
+        while len(rows) > 2 and excess > 0:
+            excess -= sum(len(cell["text"]) for cell in rows.pop())
+        blocks = [{**block, "rows": rows} if block is table else block for block in blocks]
+    return dataclasses.replace(message, text=clip(message.text, MAX_TEXT), blocks=blocks)
+
+
+def clip(text: str, length: int) -> str:
+    """Return as much of an escaped text as fits; no entity is cut in two."""
+    if len(text) <= length:
+        return text
+    return re.sub(r"&[a-z]{0,3}$", "", text[: length - 1]) + "…"
+
+
+def _size(blocks: Sequence[Block]) -> int:
+    def count(value: object) -> int:
+        if isinstance(value, str):
+            return len(value)
+        if isinstance(value, Mapping):
+            return sum(count(item) for key, item in value.items() if key not in ("type", "url"))
+        return sum(count(item) for item in value) if isinstance(value, list) else 0
+
+    return sum(count(block) for block in blocks)
+
+
+def _title(event: alerts.Event, words: Words) -> str:
+    template = str(words.catalogue["events"][event.name]["title"])
+    fields = _fields(event, words)
+    return template.format(**{name: fields[name] or NOTHING for name in _places(template)})
+
+
+def _fields(event: alerts.Event, words: Words) -> dict[str, str]:
+    """Return every field of the event as it is written; what is zero is said only where the catalogue asks for it."""
+    values = {item.name: getattr(event, item.name) for item in dataclasses.fields(event)}
+    written = {name: words.write(name, value) for name, value in values.items()}
+    if isinstance(event, alerts.TaskFailed):
+        written["task"] = words.write("task", event.task or event.run_id)
+        written["next"] = str(words.catalogue["next"][event.money.state])
+    if isinstance(event, alerts.TaskFailed | alerts.TaskRetry):
+        written["code"] = _failure(event, words)
+    if isinstance(event, alerts.PayoutsRejected):
+        meaning = words.catalogue["bank_codes"].get(event.code)
+        written["code"] = safe(event.code) + (f" ({meaning})" if meaning else "")
+    if isinstance(event, alerts.AlertsUndelivered):
+        written["code"] = safe(event.code)
+    if isinstance(event, alerts.Resolved):
+        written["problem_event"] = _kind(event.problem_event, words)
+    if isinstance(event, alerts.BreaksOpened):
+        for count in ("missing_payout_count", "doubled_payout_count", "oldest_business_days"):
+            written[count] = written[count] if values[count] else ""
+    if isinstance(event, alerts.ControlBroken):
+        written["row_count"] = written["row_count"] if event.row_count else ""
+    return written
+
+
+def _kind(event: str, words: Words) -> str:
+    """Return what kind of problem an event is: its title up to the first colon or number."""
+    entry = words.catalogue["events"].get(event)
+    return str(entry["title"]).split(":")[0].split("{")[0].strip() or safe(event) if entry else safe(event)
+
+
+def _failure(event: alerts.TaskFailed | alerts.TaskRetry, words: Words) -> str:
+    return words.code("failures", event.code)
+
+
+def _resolved_after(row: Row, words: Words) -> str:
+    assert row.resolved_at is not None
+    return words.say("words", "resolved", duration=Written(words.duration(row.resolved_at - row.created_at)))
+
+
+def _root_icon(row: Row, events: Mapping[str, alerts.Event], *, open_problems: int) -> str:
+    completed = events.get("day.completed") or events.get("backfill.summary")
+    if open_problems:
+        return "🔴"
+    if isinstance(completed, alerts.DayCompleted | alerts.BackfillSummary):
+        return "🟠" if row.severity == "warning" else "🟢"
+    return "🔵" if events else "⚪"
+
+
+def _progress(events: Mapping[str, alerts.Event]) -> list[alerts.DayProgress]:
+    found = {event.step: event for event in events.values() if isinstance(event, alerts.DayProgress)}
+    return [found[step] for step in alerts.STEPS if step in found]
+
+
+def _step(event: alerts.DayProgress, words: Words) -> str:
+    rows = Written(words.say("day", "rows", count=event.row_count)) if event.row_count else Written("")
+    return (
+        str(words.catalogue["day"]["step"])
+        .format(
+            icon=_STEP_ICONS[event.state],
+            step=words.code("steps", event.step),
+            state=words.code("step_states", event.state),
+            rows=rows,
+            at=f"{event.at.astimezone(words.zone):%H:%M}",
+        )
+        .strip()
+    )
+
+
+def _completed(day: alerts.DayCompleted, words: Words) -> list[Block]:
+    """Return what the day came to: totals as one table, then payouts, matching, controls, breaks and the deadline."""
+    blocks: list[Block] = []
+    for totals in day.totals:
+        if totals.unexplained_amount:
+            off = alerts.Money(amount=totals.unexplained_amount, currency=totals.currency)
+            blocks.append(
+                _section("⚠️ *" + words.say("day", "does_not_add_up", currency=totals.currency, amount=off) + "*")
+            )
+    lines = [_against_deadline(day, words), *_payout_lines(day, words), *_match_lines(day, words)]
+    if day.controls_total:
+        lines.append(words.say("day", "controls", passed=day.controls_passed, total=day.controls_total))
+    blocks.append(_section("\n".join(lines)))
+    if day.breaks:
+        causes = [
+            words.say(
+                "day",
+                "break_line",
+                cause=Written(words.code("causes", item.cause)),
+                count=item.count,
+                amount=item.amount,
+            )
+            for item in day.breaks[:20]
+        ]
+        blocks.append(_section("*" + words.say("day", "breaks", count=day.break_count) + "*\n" + "\n".join(causes)))
+    if day.totals:
+        shown = day.totals[: MAX_TABLE_COLUMNS - 1]
+        head = [words.say("day", "item"), *(safe(totals.currency) for totals in shown)]
+        blocks.append(_table([head, *_total_rows(shown, words)], numbers=set(range(1, len(head)))))
+    return blocks
+
+
+def _total_rows(totals: Sequence[alerts.CurrencyTotals], words: Words) -> list[list[str]]:
+    rows = []
+    for name in TOTALS:
+        amounts = [
+            alerts.Money(amount=getattr(item, _TOTAL_FIELDS.get(name, f"{name}_amount")), currency=item.currency)
+            for item in totals
+        ]
+        if name in ("received", "distributed") or any(amount.amount for amount in amounts):
+            rows.append([words.say("day", name), *(money(amount) for amount in amounts)])
+    return rows
+
+
+def _against_deadline(day: alerts.DayCompleted, words: Words) -> str:
+    if day.deadline_at is None:
+        return words.say("day", "completed", completed_at=day.completed_at)
+    left = day.deadline_at - day.completed_at
+    return words.say(
+        "day",
+        "in_time" if left.total_seconds() >= 0 else "late",
+        completed_at=day.completed_at,
+        duration=Written(words.duration(abs(left))),
+    )
+
+
+def _payout_lines(day: alerts.DayCompleted, words: Words) -> list[str]:
+    lines = []
+    for payouts in day.payouts:
+        for name, icon in (("paid", "💸"), ("in_transit", "🏦"), ("held", "⏸️"), ("unknown", "❓"), ("rejected", "↩️")):
+            count = getattr(payouts, f"{name}_count")
+            if count or name == "paid":
+                amount = alerts.Money(amount=getattr(payouts, f"{name}_amount"), currency=payouts.currency)
+                lines.append(f"{icon} " + words.say("day", name, count=count, amount=amount))
+    return lines
+
+
+def _match_lines(day: alerts.DayCompleted, words: Words) -> list[str]:
+    return [
+        words.say(
+            "day",
+            "matched",
+            by_count=Written(percent(item.matched_count, item.line_count)),
+            by_amount=Written(percent(item.matched_amount, item.line_amount)),
+        )
+        for item in day.matches
+        if item.line_count
+    ]
+
+
+def _backfill_line(day: date, events: Mapping[str, alerts.Event], words: Words) -> list[str]:
+    completed = events.get(f"{day}/day.completed")
+    if not isinstance(completed, alerts.DayCompleted):
+        return [words.date(day), words.code("day_states", "running"), NOTHING, NOTHING, NOTHING, NOTHING]
+
+    def amounts(name: str, items: Sequence[Any]) -> str:
+        return " · ".join(money(alerts.Money(amount=getattr(i, name), currency=i.currency)) for i in items) or NOTHING
+
+    return [
+        words.date(day),
+        words.code("day_states", completed.state),
+        amounts("received_amount", completed.totals),
+        amounts("distributed_amount", completed.totals),
+        amounts("paid_amount", completed.payouts),
+        f"{completed.break_count:,}",
+    ]
+
+
+def _places(template: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(template) if name]
+
+
+def _header(text: str) -> Block:
+    return {"type": "header", "text": {"type": "plain_text", "text": clip(text, MAX_HEADER), "emoji": True}}
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": clip(text, MAX_SECTION)}}
+
+
+def _context(text: str) -> Block:
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": clip(text, MAX_SECTION)}]}
+
+
+def _button(text: str, url: str) -> Block:
+    return {"type": "button", "text": {"type": "plain_text", "text": clip(text, 75), "emoji": True}, "url": url}
+
+
+def _is_link(url: str) -> bool:
+    """Tell whether the address may stand behind a button: a web page, without a password in it."""
+    return bool(len(url) <= MAX_BUTTON_URL and re.fullmatch(r"https?://[^\s<>@\"|]+", url))
+
+
+def _table(rows: Sequence[Sequence[str]], *, numbers: set[int]) -> Block:
+    """Return a table block; columns of numbers stand on the right. An empty cell is not allowed: it shows a dash."""
+    shown = [row[:MAX_TABLE_COLUMNS] for row in rows[:MAX_TABLE_ROWS]]
+    return {
+        "type": "table",
+        "column_settings": [
+            {"align": "right" if column in numbers else "left", "is_wrapped": True} for column in range(len(shown[0]))
+        ],
+        "rows": [[{"type": "raw_text", "text": clip(cell, MAX_CELL) or NOTHING} for cell in row] for row in shown],
+    }

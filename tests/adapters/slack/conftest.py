@@ -1,0 +1,41 @@
+"""A settlement database, a Slack of our own and the alerts between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alert_desk import POLICY, Desk, Mailbox, WebSlack
+from settlement.adapters.slack import SlackAlerts
+from settlement.demo import slack_sink
+from settlement.domain import policy
+
+
+@pytest.fixture
+def open_desk(settlement_db_url: str, slack: slack_sink.Sink) -> Iterator[Callable[..., Desk]]:
+    """Return a function that opens a desk under a policy (TOML)."""
+    engine = sa.create_engine(settlement_db_url)
+
+    def opened(toml: str = POLICY, **settings: Any) -> Desk:
+        web, mailbox = WebSlack(slack.base_url), Mailbox()
+        settings = {"settles_after_seconds": 0.2, "longest_call_seconds": 2.0, "timezone": "Asia/Seoul"} | settings
+        return Desk(
+            engine=engine,
+            sink=slack,
+            web=web,
+            mailbox=mailbox,
+            alerts=SlackAlerts(
+                engine, policy.parse(toml.encode()).alerts, slack=lambda: web, mailer=lambda: mailbox, **settings
+            ),
+        )
+
+    yield opened
+    engine.dispose()
+
+
+@pytest.fixture
+def desk(open_desk: Callable[..., Desk]) -> Desk:
+    """A desk under a plain policy: one channel, English, e-mail to ops."""
+    return open_desk()
