@@ -167,7 +167,7 @@ def test_two_readers_share_the_files_and_read_none_twice_at_once(folders):
 
 
 def test_a_folder_that_cannot_be_read_says_which_and_what_to_do(tmp_path):
-    with pytest.raises(Unavailable, match="unmounted.*mounted"):
+    with pytest.raises(Unavailable, match=r"unmounted.*mounted"):
         DirectoryBank(tmp_path / "in", tmp_path / "unmounted").fetch()
 
 

@@ -1,0 +1,368 @@
+"""Statements and notifications: what becomes a line, and which contradiction refuses the whole message."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from camt_files import ACCOUNT, balance, camt053, camt054, detail, entry, statement
+from settlement.adapters.bank import reading
+from settlement.domain.messages import Notification, Statement, StatementLine, UnreadableMessage
+
+
+def the_statement(content: bytes) -> Statement:
+    (found,) = reading.read_content(content)  # type: ignore[misc]
+    assert isinstance(found, Statement)
+    return found
+
+
+def the_line(one_entry: str, *, closing: str) -> StatementLine:
+    (line,) = the_statement(camt053(statement(one_entry, closing=closing))).lines
+    return line
+
+
+def amounts(content: bytes) -> list[tuple[str | None, int]]:
+    return [(line.end_to_end_id, line.amount) for line in the_statement(content).lines]
+
+
+def refused(content: bytes) -> UnreadableMessage:
+    with pytest.raises(UnreadableMessage) as refusal:
+        reading.read_content(content)
+    return refusal.value
+
+
+# ------------------------------------------------------------------------------------------------------- what it says
+
+
+def test_a_statement_says_whose_it_is_what_it_opens_and_closes_with_and_what_came_between():
+    found = the_statement(
+        camt053(
+            statement(
+                entry("500", "CRDT", detail("E-1", "500")),
+                entry("200", "DBIT", detail("E-2", "200")),
+                opening="1000",
+                closing="1300",
+                more="<FrToDt><FrDtTm>2026-02-16T00:00:00+09:00</FrDtTm><ToDtTm>2026-02-16T23:59:59+09:00</ToDtTm></FrToDt>",
+            )
+        )
+    )
+    assert (found.statement_id, found.sequence, found.account, found.currency) == ("S-1", 7, ACCOUNT, "KRW")
+    assert (found.opening, found.closing, found.entered) == (1000, 1300, 300)
+    assert {found.business_date, found.from_date, found.to_date} == {dt.date(2026, 2, 16)}
+    assert [(line.end_to_end_id, line.amount) for line in found.lines] == [("E-1", 500), ("E-2", -200)]
+
+
+@pytest.mark.parametrize("version", ["02", "03", "04", "06", "08", "10", "13"])
+def test_every_version_is_read(version):
+    status = "BOOK" if version in ("02", "03") else "<Cd>BOOK</Cd>"
+    content = camt053(statement(entry("5", "CRDT", detail("E-1"), status=status), closing="1005"), version=version)
+    assert amounts(content) == [("E-1", 5)]
+
+
+def test_a_balance_below_zero_is_a_debit():
+    balances = [balance("OPBD", "1000", sign="DBIT"), balance("CLBD", "500", sign="DBIT")]
+    found = the_statement(camt053(statement(entry("500"), balances=balances)))
+    assert (found.opening, found.closing) == (-1000, -500)
+
+
+def test_the_former_closing_serves_as_opening():
+    balances = [
+        balance("PRCD", "1000", "2026-02-13"),
+        balance("CLBD", "1500"),
+        balance("CLAV", "9"),
+        balance("FWAV", "9"),
+    ]
+    found = the_statement(camt053(statement(entry("500"), balances=balances)))
+    assert (found.opening, found.business_date) == (1000, dt.date(2026, 2, 16))
+
+
+def test_pages_of_a_statement_are_a_chain_of_statements():
+    first = statement(
+        entry("500"),
+        balances=[balance("OPBD", "1000"), balance("ITBD", "1500")],
+        more="<StmtPgntn><PgNb>1</PgNb><LastPgInd>false</LastPgInd></StmtPgntn>",
+    )
+    second = statement(
+        entry("100"),
+        balances=[balance("ITBD", "1500"), balance("CLBD", "1600")],
+        more="<StmtPgntn><PgNb>2</PgNb><LastPgInd>true</LastPgInd></StmtPgntn>",
+    )
+    found = reading.read_content(camt053(first, second))
+    assert [(page.statement_id, page.opening, page.closing) for page in found] == [  # type: ignore[union-attr]
+        ("S-1/1", 1000, 1500),
+        ("S-1/2", 1500, 1600),
+    ]
+
+
+def test_several_statements_in_a_file_are_several_and_the_same_one_twice_is_one():
+    one, two = statement(name="S-1"), statement(entry("5"), name="S-2", closing="1005")
+    assert [found.statement_id for found in reading.read_content(camt053(one, two, one))] == ["S-1", "S-2"]  # type: ignore[union-attr]
+    assert "twice" in refused(camt053(one, statement(entry("5"), closing="1005"))).reason
+
+
+def test_only_what_is_booked_moves_the_balance():
+    found = the_statement(
+        camt053(
+            statement(
+                entry("500"),
+                entry("70", status="<Cd>PDNG</Cd>"),
+                entry("80", status="<Prtry>X</Prtry>"),
+                closing="1500",
+            )
+        )
+    )
+    assert ([line.amount for line in found.lines], found.not_booked) == ([500], 2)
+
+
+def test_an_entry_of_nothing_is_no_line():
+    assert amounts(camt053(statement(entry("0"), entry("5"), closing="1005"))) == [(None, 5)]
+
+
+def test_a_notification_has_lines_and_no_balance():
+    (found,) = reading.read_content(camt054(entry("43790", "DBIT", detail("E-1")), entry("5", status="<Cd>PDNG</Cd>")))  # type: ignore[misc]
+    assert isinstance(found, Notification)
+    assert (found.notification_id, found.account, found.currency, found.not_booked) == ("N-1", ACCOUNT, "KRW", 1)
+    assert [(line.end_to_end_id, line.amount) for line in found.lines] == [("E-1", -43_790)]
+
+
+# --------------------------------------------------------------------------------------------------- what a line says
+
+
+def test_references_stand_apart_from_the_text():
+    line = the_line(
+        entry(
+            "500",
+            "CRDT",
+            detail(
+                "NOTPROVIDED",
+                more="<RltdPties><Dbtr><Pty><Nm>박대출</Nm></Pty></Dbtr><DbtrAcct><Id><Othr><Id>999-1</Id></Othr></Id>"
+                "</DbtrAcct></RltdPties><RmtInf><Ustrd>REF VA-00</Ustrd><Ustrd>0123</Ustrd>"
+                "<Strd><CdtrRefInf><Ref>VA-000123</Ref></CdtrRefInf></Strd></RmtInf>",
+            ),
+            more="<ValDt><Dt>2026-02-14</Dt></ValDt><AcctSvcrRef>B-77</AcctSvcrRef><BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>RCDT"
+            "</Cd><SubFmlyCd>ESCT</SubFmlyCd></Fmly></Domn></BkTxCd>",
+        ),
+        closing="1500",
+    )
+    assert (line.end_to_end_id, line.reference, line.bank_reference) == (None, "VA-000123", "B-77")
+    assert (line.remittance, line.counterparty_account) == ("REF VA-00\n0123", "999-1")
+    assert (line.value_date, line.bank_code) == (dt.date(2026, 2, 14), "PMNT/RCDT/ESCT")
+    assert "박대출" not in repr(line) and "999-1" not in repr(line)
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>", "AC04"),
+        ("<RtrInf><Rsn><Prtry>closed</Prtry></Rsn></RtrInf>", "closed"),
+        ("<RtrInf><RtrRsn><Cd>MD07</Cd></RtrRsn></RtrInf>", "MD07"),
+    ],
+)
+def test_a_return_says_why(where, reason):
+    line = the_line(entry("500", "CRDT", detail("E-1", more=where)), closing="1500")
+    assert (line.is_return, line.reason, line.end_to_end_id) == (True, reason, "E-1")
+
+
+def test_a_return_is_known_by_its_code_alone():
+    code = "<BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>ICDT</Cd><SubFmlyCd>RRTN</SubFmlyCd></Fmly></Domn></BkTxCd>"
+    assert the_line(entry("500", "CRDT", more=code), closing="1500").is_return is True
+
+
+def test_a_reversal_is_marked_and_has_its_own_direction():
+    line = the_line(entry("500", "DBIT", more="<RvslInd>true</RvslInd>"), closing="500")
+    assert (line.amount, line.is_reversal, line.is_return) == (-500, True, False)
+
+
+def test_a_code_of_the_banks_own_is_kept_as_it_is():
+    line = the_line(
+        entry("500", "CRDT", more="<BkTxCd><Prtry><Cd>NTRF+166</Cd><Issr>DK</Issr></Prtry></BkTxCd>"), closing="1500"
+    )
+    assert line.bank_code == "NTRF+166"
+
+
+def test_a_line_has_the_same_id_whatever_stands_around_it():
+    lines = [
+        entry("500", "CRDT", detail("E-1")),
+        entry("70", "CRDT", detail("E-2")),
+        entry("70", "CRDT", detail("E-2")),
+    ]
+    there = the_statement(camt053(statement(*lines, closing="1640")))
+    back = the_statement(camt053(statement(*reversed(lines), closing="1640"), version="04"))
+    assert sorted(line.line_id for line in there.lines) == sorted(line.line_id for line in back.lines)
+    assert len({line.line_id for line in there.lines}) == 3
+    assert there.content_key == back.content_key
+
+
+def test_a_statement_under_another_name_says_the_same_and_has_other_lines():
+    one = the_statement(camt053(statement(entry("500"), closing="1500", name="S-1")))
+    two = the_statement(camt053(statement(entry("500"), closing="1500", name="S-2")))
+    assert one.content_key == two.content_key
+    assert one.lines[0].line_id != two.lines[0].line_id
+    other = the_statement(camt053(statement(entry("500", "CRDT", detail("E-1")), closing="1500")))
+    assert other.content_key != one.content_key
+
+
+# ---------------------------------------------------------------------------------------------------- batches, charges
+
+
+def test_a_batch_is_a_line_per_transaction():
+    batch = "<Btch><NbOfTxs>2</NbOfTxs><TtlAmt Ccy='KRW'>70</TtlAmt></Btch>"
+    content = camt053(
+        statement(entry("70", "DBIT", detail("E-1", "50"), detail("E-2", "20"), batch=batch), closing="930")
+    )
+    assert amounts(content) == [("E-1", -50), ("E-2", -20)]
+
+
+def test_a_batch_of_credits_with_one_taken_back():
+    content = camt053(
+        statement(
+            entry("30", "CRDT", detail("E-1", "50", sign="CRDT"), detail("E-2", "20", sign="DBIT")), closing="1030"
+        )
+    )
+    assert amounts(content) == [("E-1", 50), ("E-2", -20)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "<AmtDtls><TxAmt><Amt Ccy='KRW'>{}</Amt></TxAmt></AmtDtls>",
+        "<AmtDtls><InstdAmt><Amt Ccy='KRW'>{}</Amt></InstdAmt></AmtDtls>",
+    ],
+)
+def test_older_versions_state_the_parts_elsewhere(path):
+    parts = [detail("E-1", more=path.format(50)), detail("E-2", more=path.format(20))]
+    assert amounts(camt053(statement(entry("70", "CRDT", *parts), closing="1070"), version="02")) == [
+        ("E-1", 50),
+        ("E-2", 20),
+    ]
+
+
+def test_a_batch_that_does_not_tell_its_parts_is_one_line_that_counts_them():
+    (line,) = the_statement(
+        camt053(
+            statement(entry("70", "DBIT", batch="<Btch><MsgId>F-1</MsgId><NbOfTxs>3</NbOfTxs></Btch>"), closing="930")
+        )
+    ).lines
+    assert (line.amount, line.transaction_count, line.file_id, line.end_to_end_id) == (-70, 3, "F-1", None)
+
+
+def test_parts_without_amounts_are_one_line_that_counts_them():
+    (line,) = the_statement(camt053(statement(entry("70", "DBIT", detail("E-1"), detail("E-2")), closing="930"))).lines
+    assert (line.amount, line.transaction_count, line.end_to_end_id) == (-70, 2, None)
+
+
+def test_what_was_instructed_elsewhere_does_not_bind_a_single_transaction():
+    foreign = "<AmtDtls><InstdAmt><Amt Ccy='USD'>1.00</Amt></InstdAmt></AmtDtls>"
+    instructed = "<AmtDtls><InstdAmt><Amt Ccy='KRW'>505</Amt></InstdAmt></AmtDtls>"
+    for more in (foreign, instructed):
+        assert the_line(entry("500", "CRDT", detail("E-1", more=more)), closing="1500").amount == 500
+
+
+@pytest.mark.parametrize(
+    "charges",
+    [
+        "<Chrgs><TtlChrgsAndTaxAmt Ccy='KRW'>5</TtlChrgsAndTaxAmt>"
+        "<Rcrd><Amt Ccy='KRW'>5</Amt><CdtDbtInd>DBIT</CdtDbtInd></Rcrd></Chrgs>",
+        "<Chrgs><Amt Ccy='KRW'>5</Amt><CdtDbtInd>DBIT</CdtDbtInd></Chrgs>",
+        "<Chrgs><Rcrd><Amt Ccy='KRW'>5</Amt></Rcrd></Chrgs>",
+    ],
+)
+def test_what_the_bank_keeps_for_itself_is_a_line_of_its_own(charges):
+    found = the_statement(camt053(statement(entry("495", "CRDT", detail("E-1", "500"), more=charges), closing="1495")))
+    assert [(line.end_to_end_id, line.amount, line.is_charge) for line in found.lines] == [
+        ("E-1", 500, False),
+        (None, -5, True),
+    ]
+
+
+def test_a_charge_booked_by_itself_is_known_by_its_code():
+    code = "<BkTxCd><Domn><Cd>ACMT</Cd><Fmly><Cd>MDOP</Cd><SubFmlyCd>CHRG</SubFmlyCd></Fmly></Domn></BkTxCd>"
+    assert the_line(entry("5", "DBIT", more=code), closing="995").is_charge is True
+
+
+# --------------------------------------------------------------------------------------------------- contradictions
+
+SUMMARY = "<TxsSummry><{0}><NbOfNtries>{1}</NbOfNtries><Sum>{2}</Sum></{0}></TxsSummry>"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"closing": "1501"}, "does not add up: opening 1000 and entries 500 make 1500, its closing balance is 1501"),
+        ({"balances": [balance("OPBD", "1000")]}, "closing balance"),
+        ({"balances": [balance("CLBD", "1500")]}, "opening balance"),
+        (
+            {"balances": [balance("OPBD", "1000"), balance("OPBD", "1001"), balance("CLBD", "1500")]},
+            "more than one balance",
+        ),
+        ({"balances": [balance("OPBD", "1000"), balance("CLBD", "1500", currency="USD")]}, "KRW.*USD"),
+        ({"balances": [balance("OPBD", "1000"), balance("CLBD", "1500", "2026-02-30")]}, "2026-02-30"),
+        ({"balances": [balance("OPBD", "1000"), balance("ITBD", "1500")]}, "closing balance"),
+        ({"after": SUMMARY.format("TtlNtries", 2, 500)}, "counts"),
+        ({"after": SUMMARY.format("TtlNtries", 1, 501)}, "sums"),
+        ({"after": SUMMARY.format("TtlCdtNtries", 0, 0)}, "counts"),
+        ({"after": SUMMARY.format("TtlDbtNtries", 1, 5)}, "counts"),
+        ({"after": SUMMARY.format("TtlNtries", 1, "NaN")}, "not a number"),
+    ],
+)
+def test_a_statement_that_contradicts_itself_is_refused(changes: dict[str, Any], why):
+    with pytest.raises(UnreadableMessage, match=why):
+        reading.read_content(camt053(statement(entry("500"), **({"closing": "1500"} | changes))))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (entry("500", "CRDT", detail("E-1", "499")), "sum to 499"),
+        (entry("500", "CRDT", detail("E-1", "400"), detail("E-2", "99")), "sum to 499"),
+        (
+            entry("500", "CRDT", detail("", "250"), detail("", "250"), batch="<Btch><NbOfTxs>3</NbOfTxs></Btch>"),
+            "counts",
+        ),
+        (
+            entry(
+                "500", "CRDT", detail("", "250"), detail("", "250"), batch="<Btch><TtlAmt Ccy='KRW'>501</TtlAmt></Btch>"
+            ),
+            "batch of",
+        ),
+        (entry("500", "CREDIT"), "direction"),
+        (entry("500", "CRDT", day="<Dt>2026-02-30</Dt>"), "2026-02-30"),
+        (entry("500", "CRDT", day="<Dt>16.02.2026</Dt>"), "not a date"),
+        (entry("500", "CRDT", day="<DtTm>2026-02-16 10:00</DtTm>"), "not a date"),
+        (entry("500.5"), "more decimals"),
+        (entry("499.99999"), "more decimals"),
+        (entry("-500"), "not an unsigned decimal"),
+        (entry("5e2"), "not an unsigned decimal"),
+        (entry("500,00"), "not an unsigned decimal"),
+        (entry(""), "not an unsigned decimal"),
+        (entry("٥٠٠"), "not an unsigned decimal"),
+        (entry("1" * 19), "eighteen"),
+        (entry("500", currency="USD"), "USD"),
+        (entry("500", currency="XXX"), "XXX"),
+        (entry("500", more="<RvslInd>maybe</RvslInd>"), "neither true nor false"),
+        ("<Ntry><CdtDbtInd>CRDT</CdtDbtInd></Ntry>", "amount"),
+    ],
+)
+def test_an_entry_that_cannot_be_right_refuses_the_statement_with_its_line(wrong, why):
+    refusal = refused(camt053(statement(entry("500"), wrong, closing="2000")))
+    assert why in str(refusal) and refusal.line == 4
+
+
+def test_zeros_beyond_the_currency_say_nothing():
+    assert amounts(camt053(statement(entry("500.00000"), opening="1000.00", closing="1500.0"))) == [(None, 500)]
+
+
+def test_a_statement_in_dollars_has_cents():
+    found = the_statement(
+        camt053(statement(entry("0.05", currency="USD"), opening="10.00", closing="10.05", currency="USD"))
+    )
+    assert (found.opening, found.closing, found.currency) == (1000, 1005, "USD")
+
+
+def test_a_hole_in_a_statement_is_named_with_its_amount():
+    refusal = refused(camt053(statement(entry("500"), closing="1400")))
+    assert (refusal.statement_id, refusal.account, refusal.difference) == ("S-1", ACCOUNT, -100)
+
+
+def test_an_empty_message_is_not_a_success():
+    assert "no statement" in refused(camt053()).reason
+    assert "no entry" in refused(camt054()).reason
