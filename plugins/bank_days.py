@@ -60,8 +60,7 @@ class BankDays(Timetable):
                 "country": calendar.country,
                 "categories": list(calendar.categories),
                 "overrides": [
-                    {"date": override.date.isoformat(), "business": override.business, "reason": override.reason}
-                    for override in calendar.overrides
+                    override._asdict() | {"date": override.date.isoformat()} for override in calendar.overrides
                 ],
             },
         }
@@ -166,7 +165,7 @@ def settlement_calendar(policy: dict[str, Any]) -> SettlementCalendar:
             calendar.get("country", "KR"),
             tuple(calendar.get("categories", ("public", "bank"))),
             tuple(
-                Override(date.fromisoformat(str(override["date"])), override["business"], override.get("reason", ""))
+                Override(**override | {"date": date.fromisoformat(str(override["date"]))})
                 for override in calendar.get("overrides", ())
             ),
         ),

@@ -25,11 +25,12 @@ SMALLEST_STEP = timedelta(microseconds=1)
 
 
 class Override(NamedTuple):
-    """A date that the policy opens or closes against the calendar."""
+    """A date that the policy opens or closes against the calendar, why, and who said so."""
 
     date: date
     business: bool
     reason: str = ""
+    by: str = ""
 
 
 class Window(NamedTuple):

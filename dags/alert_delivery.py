@@ -1,0 +1,31 @@
+"""What the outbox still holds goes to people, every five minutes; `settlement watch` does the same within seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import dag, task
+from task_rules import TASK_RULES, run_failed, services
+
+
+@task
+def deliver() -> Any:
+    """Send every alert that is due."""
+    with services() as (opened, now):
+        return opened.alerts.deliver(now=now)
+
+
+@dag(
+    schedule="*/5 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    default_args=TASK_RULES | {"retries": 1},
+    on_failure_callback=run_failed,
+    doc_md=__doc__,
+    tags=["settlement"],
+)
+def alert_delivery() -> None:
+    deliver()
+
+
+alert_delivery()

@@ -1,0 +1,46 @@
+"""What the bank says, as it says it: every quarter of an hour its messages are taken in, matched, and days closed."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+from task_rules import TASK_RULES, run_failed, services
+
+PARAMS = {
+    "as_of": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="As of",
+        description="The date as of which breaks are aged and days closed. Empty: today.",
+    ),
+}
+
+
+@task
+def take_in_everything(**context: Any) -> dict[str, Any]:
+    """Take in what the bank has sent, match it with what is open, and close the days that are complete."""
+    from settlement.stages import reconcile
+
+    as_of = context["params"]["as_of"]
+    with services() as (opened, now):
+        return reconcile.take_in_everything(opened, as_of=date.fromisoformat(as_of) if as_of else None, now=now)
+
+
+@dag(
+    schedule="*/15 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    default_args=TASK_RULES | {"retries": 1},
+    on_failure_callback=run_failed,
+    params=PARAMS,
+    doc_md=__doc__,
+    tags=["settlement"],
+)
+def bank_reconciliation() -> None:
+    take_in_everything()
+
+
+bank_reconciliation()

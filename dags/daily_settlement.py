@@ -1,0 +1,253 @@
+"""The settlement of one bank business day, from the repayments received to the proof that every won is in its place.
+
+1. extract: open the day, and keep its inputs as they are now
+2. compute: who is owed what, posted to the books
+3. transfer: hear the bank, prepare the payouts, have them approved where the policy wants it, send them, hear again
+4. reconcile: take in the statement, match it, prove that the books and the bank agree
+5. report: certify the day and tell people
+
+Rows pass between the steps through the settlement database, by date; XCom carries the day and its control totals only.
+Clearing any task and letting it run is the whole recovery: a step that has done its work finds it and changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
+from airflow.sdk import Param, TaskGroup, chain, dag, get_current_context, task
+from bank_days import BankDays
+from task_rules import TASK_RULES, run_failed, services, the_day
+
+PARAMS = {
+    "settlement_date": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="Settlement date",
+        description="The bank business day to settle. Empty: the run's own, or the newest one past its cut-off.",
+    ),
+    "dry_run": Param(
+        False,
+        type="boolean",
+        title="Dry run",
+        description="Compute and report; book nothing, pay nothing, send nothing.",
+    ),
+    "transfer": Param(
+        True, type="boolean", title="Transfer", description="Pay what is owed. Without it: compute and book only."
+    ),
+    "reason": Param(
+        None,
+        type=["null", "string"],
+        maxLength=500,
+        title="Reason",
+        description="Why a settled day is settled again; needed if its figures change.",
+    ),
+}
+
+
+@task
+def open_day(**context: Any) -> dict[str, Any]:
+    """Decide which date is settled, refuse one that cannot be, and make this run the one that settles it."""
+    from settlement.ports import RunRequest
+    from settlement.stages import extract
+
+    params, run = context["params"], context["dag_run"]
+    with services() as (opened, now):
+        asked = params["settlement_date"]
+        from_at, until_at = run.data_interval_start, run.data_interval_end
+        own = opened.calendar.settlement_date_of_window(until_at) if until_at and from_at < until_at else None
+        request = RunRequest(
+            settlement_date=date.fromisoformat(asked) if asked else own,
+            run_id=run.run_id,
+            run_type=run.run_type,
+            triggered_by=run.triggering_user_name,
+            reason=params["reason"] or (run.run_id if run.run_type == "backfill" else None),
+            dry_run=params["dry_run"],
+            transfer=params["transfer"],
+        )
+        return extract.open_day(opened, request, now=now).to_json()
+
+
+@task
+def freeze_inputs() -> dict[str, Any]:
+    """Read the source in one snapshot and keep what was read, so that the day can be computed again byte for byte."""
+    from settlement.stages import extract
+
+    with the_day() as (opened, day, now):
+        return extract.freeze_inputs(opened, day, now=now)
+
+
+@task
+def distribute() -> dict[str, Any]:
+    """Apply the money, share it among the investors, take fees and taxes, and post all of it in one transaction."""
+    from settlement.stages import compute
+
+    with the_day() as (opened, day, now):
+        return compute.distribute(opened, day, now=now)
+
+
+@task
+def take_in() -> dict[str, Any]:
+    """Take in what the bank has sent, and wait for the statement that the policy wants to see before money moves."""
+    from settlement.stages import transfer
+
+    with the_day() as (opened, day, now):
+        return transfer.take_in(opened, day, now=now)
+
+
+@task
+def prepare() -> dict[str, Any]:
+    """Make payouts of what the ledger owes, unless the money for all of them is not there."""
+    from settlement.stages import transfer
+
+    with the_day() as (opened, day, now):
+        return transfer.prepare(opened, day, now=now)
+
+
+class PayoutApproval(ApprovalOperator):
+    """Ask a second person about payouts above the policy's limit; below it, return at once.
+
+    A rejection, or no answer in the policy's time, is a decision and no failure: nothing is skipped, the next task
+    gives the payouts back to the balances and those behind it have nothing to send.
+    """
+
+    def execute(self, context: Any) -> Any:
+        from settlement.domain.currencies import to_decimal_text
+        from settlement.ports import Refused
+        from settlement.stages import transfer
+
+        triggered_by = context["dag_run"].triggering_user_name
+        with the_day() as (opened, day, now):
+            question = transfer.approval(opened, day, triggered_by=triggered_by, now=now)
+        if not question["needed"]:
+            return question
+        if not question["approvers"]:
+            raise Refused(
+                f"The payouts of [{day.settlement_date}] need a second person, and the policy's only approver is"
+                f" [{triggered_by}], who triggered this run: add another to approval.approvers"
+            )
+        amounts, limits = (
+            ", ".join(f"{currency} {to_decimal_text(amount, currency)}" for currency, amount in sums.items())
+            for sums in (question["amounts"], question["limits"])
+        )
+        self.subject = f"Pay {amounts} for {day.settlement_date}?"
+        self.body = (
+            f"{question['count']} payouts of {amounts} together; the policy's limit for a day is {limits}.\n\n"
+            f"Approval [{question['approval_id']}] is for exactly these payouts."
+        )
+        self.assigned_users = [{"id": user, "name": user} for user in question["approvers"]]
+        self.response_timeout = datetime.fromisoformat(question["expires_at"]) - now
+        return super().execute(context)
+
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        answer = HITLOperator.execute_complete(self, context, event)
+        user = answer["responded_by_user"]
+        return {
+            "needed": True,
+            "approved": answer["chosen_options"] == [self.APPROVE],
+            "by": user["name"] if user else "timeout",
+        }
+
+
+@task
+def decide() -> dict[str, Any]:
+    """Record who approved or rejected the payouts, and give rejected ones back to the balances they came from."""
+    from settlement.stages import transfer
+
+    answer = get_current_context()["ti"].xcom_pull(task_ids="transfer.approve")
+    if not answer["needed"]:
+        return {"needed": False}
+    with the_day() as (opened, day, now):
+        return transfer.decide(opened, day, approved=answer["approved"], by=answer["by"], now=now)
+
+
+@task
+def submit() -> dict[str, Any]:
+    """Hand the approved payouts to the bank under the ids that they keep for life."""
+    from settlement.stages import transfer
+
+    with the_day() as (opened, day, now):
+        return transfer.submit(opened, day, now=now)
+
+
+@task
+def answers() -> dict[str, Any]:
+    """Take in what the bank says of the payouts, and ask about those of which it said nothing."""
+    from settlement.stages import transfer
+
+    with the_day() as (opened, day, now):
+        return transfer.answers(opened, day, now=now)
+
+
+@task
+def statement() -> dict[str, Any]:
+    """Take in the bank's statements and prove each before it is used."""
+    from settlement.stages import reconcile
+
+    with the_day() as (opened, day, now):
+        return reconcile.statement(opened, day, now=now)
+
+
+@task
+def match() -> dict[str, Any]:
+    """Match the statement's lines with receipts and payouts; what is left over becomes a break with a name."""
+    from settlement.stages import reconcile
+
+    with the_day() as (opened, day, now):
+        return reconcile.match(opened, day, now=now)
+
+
+@task
+def prove() -> dict[str, Any]:
+    """Prove that the money at the bank is the money in the books, line by line."""
+    from settlement.stages import reconcile
+
+    with the_day() as (opened, day, now):
+        return reconcile.prove(opened, day, now=now)
+
+
+@task
+def report() -> dict[str, Any]:
+    """Certify the day and tell people how it stands."""
+    from settlement.stages import report
+
+    with the_day() as (opened, day, now):
+        return report.report(opened, day, now=now)
+
+
+@dag(
+    schedule=BankDays.of_policy(),
+    catchup=False,
+    max_active_runs=16,  # a day that waits for its approval holds no later day back; the database keeps them apart
+    max_active_tasks=4,
+    default_args=TASK_RULES,
+    on_failure_callback=run_failed,
+    params=PARAMS,
+    doc_md=__doc__,
+    tags=["settlement"],
+)
+def daily_settlement() -> None:
+    with TaskGroup("extract") as extract:
+        chain(open_day(), freeze_inputs())
+
+    with TaskGroup("compute") as compute:
+        distribute()
+
+    with TaskGroup("transfer") as transfer:
+        approve = PayoutApproval(
+            task_id="approve",
+            subject="Payouts above the policy's limit",
+            defaults=PayoutApproval.REJECT,
+            execution_timeout=None,
+        )
+        chain(take_in(), prepare(), approve, decide(), submit(), answers())
+
+    with TaskGroup("reconcile") as reconcile:
+        chain(statement(), match(), prove())
+
+    chain(extract, compute, transfer, reconcile, report())
+
+
+daily_settlement()

@@ -1,0 +1,139 @@
+"""The rules that every task here follows: what it works with, when it is tried again, who hears when it fails.
+
+A task is thin: it opens the services, calls one stage and returns the stage's small totals to XCom. This module is
+imported where a DAG file is parsed, in workers and in the DAG processor, so `settlement` is imported inside functions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import get_current_context
+from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import AirflowRescheduleException
+
+if TYPE_CHECKING:
+    from settlement.ports import DayRun, Services
+
+ASK_AGAIN_AFTER = timedelta(minutes=5)
+OPEN_DAY = "extract.open_day"
+
+log = logging.getLogger(__name__)
+
+
+class NotWhenRefused(RetryPolicy):
+    """Try again what may work later; what the product refuses fails at once.
+
+    Airflow's `ExceptionRetryPolicy` says the same with `RetryRule("settlement.ports.Refused", RetryAction.FAIL)`, but
+    imports the class where the DAG file is parsed, and with it pandas.
+    """
+
+    def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
+        from settlement.ports import Refused
+
+        return RetryDecision.fail("refused") if isinstance(exception, Refused) else RetryDecision.default()
+
+
+@contextmanager
+def services() -> Iterator[tuple[Services, datetime]]:
+    """Open the services for one stage, and hand them over with what stands for now.
+
+    Where the stage says `NotYet`, the task is put back and asks again later; it holds no worker meanwhile. The stage
+    itself refuses once its deadline has passed, so that no task waits for ever.
+    """
+    from settlement import config, ports, wiring
+
+    try:
+        with wiring.services() as opened:
+            yield opened, config.now()
+    except ports.NotYet as waiting:
+        log.info("%s", waiting)
+        clock = datetime.now(UTC)
+        raise AirflowRescheduleException(max(clock, min(clock + ASK_AGAIN_AFTER, waiting.until))) from waiting
+
+
+@contextmanager
+def the_day() -> Iterator[tuple[Services, DayRun, datetime]]:
+    """Open the services for a stage of the day that this run's first task opened."""
+    from settlement.ports import DayRun
+
+    day = DayRun.from_json(get_current_context()["ti"].xcom_pull(task_ids=OPEN_DAY))
+    with services() as (opened, now):
+        yield opened, day, now
+
+
+def task_failed(context: Any) -> None:
+    """Put a failed task into the outbox of alerts."""
+    _tell("task_failed", context, _of_task)
+
+
+def task_retry(context: Any) -> None:
+    """Put a task that failed and will be tried again into the outbox of alerts."""
+    _tell("task_retry", context, _of_task)
+
+
+def run_failed(context: Any) -> None:
+    """Put a failed run into the outbox: it backs up every task that died without a word of its own."""
+    _tell("run_failed", context, lambda context: {"reason": str(context.get("reason") or "")})
+
+
+TASK_RULES: dict[str, Any] = {
+    "retries": 4,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "retry_policy": NotWhenRefused(),
+    "execution_timeout": timedelta(hours=1),
+    "on_failure_callback": task_failed,
+    "on_retry_callback": task_retry,
+}
+
+
+def _tell(event: str, context: Any, details: Callable[[Any], dict[str, Any]]) -> None:
+    """Write one row about a failure; whatever goes wrong here is logged and changes nothing.
+
+    It runs in the task's process or in the DAG processor, where a task's context may hold next to nothing.
+    """
+    try:
+        from settlement import config, wiring
+        from settlement.stages import report
+
+        with wiring.services() as opened:
+            getattr(report, event)(
+                opened,
+                settlement_date=_settlement_date(context, opened),
+                run_id=context["run_id"],
+                now=config.now(),
+                **details(context),
+            )
+    except Exception:
+        log.exception("The alert [%s] of run [%s] could not be written", event, context.get("run_id"))
+
+
+def _of_task(context: Any) -> dict[str, Any]:
+    ti = context["ti"]
+    exception = context.get("exception")
+    return {
+        "task_id": ti.task_id,
+        "map_index": ti.map_index,
+        "try_number": ti.try_number,
+        "error": f"{type(exception).__name__}: {exception}" if exception else "the process died",
+        "log_url": ti.log_url,
+    }
+
+
+def _settlement_date(context: Any, opened: Services) -> Any:
+    """Return the date that the run was asked for, or that its data interval is the window of, or None."""
+    run = context.get("dag_run")
+    if run is None:
+        return None
+    from datetime import date
+
+    if asked := (run.conf or {}).get("settlement_date"):
+        return date.fromisoformat(asked)
+    end = run.data_interval_end
+    return opened.calendar.settlement_date_of_window(end) if end and run.data_interval_start < end else None

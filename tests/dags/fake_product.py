@@ -1,0 +1,116 @@
+"""Run `daily_settlement` through Airflow with stages that only note that they were called.
+
+A program of its own: Airflow reads its settings when it is imported, and the fakes must stay out of other tests. It
+plays every scenario in one process and prints what happened as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from settlement import ports
+from settlement.domain.days import BankCalendar, SettlementCalendar
+
+STAGES = {
+    "extract": ["open_day", "freeze_inputs"],
+    "compute": ["distribute"],
+    "transfer": ["take_in", "prepare", "approval", "decide", "submit", "answers"],
+    "reconcile": ["statement", "match", "prove", "take_in_everything"],
+    "report": ["report", "task_failed", "task_retry", "run_failed"],
+}
+CALENDAR = SettlementCalendar(calendar=BankCalendar("KR", ("public", "bank")), timezone="Asia/Seoul")
+
+calls: list[tuple[str, dict[str, Any]]] = []
+errors: dict[str, list[Exception]] = {}
+
+
+def main() -> None:
+    install_fakes()
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    def play(asked: dict[str, Any], failing: dict[str, list[Exception]] | None = None, **run: Any) -> dict[str, Any]:
+        # Read anew each time: in one process, Airflow keeps what one run was asked in the parameters of the next.
+        folder = sys.argv[1]
+        dag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder").dags["daily_settlement"]
+        for task in dag.tasks:
+            task.retry_delay = timedelta(seconds=1)
+            task.max_retry_delay = timedelta(seconds=1)
+        calls.clear()
+        errors.clear()
+        errors.update(failing or {})
+        ended = dag.test(run_conf=asked, **run)
+        return {
+            "state": ended.state,
+            "run_id": ended.run_id,
+            "calls": [name for name, _ in calls],
+            "arguments": dict(calls),
+            "tries": {ti.task_id: ti.try_number for ti in ended.get_task_instances()},
+            "states": {ti.task_id: ti.state for ti in ended.get_task_instances()},
+        }
+
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    results = {
+        "a day": play({"settlement_date": "2026-02-13", "reason": "asked by hand"}, logical_date=None),
+        "a bare date": play({}, logical_date=datetime(2026, 2, 9, tzinfo=UTC)),
+        "no date": play({"dry_run": True, "transfer": False}, logical_date=None),
+        "refused": play({"settlement_date": "2026-02-15"}, {"open_day": [ports.Refused("[2026-02-15] is a Sunday")]}),
+        "unavailable": play({}, {"take_in": [ports.Unavailable("the bank [127.0.0.1:9] did not answer")]}),
+        "not yet": play({}, {"take_in": [ports.NotYet("the statement has not come", until=soon)]}),
+    }
+    print(json.dumps(results, default=str))
+
+
+def install_fakes() -> None:
+    for module, functions in STAGES.items():
+        fake = types.ModuleType(f"settlement.stages.{module}")
+        for name in functions:
+            setattr(fake, name, stage(name))
+        sys.modules[fake.__name__] = fake
+        import settlement.stages
+
+        setattr(settlement.stages, module, fake)
+
+    @contextmanager
+    def services() -> Iterator[Any]:
+        yield types.SimpleNamespace(calendar=CALENDAR)
+
+    wiring = types.ModuleType("settlement.wiring")
+    wiring.services = services  # type: ignore[attr-defined]
+    sys.modules["settlement.wiring"] = wiring
+    import settlement
+
+    settlement.wiring = wiring  # type: ignore[attr-defined]
+
+
+def stage(name: str) -> Callable[..., Any]:
+    def called(services: Any, subject: Any = None, **arguments: Any) -> Any:
+        if subject is not None:
+            arguments["subject"] = asdict(subject)
+        calls.append((name, arguments))
+        if errors.get(name):
+            raise errors[name].pop(0)
+        if name == "open_day":
+            on = subject.settlement_date or date(2026, 2, 12)
+            return ports.DayRun(
+                settlement_date=on,
+                revision=1,
+                run_id=subject.run_id,
+                dry_run=subject.dry_run,
+                transfer=subject.transfer,
+            )
+        if name == "approval":
+            return {"needed": False}
+        return {"stage": name}
+
+    return called
+
+
+if __name__ == "__main__":
+    main()

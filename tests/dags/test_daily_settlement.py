@@ -1,0 +1,110 @@
+"""The DAG through Airflow, with stages that only note that they were called."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from settlement.demo.embedded import Server
+
+ROOT = Path(__file__).parents[2]
+IN_ORDER = [
+    "open_day",
+    "freeze_inputs",
+    "distribute",
+    "take_in",
+    "prepare",
+    "approval",
+    "submit",
+    "answers",
+    "statement",
+    "match",
+    "prove",
+    "report",
+]
+
+
+@pytest.fixture(scope="module")
+def played(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("airflow")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "SETTLEMENT"))} | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.airflow_url,
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+    }
+    airflow = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(airflow, env=environment, check=True, capture_output=True, timeout=120)
+    program = [sys.executable, str(ROOT / "tests" / "dags" / "fake_product.py"), str(ROOT / "dags")]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-5000:]
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def test_a_day_calls_each_stage_once_and_in_order(played: dict[str, Any]) -> None:
+    assert played["a day"]["calls"] == IN_ORDER
+    assert played["a day"]["state"] == "success"
+
+
+def test_what_was_asked_reaches_the_first_stage_and_its_day_reaches_all_others(played: dict[str, Any]) -> None:
+    day = played["a day"]
+    request = day["arguments"]["open_day"]["subject"]
+    assert request == {
+        "settlement_date": "2026-02-13",
+        "run_id": day["run_id"],
+        "run_type": "manual",
+        "triggered_by": "dag_test",
+        "reason": "asked by hand",
+        "dry_run": False,
+        "transfer": True,
+    }
+    opened = {
+        "settlement_date": "2026-02-13",
+        "revision": 1,
+        "run_id": day["run_id"],
+        "dry_run": False,
+        "transfer": True,
+    }
+    assert all(day["arguments"][stage]["subject"] == opened for stage in IN_ORDER[1:])
+
+
+def test_without_a_date_the_runs_own_interval_says_it(played: dict[str, Any]) -> None:
+    assert played["a bare date"]["arguments"]["open_day"]["subject"]["settlement_date"] == "2026-02-09"
+
+
+def test_without_date_and_interval_the_stage_decides_and_the_switches_reach_it(played: dict[str, Any]) -> None:
+    request = played["no date"]["arguments"]["open_day"]["subject"]
+    assert (request["settlement_date"], request["dry_run"], request["transfer"]) == (None, True, False)
+    assert played["no date"]["calls"] == IN_ORDER
+
+
+def test_what_is_refused_fails_at_once_and_is_told(played: dict[str, Any]) -> None:
+    refused = played["refused"]
+    assert refused["state"] == "failed"
+    assert refused["calls"] == ["open_day", "task_failed", "run_failed"]
+    assert refused["tries"]["extract.open_day"] == 1
+    told = refused["arguments"]["task_failed"]
+    assert told["error"] == "Refused: [2026-02-15] is a Sunday"
+    assert told["settlement_date"] == "2026-02-15"
+    assert (told["task_id"], told["try_number"], told["run_id"]) == ("extract.open_day", 1, refused["run_id"])
+    assert refused["arguments"]["run_failed"]["reason"] == "task_failure"
+
+
+def test_what_did_not_answer_is_tried_again(played: dict[str, Any]) -> None:
+    unavailable = played["unavailable"]
+    assert unavailable["state"] == "success"
+    assert unavailable["calls"] == [*IN_ORDER[:4], "task_retry", *IN_ORDER[3:]]
+    assert unavailable["tries"]["transfer.take_in"] == 2
+    assert unavailable["arguments"]["task_retry"]["error"] == "Unavailable: the bank [127.0.0.1:9] did not answer"
+
+
+def test_what_has_not_come_yet_is_asked_for_again_without_a_failure(played: dict[str, Any]) -> None:
+    waited = played["not yet"]
+    assert waited["state"] == "success"
+    assert waited["calls"] == [*IN_ORDER[:4], *IN_ORDER[3:]]
+    assert waited["tries"]["transfer.take_in"] == 1
