@@ -88,7 +88,7 @@ class Event:
     def severity(self) -> Severity:
         """How loud it is; in a backfill at most a warning, unless money would move."""
         own = self.own_severity()
-        return "warning" if own == "critical" and self.backfill_id and not self.moves_money() else own
+        return "warning" if own == "critical" and self.backfill_id and not self.moves_money else own
 
     @property
     def dedupe_key(self) -> str:
@@ -110,6 +110,11 @@ class Event:
     @property
     def group(self) -> str | None:
         """Failures of one group are shown as one message; None stands alone."""
+        return None
+
+    @property
+    def covered_by(self) -> str | None:
+        """The beginning of the keys of more exact news about the same thing: after those, this one is mute."""
         return None
 
     @property
@@ -353,6 +358,10 @@ class TaskFailed(Event):
     @property
     def group(self) -> str | None:
         return f"{self.run_id}:{self.task}:{self.try_number}:{self.code}" if self.map_index >= 0 else None
+
+    @property
+    def covered_by(self) -> str | None:
+        return None if self.task else f"failed:{self.run_id}:"
 
     @property
     def moves_money(self) -> bool:

@@ -138,4 +138,4 @@ def test_a_channel_gets_only_the_severities_it_wants_under_a_root_that_shows_the
     assert "진행 중" in root["text"].split("/")[0]
     desk.tell(completed())
     root, _ = desk.thread("C0CRITICAL")
-    assert "정산 완료" in root["text"]
+    assert "정산 · 완료" in root["text"]

@@ -1,8 +1,8 @@
 """Alerts through Slack: the port `Alerts` on an outbox in the settlement database.
 
 `record` writes in the caller's transaction and opens nothing else. `deliver` sends what is due: with a limit it is the
-writer's single try, which runs beside the caller, gives up when Slack is known to be down and holds the caller for a
-second at most; without a limit it goes on, waiting when Slack asks to slow down, until nothing is left or Slack fails.
+writer's single try, which runs beside the caller, is not made while Slack is known to be down, and holds the caller
+for a second at most once Slack stops answering; without a limit it goes on, waiting when Slack asks to slow down, until nothing is left or Slack fails.
 """
 
 import smtplib
@@ -104,7 +104,12 @@ class SlackAlerts:
             daemon=True,
         )
         work.start()
-        work.join(min(limit_seconds, HOLDS_CALLER_SECONDS))
+        ends = time.monotonic() + limit_seconds
+        seen, since = report.progress, time.monotonic()
+        while work.is_alive() and time.monotonic() < min(ends, since + HOLDS_CALLER_SECONDS):
+            work.join(0.02)
+            if report.progress != seen:
+                seen, since = report.progress, time.monotonic()
         return report
 
     def listing(
@@ -124,7 +129,7 @@ class SlackAlerts:
         try:
             if is_patient:
                 self._look_after(report, now=now)
-            if self._is_waiting(is_patient=is_patient) and (slack := self._slack()) is not None:
+            if self._is_waiting(is_patient=is_patient) and (slack := self._slack(report)) is not None:
                 sender.Sender(
                     engine=self._engine,
                     slack=slack,
@@ -148,8 +153,9 @@ class SlackAlerts:
             report.errors.append(type(error).__name__)
             log.exception("alerts.delivery_failed")
 
-    def _slack(self) -> client.Slack | None:
+    def _slack(self, report: DeliveryReport) -> client.Slack | None:
         slack = self._find_slack()
+        report.progress += 1
         if slack is None:
             self._warn_once(
                 client.CONNECTION,

@@ -27,8 +27,8 @@ THREAD = "thread"
 # No row where the key (or the root of the thread) is there already.
 _INSERT = """
 insert into ledger.alert_outbox (root_id, kind, settlement_date, event, severity, channel, dedupe_key, problem_key,
-                                 group_key, payload, created_at)
-values (:root_id, :kind, :date, :event, :severity, :channel, :dedupe_key, :key, :group, :payload, :now)
+                                 group_key, payload, state, created_at)
+values (:root_id, :kind, :date, :event, :severity, :channel, :dedupe_key, :key, :group, :payload, :state, :now)
 on conflict do nothing
 returning alert_id
 """
@@ -87,6 +87,7 @@ def attach(
                 "key": key,
                 "group": None,
                 "payload": "{}",
+                "state": "pending",
                 "now": now,
             },
         ).scalar_one_or_none()
@@ -239,6 +240,7 @@ def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now
     is_root = event.opens_thread or event.thread == event.dedupe_key
     if not is_root:
         _hold_place(connection, event, root_id=root_id, channel=channel, now=now)
+    is_mute = event.covered_by is not None and _is_told(connection, root_id=root_id, beginning=event.covered_by)
     written = _write_row(
         connection,
         event,
@@ -246,11 +248,26 @@ def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now
         kind="root" if is_root else "reply",
         channel=channel,
         payload={event.slot: slot_value(event)},
+        state="suppressed" if is_mute else "pending",
         now=now,
     )
+    if is_mute:
+        return False
     if written and event.severity == "critical" and not is_root:
         _touch_root(connection, root_id)
     return written
+
+
+def _is_told(connection: sa.Connection, *, root_id: int, beginning: str) -> bool:
+    return bool(
+        connection.execute(
+            sa.text(
+                "select exists (select from ledger.alert_outbox"
+                " where root_id = :root_id and starts_with(problem_key, :beginning) and state <> 'suppressed')"
+            ),
+            {"root_id": root_id, "beginning": beginning},
+        ).scalar()
+    )
 
 
 def _stand(connection: sa.Connection, event: alerts.Event, *, channel: str, now: datetime) -> bool:
@@ -305,6 +322,7 @@ def _hold_place(connection: sa.Connection, event: alerts.Event, *, root_id: int,
             "key": "summary",
             "group": None,
             "payload": _json(_seen_elsewhere(connection, event.thread)),
+            "state": "pending",
             "now": now,
         },
     )
@@ -332,6 +350,7 @@ def _write_row(
     channel: str,
     payload: Payload,
     now: datetime,
+    state: str = "pending",
 ) -> bool:
     values = {
         "root_id": root_id,
@@ -344,6 +363,7 @@ def _write_row(
         "key": event.key,
         "group": event.group,
         "payload": _json(payload),
+        "state": state,
         "now": now,
     }
     return connection.execute(sa.text(_INSERT), values).first() is not None

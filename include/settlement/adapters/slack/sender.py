@@ -52,6 +52,8 @@ class DeliveryReport:
     pending: int = 0
     errors: list[str] = field(default_factory=list)
     is_complete: bool = True
+    progress: int = 0
+    """Grows with every answer of Slack: a caller waits for as long as it does."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -407,6 +409,7 @@ class _Thread:
     def _shown(self, row: sa.Row[Any], ts: str, *, sent_version: int, method: str, outcome: str = "done") -> None:
         """Commit that Slack shows the row, and what is shown with it, as of `sent_version`; later changes stay due."""
         now = self.sender.now()
+        self.sender.report.progress += 1
         self._execute(
             _SHOWN,
             alert_id=row.alert_id,
