@@ -75,7 +75,7 @@ def calendar_of(policy: Policy) -> SettlementCalendar:
         calendar=BankCalendar(
             policy.calendar.country,
             policy.calendar.categories,
-            tuple(Override(o.date, o.business, o.reason, o.by) for o in policy.calendar.overrides),
+            tuple(Override(o.date, o.business, o.reason) for o in policy.calendar.overrides),
         ),
         timezone=policy.timezone,
         cut_off=policy.cut_off,

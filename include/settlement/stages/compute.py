@@ -73,10 +73,9 @@ def _windows(received: pd.Series, calendar: SettlementCalendar) -> list[date]:
         return []
     first, last = (calendar.settlement_date_of(instant.to_pydatetime()) for instant in (received.min(), received.max()))
     dates = calendar.calendar.days_between(first, last)
-    ends = pd.to_datetime([calendar.window(on).until_at_exclusive for on in dates], utc=True).as_unit("us")
-    places = np.searchsorted(
-        ends.to_numpy(), received.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), side="right"
-    )
+    ends = np.array([calendar.window(on).until_at_exclusive.replace(tzinfo=None) for on in dates], dtype="datetime64[us]")
+    instants = received.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+    places = np.searchsorted(ends, instants, side="right")
     return [dates[place] for place in places]
 
 

@@ -60,9 +60,9 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
     for _, message, said in sorted(read, key=lambda item: item[0]):
         try:
             with services.ledger.books(posting=True) as books:
-                _apply(services, books, said, message, now=now)
-                books.close_message(message.sha256)
-            counts["applied"] += 1
+                is_ours = _apply(services, books, said, message, now=now)
+                books.close_message(message.sha256, "applied" if is_ours else "foreign")
+            counts["applied" if is_ours else "foreign"] += 1
         except UnreadableMessage as error:
             refuse(services, message, str(error), now=now)
             counts["refused"] += 1
@@ -73,7 +73,7 @@ def refuse(services: Services, message: Message, reason: str, *, now: datetime) 
     """Keep a message that cannot be used, with the reason; it changes nothing else."""
     log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=reason)
     with services.ledger.books(posting=True) as books:
-        books.close_message(message.sha256, refusal=reason)
+        books.close_message(message.sha256, "refused", refusal=reason)
 
 
 def match_open(services: Services, *, now: datetime) -> dict[str, int]:
@@ -148,17 +148,23 @@ def _order(said: Any) -> tuple[int, str, int]:
     return (3, first.business_date.isoformat(), first.sequence or 0)
 
 
-def _apply(services: Services, books: Books, said: Any, message: Message, *, now: datetime) -> None:
+def _apply(services: Services, books: Books, said: Any, message: Message, *, now: datetime) -> bool:
+    """Apply what a message says; False when all of it is of accounts that are not ours."""
     if isinstance(said, FileAnswer):
         _apply_answer(books, said, now=now)
-        return
-    for part in said:
-        if isinstance(part, Return):
-            _apply_return(books, part, now=now)
-        elif isinstance(part, Notification):
+        return True
+    if isinstance(said[0], Return):
+        for returned in said:
+            _apply_return(books, returned, now=now)
+        return True
+    debtor = services.debtor
+    ours = [part for part in said if debtor and (part.account, part.currency) == (debtor.account, debtor.currency)]
+    for part in ours:
+        if isinstance(part, Notification):
             _apply_notification(books, part, now=now)
         else:
             _apply_statement(services, books, part, message, now=now)
+    return bool(ours)
 
 
 def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
@@ -224,12 +230,6 @@ def _apply_statement(
 ) -> None:
     if books.has_statement(statement):
         return
-    debtor = services.debtor
-    if debtor is None or (statement.account, statement.currency) != (debtor.account, debtor.currency):
-        raise UnreadableMessage(
-            f"statement [{statement.statement_id}] is of an account in {statement.currency} that is not ours",
-            statement_id=statement.statement_id,
-        )
     if books.contradicts(statement):
         raise UnreadableMessage(
             f"statement [{statement.statement_id}] was received before and said something else",

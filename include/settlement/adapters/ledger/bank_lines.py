@@ -52,11 +52,11 @@ class BankLines:
         )
         return [Message(name=row.name, kind=row.kind, content=bytes(row.content), sha256=row.sha256) for row in rows]
 
-    def close_message(self, sha256: str, *, refusal: str | None = None) -> None:
-        """Say that a message is applied, or refused and why."""
+    def close_message(self, sha256: str, state: str, *, refusal: str | None = None) -> None:
+        """Say what became of a message: applied, refused and why, or foreign (of an account that is not ours)."""
         self.transaction.execute(
             sa.text("update ledger.bank_messages set state = :state, refusal = :refusal where sha256 = :sha"),
-            {"sha": sha256, "state": "refused" if refusal else "applied", "refusal": refusal},
+            {"sha": sha256, "state": state, "refusal": refusal},
         )
 
     def refused_messages(self) -> list[dict[str, Any]]:

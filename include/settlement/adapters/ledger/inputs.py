@@ -33,7 +33,7 @@ class BookedInputs:
             sa.text("select settlement_date from ledger.days where revision > 0 and settlement_date < :on order by 1"),
             {"on": day},
         ).scalars()
-        counts = run(sa.text("select window_on, count(*) from ledger.repayments group by 1")).tuples()
+        counts = run(sa.text("select window_on, count(*) from ledger.repayments group by 1"))
         retry = run(
             sa.text(
                 "select repayment_id from ledger.repayments where state = 'quarantined' and window_on <= :on order by 1"
@@ -47,7 +47,7 @@ class BookedInputs:
         ).scalars()  # fmt: skip
         return BooksView(
             settled=list(settled),
-            taken_counts=dict(counts.all()),
+            taken_counts={row[0]: row[1] for row in counts},
             retry=list(retry),
             credit_loans=sorted(set(credits)),
         )
@@ -107,7 +107,7 @@ class BookedInputs:
         )
 
     def _amounts(self, sql: str, parameters: dict[str, Any]) -> dict[str, int]:
-        return {key: amount for key, amount in self.transaction.execute(sa.text(sql), parameters).tuples()}
+        return {row[0]: row[1] for row in self.transaction.execute(sa.text(sql), parameters)}
 
     def _with_state(self, repayments: pd.DataFrame) -> pd.DataFrame:
         quarantined = set(

@@ -23,9 +23,10 @@ begin
       end;
     end if;
   end loop;
-  if not pg_has_role(current_user, 'settlement_app', 'member') then
+  begin
     execute format('grant settlement_app to %I', current_user);
-  end if;
+  exception when insufficient_privilege then null;  -- whoever created the role has granted it before
+  end;
 end $$;
 revoke all on schema ledger from public;
 grant usage on schema reporting to settlement_reporting, settlement_app;

@@ -325,6 +325,36 @@ class Payouts:
             },
         )
 
+    def shares_of(self, investor_id: str, on: date) -> list[dict[str, Any]]:
+        """Return the investor's shares of the day's newest revision, in the order of the run."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select s.* from ledger.shares s join ledger.days d using (settlement_date, revision)"
+                " where s.settlement_date = :on and s.investor_id = :investor order by s.position, s.note_id"
+            ),
+            {"on": on, "investor": investor_id},
+        ).mappings()
+        return [dict(row) for row in rows]
+
+    def payouts_of(self, investor_id: str, on: date) -> list[dict[str, Any]]:
+        """Return the investor's payouts of the day, without personal data."""
+        rows = self.transaction.execute(
+            sa.text("select * from reporting.payouts where settlement_date = :on and investor_id = :investor order by payout_id"),
+            {"on": on, "investor": investor_id},
+        ).mappings()
+        return [dict(row) for row in rows]
+
+    def journal_of(self, investor_id: str, on: date) -> list[dict[str, Any]]:
+        """Return the postings of the day on the investor's account, in the order in which they were recorded."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select e.entry_id, e.event, e.repayment_id, e.payout_id, p.currency, p.amount from ledger.entries e"
+                " join ledger.postings p using (entry_id) where e.settlement_date = :on and p.account = :account order by 1"
+            ),
+            {"on": on, "account": PAYABLE + investor_id},
+        ).mappings()
+        return [dict(row) for row in rows]
+
     # ------------------------------------------------------------------------------------------------------ files
 
     def keep_file(

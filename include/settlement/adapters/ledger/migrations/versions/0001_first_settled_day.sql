@@ -477,8 +477,8 @@ create table ledger.bank_messages (
   name         text not null,
   content      bytea not null,
   recorded_at  timestamptz not null,
-  state        text not null default 'new' check (state in ('new', 'applied', 'refused')),
-  refusal      text
+  state        text not null default 'new' check (state in ('new', 'applied', 'refused', 'foreign')),
+  refusal      text                             -- foreign: of an account that is not ours
 );
 create index on ledger.bank_messages (state) where state = 'new';
 

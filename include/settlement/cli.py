@@ -1,0 +1,234 @@
+"""`settlement`: what finance and engineering type. Exit status 0 done, 1 failed or found something, 2 wrong usage."""
+
+import json as jsons
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from settlement import config
+from settlement.ports import Refused, Unavailable
+
+app = typer.Typer(
+    name="settlement",
+    help="The daily settlement of a peer-to-peer lender.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Language(StrEnum):
+    """The language of prose."""
+
+    KO = "ko"
+    EN = "en"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Lang = Annotated[Language, typer.Option("--lang", help="Language of the text.")]
+OnDate = Annotated[str | None, typer.Argument(metavar="[DATE]", help="A settlement date, YYYY-MM-DD; the newest by default.")]
+
+
+def main() -> None:
+    """Run the command line; a refusal is one sentence on standard error and exit status 1."""
+    try:
+        app()
+    except (Refused, Unavailable) as error:
+        print(f"settlement: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@app.command()
+def migrate(json: Json = False) -> None:
+    """Create or upgrade the settlement database that AIRFLOW_CONN_SETTLEMENT_DB names, its roles and views."""
+    import sqlalchemy as sa
+
+    from settlement.adapters.ledger import books
+    from settlement.adapters.ledger import migrate as migrations
+
+    url = config.connection("settlement_db").url()
+    where = books.describe(sa.make_url(url))
+    try:
+        revision = migrations.migrate(url)
+    except sa.exc.OperationalError as error:
+        raise Unavailable(f"Settlement database {where} does not answer: {str(error.orig).strip().splitlines()[0]}") from None
+    _print({"database": where, "revision": revision}, f"Settlement database {where} is at revision {revision}.", json=json)
+
+
+@app.command()
+def demo(
+    json: Json = False,
+    lang: Lang = Language.KO,
+    home: Annotated[Path | None, typer.Option("--home", help="Folder of the demo; .settlement by default.")] = None,
+) -> None:
+    """Settle five days of a small platform on this machine, through Airflow: source, bank and Slack included."""
+    from settlement.demo import run
+
+    raise typer.Exit(run.run(home or run.default_home(), json=json, lang=lang.value))
+
+
+@app.command()
+def up(
+    home: Annotated[Path | None, typer.Option("--home", help="Folder of the demo; .settlement by default.")] = None,
+) -> None:
+    """Open Airflow's pages on the demo's data, with users maker, checker and viewer; Ctrl-C stops everything."""
+    from settlement.demo import run
+
+    raise typer.Exit(run.up(home or run.default_home()))
+
+
+@app.command()
+def status(settlement_date: OnDate = None, json: Json = False, lang: Lang = Language.KO) -> None:
+    """Say where a settlement date stands: state, totals, payouts, breaks. Exit status 1: it failed or is absent."""
+    from settlement import wiring
+    from settlement.stages import report
+
+    with wiring.services() as services, services.ledger.books(read_only=True) as books:
+        on = _date(settlement_date) if settlement_date else books.newest_day()
+        if on is None:
+            raise Refused("No settlement date was ever opened: run the DAG daily_settlement, or `settlement demo`")
+        standing = report.status(services, books, on)
+    if json:
+        print(jsons.dumps(standing, ensure_ascii=False, indent=2))
+    else:
+        _print_status(standing, lang)
+    raise typer.Exit(1 if standing["state"] in ("absent", "failed") else 0)
+
+
+@app.command()
+def why(
+    investor_id: Annotated[str, typer.Argument(metavar="INVESTOR", help="An investor's id.")],
+    settlement_date: Annotated[str, typer.Argument(metavar="DATE", help="A settlement date, YYYY-MM-DD.")],
+    json: Json = False,
+    lang: Lang = Language.KO,
+) -> None:
+    """Explain an investor's money of a day: from the payout back to the repayments, line by line."""
+    from settlement import wiring
+    from settlement.stages import explain
+
+    with wiring.services() as services, services.ledger.books(read_only=True) as books:
+        found = explain.why(books, investor_id, _date(settlement_date))
+    if json:
+        print(jsons.dumps(found, ensure_ascii=False, indent=2, default=str))
+    else:
+        _print_why(found, lang)
+    raise typer.Exit(0 if found["shares"] or found["payouts"] else 1)
+
+
+@app.command()
+def alerts(
+    settlement_date: OnDate = None,
+    resend: Annotated[bool, typer.Option("--resend", help="Try the failed ones again, and deliver now.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Test the Slack connection and its scopes.")] = False,
+    state: Annotated[str | None, typer.Option(help="Only this state: pending, delivered, suppressed, failed.")] = None,
+    json: Json = False,
+    lang: Lang = Language.KO,
+) -> None:
+    """List the alerts of a day (all by default), resend what failed, or test the connection."""
+    from settlement import wiring
+
+    with wiring.services() as services:
+        assert services.alerts is not None
+        if test:
+            found = services.alerts.test_connection()
+            _print(found, "\n".join(f"{key}: {value}" for key, value in found.items()), json=json)
+            raise typer.Exit(0 if found.get("ok") else 1)
+        if resend:
+            services.alerts.resend()
+            services.alerts.deliver(now=config.now())
+        rows = services.alerts.listing(
+            settlement_date=_date(settlement_date) if settlement_date else None, state=state
+        )
+    if json:
+        print(jsons.dumps(rows, ensure_ascii=False, indent=2, default=str))
+    else:
+        _print_table(rows, ("alert_id", "settlement_date", "event", "severity", "channel", "state", "attempts", "last_error"))
+
+
+@app.command()
+def watch(
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    json: Json = False,
+    lang: Lang = Language.KO,
+) -> None:
+    """Watch from outside Airflow: absent runs, deadlines, a dead scheduler; deliver alerts within seconds."""
+    from settlement import wiring
+    from settlement.stages import watch as watching
+
+    with wiring.services() as services:
+        raise typer.Exit(watching.run(services, now=config.now, once=once))
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"[{text}] is not a date; write it as 2026-02-16") from None
+
+
+def _print(value: Any, text: str, *, json: bool) -> None:
+    print(jsons.dumps(value, ensure_ascii=False, indent=2, default=str) if json else text)
+
+
+TITLES: Mapping[str, Mapping[Language, str]] = {
+    "received_amount": {Language.KO: "수납", Language.EN: "received"},
+    "distributed_amount": {Language.KO: "분배", Language.EN: "distributed"},
+    "fee_amount": {Language.KO: "수수료", Language.EN: "fees"},
+    "vat_amount": {Language.KO: "부가세", Language.EN: "VAT"},
+    "national_tax_amount": {Language.KO: "소득세", Language.EN: "national tax"},
+    "local_tax_amount": {Language.KO: "지방소득세", Language.EN: "local tax"},
+    "cost_amount": {Language.KO: "비용", Language.EN: "costs"},
+    "credit_amount": {Language.KO: "보관금", Language.EN: "held credits"},
+    "quarantined_amount": {Language.KO: "격리", Language.EN: "quarantined"},
+}
+
+
+def _print_status(standing: Mapping[str, Any], lang: Language) -> None:
+    print(f"{standing['settlement_date']}  {standing['state']}  r{standing['revision']}")
+    if standing["failure"]:
+        print(standing["failure"])
+    for currency, totals in standing["totals"].items():
+        _print_table(
+            [{title[lang]: f"{totals[name]:,}" for name, title in TITLES.items()}],
+            [title[lang] for title in TITLES.values()],
+            title=currency,
+        )
+    for key, sums in standing["payouts"].items():
+        print(f"{key}: {sums['count']} / {sums['amount']:,}")
+    if standing["breaks"]:
+        _print_table(standing["breaks"], ("break_id", "cause", "subject", "currency", "amount", "opened_on", "age_business_days"))
+    if standing["now_is_set"]:
+        print("SETTLEMENT_NOW is set: this is not the clock's time")
+
+
+def _print_why(found: Mapping[str, Any], lang: Language) -> None:
+    for payout in found["payouts"]:
+        print(f"{payout['end_to_end_id']}  {payout['currency']} {payout['amount']:,}  {payout['state']}")
+    _print_table(
+        found["shares"],
+        ("repayment_id", "loan_id", "receivable_id", "note_id", "component", "gross_amount", "fee_amount", "vat_amount",
+         "national_tax_amount", "local_tax_amount", "net_amount"),
+    )  # fmt: skip
+    for currency, sums in found["totals"].items():
+        print(f"{currency}: " + ", ".join(f"{name} {amount:,}" for name, amount in sums.items()))
+
+
+def _print_table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str], *, title: str | None = None) -> None:
+    table = Table(title=title)
+    names = list(columns)
+    for name in names:
+        table.add_column(name, justify="right" if name.endswith(("amount", "days")) else "left")
+    for row in rows:
+        table.add_row(*(f"{row[n]:,}" if isinstance(row[n], int) and n.endswith("amount") else str(row[n]) for n in names))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""A whole platform for stories: source, ledger, bank and Slack, real each, driven stage by stage in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from settlement import wiring
+from settlement.demo import bank as demo_bank
+from settlement.ports import DayRun, RunRequest, Services
+from settlement.stages import compute, extract, reconcile, report, transfer
+
+DAYS = Path(__file__).parent.parent / "days"
+
+
+@dataclass
+class Platform:
+    """One platform of one test."""
+
+    core_url: str
+    ledger_url: str
+    bank: demo_bank.Bank
+    monkeypatch: pytest.MonkeyPatch
+
+    def source(self, sql: str, **values: Any) -> None:
+        """Do what the lender's own system does: write the source."""
+        engine = sa.create_engine(self.core_url, poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            if values:
+                connection.execute(sa.text(sql), values)
+            else:
+                connection.exec_driver_sql(sql)
+        engine.dispose()
+
+    def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Read the settlement database."""
+        engine = sa.create_engine(self.ledger_url, poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            found = [tuple(row) for row in connection.execute(sa.text(sql), values)]
+        engine.dispose()
+        return found
+
+    def at(self, instant: str) -> datetime:
+        """Set the product's clock, and move the bank's with it."""
+        self.monkeypatch.setenv("SETTLEMENT_NOW", instant)
+        moment = datetime.fromisoformat(instant)
+        self.bank.advance_to(moment.date())
+        return moment
+
+    @contextmanager
+    def services(self) -> Iterator[Services]:
+        with wiring.services() as services:
+            yield services
+
+    def settle(self, on: str, *, at: str, run_id: str = "run-1", stop_after: str = "report", **request: Any) -> dict[str, Any]:
+        """Run the day's stages in the order of the DAG; return what each said."""
+        now = self.at(at)
+        said: dict[str, Any] = {}
+        with self.services() as services:
+            day = extract.open_day(
+                services, RunRequest(settlement_date=date.fromisoformat(on), run_id=run_id, **request), now=now
+            )
+            for name, stage in STAGES:
+                said[name] = stage(services, day, now=now)
+                if name == stop_after:
+                    break
+        return said
+
+
+STAGES: Sequence[tuple[str, Callable[..., dict[str, Any]]]] = (
+    ("freeze_inputs", extract.freeze_inputs),
+    ("distribute", compute.distribute),
+    ("take_in", transfer.take_in),
+    ("prepare", transfer.prepare),
+    ("approval", transfer.approval),
+    ("submit", transfer.submit),
+    ("answers", transfer.answers),
+    ("statement", reconcile.statement),
+    ("match", reconcile.match),
+    ("prove", reconcile.prove),
+    ("report", report.report),
+)
+
+
+def stage_day(on: str, run_id: str = "run-1", revision: int = 1) -> DayRun:
+    return DayRun(settlement_date=date.fromisoformat(on), revision=revision, run_id=run_id)
+
+
+@pytest.fixture
+def platform(
+    lending_core: Any,
+    settlement_db_url: str,
+    mock_bank: Callable[..., demo_bank.Bank],
+    slack: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Platform:
+    bank = mock_bank(clock="2026-02-16T06:00")
+    # The worked day is a Korean holiday that its policy opens; so does its bank.
+    httpx.put(f"{bank.url}/_mock/holidays", json=["2026-02-17", "2026-02-18", "2026-03-02"]).raise_for_status()
+    host, port = bank.url.removeprefix("http://").split(":")
+    connections: Mapping[str, Any] = {
+        "LENDING_CORE": {"conn_type": "generic", "extra": {"url": lending_core.url}},
+        "SETTLEMENT_DB": {"conn_type": "generic", "extra": {"url": settlement_db_url}},
+        "SETTLEMENT_BANK": {
+            "conn_type": "http",
+            "host": host,
+            "port": int(port),
+            "extra": {
+                "debtor_account": demo_bank.DEBTOR_ACCOUNT,
+                "debtor_name": demo_bank.DEBTOR_NAME,
+                "debtor_agent": demo_bank.DEBTOR_AGENT,
+                "currency": "KRW",
+            },
+        },
+    }
+    for name, value in connections.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(value))
+    monkeypatch.setenv("SETTLEMENT_SNAPSHOTS", str(tmp_path / "snapshots"))
+    monkeypatch.setenv("SETTLEMENT_POLICY", str(DAYS / "2026-02-16" / "policy.toml"))
+    return Platform(core_url=lending_core.owner_url, ledger_url=settlement_db_url, bank=bank, monkeypatch=monkeypatch)
