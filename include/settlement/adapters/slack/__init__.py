@@ -18,7 +18,7 @@ import structlog
 
 from settlement.adapters.slack import client, mail, outbox, renderer, sender
 from settlement.adapters.slack.sender import DeliveryReport
-from settlement.domain import alerts
+from settlement.domain import alerts, redaction
 
 __all__ = ["DeliveryReport", "SlackAlerts"]
 
@@ -151,7 +151,7 @@ class SlackAlerts:
         except Exception as error:
             # Settlement never fails because people could not be told: the rows are safe and the next sender comes.
             report.errors.append(type(error).__name__)
-            log.exception("alerts.delivery_failed")
+            log.error("alerts.delivery_failed", kind=type(error).__name__, message=redaction.free_text(str(error)))
 
     def _slack(self, report: DeliveryReport) -> client.Slack | None:
         slack = self._find_slack()

@@ -424,7 +424,7 @@ class _Thread:
 
     def _refused(self, row: sa.Row[Any], refusal: client.Refused) -> None:
         """Fail the row, or all that the thread holds when the channel or the token is the reason; e-mail takes over."""
-        log.error("alerts.refused", channel=row.channel, event=row.event, code=refusal.code)
+        log.error("alerts.refused", channel=row.channel, alert=row.event, code=refusal.code)
         self.sender.report.errors.append(refusal.code)
         self._attempt(row, "chat.postMessage", "refused", error=refusal.code)
         failed = self._execute(
