@@ -18,16 +18,15 @@ Known limits: a statement whose account has several currencies is refused; the n
 pages are not compared, because banks state there those of the page or of the whole as they like.
 """
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from settlement.adapters.bank import document
+from settlement.adapters.bank import document, statements
 from settlement.adapters.bank.document import Document, Element, required, text, texts
-from settlement.domain import currencies, messages
-from settlement.domain.messages import Notification, Statement, StatementLine, UnreadableMessage
+from settlement.adapters.bank.statements import Movement
+from settlement.domain import currencies
+from settlement.domain.messages import Notification, Statement, UnreadableMessage
 
 _RETURN_FAMILIES = frozenset({"RRTN", "UPDD", "RPCR"})
 """Sub-families of ISO 20022 bank transaction codes that book something back."""
@@ -49,20 +48,10 @@ def read(message: Document) -> tuple[Statement, ...] | tuple[Notification, ...]:
 
 
 def _statements(body: Element) -> tuple[Statement, ...]:
-    found: dict[str, Statement] = {}
-    for element in body.iterfind("Stmt"):
-        statement = _statement(element, body)
-        earlier = found.setdefault(statement.statement_id, statement)
-        if earlier.content_key != statement.content_key:
-            raise UnreadableMessage(
-                f"statement [{statement.statement_id}] stands in it twice and says different things",
-                line=document.line(element),
-                statement_id=statement.statement_id,
-                account=statement.account,
-            )
+    found = [_statement(element, body) for element in body.iterfind("Stmt")]
     if not found:
         raise UnreadableMessage("the message holds no statement", line=document.line(body))
-    return tuple(found.values())
+    return statements.each_once(found)
 
 
 def _statement(element: Element, body: Element) -> Statement:
@@ -82,18 +71,7 @@ def _statement(element: Element, body: Element) -> Statement:
         _prove_summary(element, entries, currency)
 
     booked = [entry for entry in entries if entry.is_booked]
-    entered = sum(entry.amount for entry in booked)
-    if opening.amount + entered != closing.amount:
-        raise UnreadableMessage(
-            f"statement [{statement_id}] does not add up: opening {opening.amount} and entries {entered} make "
-            f"{opening.amount + entered}, its closing balance is {closing.amount} (minor units of {currency})",
-            line=document.line(element),
-            statement_id=statement_id,
-            account=account,
-            difference=closing.amount - opening.amount - entered,
-        )
-    parts = [part for entry in booked for part in entry.parts]
-    return Statement(
+    return statements.prove(
         statement_id=statement_id,
         sequence=document.count(element, "ElctrncSeqNb", "LglSeqNb"),
         account=account,
@@ -103,16 +81,9 @@ def _statement(element: Element, body: Element) -> Statement:
         to_date=document.day(element, "FrToDt/ToDtTm"),
         opening=opening.amount,
         closing=closing.amount,
-        lines=tuple(_lines(parts, statement_id, account, currency)),
-        content_key=messages.content_key(
-            account=account,
-            currency=currency,
-            business_date=closing.on,
-            opening=opening.amount,
-            closing=closing.amount,
-            said=[part.said() for part in parts],
-        ),
+        movements=[movement for entry in booked for movement in entry.movements],
         not_booked=len(entries) - len(booked),
+        line=document.line(element),
     )
 
 
@@ -222,12 +193,12 @@ def _notification(element: Element) -> Notification:
     created_on = document.day(element, "CreDtTm")
     entries = [_entry(found, currency, otherwise_booked_on=created_on) for found in elements]
     _prove_summary(element, entries, currency)
-    parts = [part for entry in entries if entry.is_booked for part in entry.parts]
+    movements = [movement for entry in entries if entry.is_booked for movement in entry.movements]
     return Notification(
         notification_id=notification_id,
         account=account,
         currency=currency,
-        lines=tuple(_lines(parts, notification_id, account, currency)),
+        lines=statements.lines(movements, statement_id=notification_id, account=account, currency=currency),
         not_booked=sum(not entry.is_booked for entry in entries),
     )
 
@@ -236,80 +207,10 @@ def _notification(element: Element) -> Notification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """What one line will say, before it has an id."""
-
-    booking_date: date
-    value_date: date | None
-    amount: int
-    end_to_end_id: str | None = None
-    reference: str | None = None
-    bank_reference: str | None = None
-    file_id: str | None = None
-    remittance: str = ""
-    bank_code: str = ""
-    is_return: bool = False
-    is_reversal: bool = False
-    is_charge: bool = False
-    reason: str | None = None
-    counterparty_account: str | None = field(default=None, repr=False)
-    transaction_count: int = 1
-
-    def said(self) -> str:
-        """Return everything the line says, in one text that is equal for equal lines only."""
-        return "\x1f".join(
-            str(value)
-            for value in (
-                self.booking_date,
-                self.value_date,
-                self.amount,
-                self.end_to_end_id,
-                self.reference,
-                self.bank_reference,
-                self.file_id,
-                self.remittance,
-                self.bank_code,
-                self.is_return,
-                self.is_reversal,
-                self.is_charge,
-                self.reason,
-                self.counterparty_account,
-                self.transaction_count,
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
     amount: int
     is_booked: bool
-    parts: tuple[_Part, ...]
-
-
-def _lines(parts: list[_Part], statement_id: str, account: str, currency: str) -> Iterator[StatementLine]:
-    seen: Counter[str] = Counter()
-    for part in parts:
-        said = part.said()
-        seen[said] += 1
-        yield StatementLine(
-            line_id=messages.line_id(statement_id, account, said, occurrence=seen[said]),
-            booking_date=part.booking_date,
-            value_date=part.value_date,
-            amount=part.amount,
-            currency=currency,
-            end_to_end_id=part.end_to_end_id,
-            reference=part.reference,
-            bank_reference=part.bank_reference,
-            file_id=part.file_id,
-            remittance=part.remittance,
-            bank_code=part.bank_code,
-            is_return=part.is_return,
-            is_reversal=part.is_reversal,
-            is_charge=part.is_charge,
-            reason=part.reason,
-            counterparty_account=part.counterparty_account,
-            transaction_count=part.transaction_count,
-        )
+    movements: tuple[Movement, ...]
 
 
 def _entry(element: Element, currency: str, *, otherwise_booked_on: date | None) -> _Entry:
@@ -329,18 +230,18 @@ def _entry(element: Element, currency: str, *, otherwise_booked_on: date | None)
     return _Entry(
         amount=signed,
         is_booked=is_booked,
-        parts=tuple(part for part in _parts(element, signed, currency, booked_on) if part.amount),
+        movements=tuple(found for found in _movements(element, signed, currency, booked_on) if found.amount),
     )
 
 
-def _parts(entry: Element, entered: int, currency: str, booked_on: date) -> list[_Part]:
+def _movements(entry: Element, entered: int, currency: str, booked_on: date) -> list[Movement]:
     """Return the lines that an entry of [entered] makes; they always sum to it."""
     details = entry.findall("NtryDtls/TxDtls")
     for block in entry.iterfind("NtryDtls"):
         _prove_batch(block, currency, is_credit=entered > 0)
     counted = sum(document.count(batch, "NbOfTxs") or 0 for batch in entry.iterfind("NtryDtls/Btch"))
     if not details or (len(details) == 1 and counted > 1):
-        return [_part(entry, None, entered, booked_on, count=max(counted, 1))]
+        return [_movement(entry, None, entered, booked_on, count=max(counted, 1))]
 
     amounts = [_detail_amount(found, currency, is_credit=entered > 0) for found in details]
     if len(details) == 1 and amounts[0] is None:
@@ -348,15 +249,15 @@ def _parts(entry: Element, entered: int, currency: str, booked_on: date) -> list
     if any(amount is None for amount in amounts):
         amounts = [_instructed_amount(found, currency, is_credit=entered > 0) for found in details]
         if any(amount is None for amount in amounts) or sum(amount or 0 for amount in amounts) != entered:
-            return [_part(entry, None, entered, booked_on, count=max(len(details), counted))]
+            return [_movement(entry, None, entered, booked_on, count=max(len(details), counted))]
 
     known = [amount for amount in amounts if amount is not None]
-    parts = [_part(entry, found, amount, booked_on) for found, amount in zip(details, known, strict=True)]
+    movements = [_movement(entry, found, amount, booked_on) for found, amount in zip(details, known, strict=True)]
     if sum(known) == entered:
-        return parts
+        return movements
     charges = _charges(entry, currency) + [amount for found in details for amount in _charges(found, currency)]
     if charges and sum(known) + sum(charges) == entered:
-        return parts + [_part(entry, None, charge, booked_on, is_charge=True) for charge in charges]
+        return movements + [_movement(entry, None, charge, booked_on, is_charge=True) for charge in charges]
     raise UnreadableMessage(
         f"the transactions of an entry of {entered} sum to {sum(known)} (minor units of {currency})",
         line=document.line(entry),
@@ -401,7 +302,8 @@ def _signed(detail: Element, currency: str, paths: tuple[str, ...], *, is_credit
         found = detail.find(path)
         if found is not None and found.get("Ccy", currency) == currency:
             amount, _ = document.amount(found, currency=currency)
-            return amount if (is_credit if own_direction is None else own_direction) else -amount
+            if amount:  # a transaction of nothing states nothing: some banks fill the element in with 0
+                return amount if (is_credit if own_direction is None else own_direction) else -amount
     return None
 
 
@@ -416,7 +318,7 @@ def _charges(element: Element, currency: str) -> list[int]:
     return [charge for charge in charges if charge]
 
 
-def _part(
+def _movement(
     entry: Element,
     detail: Element | None,
     amount: int,
@@ -424,7 +326,7 @@ def _part(
     *,
     count: int = 1,
     is_charge: bool = False,
-) -> _Part:
+) -> Movement:
     said = entry if detail is None else detail
     code, family = _bank_code(said)
     if not code:
@@ -436,7 +338,7 @@ def _part(
     remittance = [*texts(said, "RmtInf/Ustrd"), *references[1:], *texts(said, "RmtInf/Strd/AddtlRmtInf")]
     told = text(said, "AddtlTxInf", "AddtlNtryInf") or text(entry, "AddtlNtryInf")
     party = "DbtrAcct" if amount > 0 and not is_return else "CdtrAcct"
-    return _Part(
+    return Movement(
         booking_date=booked_on,
         value_date=document.day(entry, "ValDt/Dt", "ValDt/DtTm"),
         amount=amount,
