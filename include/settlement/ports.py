@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Protocol, Self
 
+import pandas as pd
+
 from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.frames import Inputs, Outcome
@@ -95,14 +97,34 @@ class Debtor:
 class BooksView:
     """What the ledger knows before a run reads the source, so that the source is asked for the right rows.
 
-    `settled` are the settlement dates before this one that were computed; `taken` says which of some repayments a run
-    has taken already; `retry` are the quarantined ones; `credit_loans` the loans on which money is held.
+    `settled` are the settlement dates before this one that were computed; `digests` the count and digest of what was
+    taken of each window; `taken(windows)` the rows of them; `retry` the quarantined repayments; `credit_loans` the loans
+    on which money is held.
     """
 
     settled: Sequence[date]
-    taken_counts: Mapping[date, int]
+    digests: Mapping[date, tuple[int, str]]
+    taken: Callable[[Sequence[date]], pd.DataFrame]
     retry: Sequence[str]
     credit_loans: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The source's side of a day's inputs: frames as in `domain.frames`, without positions and states.
+
+    `repayments` are all that the run takes; `originals` the rows that their reversals name; `changed` what the source
+    says otherwise than when it was taken.
+    """
+
+    loans: pd.DataFrame
+    notes: pd.DataFrame
+    holdings: pd.DataFrame
+    investors: pd.DataFrame
+    receivables: pd.DataFrame
+    repayments: pd.DataFrame
+    originals: pd.DataFrame
+    changed: list[Finding]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,16 +141,8 @@ class Frozen:
 class LendingCore(Protocol):
     """The source of facts, read in one repeatable-read snapshot and never written."""
 
-    def facts(
-        self,
-        *,
-        day: date,
-        calendar: SettlementCalendar,
-        view: BooksView,
-        taken: Callable[[Sequence[str]], set[str]],
-    ) -> dict[str, Any]:
-        """Return the source's side of the day's inputs: frames loans, notes, holdings, investors, receivables,
-        repayments (all that the run takes, `state` not yet set) and originals (as the source has them)."""
+    def facts(self, *, day: date, calendar: SettlementCalendar, view: BooksView) -> Facts:
+        """Return what the source has for the day, of one moment."""
 
     def payees(self, investor_ids: Sequence[str]) -> dict[str, Payee]:
         """Return who is to be paid where, by investor; an investor the source lacks is missing."""
@@ -201,9 +215,8 @@ class Books(Protocol):
     def day_totals(self, settlement_date: date) -> list[dict[str, Any]]: ...
     # what a run sees
     def view(self, day: date, calendar: SettlementCalendar) -> BooksView: ...
-    def taken(self, repayment_ids: Sequence[str]) -> set[str]: ...
     def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]: ...
-    def inputs(self, day: date, facts: dict[str, Any]) -> Inputs: ...
+    def inputs(self, day: date, facts: Facts) -> Inputs: ...
     # what a run posts
     def frozen(self, day: DayRun) -> Frozen | None: ...
     def keep_frozen(self, day: DayRun, input_sha256: str, *, now: datetime) -> Frozen: ...

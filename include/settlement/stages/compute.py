@@ -26,14 +26,14 @@ def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, A
     """
     if day.dry_run:
         with services.ledger.books(read_only=True) as books:
-            outcome = _outcome(services, day, extract.see(services, books, day))
+            outcome = _outcome(services, day, extract.see(services, books, day)[0])
         return _summary(outcome.totals.to_dict("records")) | {"dry_run": True}
     with services.ledger.books(day=day, posting=True) as books:
         if books.is_computed(day):
             return _summary(books.day_totals(day.settlement_date)) | {"already": "computed"}
         frozen = books.frozen(day)
         if frozen is None or frozen.books_version != books.books_version():
-            frozen = extract.freeze(services, books, day, extract.see(services, books, day), now=now)
+            frozen = extract.freeze(services, books, day, extract.see(services, books, day)[0], now=now)
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=frozen.input_sha256)
         outcome = _outcome(services, day, inputs)
         books.post_outcome(
@@ -73,7 +73,9 @@ def _windows(received: pd.Series, calendar: SettlementCalendar) -> list[date]:
         return []
     first, last = (calendar.settlement_date_of(instant.to_pydatetime()) for instant in (received.min(), received.max()))
     dates = calendar.calendar.days_between(first, last)
-    ends = np.array([calendar.window(on).until_at_exclusive.replace(tzinfo=None) for on in dates], dtype="datetime64[us]")
+    ends = np.array(
+        [calendar.window(on).until_at_exclusive.replace(tzinfo=None) for on in dates], dtype="datetime64[us]"
+    )
     instants = received.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
     places = np.searchsorted(ends, instants, side="right")
     return [dates[place] for place in places]

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from settlement.domain.breaks import Finding
 from settlement.domain.days import NotASettlementDate
 from settlement.domain.frames import Inputs
 from settlement.ports import Books, DayRun, Frozen, Refused, RunRequest, Services
@@ -32,21 +33,22 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
     with services.ledger.books(day=day, read_only=day.dry_run) as books:
         if books.is_computed(day):
             return {"already": "computed"}
-        inputs = see(services, books, day)
+        inputs, changed = see(services, books, day)
         totals = {"repayments": len(inputs.repayments), "loans": len(inputs.loans), "notes": len(inputs.notes)}
         if day.dry_run:
             return totals | {"dry_run": True}
         frozen = freeze(services, books, day, inputs, now=now)
+        books.sync_breaks(
+            changed, causes=("source_changed",), on=day.settlement_date, calendar=services.calendar, now=now
+        )
         return totals | {"input_sha256": frozen.input_sha256}
 
 
-def see(services: Services, books: Books, day: DayRun) -> Inputs:
-    """Return the day's inputs as the source and the books stand now."""
+def see(services: Services, books: Books, day: DayRun) -> tuple[Inputs, list[Finding]]:
+    """Return the day's inputs as the source and the books stand now, and what the source says otherwise than before."""
     on = day.settlement_date
-    facts = services.core.facts(
-        day=on, calendar=services.calendar, view=books.view(on, services.calendar), taken=books.taken
-    )
-    later = books.settled_later(on, facts["loans"]["loan_id"].tolist())
+    facts = services.core.facts(day=on, calendar=services.calendar, view=books.view(on, services.calendar))
+    later = books.settled_later(on, facts.loans["loan_id"].tolist())
     if later:
         dates = ", ".join(sorted({str(date) for date, _ in later}))
         loans = ", ".join(sorted({loan for _, loan in later})[:5])
@@ -54,7 +56,7 @@ def see(services: Services, books: Books, day: DayRun) -> Inputs:
             f"[{on}] cannot be settled after [{dates}]: those days have already settled loans that have money here"
             f" ([{loans}]{' …' if len(later) > 5 else ''}). Settle dates in order; what is settled is not changed"
         )
-    return books.inputs(on, facts)
+    return books.inputs(on, facts), facts.changed
 
 
 def freeze(services: Services, books: Books, day: DayRun, inputs: Inputs, *, now: datetime) -> Frozen:

@@ -16,8 +16,15 @@ from settlement.adapters.ledger import frames_io
 from settlement.domain import frames
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.frames import Inputs
-from settlement.ports import BooksView
+from settlement.ports import BooksView, Facts
 
+# The number that `windows.sql` computes of the source, computed of what was taken.
+DIGESTS = """
+select window_on, count(*) as receipts,
+       sum(('x' || left(md5(concat_ws('|', repayment_id, loan_id, amount, (extract(epoch from received_at) * 1000000)::bigint,
+                                      reverses_repayment_id)), 15))::bit(60)::bigint)::text as digest
+  from ledger.repayments group by 1
+"""
 NEWEST = "join ledger.days d on d.settlement_date = x.settlement_date and d.revision = x.revision"
 
 
@@ -33,7 +40,7 @@ class BookedInputs:
             sa.text("select settlement_date from ledger.days where revision > 0 and settlement_date < :on order by 1"),
             {"on": day},
         ).scalars()
-        counts = run(sa.text("select window_on, count(*) from ledger.repayments group by 1"))
+        digests = run(sa.text(DIGESTS))
         retry = run(
             sa.text(
                 "select repayment_id from ledger.repayments where state = 'quarantined' and window_on <= :on order by 1"
@@ -47,18 +54,28 @@ class BookedInputs:
         ).scalars()  # fmt: skip
         return BooksView(
             settled=list(settled),
-            taken_counts={row[0]: row[1] for row in counts},
+            digests={row.window_on: (row.receipts, row.digest) for row in digests},
+            taken=self._taken,
             retry=list(retry),
             credit_loans=sorted(set(credits)),
         )
 
-    def taken(self, repayment_ids: Sequence[str]) -> set[str]:
-        """Return those of the repayments that a run has taken already."""
-        return set(
-            self.transaction.execute(
-                sa.text("select repayment_id from ledger.repayments where repayment_id = any(:ids)"),
-                {"ids": list(repayment_ids)},
-            ).scalars()
+    def _taken(self, windows: Sequence[date]) -> pd.DataFrame:
+        """Return what was taken of the windows, as the source said it then."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select repayment_id, loan_id, received_at, amount, reverses_repayment_id, currency"
+                " from ledger.repayments where window_on = any(:windows) order by 1"
+            ),
+            {"windows": list(windows)},
+        ).all()
+        names = ("repayment_id", "loan_id", "received_at", "amount", "reverses_repayment_id")
+        kinds = {column.name: column.kind for column in frames.REPAYMENTS.columns} | {"currency": frames.Kind.TEXT}
+        return pd.DataFrame(
+            {
+                name: frames_io.as_kind([row[place] for row in rows], kinds[name])
+                for place, name in enumerate((*names, "currency"))
+            }
         )
 
     def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]:
@@ -75,9 +92,9 @@ class BookedInputs:
         )
         return [(row[0], row[1]) for row in rows]
 
-    def inputs(self, day: date, facts: dict[str, Any]) -> Inputs:
+    def inputs(self, day: date, facts: Facts) -> Inputs:
         """Return the day's inputs: the source's facts with the positions, credits and prior rows of the books."""
-        loans = facts["loans"]["loan_id"].tolist()
+        loans = facts.loans["loan_id"].tolist()
         of_loans = {"on": day, "loans": loans}
         repaid = self._amounts(
             f"select x.note_id, sum(x.gross_amount)::bigint from ledger.shares x {NEWEST}"
@@ -89,16 +106,16 @@ class BookedInputs:
             " where x.settlement_date < :on and x.loan_id = any(:loans) group by x.receivable_id",
             of_loans,
         )
-        notes, receivables = facts["notes"], facts["receivables"]
-        originals = self._originals(facts["originals"])
+        notes, receivables = facts.notes, facts.receivables
+        originals = self._originals(facts.originals)
         settled = originals.loc[originals["state"] == "settled", "repayment_id"].tolist()
         return Inputs(
-            loans=facts["loans"],
+            loans=facts.loans,
             notes=notes.assign(outstanding=notes["principal"] - _looked_up(notes["note_id"], repaid)),
-            holdings=facts["holdings"],
-            investors=facts["investors"],
+            holdings=facts.holdings,
+            investors=facts.investors,
             receivables=receivables.assign(allocated=_looked_up(receivables["receivable_id"], allocated)),
-            repayments=self._with_state(facts["repayments"]),
+            repayments=self._with_state(facts.repayments),
             credits=self._credits(of_loans),
             originals=originals,
             prior_allocations=self._prior_allocations(day, settled),

@@ -13,10 +13,11 @@ import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 from sqlalchemy.engine import make_url
 
+from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.matching import Subject
 from settlement.domain.payouts import Payee
-from settlement.ports import BooksView, Refused, Unavailable
+from settlement.ports import BooksView, Facts, Refused, Unavailable
 
 SEPARATOR = "\x1f"
 TEXT = pd.StringDtype(na_value=float("nan"))
@@ -45,21 +46,19 @@ class PostgresLendingCore:
         day: date,
         calendar: SettlementCalendar,
         view: BooksView,
-        taken: Callable[[Sequence[str]], set[str]],
-    ) -> dict[str, pd.DataFrame]:
+    ) -> Facts:
         """Return the source's side of the day's inputs; see `ports.LendingCore`.
 
-        Late arrivals are found by counting: a settled window in which the source has more receipts than the ledger has
-        taken is read, and what is not taken yet is late.
+        A settled window is read again only if the source's count or digest of it differs from the ledger's: what the
+        ledger lacks is late, what differs or is gone has changed at the source.
         """
         with self._snapshot() as read:
-            window = calendar.window(day)
-            found = [read("received", window.from_at, window.until_at_exclusive)]
-            for late in self._windows_with_more(read, calendar, view):
-                found.append(read("received", late.from_at, late.until_at_exclusive))
+            suspicious = self._windows_that_differ(read, calendar, view)
+            found = [read("received", *calendar.window(on)) for on in [*suspicious, day]]
             repayments = pd.concat(found, ignore_index=True)
-            booked = taken(repayments["repayment_id"].tolist())
-            repayments = repayments[~repayments["repayment_id"].isin(booked)]
+            booked = view.taken([*suspicious, day])
+            changed = _changed(booked, repayments)
+            repayments = repayments[~repayments["repayment_id"].isin(booked["repayment_id"])]
             if view.retry:
                 repayments = pd.concat([repayments, read("repayments", _joined(view.retry))], ignore_index=True)
             repayments = repayments.sort_values("repayment_id", ignore_index=True)
@@ -73,7 +72,12 @@ class PostgresLendingCore:
                 )
                 for name, key in keys.items()
             }
-            return {**of_loans, "repayments": repayments, "originals": read("repayments", _joined(originals))}
+            return Facts(
+                **of_loans,
+                repayments=repayments,
+                originals=read("repayments", _joined(originals)),
+                changed=changed,
+            )
 
     def payees(self, investor_ids: Sequence[str]) -> dict[str, Payee]:
         """Return who is to be paid where, by investor."""
@@ -111,20 +115,21 @@ class PostgresLendingCore:
             for row in rows.itertuples(index=False)
         ]
 
-    def _windows_with_more(
+    def _windows_that_differ(
         self, read: Callable[..., pd.DataFrame], calendar: SettlementCalendar, view: BooksView
-    ) -> list[Any]:
+    ) -> list[date]:
         windows = {on: calendar.window(on) for on in view.settled}
         boundaries = sorted({instant for window in windows.values() for instant in window})
         if not boundaries:
             return []
-        counted = read("counts", ",".join(instant.isoformat() for instant in boundaries))
-        by_bucket = dict(zip(counted["bucket"].tolist(), counted["receipts"].tolist(), strict=True))
+        counted = read("windows", ",".join(instant.isoformat() for instant in boundaries))
+        source = {row.bucket: (row.receipts, row.digest) for row in counted.itertuples(index=False)}
         place = {instant: number for number, instant in enumerate(boundaries, start=1)}
+        nothing = (0, "0")
         return [
-            window
+            on
             for on, window in windows.items()
-            if by_bucket.get(place[window.from_at], 0) > view.taken_counts.get(on, 0)
+            if source.get(place[window.from_at], nothing) != view.digests.get(on, nothing)
         ]
 
     @contextmanager
@@ -148,6 +153,30 @@ class PostgresLendingCore:
                 f"Lending core {where} cannot be read: {_reason(error)} - the six relations of schema core must exist and"
                 " be readable for the login of connection [lending_core]"
             ) from None
+
+
+def _changed(booked: pd.DataFrame, source: pd.DataFrame) -> list[Finding]:
+    """Return what the ledger has taken and the source no longer says: rows of those windows that differ or are gone."""
+    columns = ["loan_id", "received_at", "amount", "reverses_repayment_id"]
+    both = booked.merge(
+        source, how="left", on="repayment_id", suffixes=("", "_now"), indicator=True, validate="one_to_one"
+    )
+    findings = []
+    for row in both.to_dict("records"):
+        was = {name: row[name] for name in columns if not pd.isna(row[name])}
+        now = {name: row[f"{name}_now"] for name in columns if not pd.isna(row[f"{name}_now"])}
+        if was != now:
+            findings.append(
+                Finding(
+                    cause="source_changed",
+                    subject_kind="repayment",
+                    subject_id=row["repayment_id"],
+                    currency=row["currency"],
+                    amount=row["amount"],
+                    evidence={"taken": was, "source": now or "gone"},
+                )
+            )
+    return findings
 
 
 @cache
