@@ -11,12 +11,23 @@ from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.frames import Inputs, Outcome
 from settlement.ports import Books, DayRun, Services
-from settlement.stages import extract
+from settlement.stages import extract, report
 
 CAUSES = ("quarantined", "bad_reversal", "orphan_repayment", "overpaid")
 
 
 def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Compute and post the day's money, once; return its totals by currency.
+
+    :raises Refused: an invariant does not hold: nothing is posted, and a critical alert names the control.
+    """
+    try:
+        return _distribute(services, day, now=now)
+    except controls.Broken as broken:
+        raise report.control_broken(services, day.settlement_date, broken, now=now) from broken
+
+
+def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Apply, divide, charge, tax and book the day's money, once; return its totals by currency.
 
     A revision that is computed already is returned as it stands. Inputs that were frozen before another day was

@@ -9,7 +9,7 @@ from settlement.domain import controls
 from settlement.domain.alerts import BreakLine, BreaksOpened, Money
 from settlement.domain.breaks import Finding
 from settlement.ports import Books, DayRun, Services
-from settlement.stages import intake, transfer
+from settlement.stages import intake, report, transfer
 
 CAUSES = (
     "investor_overdrawn",
@@ -36,11 +36,11 @@ def match(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
 def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Prove that ledger and bank agree, bring the breaks up to date, and close what can be closed.
 
-    :raises controls.Broken: the statements are an unbroken chain and the ledger's bank balance is not their closing.
+    :raises Refused: the statements are an unbroken chain and the ledger's bank balance is not their closing.
     """
     if day.dry_run:
         return {"skipped": "dry run"}
-    return prove_books(services, as_of=day.settlement_date, now=now)
+    return _prove_or_refuse(services, as_of=day.settlement_date, now=now)
 
 
 def take_in_everything(services: Services, *, as_of: date | None = None, now: datetime) -> dict[str, Any]:
@@ -50,10 +50,17 @@ def take_in_everything(services: Services, *, as_of: date | None = None, now: da
     if inquiries:
         intake.take_in(services, now=now)
     on = as_of or services.calendar.newest_settleable(now) or services.calendar.local_date(now)
-    proof = prove_books(services, as_of=on, now=now)
+    proof = _prove_or_refuse(services, as_of=on, now=now)
     if services.alerts:
         services.alerts.deliver(now=now, limit_seconds=5)
     return {"taken_in": counts, "inquiries": inquiries} | proof
+
+
+def _prove_or_refuse(services: Services, *, as_of: date, now: datetime) -> dict[str, Any]:
+    try:
+        return prove_books(services, as_of=as_of, now=now)
+    except controls.Broken as broken:
+        raise report.control_broken(services, as_of, broken, now=now) from broken
 
 
 def prove_books(services: Services, *, as_of: date, now: datetime) -> dict[str, Any]:

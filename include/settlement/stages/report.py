@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from settlement.domain import controls
 from settlement.domain.alerts import (
     BreakTotal,
+    ControlBroken,
     CurrencyTotals,
     DayCompleted,
     Money,
@@ -17,7 +18,7 @@ from settlement.domain.alerts import (
     TaskFailed,
     TaskRetry,
 )
-from settlement.ports import Books, DayRun, Services
+from settlement.ports import Books, DayRun, Refused, Services
 
 TOTALS = (
     "repayment_count",
@@ -85,6 +86,17 @@ def status(services: Services, books: Books, on: date) -> dict[str, Any]:
         ],
         "now_is_set": services.is_now_set,
     }
+
+
+def control_broken(services: Services, on: date, broken: controls.Broken, *, now: datetime) -> Refused:
+    """Record that a control stopped the day, and return the refusal to raise: trying again would break it again."""
+    if services.alerts:
+        with services.ledger.books() as books:
+            services.alerts.record(
+                books.transaction, ControlBroken(settlement_date=on, control=broken.control), now=now
+            )
+        services.alerts.deliver(now=now, limit_seconds=5)
+    return Refused(str(broken))
 
 
 def task_failed(
