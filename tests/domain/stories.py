@@ -80,3 +80,38 @@ def same(left: frames.Outcome, right: frames.Outcome) -> None:
     """Assert that two outcomes are equal in every frame, value by value."""
     for name in OUTCOME_FRAMES:
         pd.testing.assert_frame_equal(getattr(left, name), getattr(right, name), check_categorical=False, obj=name)
+
+
+def allocated(outcome: frames.Outcome) -> list[tuple[Any, ...]]:
+    """Return the allocations as (repayment, receivable, amount)."""
+    return rows(outcome.allocations, "repayment_id", "receivable_id", "amount")
+
+
+def outcomes(outcome: frames.Outcome) -> dict[str, str]:
+    """Return what became of each repayment and reversal."""
+    return dict(rows(outcome.repayments, "repayment_id", "outcome"))
+
+
+def under(rules: policy.Policy, **changes: Any) -> policy.Policy:
+    """Return a policy with some of its tables changed, validated again."""
+    table = rules.model_dump(mode="python")
+    for name, value in changes.items():
+        table[name] = table[name] | value if isinstance(table[name], dict) else value
+    return policy.Policy.model_validate(table)
+
+
+def history(*outcomes_so_far: frames.Outcome) -> dict[str, Any]:
+    """Return prior_allocations, prior_shares and prior_entries of earlier days; ids go on from 100 a day."""
+    allocations, shared, entries = [], [], []
+    for number, outcome in enumerate(outcomes_so_far, start=1):
+        base = 100 * number
+        allocations.append(outcome.allocations.rename(columns={"allocation_no": "allocation_id"}))
+        allocations[-1]["allocation_id"] += base
+        shared.append(outcome.shares.rename(columns={"allocation_no": "allocation_id"}))
+        shared[-1]["allocation_id"] += base
+        posted = outcome.postings.merge(outcome.entries, how="left", on="entry_no", validate="many_to_one")
+        posted = posted[posted["event"] != "repayment_reversed"].rename(columns={"entry_no": "entry_id"})
+        posted["entry_id"] += base
+        entries.append(posted)
+    frames_of = {"prior_allocations": allocations, "prior_shares": shared, "prior_entries": entries}
+    return {name: pd.concat(parts)[SPECS[name].column_names].to_dict("records") for name, parts in frames_of.items()}

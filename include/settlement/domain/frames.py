@@ -496,9 +496,10 @@ def check_all(bundle: Inputs | Outcome) -> None:
 
 def _check_column(frame: pd.DataFrame, spec: Spec, column: Column) -> None:
     values = frame[column.name]
-    is_category = isinstance(values.dtype, pd.CategoricalDtype)
-    dtype = values.dtype.categories.dtype if isinstance(values.dtype, pd.CategoricalDtype) else values.dtype
-    if str(dtype) != column.kind.value or (is_category and column.kind is not Kind.TEXT and len(values.cat.categories)):
+    dtype = values.dtype
+    if column.kind is Kind.TEXT and isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype.categories.dtype
+    if str(dtype) != column.kind.value:
         raise InvalidFrame(
             f"Frame [{spec.name}] column [{column.name}]: dtype must be [{column.kind.value}], is [{values.dtype}]"
         )

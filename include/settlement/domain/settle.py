@@ -76,6 +76,8 @@ def _settle(book: Book, policy: Policy) -> Iterator[Part]:
 
 def _chunks(book: Book) -> Iterator[range]:
     first, count = 0, len(book.loan_ids)
+    if count == 0:
+        yield range(0)
     while first < count:
         enough = int(np.searchsorted(book.notes.start, book.notes.start[first] + NOTES_PER_CHUNK))
         last = min(max(enough, first + 1), first + NOTES_PER_CHUNK, count)

@@ -1,0 +1,109 @@
+"""The boundary: frames that break their specification are refused with the column, the row and the rule."""
+
+import dataclasses
+import json
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from settlement.domain import frames, settle
+from stories import DAY, KR, day, inputs, same
+
+NOTE = {"note_id": "N1", "loan_id": "L1", "principal": 10, "outstanding": 10}
+
+
+def _message(frame: pd.DataFrame, spec: frames.Spec = frames.NOTES) -> str:
+    with pytest.raises(frames.InvalidFrame) as refused:
+        frames.check(frame, spec)
+    return str(refused.value)
+
+
+def test_a_sound_frame_comes_back_as_it_is() -> None:
+    notes = frames.build(frames.NOTES, [NOTE])
+    assert frames.check(notes, frames.NOTES) is notes
+
+
+def test_a_missing_column_is_named() -> None:
+    notes = frames.build(frames.NOTES, [NOTE]).drop(columns="principal")
+    assert "Frame [notes] lacks column ['principal']" in _message(notes)
+
+
+def test_a_column_that_nobody_described_does_not_cross() -> None:
+    notes = frames.build(frames.NOTES, [NOTE]).assign(name="Kim")
+    assert "Frame [notes] has unknown column ['name']" in _message(notes)
+
+
+def test_money_in_a_float_is_refused() -> None:
+    notes = frames.build(frames.NOTES, [NOTE]).astype({"outstanding": "float64"})
+    assert _message(notes) == "Frame [notes] column [outstanding]: dtype must be [int64], is [float64]"
+
+
+def test_a_bound_names_the_row_and_the_value() -> None:
+    notes = frames.build(frames.NOTES, [NOTE, NOTE | {"note_id": "N2"}])
+    notes.loc[1, "principal"] = 0
+    assert _message(notes) == "Frame [notes] column [principal] row [note_id=N2]: must be at least 1, is [0]"
+
+
+def test_a_null_is_refused_where_a_value_is_needed() -> None:
+    notes = frames.build(frames.NOTES, [NOTE])
+    notes["loan_id"] = pd.Series([None], dtype="str")
+    assert "Frame [notes] column [loan_id] row [note_id=N1]: may not be null" in _message(notes)
+
+
+def test_a_key_is_unique() -> None:
+    notes = frames.build(frames.NOTES, [NOTE])
+    assert "row [note_id=N1]: the key must be unique" in _message(pd.concat([notes, notes]))
+
+
+def test_a_value_out_of_its_list_is_refused() -> None:
+    rows = frames.build(frames.CREDIT_CHANGES, [("L1", "R1", "KRW", 1, "held")])
+    rows["event"] = pd.Series(["lost"], dtype="str")
+    assert "must be one of ['held', 'applied', 'taken_back'], is [lost]" in _message(rows, frames.CREDIT_CHANGES)
+
+
+def test_a_date_has_no_hour() -> None:
+    rows = frames.build(frames.LOANS, [("L1", "KRW", "2026-01-15")])
+    rows["disbursed_on"] = np.array(["2026-01-15T01"], dtype="datetime64[s]")
+    assert "must be a date at midnight" in _message(rows, frames.LOANS)
+
+
+def test_a_categorical_is_as_good_as_text() -> None:
+    notes = frames.build(frames.NOTES, [NOTE]).astype({"note_id": "category", "loan_id": "category"})
+    assert frames.check(notes, frames.NOTES) is notes
+
+
+def test_a_day_settled_from_categoricals_is_the_day_settled_from_text() -> None:
+    world = inputs()
+    texts = {"notes": ["note_id", "loan_id"], "holdings": ["note_id", "investor_id"], "repayments": ["repayment_id"]}
+    changed = {name: getattr(world, name).astype(dict.fromkeys(columns, "category")) for name, columns in texts.items()}
+    same(settle.settle_day(dataclasses.replace(world, **changed), KR, DAY), day())
+
+
+@pytest.mark.parametrize(
+    ("world", "message"),
+    [
+        ({"loans": []}, "Frame [notes] column [loan_id] row [note_id=N1]: must be in loans, is [L1]"),
+        (
+            {"notes": [("N1", "L1", 1, 1), ("N2", "L1", 1, 1)]},
+            "Frame [holdings] column [note_id] row [note_id=N3], [held_from=2026-01-15 00:00:00]: must be in notes",
+        ),
+        (
+            {"repayments": [("R1", "L1", datetime(2026, 2, 16, tzinfo=UTC), 2**62, None, "new")]},
+            "a day's money must stay below 2^61",
+        ),
+        ({"notes": [(f"N{n}", "L1", 2**61, 1) for n in (1, 2, 3)]}, "the notes of one loan could pass 2^62"),
+    ],
+)
+def test_rows_that_belong_to_nothing_or_could_wrap_a_sum_are_refused(
+    world: dict[str, list[object]], message: str
+) -> None:
+    with pytest.raises(frames.InvalidFrame) as refused:
+        settle.settle_day(inputs(**world), KR, DAY)
+    assert message in str(refused.value)
+
+
+def test_evidence_is_the_same_text_for_the_same_facts() -> None:
+    one = frames.evidence(b=1, a=date(2026, 2, 16), at=datetime(2026, 2, 16, tzinfo=UTC))
+    assert one == '{"a":"2026-02-16","at":"2026-02-16T00:00:00+00:00","b":1}'
+    assert json.loads(one)["b"] == 1
