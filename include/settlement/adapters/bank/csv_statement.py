@@ -132,6 +132,8 @@ class _Row:
 
 def _rows(content: bytes, columns: ColumnMap) -> tuple[list[_Row], int]:
     """Return the rows and the place of the header, in the first encoding and delimiter in which it is found."""
+    if b"\0" in content:
+        raise UnreadableMessage("it holds a NUL: it is not text")
     is_text, broken = False, None
     for encoding in _ENCODINGS:
         try:

@@ -65,12 +65,15 @@ def read(content: bytes) -> tuple[Statement, ...]:
 
 
 def _decode(content: bytes) -> str:
+    padded = content.rstrip(b"\0\x1a\x03 \t\r\n")
+    if b"\0" in padded:
+        raise UnreadableMessage("it holds a NUL: it is not text")
     for encoding in ("utf-8-sig", "cp949"):
         try:
-            return content.decode(encoding)
+            return padded.decode(encoding)
         except UnicodeDecodeError:
             continue
-    return content.decode("latin-1")
+    return padded.decode("latin-1")
 
 
 # ------------------------------------------------------------------------------------------------------------- fields
@@ -104,7 +107,7 @@ def _raw_statements(text: str) -> Iterator[_Raw]:
     current: _Raw | None = None
     is_open = False
     for number, given in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
-        line = re.sub(r"^\{.*\{4:", "", given).rstrip(" \t\0\x1a\x03")
+        line = re.sub(r"^\{.*\{4:", "", given).rstrip(" \t\x03")
         if line in ("-", "") or line.startswith(("-}", "{")):
             is_open = is_open and line == ""
             continue
