@@ -29,7 +29,7 @@ class Story:
     policy: Policy
 
 
-def kr_policy(**changes: Any) -> Policy:
+def kr_policy(*, de_minimis: int = 1_000, **changes: Any) -> Policy:
     """Return a policy with the Korean table for KRW, a lighter one for EUR, and the given changes."""
     individual = {"tax_class": "individual", "rate_ppm": 140_000}
     return Policy.model_validate(
@@ -52,7 +52,7 @@ def kr_policy(**changes: Any) -> Policy:
                             "settled_until": date(2021, 10, 20),
                             "rate_ppm": 250_000,
                         },
-                        {"tax_class": "corporation", "rate_ppm": 250_000, "de_minimis": 1_000},
+                        {"tax_class": "corporation", "rate_ppm": 250_000, "de_minimis": de_minimis},
                         {"tax_class": "lender", "rate_ppm": 0},
                         {"tax_class": "nonresident", "rate_ppm": 200_000},
                         {"tax_class": "doubled", "rate_ppm": 100_000},
@@ -106,6 +106,7 @@ def random_policy(rng: Random) -> Policy:
         rng.shuffle(order)
     changes: dict[str, Any] = {
         "timezone": rng.choice(["Asia/Seoul", "Europe/Berlin", "America/New_York", "UTC"]),
+        "de_minimis": rng.choice([1_000, 10, 50]),
         "cut_off": rng.choice(["24:00", "24:00", "17:00", "00:00", "02:30"]),
         "waterfall": {
             "across": rng.choice(["component", "installment"]),
@@ -155,6 +156,7 @@ class Maker:
         self.made: list[Repayment] = []
         self.count = 0
         self.whales = 1
+        self.is_troubled = False
         for i in range(rng.randrange(4, 25)):
             self.add(Investor(investor_id=f"{rng.choice('Aaz')}{i}", tax_class=rng.choice(CLASSES)))
         self.investors = [f.row.investor_id for f in self.facts if isinstance(f.row, Investor)]
@@ -195,6 +197,7 @@ class Maker:
             disbursed_on=rng.choice([date(2021, 8, 26), date(2021, 8, 27), date(2020, 1, 1), date(2021, 10, 1)]),
         )
         self.add(loan, self.late(0.02))
+        self.is_troubled = self.chance(0.05)
         notes = self.make_notes(loan, typical_notes)
         outstanding = sum(note.principal for note in notes)
         receivables = self.make_receivables(loan, outstanding)
@@ -239,10 +242,13 @@ class Maker:
                 held_from=held_from,
                 held_until_exclusive=until,
             )
-            if not self.chance(0.02):
+            if not self.chance(0.3 if self.is_troubled else 0.02):
                 self.add(right)
                 continue
-            overlapping = replace(right, held_from=right.held_from + timedelta(days=1), held_until_exclusive=None)
+            self.count += 1
+            overlapping = replace(right, held_from=date(1999, 1, 1) + timedelta(days=self.count))
+            if self.chance(0.5):
+                overlapping = replace(overlapping, held_until_exclusive=self.day(-1, 20))
             stranger = replace(right, investor_id=self.id())
             mistake = self.rng.choice(
                 ["nobody", "two", "ends early", "stranger", "stranger comes", "no rule", "two rules"]
@@ -267,12 +273,13 @@ class Maker:
     def make_receivables(self, loan: Loan, outstanding: int) -> list[Receivable]:
         rng = self.rng
         receivables: list[Receivable] = []
+        is_disorderly = self.chance(0.15)
 
         def owe(installment_no: int, component: str, due_on: date, amount: int) -> None:
             row = Receivable(
                 receivable_id=self.id(),
                 loan_id=loan.loan_id,
-                installment_no=installment_no,
+                installment_no=rng.randrange(6) if is_disorderly else installment_no,
                 component=component,
                 due_on=due_on,
                 amount=amount,
@@ -302,14 +309,14 @@ class Maker:
                 owe(installment_no, "late_interest", due_on + timedelta(days=rng.randrange(4)), rng.randrange(5_000))
             if self.chance(0.2):
                 owe(installment_no, "cost", due_on + timedelta(days=rng.randrange(3)), rng.randrange(9_000))
-        if self.chance(0.06):
+        if self.chance(0.5 if self.is_troubled else 0.06):
             extra = Receivable(
                 receivable_id=self.id(),
                 loan_id=loan.loan_id,
                 installment_no=9,
                 component="principal",
                 due_on=self.day(-9, 9),
-                amount=rng.choice([1, outstanding + 1, 50_000]),
+                amount=outstanding + 1 if self.is_troubled else rng.choice([1, outstanding + 1, 50_000]),
             )
             self.add_mended(extra, rng.choice([None, replace(extra, amount=0), replace(extra, due_on=self.day(5, 40))]))
             receivables.append(extra)
@@ -332,10 +339,10 @@ class Maker:
     def make_repayments(self, loan: Loan, receivables: list[Receivable], outstanding: int) -> list[Repayment]:
         rng = self.rng
         total = sum(r.amount for r in receivables)
-        repayments = []
+        repayments: list[Repayment] = []
         instant = self.instant()
         for _ in range(rng.choice([0, 1, 2, 2, 3, 3, 4, 6])):
-            if self.chance(0.8):
+            if self.chance(0.2 if self.is_troubled else 0.8):
                 instant = self.instant()
             amount = rng.choice(
                 [
@@ -350,6 +357,8 @@ class Maker:
                     total + rng.randrange(1, 100),
                 ]
             )
+            if self.is_troubled:  # a rule to break with the first share, and another behind it
+                amount = total if repayments else rng.randrange(1, 99)
             repayment = Repayment(
                 repayment_id=self.id(), loan_id=loan.loan_id, received_at=instant, amount=max(1, amount)
             )

@@ -1,0 +1,83 @@
+"""The engine against the reference, row by row and to the unit, on random worlds and on worlds full of whales.
+
+Each world is settled day after day by both; after every day everything is compared: what became of each repayment,
+allocations, shares, entries with their postings, quarantine, held credits, totals and breaks. A failure prints the
+seed, the date and the rows that only one side has. `explain(seed)` in a shell narrows it down to single loans.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from . import worlds
+from .player import Player, comparable, differences
+from .reference import Reference
+from .world import Repayment, World
+from .worlds import Story
+
+
+def compare(story: Story) -> tuple[int, list[str]]:
+    """Settle every date of the story with both; return how many shares agreed and the differences of the first date."""
+    reference, player = Reference(story.world, story.policy), Player(story.world, story.policy)
+    loan_of = {f.row.repayment_id: f.row.loan_id for f in story.world.facts if isinstance(f.row, Repayment)}
+    shares = 0
+    for run, day in enumerate(story.world.dates):
+        expected = reference.run(day)
+        entries_of = {loan_id: books.entries for loan_id, books in reference.books.items()}
+        found = differences(comparable(expected, loan_of, entries_of), player.run(day))
+        if found:
+            return shares, [f"seed {story.seed} run {run} of {day}", *found]
+        shares += len(expected.shares)
+    return shares, []
+
+
+def explain(seed: int, **sizes: Any) -> Iterator[str]:
+    """Yield the differences of a seed's story loan by loan, each loan settled in a world of its own."""
+    story = worlds.story(seed, **sizes)
+    for loan_id in sorted({f.row.loan_id for f in story.world.facts if isinstance(f.row, Repayment)}):
+        alone = Story(seed, story.world.only(loan_id), story.policy)
+        _, found = compare(alone)
+        if found:
+            yield from (f"loan {loan_id}", *found)
+            yield from (f"  {fact}" for fact in alone.world.facts if "Investor(" not in str(fact))
+
+
+def play(seeds: Iterable[int], at_least: int, **sizes: Any) -> int:
+    """Compare story after story until that many shares have agreed; return how many did."""
+    shares = 0
+    for seed in seeds:
+        agreed, found = compare(worlds.story(seed, **sizes))
+        assert not found, "\n".join(found[:40])
+        shares += agreed
+        if shares >= at_least:
+            return shares
+    raise AssertionError(f"only {shares} shares in all stories")
+
+
+def test_twenty_thousand_shares_agree() -> None:
+    assert play(range(1_000), 20_000, loans=60, days=7, notes=12) >= 20_000
+
+
+@given(worlds.stories(loans=4, days=4, notes=3))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_small_world_agrees(story: Story) -> None:
+    _, found = compare(story)
+    assert not found, "\n".join(found[:40])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_a_million_shares_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    shares = play(range(10_000, 20_000), 1_000_000, loans=250, days=8, notes=40)
+    with capsys.disabled():
+        print(f"\n{shares:,} shares agree, no difference")
+
+
+def test_the_order_of_the_input_rows_means_nothing() -> None:
+    story = worlds.story(7, loans=20, days=4)
+    turned = World(story.world.facts[::-1], story.world.dates, story.world.is_business_day)
+    one, other = Player(story.world, story.policy), Player(turned, story.policy)
+    for day in story.world.dates:
+        assert one.run(day) == other.run(day)
