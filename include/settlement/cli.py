@@ -33,7 +33,9 @@ class Language(StrEnum):
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Lang = Annotated[Language, typer.Option("--lang", help="Language of the text.")]
-OnDate = Annotated[str | None, typer.Argument(metavar="[DATE]", help="A settlement date, YYYY-MM-DD; the newest by default.")]
+OnDate = Annotated[
+    str | None, typer.Argument(metavar="[DATE]", help="A settlement date, YYYY-MM-DD; the newest by default.")
+]
 
 
 def main() -> None:
@@ -58,8 +60,12 @@ def migrate(json: Json = False) -> None:
     try:
         revision = migrations.migrate(url)
     except sa.exc.OperationalError as error:
-        raise Unavailable(f"Settlement database {where} does not answer: {str(error.orig).strip().splitlines()[0]}") from None
-    _print({"database": where, "revision": revision}, f"Settlement database {where} is at revision {revision}.", json=json)
+        raise Unavailable(
+            f"Settlement database {where} does not answer: {str(error.orig).strip().splitlines()[0]}"
+        ) from None
+    _print(
+        {"database": where, "revision": revision}, f"Settlement database {where} is at revision {revision}.", json=json
+    )
 
 
 @app.command()
@@ -143,13 +149,13 @@ def alerts(
         if resend:
             services.alerts.resend()
             services.alerts.deliver(now=config.now())
-        rows = services.alerts.listing(
-            settlement_date=_date(settlement_date) if settlement_date else None, state=state
-        )
+        rows = services.alerts.listing(settlement_date=_date(settlement_date) if settlement_date else None, state=state)
     if json:
         print(jsons.dumps(rows, ensure_ascii=False, indent=2, default=str))
     else:
-        _print_table(rows, ("alert_id", "settlement_date", "event", "severity", "channel", "state", "attempts", "last_error"))
+        _print_table(
+            rows, ("alert_id", "settlement_date", "event", "severity", "channel", "state", "attempts", "last_error")
+        )
 
 
 @app.command()
@@ -203,7 +209,9 @@ def _print_status(standing: Mapping[str, Any], lang: Language) -> None:
     for key, sums in standing["payouts"].items():
         print(f"{key}: {sums['count']} / {sums['amount']:,}")
     if standing["breaks"]:
-        _print_table(standing["breaks"], ("break_id", "cause", "subject", "currency", "amount", "opened_on", "age_business_days"))
+        _print_table(
+            standing["breaks"], ("break_id", "cause", "subject", "currency", "amount", "opened_on", "age_business_days")
+        )
     if standing["now_is_set"]:
         print("SETTLEMENT_NOW is set: this is not the clock's time")
 
@@ -226,7 +234,9 @@ def _print_table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str], *, t
     for name in names:
         table.add_column(name, justify="right" if name.endswith(("amount", "days")) else "left")
     for row in rows:
-        table.add_row(*(f"{row[n]:,}" if isinstance(row[n], int) and n.endswith("amount") else str(row[n]) for n in names))
+        table.add_row(
+            *(f"{row[n]:,}" if isinstance(row[n], int) and n.endswith("amount") else str(row[n]) for n in names)
+        )
     Console().print(table)
 
 

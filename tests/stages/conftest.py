@@ -60,7 +60,9 @@ class Platform:
         with wiring.services() as services:
             yield services
 
-    def settle(self, on: str, *, at: str, run_id: str = "run-1", stop_after: str = "report", **request: Any) -> dict[str, Any]:
+    def settle(
+        self, on: str, *, at: str, run_id: str = "run-1", stop_after: str = "report", **request: Any
+    ) -> dict[str, Any]:
         """Run the day's stages in the order of the DAG; return what each said."""
         now = self.at(at)
         said: dict[str, Any] = {}

@@ -14,7 +14,9 @@ DAY = Path(__file__).parent.parent / "days" / "2026-02-16"
 
 def expected(name: str) -> list[tuple[Any, ...]]:
     with (DAY / f"{name}.csv").open(encoding="utf-8") as file:
-        return sorted(tuple(int(v) if v.lstrip("-").isdigit() else v for v in row.values()) for row in csv.DictReader(file))
+        return sorted(
+            tuple(int(v) if v.lstrip("-").isdigit() else v for v in row.values()) for row in csv.DictReader(file)
+        )
 
 
 def settled(platform: Platform) -> dict[str, Any]:
@@ -45,9 +47,9 @@ def test_the_worked_day_gives_its_numbers_in_the_books(platform: Platform) -> No
     }.items():
         assert sorted(platform.rows(f"select {columns} from reporting.{view}")) == expected(view)
     events = "('repayment_extracted', 'repayment_distributed', 'payout_prepared')"
-    assert sorted(platform.rows(f"select event, account, amount from reporting.journal where event in {events}")) == expected(
-        "journal"
-    )
+    assert sorted(
+        platform.rows(f"select event, account, amount from reporting.journal where event in {events}")
+    ) == expected("journal")
     assert platform.rows("select cause, subject_id, currency, amount from reporting.breaks") == [
         ("overpaid", "L1", "KRW", 5000)
     ]
@@ -65,7 +67,10 @@ def test_the_worked_day_reaches_the_bank_and_comes_back_booked(platform: Platfor
     assert platform.rows("select distinct state, booked_on::text from reporting.payouts") == [("booked", "2026-02-19")]
     closing = platform.rows("select closing from ledger.statements order by position desc limit 1")[0][0]
     assert platform.rows("select amount from reporting.balances where account = 'client_bank'") == [(closing,)]
-    assert platform.rows("select account from reporting.balances where account like '%in_transit' or account = 'suspense'") == []
+    assert (
+        platform.rows("select account from reporting.balances where account like '%in_transit' or account = 'suspense'")
+        == []
+    )
     assert platform.rows("select state from reporting.settlement_days") == [("closed",)]
 
 
