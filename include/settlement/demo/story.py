@@ -1,0 +1,113 @@
+"""The demo's five days, settled by Airflow one after the other in one process.
+
+For each date: the lender's system and the bank live through the day, the bank's clock moves to six in the morning of
+the calendar day after, `SETTLEMENT_NOW` with it, and `daily_settlement` runs. When the last payouts are booked, on the
+next business day, `bank_reconciliation` closes what is left.
+
+It runs as a process of its own, because Airflow reads its settings at import. It says how it goes on as JSON lines on
+what was its standard output; everything that Airflow prints goes to the log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
+from pathlib import Path
+from typing import IO, Any
+
+from settlement.demo import bank, services, world
+
+WAKE_UP = clock_time(6, 0)
+AFTERWARDS = "afterwards"
+
+
+def main() -> int:
+    """Tell the story in the home named on the command line; 0 if every run succeeded."""
+    home = Path(sys.argv[1])
+    with _said_and_logged(home / "log" / "story.log") as said, services.running(home) as endpoints:
+        lender = world.World()
+        dag = _dags()
+        say(said, part="airflow")
+        for day in world.SETTLEMENT_DATES:
+            live_through(day, lender, endpoints)
+            if not _run(said, dag["daily_settlement"], str(day), endpoints, logical_date=_midnight(day)):
+                return 1
+        booked_on = bank.CALENDAR.next_business_day(world.SETTLEMENT_DATES[-1])
+        _move_to_the_morning_after(booked_on, endpoints)
+        done = _run(said, dag["bank_reconciliation"], AFTERWARDS, endpoints, logical_date=_midnight(booked_on))
+    return 0 if done else 1
+
+
+def say(said: IO[str], **event: Any) -> None:
+    """Say one thing to the process that shows the progress."""
+    print(json.dumps(event, ensure_ascii=False), file=said, flush=True)
+
+
+def live_through(day: date, lender: world.World, endpoints: services.Endpoints) -> None:
+    """Let a settlement date happen in the lender's system and at the bank, and the night after it pass."""
+    world.load(endpoints.postgres.lending_core_owner_url, lender.facts_until(day))
+    world.tell_the_bank(endpoints.bank, lender.bank_events(day))
+    _move_to_the_morning_after(day, endpoints)
+
+
+def _move_to_the_morning_after(day: date, endpoints: services.Endpoints) -> None:
+    """Move the bank's clock, and with it what stands for now; on a day that is past already, now stays the bank's."""
+    morning = datetime.combine(day + timedelta(days=1), WAKE_UP, world.SEOUL)
+    if endpoints.bank.now().date() < morning.date():
+        endpoints.bank.advance_to(morning.date())
+    at_the_bank = endpoints.bank.now().date()
+    os.environ["SETTLEMENT_NOW"] = datetime.combine(at_the_bank, WAKE_UP, world.SEOUL).isoformat()
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, clock_time(), UTC)
+
+
+def _dags() -> dict[str, Any]:
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    folder = os.environ["AIRFLOW__CORE__DAGS_FOLDER"]
+    bag = BundleDagBag(folder, bundle_path=Path(folder), bundle_name="dags-folder")
+    if bag.import_errors:
+        raise RuntimeError(f"A DAG does not parse: {bag.import_errors}")
+    for dag in bag.dags.values():
+        for task in dag.tasks:
+            task.retries = 0  # here a failure is shown, not waited out
+    return dict(bag.dags)
+
+
+def _run(said: IO[str], dag: Any, name: str, endpoints: services.Endpoints, *, logical_date: datetime) -> bool:
+    say(said, day=name, state="running")
+    began = time.monotonic()
+    run = dag.test(logical_date=logical_date, run_after=datetime.fromisoformat(os.environ["SETTLEMENT_NOW"]))
+    succeeded = str(run.state) == "success"
+    failed = sorted(ti.task_id for ti in run.get_task_instances() if ti.state == "failed")
+    seconds = round(time.monotonic() - began, 1)
+    say(said, day=name, state="done" if succeeded else "failed", seconds=seconds, failed=failed)
+    return succeeded
+
+
+@contextmanager
+def _said_and_logged(log: Path) -> Iterator[IO[str]]:
+    """Keep the standard output for what is said, and send everything else that is printed to the log."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as said, log.open("ab", buffering=0) as output:
+        sys.stdout.flush()
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        try:
+            yield said
+        except Exception as error:
+            traceback.print_exc()
+            say(said, error=f"{type(error).__name__}: {error}")
+            raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
