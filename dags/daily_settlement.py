@@ -139,7 +139,32 @@ class PayoutApproval(ApprovalOperator):
         )
         self.assigned_users = [{"id": user, "name": user} for user in question["approvers"]]
         self.response_timeout = datetime.fromisoformat(question["expires_at"]) - now
+        shown = self._shown(context)
+        if (shown.subject, shown.body) != (self.subject, self.body):
+            raise Refused(
+                f"The payouts of [{day.settlement_date}] changed after this run asked about them, and Airflow would"
+                f" show its former question [{shown.subject}]: trigger daily_settlement for [{day.settlement_date}]"
+                " again, and the new run asks for exactly these payouts"
+            )
         return super().execute(context)
+
+    def _shown(self, context: Any) -> Any:
+        """Put the question to Airflow and return the one that it shows: in a cleared run, the first that was asked."""
+        from airflow.sdk.execution_time.comms import CreateHITLDetailPayload
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+        return SUPERVISOR_COMMS.send(
+            CreateHITLDetailPayload(
+                ti_id=context["ti"].id,
+                options=self.options,
+                subject=self.subject,
+                body=self.body,
+                defaults=self.defaults,
+                params=self.serialized_params,
+                multiple=self.multiple,
+                assigned_users=self.assigned_users,
+            )
+        )
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         answer = HITLOperator.execute_complete(self, context, event)
