@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from settlement.domain import frames, settle
+from settlement.domain import frames, settle, waterfall
 from stories import DAY, KR, SPECS, same, under
 
 POLICIES = [
@@ -165,6 +165,15 @@ def test_the_size_of_chunks_does_not_matter(world: frames.Inputs, rules: Any) ->
         whole = settle.settle_day(world, rules, DAY)
         patch.setattr(settle, "NOTES_PER_CHUNK", 1)
         same(settle.settle_day(world, rules, DAY), whole)
+
+
+@settings(max_examples=20, deadline=None)
+@given(world=_worlds(), rules=_chosen_policy())
+def test_plain_loans_taken_at_once_are_what_they_are_turn_by_turn(world: frames.Inputs, rules: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        at_once = settle.settle_day(world, rules, DAY)
+        patch.setattr(waterfall, "_plain", lambda book, loans, refused: np.empty(0, dtype=np.int64))
+        same(settle.settle_day(world, rules, DAY), at_once)
 
 
 @settings(max_examples=10, deadline=None)

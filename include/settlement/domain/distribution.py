@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from settlement.domain import waterfall
+from settlement.domain import runs, waterfall
 from settlement.domain.codes import COST, NONE, PRINCIPAL, Book
-from settlement.domain.money import BrokenInvariant, Ints, sum_runs
+from settlement.domain.money import BrokenInvariant, Ints
 from settlement.domain.waterfall import Allocations
 
 NO_HOLDER, TWO_HOLDERS = -1, -2
@@ -49,7 +49,7 @@ def share_out(book: Book, allocations: Allocations) -> Cells:
     :raises BrokenInvariant: the shares of an allocation do not sum to it, or a note would be paid above its principal.
     """
     count = _cell_counts(book, allocations)
-    start = np.append(0, np.cumsum(count))
+    start = runs.starts(count)
     allocation = np.repeat(np.arange(len(count)), count)
     note = np.arange(len(allocation)) + (book.notes.start[allocations.loan] - start[:-1])[allocation]
     cells = Cells(
@@ -67,7 +67,7 @@ def share_out(book: Book, allocations: Allocations) -> Cells:
     for place in np.flatnonzero(allocations.negates != NONE).tolist():
         _copy_negated(allocations, cells, place)
     is_distributed = allocations.component != COST
-    if not np.array_equal(sum_runs(cells.gross, start)[is_distributed], allocations.amount[is_distributed]):
+    if not np.array_equal(runs.sums(cells.gross, start)[is_distributed], allocations.amount[is_distributed]):
         raise BrokenInvariant("Shares do not sum to their allocations: the day stops")
     return cells
 
@@ -80,7 +80,7 @@ def prorate(amount: Ints, weight: Ints, start: Ints) -> Ints:
 
     :raises ValueError: a run of weights is empty or sums to 0.
     """
-    total = sum_runs(weight, start)
+    total = runs.sums(weight, start)
     if not (total > 0).all():
         raise ValueError(f"Run [{int((total <= 0).argmax())}] of weights sums to 0: there is nothing to share by")
     is_large = (amount > LARGEST_AMOUNT) | (total >= LARGEST_TOTAL)
@@ -88,21 +88,13 @@ def prorate(amount: Ints, weight: Ints, start: Ints) -> Ints:
         return _prorate_by_estimate(amount, weight, start, total)
     share = np.zeros(len(weight), dtype=np.int64)
     small = np.flatnonzero(~is_large)
-    at = runs(start, small)
-    small_start = np.append(0, np.cumsum(np.diff(start)[small]))
+    at = runs.places(start, small)
+    small_start = runs.starts(np.diff(start)[small])
     share[at] = _prorate_by_estimate(amount[small], weight[at], small_start, total[small])
-    for run in np.flatnonzero(is_large).tolist():
-        cells = slice(int(start[run]), int(start[run + 1]))
-        share[cells] = _prorate_in_python(int(amount[run]), weight[cells].tolist())
+    for large in np.flatnonzero(is_large).tolist():
+        cells = slice(int(start[large]), int(start[large + 1]))
+        share[cells] = _prorate_in_python(int(amount[large]), weight[cells].tolist())
     return share
-
-
-def runs(start: Ints, chosen: Ints) -> Ints:
-    """Return the places `[start[i], start[i + 1])` for each chosen `i`, one after the other."""
-    count = start[chosen + 1] - start[chosen]
-    ends = np.cumsum(count)
-    places: Ints = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(start[chosen] - ends + count, count)
-    return places
 
 
 def _prorate_by_estimate(amount: Ints, weight: Ints, start: Ints, total: Ints) -> Ints:
@@ -118,28 +110,34 @@ def _prorate_by_estimate(amount: Ints, weight: Ints, start: Ints, total: Ints) -
     is_above, is_below = remainder < 0, remainder >= total_of
     share += is_below.astype(np.int64) - is_above
     remainder += total_of * (is_above.astype(np.int64) - is_below)
-    left = amount - sum_runs(share, start)
-    order = _by_remainder(run, remainder, int(total.max(initial=0)))
-    place_in_run = np.arange(len(run)) - start[run]
-    share[order[place_in_run < left[run]]] += 1
+    left = amount - runs.sums(share, start)
+    bits = 63 - _bits(len(run)) - _bits(len(amount))
+    is_wide = total >= 1 << bits
+    share[_largest_remainders(remainder, np.where(is_wide, 0, left), run, start, bits)] += 1
+    for wide in np.flatnonzero(is_wide).tolist():
+        first, last = int(start[wide]), int(start[wide + 1])
+        order = np.argsort(-remainder[first:last], kind="stable")
+        share[first + order[: left[wide]]] += 1
     return share
 
 
-def _by_remainder(run: Ints, remainder: Ints, bound: int) -> Ints:
-    """Return the order by run, then largest remainder, then place; remainders lie below `bound`.
+def _largest_remainders(remainder: Ints, left: Ints, run: Ints, start: Ints, bits: int) -> Ints:
+    """Return the places of the `left[i]` largest remainders of each run, ties to the first; they lie below 2^`bits`.
 
-    Sorting packed values takes a third of an argsort; what does not fit 63 bits is sorted by its columns.
+    Sorting values that pack (run, inverted remainder, place) into 63 bits takes a third of an argsort. Of a run whose
+    remainders are wider nothing may be left.
     """
-    place_bits, remainder_bits = (len(run) - 1).bit_length(), bound.bit_length()
-    run_bits = int(run[-1]).bit_length() if len(run) else 0
-    if run_bits + remainder_bits + place_bits > 63:
-        return np.lexsort((-remainder, run))
-    packed = (run << remainder_bits) + (bound - remainder)
+    place_bits, bound = _bits(len(run)), (1 << bits) - 1
+    packed = (run << bits) + (bound - np.minimum(remainder, bound))
     packed <<= place_bits
     packed += np.arange(len(run))
     packed.sort()
     packed &= (1 << place_bits) - 1
-    return packed
+    return packed[np.arange(len(run)) - start[run] < left[run]]
+
+
+def _bits(count: int) -> int:
+    return max(count - 1, 0).bit_length()
 
 
 def _prorate_in_python(amount: int, weights: list[int]) -> list[int]:
@@ -152,9 +150,12 @@ def _prorate_in_python(amount: int, weights: list[int]) -> list[int]:
 
 
 def _cell_counts(book: Book, allocations: Allocations) -> Ints:
-    count = np.where(allocations.component == COST, 0, np.diff(book.notes.start)[allocations.loan])
+    count = np.where(
+        allocations.component == COST, 0, book.notes.start[allocations.loan + 1] - book.notes.start[allocations.loan]
+    )
     is_prior = allocations.prior != NONE
-    count[is_prior] = np.diff(book.prior.share_start)[allocations.prior[is_prior]]
+    row = allocations.prior[is_prior]
+    count[is_prior] = book.prior.share_start[row + 1] - book.prior.share_start[row]
     return count
 
 
@@ -181,13 +182,13 @@ def _share_in_rounds(book: Book, allocations: Allocations, cells: Cells, shared:
     position, principal = book.notes.outstanding[first:last].copy(), book.notes.principal[first:last]
     for this in range(int(version[shared].max()) + 1):
         chosen = shared[version[shared] == this]
-        at = runs(cells.start, chosen)
+        at = runs.places(cells.start, chosen)
         note = cells.note[at] - first
-        start = np.append(0, np.cumsum(cells.start[chosen + 1] - cells.start[chosen]))
+        start = runs.starts(cells.start[chosen + 1] - cells.start[chosen])
         weight = np.maximum(position[note], 0)
-        is_idle = sum_runs(weight, start) == 0
+        is_idle = runs.sums(weight, start) == 0
         if is_idle.any():
-            by_principal = runs(start, np.flatnonzero(is_idle))
+            by_principal = runs.places(start, np.flatnonzero(is_idle))
             weight[by_principal] = principal[note[by_principal]]
         share = prorate(allocations.amount[chosen], weight, start)
         cells.gross[at] = share
@@ -210,10 +211,11 @@ def _give_back(allocations: Allocations, cells: Cells, position: Ints, place: in
 
 
 def _find_holders(book: Book, allocations: Allocations, cells: Cells, shared: Ints) -> None:
-    at = runs(cells.start, shared)
+    at = runs.places(cells.start, shared)
     note, day = cells.note[at], allocations.record_day[cells.allocation[at]]
     notes = book.notes
-    first, count = notes.holding_start[note], np.diff(notes.holding_start)[note]
+    first = notes.holding_start[note]
+    count = notes.holding_start[note + 1] - first
     holder = np.full(len(at), NO_HOLDER, dtype=np.int64)
     for turn in range(int(count.max(initial=0))):
         has = np.flatnonzero(count > turn)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from settlement.domain import runs
 from settlement.domain.codes import COST, NONE, Accounts, Book
-from settlement.domain.money import BrokenInvariant, Ints, sum_runs
+from settlement.domain.money import BrokenInvariant, Ints
 from settlement.domain.waterfall import Allocations, Kind, Steps, Taken
 
 EVENTS = ("repayment_extracted", "repayment_distributed", "credit_applied", "repayment_reversed")
@@ -63,7 +64,7 @@ def post(book: Book, taken: Taken, *, start: Ints, investor: Ints, deductions: D
     ]
     made = _in_order(parts)
     postings = _in_order([made, *_reversals(book, entries, made)])
-    if np.any(sum_runs(postings.amount, np.searchsorted(postings.entry, np.arange(len(entries.event) + 1)))):
+    if np.any(runs.sums(postings.amount, np.searchsorted(postings.entry, np.arange(len(entries.event) + 1)))):
         raise BrokenInvariant("A journal entry does not sum to zero: the day stops")
     return entries, postings
 
@@ -135,7 +136,7 @@ def _distributions(
     """Return everything that distributing entries post except what investors get."""
     steps, allocations = taken.steps, taken.allocations
     of_step = np.searchsorted(allocations.step, np.arange(len(steps.loan) + 1))
-    cost = sum_runs(np.where(allocations.component == COST, allocations.amount, 0), of_step)
+    cost = runs.sums(np.where(allocations.component == COST, allocations.amount, 0), of_step)
     credit_account = steps.loan
     is_credit = steps.kind == Kind.APPLIED
     legs = [
@@ -149,7 +150,7 @@ def _distributions(
         (accounts.tax_payable_national, deductions.national_tax),
         (accounts.tax_payable_local, deductions.local_tax),
     ):
-        legs.append((account, -sum_runs(sum_runs(cut, start), of_step)))
+        legs.append((account, -runs.sums(runs.sums(cut, start), of_step)))
     is_distributed = distributing != NONE
     return [
         Postings(
@@ -183,7 +184,7 @@ def _sum_by_account(postings: Postings) -> Postings:
     return Postings(
         entry=entry[first],
         account=account[first],
-        amount=sum_runs(postings.amount[order], np.append(first, len(entry))),
+        amount=runs.sums(postings.amount[order], np.append(first, len(entry))),
     )
 
 

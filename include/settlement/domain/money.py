@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 MILLION = 1_000_000
@@ -35,15 +34,3 @@ def floor_ppm(amount: Ints, rate_ppm: Ints | int) -> Ints:
 def truncate(amount: Ints, unit: Ints | int) -> Ints:
     """Return the largest multiple of `unit` that is not above `amount`, for amounts of at least 0."""
     return np.asarray(amount - amount % unit, dtype=np.int64)
-
-
-def sum_runs(values: npt.NDArray[np.int64], starts: Ints) -> Ints:
-    """Return the sum of each run `[starts[i], starts[i + 1])` of `values`; an empty run sums to 0.
-
-    `starts` has one element more than there are runs. Sums in int64: float64 (as `np.bincount` has it) would round.
-    """
-    sums = np.zeros(len(starts) - 1, dtype=np.int64)
-    is_filled = starts[1:] > starts[:-1]
-    if is_filled.any():
-        sums[is_filled] = np.add.reduceat(values, starts[:-1][is_filled])
-    return sums

@@ -17,26 +17,17 @@ says `advance_principal`; a credit that nothing takes keeps its place in the lin
 (its principal was lowered afterwards) counts as 0.
 """
 
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from settlement.domain import refusals
+from settlement.domain import runs
 from settlement.domain.codes import ADVANCEABLE, COST, DUE, NONE, PRINCIPAL, Book
-from settlement.domain.money import BrokenInvariant, Flags, Ints
+from settlement.domain.money import LARGEST, Flags, Ints
 from settlement.domain.refusals import Refusal
+from settlement.domain.walk import Kind, Record, walk
 
-
-class Kind(IntEnum):
-    """What a step is."""
-
-    APPLIED = 0  # a held credit pays something
-    SETTLED = 1  # a repayment is settled
-    KEPT = 2  # a repayment stays in quarantine, or goes there
-    REVERSED = 3  # a reversal undoes a settled repayment
-    CANCELLING = 4  # a reversal meets a repayment that is not settled: neither ever is
-    BAD = 5  # a reversal that is refused by itself
+__all__ = ["Allocations", "Kind", "Steps", "Taken", "is_shared", "take"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,224 +83,21 @@ class Taken:
 def take(book: Book, loans: range, refused: dict[int, Refusal]) -> Taken:
     """Return what the run's money does on `loans`; a loan in `refused` moves no unsettled money.
 
-    Loans found to pay more principal than is outstanding are added to `refused`.
+    Loans found to pay more principal than is outstanding are added to `refused`. Plain loans, with one repayment and
+    nothing else, are taken all at once; the others are walked.
 
     :raises BrokenInvariant: the ledger rows of an original do not sum to it.
     """
-    record = _Record(steps=[], allocations=[], bad={}, overpaid={})
-    for loan in loans:
-        mark = record.mark()
-        refusal = _Walk(book, loan, record, is_refused=loan in refused).run()
+    is_plain, plain = _take_plain(book, _plain(book, loans, refused))
+    others = np.ones(len(loans), dtype=np.bool_)
+    others[is_plain - loans.start] = False
+    record = Record()
+    for loan in (np.flatnonzero(others) + loans.start).tolist():
+        refusal = walk(book, loan, record, is_refused=loan in refused)
         if refusal is not None:
             refused[loan] = refusal
-            record.rewind(mark)
-            _Walk(book, loan, record, is_refused=True).run()
-    return record.taken()
-
-
-@dataclass(slots=True)
-class _Record:
-    """The rows written so far, as tuples in the order of the columns of `Steps` and `Allocations`."""
-
-    steps: list[tuple[int, ...]]
-    allocations: list[tuple[int, ...]]
-    bad: dict[int, str]
-    overpaid: dict[int, dict[int, int]]
-
-    def mark(self) -> tuple[int, int]:
-        return len(self.steps), len(self.allocations)
-
-    def rewind(self, mark: tuple[int, int]) -> None:
-        del self.steps[mark[0] :], self.allocations[mark[1] :]
-
-    def taken(self) -> Taken:
-        loan, kind, repayment, original, amount, held, is_new, was_extracted = _columns(self.steps, 8)
-        names = ("step", "loan", "receivable", "component", "amount", "version", "record_day", "negates", "prior")
-        return Taken(
-            steps=Steps(
-                loan=loan,
-                kind=kind,
-                repayment=repayment,
-                original=original,
-                amount=amount,
-                held=held,
-                is_new=is_new.astype(np.bool_),
-                was_extracted=was_extracted.astype(np.bool_),
-            ),
-            allocations=Allocations(**dict(zip(names, _columns(self.allocations, len(names)), strict=True))),
-            bad=self.bad,
-            overpaid=self.overpaid,
-        )
-
-
-def _columns(rows: list[tuple[int, ...]], width: int) -> list[Ints]:
-    table = np.array(rows, dtype=np.int64).reshape(len(rows), width)
-    return [np.ascontiguousarray(table[:, place]) for place in range(width)]
-
-
-class _Walk:
-    """One loan's run, turn by turn."""
-
-    def __init__(self, book: Book, loan: int, record: _Record, *, is_refused: bool) -> None:
-        self.book, self.loan, self.record, self.is_refused = book, loan, record, is_refused
-        self.first, last = int(book.receivables.start[loan]), int(book.receivables.start[loan + 1])
-        self.open = book.receivables.open_amount[self.first : last].tolist()
-        self.component = book.receivables.component[self.first : last].tolist()
-        self.due_on = book.receivables.due_on[self.first : last].tolist()
-        self.use = book.receivables.use[self.first : last].tolist()
-        notes = slice(int(book.notes.start[loan]), int(book.notes.start[loan + 1]))
-        self.outstanding = int(np.maximum(book.notes.outstanding[notes], 0).sum())
-        self.version = 0
-        self.held: dict[int, int] = {}
-        self.allocations_of: dict[int, list[int]] = {}
-        self.kept: set[int] = set()
-        self.cancelled: set[int] = set()
-        self.reversed: set[int] = set()
-
-    def run(self) -> Refusal | None:
-        """Take the loan's money in order; return the refusal that stopped it, if one did."""
-        for turn in range(int(self.book.credits.start[self.loan]), int(self.book.credits.start[self.loan + 1])):
-            refusal = self._apply_credit(turn)
-            if refusal is not None:
-                return refusal
-        taken = self.book.taken
-        for turn in range(int(taken.start[self.loan]), int(taken.start[self.loan + 1])):
-            if taken.original[turn] != NONE:
-                self._reverse(turn)
-            elif int(taken.repayment[turn]) not in self.cancelled:
-                refusal = self._settle(turn)
-                if refusal is not None:
-                    return refusal
-        held = {repayment: amount for repayment, amount in self.held.items() if amount}
-        if held and not any(self.open):
-            self.record.overpaid[self.loan] = held
-        return None
-
-    def _apply_credit(self, turn: int) -> Refusal | None:
-        repayment, amount = int(self.book.credits.repayment[turn]), int(self.book.credits.amount[turn])
-        self.held[repayment] = amount
-        if self.is_refused:
-            return None
-        step = len(self.record.steps)
-        left, refusal = self._pay(step, repayment, amount, int(self.book.credits.received_on[turn]))
-        if left < amount:
-            self.record.steps.append((self.loan, Kind.APPLIED, repayment, NONE, amount - left, 0, False, False))
-            self.held[repayment] = left
-        return refusal
-
-    def _settle(self, turn: int) -> Refusal | None:
-        taken = self.book.taken
-        repayment, amount = int(taken.repayment[turn]), int(taken.amount[turn])
-        is_new = bool(taken.is_new[turn])
-        if self.is_refused:
-            self.record.steps.append((self.loan, Kind.KEPT, repayment, NONE, amount, 0, is_new, False))
-            self.kept.add(repayment)
-            return None
-        self.allocations_of.setdefault(repayment, [])
-        left, refusal = self._pay(len(self.record.steps), repayment, amount, int(taken.received_on[turn]))
-        self.record.steps.append((self.loan, Kind.SETTLED, repayment, NONE, amount, left, is_new, False))
-        self.held[repayment] = left
-        return refusal
-
-    def _pay(self, step: int, repayment: int, amount: int, received_on: int) -> tuple[int, Refusal | None]:
-        """Allocate `amount` in order; return what is left, and the refusal if principal exceeds what is outstanding."""
-        outstanding, at_start, left = self.outstanding, self.version, amount
-        principal: list[tuple[int, int]] = []
-        made = self.allocations_of.setdefault(repayment, [])
-        for place, open_amount in enumerate(self.open):
-            if left == 0 or self.use[place] > ADVANCEABLE:
-                break
-            paid = min(open_amount, left)
-            if paid == 0:
-                continue
-            is_principal = self.component[place] == PRINCIPAL
-            version = self.version if is_principal else at_start
-            record_day = max(received_on, self.due_on[place]) if self.use[place] == DUE else received_on
-            made.append(len(self.record.allocations))
-            self.record.allocations.append(
-                (
-                    step,
-                    self.loan,
-                    self.first + place,
-                    self.component[place],
-                    paid,
-                    version,
-                    record_day,
-                    NONE,
-                    NONE,
-                )
-            )
-            self.open[place] -= paid
-            left -= paid
-            if is_principal:
-                self.version += 1
-                self.outstanding -= paid
-                principal.append((self.first + place, paid))
-        if self.outstanding < 0:
-            return left, refusals.principal_exceeds(
-                self.book, loan=self.loan, repayment=repayment, allocated=principal, outstanding=outstanding
-            )
-        return left, None
-
-    def _reverse(self, turn: int) -> None:
-        taken = self.book.taken
-        reversal, amount, original = int(taken.repayment[turn]), int(taken.amount[turn]), int(taken.original[turn])
-        reason = self._why_bad(amount, original)
-        is_new = bool(taken.is_new[turn])
-        if reason is not None:
-            self.record.steps.append((self.loan, Kind.BAD, reversal, original, amount, 0, is_new, False))
-            self.record.bad[reversal] = reason
-            return
-        before = self.book.originals[original].state
-        self.reversed.add(original)
-        is_settled_now = before in ("unsettled", "quarantined") and original in self.held
-        if before != "settled" and not is_settled_now:
-            self.cancelled.add(original)
-            was_extracted = before == "quarantined" or original in self.kept
-            self.record.steps.append((self.loan, Kind.CANCELLING, reversal, original, amount, 0, is_new, was_extracted))
-            return
-        back = self.held.pop(original, 0)
-        self._negate(len(self.record.steps), original, amount - back)
-        self.record.steps.append((self.loan, Kind.REVERSED, reversal, original, amount, back, is_new, False))
-
-    def _why_bad(self, amount: int, original: int) -> str | None:
-        named = self.book.originals.get(original)
-        if named is None:
-            return "its original does not exist"
-        if named.is_reversal:
-            return "its original is itself a reversal"
-        if named.loan != self.loan:
-            return "its original is of another loan"
-        if named.amount != amount:
-            return "its amount is not its original's"
-        if named.is_reversed or named.state == "cancelled" or original in self.reversed:
-            return "its original is reversed already"
-        return None
-
-    def _negate(self, step: int, original: int, expected: int) -> None:
-        """Write the negated allocations of `original`, first those of earlier runs, and give back what they paid."""
-        prior, total, changes = self.book.prior, 0, False
-        rows = [
-            (int(prior.receivable[row]), int(prior.component[row]), int(prior.amount[row]), NONE, row)
-            for row in prior.allocations.get(original, [])
-        ]
-        for place in self.allocations_of.get(original, []):
-            made = self.record.allocations[place]
-            rows.append((made[2], made[3], made[4], place, NONE))
-        for receivable, component, amount, negates, row in rows:
-            self.record.allocations.append(
-                (step, self.loan, receivable, component, -amount, self.version, NONE, negates, row)
-            )
-            total += amount
-            if self.first <= receivable < self.first + len(self.open):
-                self.open[receivable - self.first] += amount
-            if component == PRINCIPAL:
-                self.outstanding += amount
-                changes = True
-        if total != expected:
-            name = self.book.repayment_ids[original].as_py()
-            raise BrokenInvariant(f"Allocations of [{name}] sum to [{total}], not to [{expected}]: the day stops")
-        self.version += changes
+            walk(book, loan, record, is_refused=True)
+    return _merged(plain, _walked(record)) if others.any() else plain
 
 
 def is_shared(allocations: Allocations) -> Flags:
@@ -317,3 +105,138 @@ def is_shared(allocations: Allocations) -> Flags:
     return np.asarray(
         (allocations.component != COST) & (allocations.negates == NONE) & (allocations.prior == NONE), dtype=np.bool_
     )
+
+
+# --- plain loans --------------------------------------------------------------------------------------------------
+
+
+def _plain(book: Book, loans: range, refused: dict[int, Refusal]) -> Ints:
+    """Return the loans whose money is one repayment: no credit, no reversal, no refusal known so far."""
+    ends = slice(loans.start, loans.stop + 1)
+    is_plain = (np.diff(book.taken.start[ends]) == 1) & (np.diff(book.credits.start[ends]) == 0)
+    is_plain[[loan - loans.start for loan in refused if loan in loans]] = False
+    chosen = np.flatnonzero(is_plain) + loans.start
+    plain: Ints = chosen[book.taken.original[book.taken.start[chosen]] == NONE]
+    return plain
+
+
+def _take_plain(book: Book, loans: Ints) -> tuple[Ints, Taken]:
+    """Return those of the plain `loans` that pay no principal too much, and what their repayments do.
+
+    Each receivable, in order, gets the part of the money that those before it leave.
+    """
+    receivables, turn = book.receivables, book.taken.start[loans]
+    amount, received_on = book.taken.amount[turn], book.taken.received_on[turn]
+    place = runs.places(receivables.start, loans)
+    start = runs.starts(receivables.start[loans + 1] - receivables.start[loans])
+    loan = np.repeat(np.arange(len(loans)), np.diff(start))
+    use, open_amount = receivables.use[place], receivables.open_amount[place]
+    wanted = np.where(use <= ADVANCEABLE, np.minimum(open_amount, amount[loan]), 0)
+    if wanted.sum(dtype=np.float64) > LARGEST:
+        return _take_plain(book, loans[:0])
+    paid = np.clip(amount[loan] - runs.sums_before(wanted, start), 0, wanted)
+    is_principal = receivables.component[place] == PRINCIPAL
+    fits = runs.sums(np.where(is_principal, paid, 0), start) <= _outstanding(book, loans)
+    if not fits.all():
+        return _take_plain(book, loans[fits])
+    left = amount - runs.sums(paid, start)
+    version = runs.sums_before((is_principal & (paid > 0)).astype(np.int64), start)
+    record_day = np.where(use == DUE, np.maximum(received_on[loan], receivables.due_on[place]), received_on[loan])
+    made = np.flatnonzero(paid)
+    none = np.full(len(made), NONE, dtype=np.int64)
+    repayment = book.taken.repayment[turn]
+    is_overpaid = (left > 0) & (runs.sums((open_amount > paid).astype(np.int64), start) == 0)
+    return loans, Taken(
+        steps=Steps(
+            loan=loans,
+            kind=np.full(len(loans), Kind.SETTLED, dtype=np.int64),
+            repayment=repayment,
+            original=np.full(len(loans), NONE, dtype=np.int64),
+            amount=amount,
+            held=left,
+            is_new=book.taken.is_new[turn],
+            was_extracted=np.zeros(len(loans), dtype=np.bool_),
+        ),
+        allocations=Allocations(
+            step=loan[made],
+            loan=loans[loan[made]],
+            receivable=place[made],
+            component=receivables.component[place[made]],
+            amount=paid[made],
+            version=np.where(is_principal, version, 0)[made],
+            record_day=record_day[made],
+            negates=none,
+            prior=none,
+        ),
+        bad={},
+        overpaid={
+            int(loans[row]): {int(repayment[row]): int(left[row])} for row in np.flatnonzero(is_overpaid).tolist()
+        },
+    )
+
+
+def _outstanding(book: Book, loans: Ints) -> Ints:
+    notes = runs.places(book.notes.start, loans)
+    start = runs.starts(book.notes.start[loans + 1] - book.notes.start[loans])
+    return runs.sums(np.maximum(book.notes.outstanding[notes], 0), start)
+
+
+# --- together -----------------------------------------------------------------------------------------------------
+
+
+def _walked(record: Record) -> Taken:
+    loan, kind, repayment, original, amount, held, is_new, was_extracted = _columns(record.steps, 8)
+    names = ("step", "loan", "receivable", "component", "amount", "version", "record_day", "negates", "prior")
+    return Taken(
+        steps=Steps(
+            loan=loan,
+            kind=kind,
+            repayment=repayment,
+            original=original,
+            amount=amount,
+            held=held,
+            is_new=is_new.astype(np.bool_),
+            was_extracted=was_extracted.astype(np.bool_),
+        ),
+        allocations=Allocations(**dict(zip(names, _columns(record.allocations, len(names)), strict=True))),
+        bad=record.bad,
+        overpaid=record.overpaid,
+    )
+
+
+def _columns(rows: list[tuple[int, ...]], width: int) -> list[Ints]:
+    table = np.array(rows, dtype=np.int64).reshape(len(rows), width)
+    return [np.ascontiguousarray(table[:, place]) for place in range(width)]
+
+
+def _merged(plain: Taken, walked: Taken) -> Taken:
+    """Return both in order of loan; a loan is in one of them only."""
+    loan = np.concatenate([plain.steps.loan, walked.steps.loan])
+    steps = np.argsort(loan, kind="stable")
+    step = np.concatenate([plain.allocations.step, walked.allocations.step + len(plain.steps.loan)])
+    moved_step = _inverse(steps)[step]
+    allocations = np.argsort(moved_step, kind="stable")
+    negates = walked.allocations.negates
+    negates = np.where(negates == NONE, NONE, _inverse(allocations)[negates + len(plain.allocations.step)])
+    columns = {
+        field.name: np.concatenate([getattr(plain.allocations, field.name), getattr(walked.allocations, field.name)])
+        for field in fields(Allocations)
+    }
+    columns |= {"step": moved_step, "negates": np.concatenate([plain.allocations.negates, negates])}
+    return Taken(
+        steps=Steps(
+            **{
+                field.name: np.concatenate([getattr(plain.steps, field.name), getattr(walked.steps, field.name)])[steps]
+                for field in fields(Steps)
+            }
+        ),
+        allocations=Allocations(**{name: column[allocations] for name, column in columns.items()}),
+        bad=walked.bad,
+        overpaid=plain.overpaid | walked.overpaid,
+    )
+
+
+def _inverse(order: Ints) -> Ints:
+    inverse = np.empty_like(order)
+    inverse[order] = np.arange(len(order))
+    return inverse
