@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from settlement.domain import redaction
 
@@ -49,3 +51,12 @@ def test_our_own_ids_stay_readable() -> None:
 def test_an_account_shows_its_last_four() -> None:
     assert redaction.masked_account("110234567890") == "***-7890"
     assert redaction.masked_account("123") == "***"
+
+
+@pytest.mark.parametrize(
+    "piece", ["9", "a", "a.", "a-", "password", "x@", "://", "xoxb-", "eyJ", "1-", " ", "=", "token ="]
+)
+def test_no_text_keeps_the_reader_waiting(piece: str) -> None:
+    begun = time.monotonic()
+    redaction.free_text(piece * 4_000)
+    assert time.monotonic() - begun < 0.5

@@ -143,6 +143,7 @@ class DayEvent(Event):
     opens_thread: ClassVar[bool] = True
 
     revision: int = 1
+    run_id: str = ""
 
     @property
     def dedupe_key(self) -> str:

@@ -21,14 +21,14 @@ _CREDENTIALS = [
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {MASK}"),
     (
         re.compile(
-            r"(?i)([\w.-]*(?:password|passwd|pwd|secret|token|api[_-]?key|authorization|credential|비밀번호)[\w.-]*[\"']?\s*[=:]\s*)"
+            r"(?i)((?:password|passwd|pwd|secret|token|api[_-]?key|authorization|credential|비밀번호)[\w.-]{0,40}[\"']?\s{0,5}[=:]\s{0,5})"
             r"(\"[^\"]*\"?|'[^']*'?|[^\s,;&)}\]]+)"
         ),
         rf"\1{MASK}",
     ),
 ]
 _RESIDENT_NUMBER = re.compile(r"(?<!\d)\d{6}[-\s]?[1-8]\d{6}(?!\d)")
-_EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(\.[\w-]+)+")
+_EMAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(\.[\w-]{1,63}){1,8}")
 _LONG_SECRET = re.compile(r"(?<![\w/+=-])(?=[\w/+=-]*\d)(?=[\w/+=-]*[A-Za-z])[\w/+=-]{40,}")
 _DATE = re.compile(r"(?:19|20)\d\d-(?:0\d|1[0-2])-(?:[0-2]\d|3[01])(?!\d)")
 _DIGITS = re.compile(r"(?<!\d)\d(?:[-\s]?\d){6,}(?!\d)")

@@ -2,7 +2,8 @@
 
 `record` writes in the caller's transaction and opens nothing else. `deliver` sends what is due: with a limit it is the
 writer's single try, which runs beside the caller, is not made while Slack is known to be down, and holds the caller
-for a second at most once Slack stops answering; without a limit it goes on, waiting when Slack asks to slow down, until nothing is left or Slack fails.
+for a second at most once Slack stops answering; without a limit it goes on, waiting when Slack asks to slow down,
+until nothing is left or Slack fails.
 """
 
 import smtplib

@@ -14,6 +14,7 @@ from settlement.domain import alerts, currencies, redaction
 FOLDER = Path(__file__).parent / "catalogues"
 NOTHING = "–"
 LONGEST_VALUE = 150
+MOST_VALUES = 12
 
 _SYMBOLS = {"KRW": "₩", "USD": "$", "EUR": "€", "JPY": "¥", "GBP": "£"}
 
@@ -26,6 +27,7 @@ _CODES = {
     "change": "changes",
     "cause": "causes",
     "state": "day_states",
+    "control": "controls",
 }
 _MINUTES = frozenset({"minutes_left", "minutes_late", "after_minutes"})
 
@@ -76,7 +78,7 @@ class Words:
         if isinstance(value, alerts.MoneyStatus):
             return self.say("money", value.state, count=value.count, amounts=value.amounts)
         if isinstance(value, Sequence) and not isinstance(value, str):
-            return " · ".join(filter(None, (self.write(name, item) for item in value)))
+            return " · ".join(self.write(name, item) for item in value[:MOST_VALUES])
         return self.code(_CODES[name], str(value)) if name in _CODES else safe(str(value))
 
     def code(self, table: str, code: str) -> str:

@@ -32,6 +32,7 @@ MAX_CELL = 200
 MAX_TEXT = 3_000
 MAX_CHARACTERS = 12_000
 
+_RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,250}")  # Airflow's own rule for run ids
 _ICONS = {"info": "🔵", "warning": "🟠", "critical": "🔴"}
 _STEP_ICONS = {"running": "⏳", "waiting": "⏸️", "done": "✅", "failed": "❌"}
 RESOLVED = "✅"
@@ -121,7 +122,9 @@ class Renderer:
         current = next(event for event in reversed(list(events.values())) if event.name == row.event)
         icon = RESOLVED if row.resolved_at or row.event == "resolved" else _ICONS[row.severity]
         mention = self._mention(row)
-        blocks: list[Block] = [_section(f"{icon} *{_title(current, words)}*" + (f"  {mention}" if mention else ""))]
+        blocks: list[Block] = [_section(f"{icon} *{_title(current, words)}*" + (f" {mention}" if mention else ""))]
+        if row.settlement_date:
+            blocks.append(_context(words.say("words", "settlement_date", date=row.settlement_date)))
         if row.repetition:
             blocks.append(_context("🔁 " + words.say("words", "again", number=row.repetition)))
         for event in events.values():
@@ -134,7 +137,15 @@ class Renderer:
         blocks += self._footer()
         return fit(
             Message(
-                text=f"{icon} " + self._both(words, lambda tongue: _title(current, tongue)),
+                text=" ".join(
+                    part
+                    for part in (
+                        icon,
+                        row.settlement_date.isoformat() if row.settlement_date else "",
+                        self._both(words, lambda tongue: _title(current, tongue)),
+                    )
+                    if part
+                ),
                 blocks=blocks,
                 broadcast=row.severity == "critical" and not row.resolved_at,
             )
@@ -192,17 +203,26 @@ class Renderer:
         page = RUNBOOKS.get(event.name)
         if todo and not is_over:
             blocks.append(_section(f"👉 *{words.say('words', 'todo')}* {todo}"))
-        buttons = {"log": getattr(event, "log_url", None), "approval": getattr(event, "url", None)}
-        if self.airflow_url and (run_id := getattr(event, "run_id", None)):
-            buttons["day"] = f"{self.airflow_url.rstrip('/')}/dags/daily_settlement/runs/{quote(run_id, safe='')}"
-        if page and self.runbook_url:
-            buttons["runbook"] = f"{self.runbook_url.rstrip('/')}/{page}.md"
-        elements = [_button(words.say("words", word), url) for word, url in buttons.items() if url and _is_link(url)]
-        if elements:
-            blocks.append({"type": "actions", "elements": elements})
+        blocks += self._links(
+            words,
+            log=getattr(event, "log_url", None),
+            approval=getattr(event, "url", None),
+            day=self._run_page(getattr(event, "run_id", "")),
+            runbook=f"{self.runbook_url.rstrip('/')}/{page}.md" if page and self.runbook_url else None,
+        )
         if page and not self.runbook_url:
             blocks.append(_context(f"{words.say('words', 'runbook')}: docs/runbook/{page}.md"))
         return blocks
+
+    def _run_page(self, run_id: str) -> str | None:
+        if not self.airflow_url or not _RUN_ID.fullmatch(run_id):
+            return None
+        return f"{self.airflow_url.rstrip('/')}/dags/daily_settlement/runs/{quote(run_id, safe='')}"
+
+    def _links(self, words: Words, **urls: str | None) -> list[Block]:
+        """Return a row of buttons; they are links only, so that nothing has to listen for Slack."""
+        buttons = [_button(words.say("words", word), url) for word, url in urls.items() if url and _is_link(url)]
+        return [{"type": "actions", "elements": buttons}] if buttons else []
 
     def _footer(self) -> list[Block]:
         if not self.is_now_set:
@@ -256,6 +276,8 @@ class Renderer:
         blocks = [_section(text) for text in (" · ".join(head), "\n".join(steps)) if text]
         if isinstance(completed, alerts.DayCompleted):
             blocks += _completed(completed, words)
+        runs = [event.run_id for event in events.values() if isinstance(event, alerts.DayEvent) and event.run_id]
+        blocks += self._links(words, day=self._run_page(runs[-1] if runs else ""))
         return title, blocks
 
     def _backfill(self, row: Row, events: Mapping[str, alerts.Event], words: Words) -> tuple[Any, list[Block]]:
@@ -304,7 +326,7 @@ def plain(message: Message) -> str:
         elif block["type"] == "actions":
             lines += [f"{element['text']['text']}: {element['url']}" for element in block["elements"]]
     text = "\n".join(lines or [message.text]).replace("```", "")
-    text = re.sub(r"<[!@][^>]*>", "", re.sub(r"\*([^*\n]+)\*", r"\1", text))
+    text = re.sub(r" ?<[!@][^>]*>", "", re.sub(r"\*([^*\n]+)\*", r"\1", text))
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
@@ -356,7 +378,7 @@ def _title(event: alerts.Event, words: Words) -> str:
 def _fields(event: alerts.Event, words: Words) -> dict[str, str]:
     """Return every field of the event as it is written; what is zero is said only where the catalogue asks for it."""
     values = {item.name: getattr(event, item.name) for item in dataclasses.fields(event)}
-    written = {name: words.write(name, value) for name, value in values.items()}
+    written = {name: words.write(name, value) for name, value in values.items() if name != "breaks"}
     if isinstance(event, alerts.TaskFailed):
         written["task"] = words.write("task", event.task or event.run_id)
         written["next"] = str(words.catalogue["next"][event.money.state])
@@ -368,19 +390,15 @@ def _fields(event: alerts.Event, words: Words) -> dict[str, str]:
     if isinstance(event, alerts.AlertsUndelivered):
         written["code"] = safe(event.code)
     if isinstance(event, alerts.Resolved):
-        written["problem_event"] = _kind(event.problem_event, words)
+        written["problem_event"] = words.code("kinds", event.problem_event)
+    if isinstance(event, alerts.ApprovalDone):
+        written["approved"] = words.say("words", "approved" if event.approved else "rejected")
     if isinstance(event, alerts.BreaksOpened):
         for count in ("missing_payout_count", "doubled_payout_count", "oldest_business_days"):
             written[count] = written[count] if values[count] else ""
     if isinstance(event, alerts.ControlBroken):
         written["row_count"] = written["row_count"] if event.row_count else ""
     return written
-
-
-def _kind(event: str, words: Words) -> str:
-    """Return what kind of problem an event is: its title up to the first colon or number."""
-    entry = words.catalogue["events"].get(event)
-    return str(entry["title"]).split(":")[0].split("{")[0].strip() or safe(event) if entry else safe(event)
 
 
 def _failure(event: alerts.TaskFailed | alerts.TaskRetry, words: Words) -> str:

@@ -1,0 +1,274 @@
+"""One full example of each event, and the messages that they become: `python tests/adapters/slack/golden_alerts.py`
+writes them to golden/ again after the words or the shape have changed; the diff is then for a person to read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from settlement.adapters.slack import outbox, renderer
+from settlement.domain import alerts
+
+FOLDER = Path(__file__).parent / "golden"
+DAY = date(2026, 2, 16)
+
+
+def at(hour: int, minute: int = 0) -> datetime:
+    """A time of the morning after the settlement date, in Seoul."""
+    return datetime(2026, 2, 17, hour, minute, tzinfo=ZoneInfo("Asia/Seoul"))
+
+
+def krw(amount: int) -> tuple[alerts.Money, ...]:
+    return (alerts.Money(amount=amount, currency="KRW"),)
+
+
+RUN = {"run_id": "scheduled__2026-02-17T06:00:00+09:00", "try_number": 4}
+LOG = "http://localhost:8080/dags/daily_settlement/runs/scheduled__2026-02-17/tasks/transfer.submit"
+
+DAY_EVENTS: tuple[alerts.Event, ...] = (
+    alerts.DayStarted(settlement_date=DAY, repayment_count=1_204, expected=krw(98_765_432), deadline_at=at(12)),
+    alerts.DayProgress(settlement_date=DAY, step="extract", state="done", at=at(6, 1), row_count=1_204),
+    alerts.DayProgress(settlement_date=DAY, step="compute", state="done", at=at(6, 2), row_count=48_111),
+    alerts.DayProgress(settlement_date=DAY, step="transfer", state="waiting", at=at(6, 3)),
+    alerts.DayCompleted(
+        settlement_date=DAY,
+        state="settled_with_breaks",
+        completed_at=at(9, 3),
+        deadline_at=at(12),
+        totals=(
+            alerts.CurrencyTotals(
+                currency="KRW",
+                repayment_count=1_204,
+                received_amount=98_765_432,
+                distributed_amount=96_512_087,
+                fee_amount=801_204,
+                vat_amount=80_120,
+                national_tax_amount=1_120_430,
+                local_tax_amount=112_040,
+                cost_amount=30_000,
+                credit_amount=5_000,
+                quarantined_amount=104_551,
+            ),
+            alerts.CurrencyTotals(
+                currency="USD",
+                repayment_count=2,
+                received_amount=120_050,
+                distributed_amount=120_050,
+            ),
+        ),
+        payouts=(
+            alerts.PayoutTotals(
+                currency="KRW",
+                paid_count=812,
+                paid_amount=96_001_000,
+                held_count=3,
+                held_amount=401_087,
+                unknown_count=1,
+                unknown_amount=110_000,
+            ),
+            alerts.PayoutTotals(currency="USD", paid_count=2, paid_amount=120_050),
+        ),
+        matches=(
+            alerts.MatchTotals(
+                currency="KRW",
+                line_count=2_016,
+                matched_count=2_015,
+                line_amount=194_766_432,
+                matched_amount=194_656_432,
+            ),
+        ),
+        breaks=(
+            alerts.BreakTotal(cause="overpaid", count=1, amount=krw(5_000)[0]),
+            alerts.BreakTotal(cause="missing_at_bank", count=1, amount=krw(110_000)[0]),
+        ),
+        controls_passed=12,
+        controls_total=12,
+    ),
+)
+
+EVENTS: dict[str, tuple[alerts.Event, ...]] = {
+    "day.started": DAY_EVENTS[:1],
+    "day.progress": DAY_EVENTS[:4],
+    "day.completed": DAY_EVENTS,
+    "task.retry": (
+        alerts.TaskRetry(
+            settlement_date=DAY, task="transfer.submit", code="Unavailable", next_try_at=at(6, 12), log_url=LOG, **RUN
+        ),
+    ),
+    "task.failed": (
+        alerts.TaskFailed(
+            settlement_date=DAY,
+            task="transfer.submit",
+            code="Unavailable",
+            error="Unavailable: the bank [http://ops:s3cret@bank:8080] did not answer <within> 60 s",
+            money=alerts.MoneyStatus(state="unknown", count=812, amounts=krw(96_111_000)),
+            deadline_at=at(12),
+            log_url=LOG,
+            **RUN,
+        ),
+    ),
+    "payouts.unknown": (
+        alerts.PayoutsUnknown(settlement_date=DAY, count=812, amounts=krw(96_111_000), inquiry_at=at(6, 30)),
+    ),
+    "payouts.rejected": (alerts.PayoutsRejected(settlement_date=DAY, code="AC04", count=3, amounts=krw(301_087)),),
+    "approval.needed": (
+        alerts.ApprovalNeeded(
+            settlement_date=DAY,
+            batch="2026-02-16-1",
+            count=812,
+            amounts=krw(6_000_000_000),
+            limits=krw(5_000_000_000),
+            expires_at=at(18),
+            url="http://localhost:8080/dags/daily_settlement/runs/scheduled__2026-02-17/required_actions",
+        ),
+    ),
+    "approval.done": (
+        alerts.ApprovalNeeded(
+            settlement_date=DAY, batch="2026-02-16-1", count=812, amounts=krw(6_000_000_000), expires_at=at(18)
+        ),
+        alerts.ApprovalDone(settlement_date=DAY, batch="2026-02-16-1", approved=True, by="checker", at=at(7, 40)),
+    ),
+    "breaks.opened": (
+        alerts.BreaksOpened(
+            settlement_date=DAY,
+            digest="0f343b0931",
+            count=12,
+            unmatched=krw(615_000),
+            breaks=tuple(
+                alerts.BreakLine(
+                    break_id=str(41 + number),
+                    cause="missing_at_bank" if number == 0 else "unknown_at_bank",
+                    amount=krw(110_000 - 5_000 * number)[0],
+                    age_business_days=number % 3,
+                    subject_id=f"P20260216-{number:07d}",
+                )
+                for number in range(10)
+            ),
+            oldest_business_days=2,
+            missing_payout_count=1,
+        ),
+    ),
+    "resolved": (
+        alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown", after_minutes=42),
+    ),
+    "deadline.risk": (
+        alerts.DeadlineRisk(
+            settlement_date=DAY, step="transfer", minutes_left=58, deadline_at=at(12), waits_for="statement"
+        ),
+    ),
+    "deadline.missed": (
+        alerts.DeadlineMissed(
+            settlement_date=DAY, step="transfer", minutes_late=1, deadline_at=at(12), waits_for="approval"
+        ),
+    ),
+    "run.absent": (
+        alerts.RunAbsent(
+            settlement_date=DAY, expected_at=at(6), reason="scheduler_down", last_good_date=date(2026, 2, 13)
+        ),
+    ),
+    "input.late": (alerts.InputLate(settlement_date=DAY, source="statement", expected_at=at(10)),),
+    "input.changed": (
+        alerts.InputChanged(settlement_date=DAY, source="lending_core", count=2, amounts=krw(20_000), change="changed"),
+    ),
+    "control.broken": (
+        alerts.ControlBroken(settlement_date=DAY, control="shares_sum_to_allocations", difference=krw(1), row_count=1),
+    ),
+    "breaks.aged": (
+        alerts.BreaksAged(
+            settlement_date=DAY,
+            over_three_count=4,
+            over_three=krw(310_000),
+            over_seven_count=1,
+            over_seven=krw(200_000),
+        ),
+    ),
+    "backfill.summary": (
+        *(
+            alerts.DayCompleted(
+                settlement_date=day,
+                backfill_id="7",
+                state="settled",
+                completed_at=at(9),
+                totals=(
+                    alerts.CurrencyTotals(
+                        currency="KRW", repayment_count=1, received_amount=95_000, distributed_amount=95_000
+                    ),
+                ),
+                payouts=(alerts.PayoutTotals(currency="KRW", paid_count=1, paid_amount=95_000),),
+            )
+            for day in (date(2026, 2, 12), date(2026, 2, 13))
+        ),
+        alerts.BackfillSummary(
+            settlement_date=None,
+            backfill_id="7",
+            ok_count=2,
+            changed_count=1,
+            failed_count=0,
+            difference_paid=krw(1_200),
+        ),
+    ),
+    "alerts.undelivered": (
+        alerts.AlertsUndelivered(
+            settlement_date=None, at=at(7), count=2, oldest_at=at(6, 55), code="channel_not_found"
+        ),
+    ),
+    "heartbeat": (
+        alerts.Heartbeat(settlement_date=DAY, state="settled_with_breaks", next_run_at=at(6), queue_depth=0),
+    ),
+}
+
+
+def row_of(events: tuple[alerts.Event, ...], **changes: Any) -> renderer.Row:
+    """Return the row of the outbox that the events come to."""
+    payload: outbox.Payload = {}
+    for event in events:
+        payload = outbox.fold(payload, event) if event.standing else {event.slot: outbox.slot_value(event)}
+    last = events[-1]
+    return renderer.Row(
+        **{
+            "kind": "root" if last.opens_thread else "reply",
+            "event": last.name,
+            "severity": last.severity,
+            "channel": "C0SETTLE",
+            "dedupe_key": last.dedupe_key,
+            "problem_key": last.key,
+            "payload": json.loads(json.dumps(payload)),
+            "thread": last.thread,
+            "created_at": datetime(2026, 2, 17, 0, 0, tzinfo=UTC),
+            "settlement_date": last.settlement_date,
+        }
+        | changes
+    )
+
+
+def renderer_in(language: str, **settings: Any) -> renderer.Renderer:
+    """Return a renderer for a channel of this language, with every link it can have."""
+    policy: Any = SimpleNamespace(language=language, channels=(), email_to=(), mention="S0ONCALL")
+    links = {"airflow_url": "http://localhost:8080", "runbook_url": "https://wiki.example.com/runbook"}
+    return renderer.Renderer(policy=policy, zone=ZoneInfo("Asia/Seoul"), **links | settings)
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """Yield the name of each golden file and what belongs into it."""
+    for name, events in EVENTS.items():
+        for language in ("ko", "en"):
+            message = renderer_in(language).message(row_of(events))
+            shown = {
+                "text": message.text,
+                "broadcast": message.broadcast,
+                "reads": renderer.plain(message).splitlines(),
+                "blocks": message.blocks,
+            }
+            yield f"{name}.{language}.json", json.dumps(shown, ensure_ascii=False, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for file, content in messages():
+        (FOLDER / file).write_text(content, encoding="utf-8")

@@ -1,0 +1,245 @@
+"""What people read: each event in both languages, within Slack's limits, harmless, and adding up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from string import Formatter
+from typing import Any
+
+import golden_alerts
+import pytest
+from alert_desk import DAY, failed, text_of
+from golden_alerts import EVENTS, krw, renderer_in, row_of
+from settlement.adapters.slack import catalogue, outbox, renderer
+from settlement.demo import slack_limits
+from settlement.domain import alerts
+
+GOLDEN = dict(golden_alerts.messages())
+
+
+def test_every_event_has_a_golden_file() -> None:
+    assert set(EVENTS) == set(alerts.EVENTS)
+    assert {file.name for file in golden_alerts.FOLDER.iterdir()} == set(GOLDEN)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_message_reads_as_its_golden_file(name: str) -> None:
+    assert (golden_alerts.FOLDER / name).read_text(encoding="utf-8") == GOLDEN[name]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_slack_takes_the_message(name: str) -> None:
+    assert_fits(json.loads(GOLDEN[name])["blocks"])
+
+
+def assert_fits(blocks: list[dict[str, Any]]) -> None:
+    assert slack_limits.problems(blocks) == []
+    assert slack_limits.characters(blocks) <= slack_limits.ALL_BLOCKS
+
+
+def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def places(value: Any) -> Any:
+    if isinstance(value, list):
+        return [places(item) for item in value]
+    return sorted({name for _, name, _, _ in Formatter().parse(str(value)) if name})
+
+
+def test_both_catalogues_have_the_same_keys_and_places() -> None:
+    korean, english = dict(leaves(catalogue.load("ko"))), dict(leaves(catalogue.load("en")))
+    assert set(korean) == set(english)
+    assert {key: places(value) for key, value in korean.items()} == {
+        key: places(value) for key, value in english.items()
+    }
+
+
+def test_every_place_of_an_event_is_one_of_its_fields() -> None:
+    extra = {"task.failed": {"next"}}
+    for name, entry in catalogue.load("ko")["events"].items():
+        known = {field.name for field in dataclasses.fields(alerts.EVENTS[name])} | extra.get(name, set())
+        used = {place for text in (entry["title"], *entry["lines"]) for place in places(text)}
+        assert used <= known, name
+
+
+def numbers(row: list[dict[str, str]]) -> list[int]:
+    return [int(re.sub(r"[^0-9-]", "", cell["text"])) for cell in row[1:]]
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_the_totals_of_the_day_add_up_as_they_are_shown(language: str) -> None:
+    message = renderer_in(language).message(row_of(EVENTS["day.completed"]))
+    (table,) = [block for block in message.blocks if block["type"] == "table"]
+    received, *parts = [numbers(row) for row in table["rows"][1:]]
+    assert received == [98_765_432, 120_050]
+    assert [sum(column) for column in zip(*parts, strict=True)] == received
+
+
+def test_totals_that_do_not_add_up_say_so() -> None:
+    day = EVENTS["day.completed"][-1]
+    assert isinstance(day, alerts.DayCompleted)
+    wrong = dataclasses.replace(day.totals[0], fee_amount=day.totals[0].fee_amount + 1)
+    message = renderer_in("en").message(row_of((dataclasses.replace(day, totals=(wrong,)),)))
+    assert "The totals do not add up: KRW is off by -₩1." in text_of(vars_of(message))
+
+
+def vars_of(message: renderer.Message) -> dict[str, Any]:
+    return {"text": message.text, "blocks": message.blocks}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_notification_speaks_both_languages(name: str) -> None:
+    text = json.loads(GOLDEN[name])["text"]
+    first, second = text.split(" / ", 1)
+    korean = re.compile("[가-힣]")
+    assert bool(korean.search(first)) != bool(korean.search(second))
+
+
+HOSTILE = (
+    "<!channel> <!here> <@U1> <https://evil.example|click> & \x00\u202e ```*_~ xoxb-1-secret password=hunter2"
+    " 900101-1234567 postgresql://u:p4ss@db/x ' || '\"\\"
+)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_hostile_text_is_harmless_wherever_it_stands(name: str) -> None:
+    message = renderer_in("en").message(row_of(tuple(poison(event) for event in EVENTS[name])))
+    shown = text_of(vars_of(message)).replace("<!subteam^S0ONCALL>", "")
+    assert not re.search(r"<[!@#h]", shown)
+    assert not re.search(r"xoxb-1|hunter2|900101|p4ss|\\u0000|\\u202e", shown)
+    assert_fits(message.blocks)
+    assert renderer.plain(message)
+
+
+def poison(event: Any) -> Any:
+    """Return the event with hostile text in every field that is text."""
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(event):
+        value = getattr(event, field.name)
+        if isinstance(value, str) and field.name not in ("state", "step", "backfill_id"):
+            changes[field.name] = HOSTILE * 5
+        elif dataclasses.is_dataclass(value) and not isinstance(value, alerts.MoneyStatus):
+            changes[field.name] = poison(value)
+        elif isinstance(value, tuple):
+            changes[field.name] = tuple(poison(item) if dataclasses.is_dataclass(item) else item for item in value)
+    return dataclasses.replace(event, **changes)
+
+
+def test_a_megabyte_of_exception_is_three_hundred_characters_in_a_code_block() -> None:
+    event = failed(error=HOSTILE * 8_000)
+    message = renderer_in("ko").message(row_of((event,)))
+    (code,) = [b["text"]["text"] for b in message.blocks if b["type"] == "section" and "```" in b["text"]["text"]]
+    assert code.startswith("```") and code.endswith("```") and code.count("```") == 2
+    assert len(event.error) <= 300
+    assert "&lt;!channel&gt;" in code
+
+
+def test_ten_thousand_breaks_with_the_longest_names_fit() -> None:
+    line = alerts.BreakLine(break_id="9" * 500, cause="&" * 500, amount=krw(-(2**62))[0], subject_id="<" * 500)
+    event = alerts.BreaksOpened(
+        settlement_date=DAY, digest="x" * 12, count=10_000, unmatched=krw(2**62) * 50, breaks=(line,) * 10_000
+    )
+    message = renderer_in("ko").message(row_of((event,)))
+    assert_fits(message.blocks)
+    assert "… 외 9,990건" in text_of(vars_of(message))
+
+
+def test_a_day_of_all_currencies_and_causes_fits() -> None:
+    day = EVENTS["day.completed"][-1]
+    assert isinstance(day, alerts.DayCompleted)
+    codes = [f"X{chr(65 + n // 26)}{chr(65 + n % 26)}" for n in range(200)]
+    big = 2**62
+    full = dataclasses.replace(
+        day,
+        totals=tuple(
+            alerts.CurrencyTotals(
+                currency=code,
+                repayment_count=big,
+                received_amount=big,
+                distributed_amount=big,
+                cost_amount=5,
+                fee_amount=7,
+            )
+            for code in codes
+        ),
+        payouts=tuple(alerts.PayoutTotals(currency=code, paid_count=big, paid_amount=big) for code in codes),
+        matches=tuple(
+            alerts.MatchTotals(currency=c, line_count=big, matched_count=1, line_amount=big, matched_amount=1)
+            for c in codes
+        ),
+        breaks=tuple(alerts.BreakTotal(cause="c" * 300, count=big, amount=krw(big)[0]) for _ in codes),
+    )
+    assert_fits(renderer_in("en").message(row_of((*EVENTS["day.progress"], full))).blocks)
+
+
+def test_a_backfill_of_two_years_shows_its_newest_days_and_how_many_more() -> None:
+    start = date(2024, 1, 2)
+    days = tuple(
+        alerts.DayStarted(settlement_date=start + timedelta(days=number), backfill_id="7", repayment_count=1)
+        for number in range(500)
+    )
+    message = renderer_in("en").message(row_of(days))
+    assert_fits(message.blocks)
+    assert "and 401 more" in text_of(vars_of(message))
+
+
+def test_a_table_of_a_thousand_failed_shards_fits() -> None:
+    rows = [row_of((failed("compute.distribute", map_index=index, code="&" * 200),)) for index in range(1_000)]
+    message = renderer_in("en").message(rows[0], members=rows[1:])
+    assert_fits(message.blocks)
+    assert "1,000 failures of the same kind" in text_of(vars_of(message))
+
+
+def test_an_event_of_another_version_is_told_all_the_same() -> None:
+    row = dataclasses.replace(
+        row_of(EVENTS["task.failed"]), event="moon.full", payload={"a": {"event": "moon.full", "fields": {}}}
+    )
+    assert "moon.full" in renderer_in("en").message(row).text
+
+
+def test_a_link_with_a_password_is_no_button() -> None:
+    message = renderer_in("en", airflow_url=None, runbook_url=None).message(
+        row_of((failed(log_url="http://ops:s3cret@airflow/log"),))
+    )
+    assert not [block for block in message.blocks if block["type"] == "actions"]
+
+
+def test_a_clock_that_was_set_is_said() -> None:
+    message = renderer_in("en", is_now_set=True).message(row_of(EVENTS["day.completed"]))
+    assert "SETTLEMENT_NOW" in text_of(vars_of(message))
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "written"),
+    [
+        (1_234, "KRW", "₩1,234"),
+        (-5, "USD", "-$0.05"),
+        (123_456, "USD", "$1,234.56"),
+        (100_000, "CHF", "1,000.00 CHF"),
+        (7, "???", "7 ???"),
+        (0, "KRW", "₩0"),
+    ],
+)
+def test_amounts_are_written_as_people_write_them(amount: int, currency: str, written: str) -> None:
+    assert catalogue.money(alerts.Money(amount=amount, currency=currency)) == written
+
+
+def test_a_hundred_per_cent_is_said_only_when_nothing_is_missing() -> None:
+    assert catalogue.percent(999_999, 1_000_000) == "99.9%"
+    assert catalogue.percent(3, 3) == catalogue.percent(0, 0) == "100%"
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_comes_back_from_the_outbox_as_it_was(name: str) -> None:
+    for event in EVENTS[name]:
+        fields = json.loads(json.dumps(outbox.to_fields(event)))
+        assert outbox.from_fields(event.name, fields) == event
