@@ -332,7 +332,8 @@ def _movement(
     if not code:
         code, family = _bank_code(entry)
     reason = document.reason(said, "RtrInf/Rsn") or document.reason(said, "RtrInf/RtrRsn")
-    is_return = said.find("RtrInf") is not None or family in _RETURN_FAMILIES
+    is_charge = is_charge or family in _CHARGE_FAMILIES
+    is_return = not is_charge and (said.find("RtrInf") is not None or family in _RETURN_FAMILIES)
     end_to_end_id = text(said, "Refs/EndToEndId")
     references = texts(said, "RmtInf/Strd/CdtrRefInf/Ref") or texts(said, "RmtInf/Strd/CdtrRefInf/CdtrRef")
     remittance = [*texts(said, "RmtInf/Ustrd"), *references[1:], *texts(said, "RmtInf/Strd/AddtlRmtInf")]
@@ -350,7 +351,7 @@ def _movement(
         bank_code=code,
         is_return=is_return,
         is_reversal=document.flag(entry, "RvslInd"),
-        is_charge=is_charge or family in _CHARGE_FAMILIES,
+        is_charge=is_charge,
         reason=reason,
         counterparty_account=text(said, f"RltdPties/{party}/Id/IBAN", f"RltdPties/{party}/Id/Othr/Id"),
         transaction_count=count,

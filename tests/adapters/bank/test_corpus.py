@@ -1,0 +1,238 @@
+"""Files as several banks write them: each is read to exactly these balances and movements, or refused for exactly
+this reason.
+
+The files are our own, in the shapes in which banks of these countries write: they name nobody who exists.
+"""
+
+from pathlib import Path
+
+import pytest
+from settlement.adapters.bank import reading
+from settlement.adapters.bank.csv_statement import KOREAN_EXPORT
+from settlement.domain.messages import Notification, Reading, Statement, UnreadableMessage
+
+CORPUS = Path(__file__).parents[2] / "corpus"
+
+Said = tuple[str, str, str | None, int | None, int | None, list[int]]
+"""Account, currency, business date, opening, closing and the movements; a notification has no date and no balances."""
+
+READ: dict[str, list[Said]] = {
+    "camt/dutch-02-empty-day.xml": [
+        ("NL91RABO0315273637", "EUR", "2026-02-15", 1815, 1815, []),
+    ],
+    "camt/dutch-02-two-accounts.xml": [
+        ("NL91RABO0315273637", "EUR", "2026-02-16", 1815, 2700, [885]),
+        ("NL44RABO0123456789", "EUR", "2026-02-16", 2700, 2000, [-700]),
+    ],
+    "camt/five-decimals-of-nothing-02.xml": [
+        ("NL26VAYB8060476890", "EUR", "2026-02-16", 1815, 2700, [885]),
+    ],
+    "camt/german-02-return-with-charges.xml": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 1000000, 1047138, [50000, -2562, -300]),
+    ],
+    "camt/korean-054-08-debits.xml": [
+        ("KR23MOCK0000000099", "KRW", None, None, None, [-43790, -26736]),
+    ],
+    "camt/korean-08-euc-kr.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000000, 1095000, [95000, -43790, 43790]),
+    ],
+    "camt/korean-08-prefixed-in-an-envelope.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000000, 1095000, [95000, -43790, 43790]),
+    ],
+    "camt/korean-08-receipt-payout-return-pending.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000000, 1095000, [95000, -43790, 43790]),
+    ],
+    "camt/korean-08-reversal.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000000, 1000000, [95000, -95000]),
+    ],
+    "camt/korean-08-same-statement-twice.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000000, 1095000, [95000, -43790, 43790]),
+    ],
+    "camt/korean-08-two-pages.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-17", 1095000, 1190000, [95000]),
+        ("KR23MOCK0000000099", "KRW", "2026-02-17", 1190000, 1146210, [-43790]),
+    ],
+    "camt/korean-08-utf16.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000000, 1095000, [95000, -43790, 43790]),
+    ],
+    "camt/korean-13-same-structure.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000000, 1095000, [95000, -43790, 43790]),
+    ],
+    "camt/nordic-02-overdraft-fx-charges.xml": [
+        ("6001123456789", "SEK", "2026-02-16", -150000, -53000, [104500, -5000, -2500]),
+    ],
+    "camt/swiss-04-batches.xml": [
+        ("CH9300762011623852957", "CHF", "2026-02-16", 250150, 239720, [10020, 4550, -25000]),
+    ],
+    "camt/swiss-054-04-credit-advice.xml": [
+        ("CH9300762011623852957", "CHF", None, None, None, [10020, 4550]),
+    ],
+    "csv/korean-cp949.csv": [
+        ("110-123-456789", "KRW", "2026-02-13", 500000, 1500000, [1000000]),
+        ("110-123-456789", "KRW", "2026-02-16", 1500000, 1429474, [-43790, -26736]),
+    ],
+    "csv/korean-utf8-bom.csv": [
+        ("110-123-456789", "KRW", "2026-02-13", 500000, 1500000, [1000000]),
+        ("110-123-456789", "KRW", "2026-02-16", 1500000, 1429474, [-43790, -26736]),
+    ],
+    "csv/korean-utf8-newest-first.csv": [
+        ("110-123-456789", "KRW", "2026-02-13", 500000, 1500000, [1000000]),
+        ("110-123-456789", "KRW", "2026-02-16", 1500000, 1429474, [-43790, -26736]),
+    ],
+    "mt940/american-blank-entry-dates-and-zero-lines.sta": [
+        ("123456789", "USD", "2026-02-16", 1737667, 1679500, [-21239, -36928]),
+    ],
+    "mt940/dutch-abn-headers-blank-line.sta": [
+        ("517852257", "EUR", "2026-02-16", 323628, 332269, [-900, -1159, 10700]),
+    ],
+    "mt940/dutch-ing-structured.sta": [
+        ("NL69INGB0123456789", "EUR", "2026-02-16", 66223, 66436, [-100, 156, 157]),
+    ],
+    "mt940/dutch-rabobank-padded-two-statements.sta": [
+        ("NL71RABO0123456789", "EUR", "2026-02-16", 100000, 96500, [-2500, -1000]),
+        ("NL71RABO0123456789", "EUR", "2026-02-17", 96500, 96500, []),
+    ],
+    "mt940/german-across-the-new-year.sta": [
+        ("12030000/0000202051", "EUR", "2026-01-02", 10000, 10000, [100, 200, -300]),
+    ],
+    "mt940/german-sparkasse-gvc.sta": [
+        ("12030000/0000202051", "EUR", "2026-02-16", 532244, 591232, [100000, -40062, -1200, 250]),
+    ],
+    "mt940/german-thirtieth-of-february.sta": [
+        ("12030000/0000202051", "EUR", "2026-02-27", 10000, 10058, [58]),
+    ],
+    "mt940/hungarian-non-swift-fields.sta": [
+        ("1966315302010001", "HUF", "2026-02-16", 62731130, 62144930, [-240200, -346000]),
+    ],
+    "mt940/korean-cp949-won.sta": [
+        ("110-123-456789", "KRW", "2026-02-16", 1000000, 1051210, [95000, -43790]),
+    ],
+    "mt940/line-without-a-type.sta": [
+        ("110-123-456789", "KRW", "2026-02-16", 5000, 2000, [-2000, -1000]),
+    ],
+    "mt940/overdraft.sta": [
+        ("110-123-456789", "KRW", "2026-02-16", -5000, -7000, [-2000]),
+    ],
+    "mt940/polish-wrapped-details.sta": [
+        ("BPHKPLPK/320000546101", "PLN", "2026-02-16", 4000000, 5000000, [2000000, -1000000]),
+    ],
+    "mt940/swiss-postfinance-pages.sta": [
+        ("123456789", "CHF", "2026-02-16", 0, 7970, [7970]),
+        ("123456789", "CHF", "2026-02-16", 7970, 6980, [-990]),
+    ],
+}
+
+REFUSED = {
+    "camt/camt052-intraday.xml": "line 2: a Document that holds [BkToCstmrAcctRpt] is none of",
+    "camt/camt053-called-054.xml": "line 2: the namespace says [camt.054], the content is [camt.053]",
+    "camt/dutch-02-one-of-two-contradicts.xml": "line 46: statement [CAMT053-2026-033-B] does not add up",
+    "camt/empty.xml": "the message is empty",
+    "camt/five-decimals-of-money-02.xml": "line 20: [27.00001] has more decimals than the 2 that EUR has in [Amt]",
+    "camt/html-login-page.xml": "line 1: it carries a document type (DTD); no bank's message needs one",
+    "camt/korean-08-doctype.xml": "line 1: it carries a document type (DTD); no bank's message needs one",
+    "camt/korean-08-dollars-on-a-won-account.xml": "line 27: an entry in [USD] stands on an account in [KRW]",
+    "camt/korean-08-entry-missing.xml": "line 8: statement [STM-KR-0017] does not add up",
+    "camt/korean-08-negative-amount.xml": "line 28: [-95000] is not an unsigned decimal number in [Amt]",
+    "camt/korean-08-no-closing.xml": "line 8: the statement has not a closing balance (CLBD)",
+    "camt/korean-08-thirtieth-of-february.xml": "line 32: [2026-02-30] in [Dt] is not a date",
+    "camt/korean-08-truncated.xml": "line 49: not well-formed XML: expected '>', line 49, column 1",
+    "camt/korean-08-two-statements-of-one-name.xml": "statement [STM-KR-0017] stands in it twice",
+    "camt/korean-08-won-with-cents.xml": "line 23: [1095000.50] has more decimals than the 0 that KRW has in [Amt]",
+    "camt/nordic-02-summary-counts-wrong.xml": "line 27: [TtlNtries] counts [4] entries, there are [2]",
+    "camt/not-xml.xml": "line 1: not well-formed XML: Start tag expected, '<' not found, line 1, column 1",
+    "camt/swiss-04-batch-count-differs.xml": "line 39: a batch counts [3] transactions and holds [2]",
+    "camt/swiss-04-batch-sum-differs.xml": "line 39: a batch of [14570] holds transactions of [14525]",
+    "camt/swiss-054-04-batch-count-differs.xml": "line 23: a batch counts [3] transactions and holds [2]",
+    "csv/korean-no-rows.csv": "the export holds no movement, so nothing in it proves a balance",
+    "csv/korean-other-columns.csv": "no line has the declared columns",
+    "csv/korean-row-missing.csv": "line 7: the balance of a row does not follow from the row before it",
+    "csv/korean-thirtieth-of-february.csv": "line 8: [2026.02.30 10:00:01] is not a date",
+    "csv/korean-thousands-in-the-wrong-place.csv": "line 7: [437,90] is not an amount",
+    "csv/korean-total-differs.csv": "line 9: the total of [출금액] is [70,527], the rows sum to [70526]",
+    "mt940/amount-with-two-commas.sta": "line 5: [2.000.] is not an unsigned decimal number",
+    "mt940/dead-currency.sta": "line 4: Currency [DEM] is not an active code of ISO 4217",
+    "mt940/does-not-add-up.sta": "line 1: statement [REF:1:2026-02-16] does not add up",
+    "mt940/expected-not-booked.sta": "line 5: [2602160216EC2000,NTRFNONREF] is not a statement line",
+    "mt940/german-entry-on-the-thirtieth-of-february.sta": "line 5: [0230] is not a day of a year",
+    "mt940/korean-totals-wrong.sta": "line 7: :90C: says [2] entries of [95000], there are [1] of [95000]",
+    "mt940/korean-won-with-jeon.sta": "line 6: [1095000.50] has more decimals than the 0 that KRW has",
+    "mt940/lines-before-the-statement.sta": "line 1: field :61: stands before the first :20:",
+    "mt940/mt942-interim.sta": "line 1: the statement has 0 fields :60F: or :60M:, not one",
+    "mt940/no-closing-balance.sta": "line 1: the statement has 0 fields :62F: or :62M:, not one",
+    "mt940/two-currencies.sta": "line 1: the balances are in [KRW] and [USD]",
+}
+
+
+def read(name: str) -> Reading:
+    content = (CORPUS / name).read_bytes()
+    return reading.read_content(content, columns=KOREAN_EXPORT if name.endswith(".csv") else None)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_good_file_says_exactly_this(name):
+    said: list[Said] = []
+    for found in read(name):  # type: ignore[union-attr]
+        assert isinstance(found, Statement | Notification)
+        amounts = [line.amount for line in found.lines]
+        if isinstance(found, Statement):
+            day = found.business_date.isoformat()
+            said.append((found.account, found.currency, day, found.opening, found.closing, amounts))
+            assert found.opening + sum(amounts) == found.closing
+        else:
+            said.append((found.account, found.currency, None, None, None, amounts))
+    assert said == READ[name]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_bad_file_is_refused_for_exactly_this(name):
+    with pytest.raises(UnreadableMessage) as refusal:
+        read(name)
+    assert str(refusal.value).startswith(REFUSED[name])
+
+
+def test_every_file_of_the_corpus_has_its_outcome():
+    files = {str(path.relative_to(CORPUS)) for path in CORPUS.rglob("[!.]*.*")}
+    assert files == READ.keys() | REFUSED.keys()
+
+
+def test_a_file_in_another_dress_says_the_same():
+    names = ["receipt-payout-return-pending", "utf16", "euc-kr", "prefixed-in-an-envelope", "same-statement-twice"]
+    keys = {read(f"camt/korean-08-{name}.xml")[0].content_key for name in names}  # type: ignore[index,union-attr]
+    assert len(keys) == 1
+    exports = [read(f"csv/korean-{name}.csv") for name in ("cp949", "utf8-bom", "utf8-newest-first")]
+    assert len({tuple(day.content_key for day in export) for export in exports}) == 1  # type: ignore[union-attr]
+
+
+def test_what_banks_tell_beside_the_amount_is_found_in_each_dialect():
+    def told(name: str) -> list[tuple[str | None, str | None, bool, bool, str | None]]:
+        return [
+            (line.end_to_end_id, line.reference, line.is_return, line.is_charge, line.reason)
+            for found in read(name)  # type: ignore[union-attr]
+            for line in found.lines  # type: ignore[union-attr]
+        ]
+
+    assert told("camt/german-02-return-with-charges.xml") == [
+        ("RE-2026-0815", None, False, False, None),
+        ("LS-0042", None, True, False, "AC04"),
+        (None, None, False, True, None),
+    ]
+    assert told("mt940/german-sparkasse-gvc.sta") == [
+        ("RE-2026-0815", "K-77", False, False, None),
+        (None, None, False, False, None),
+        (None, None, True, False, None),
+        (None, None, False, True, None),
+    ]
+    assert told("mt940/dutch-ing-structured.sta") == [
+        ("EV12345REP1231456T1234", None, False, False, None),
+        ("S260213-1-A-EUR-1-1", None, True, False, "AC04"),
+        (None, None, False, False, None),
+    ]
+    assert told("mt940/korean-cp949-won.sta") == [
+        (None, "VA-000123", False, False, None),
+        ("S260216-1-A-KRW-1-1", None, False, False, None),
+    ]
+    assert told("camt/swiss-04-batches.xml") == [
+        (None, "210000000003139471430009017", False, False, None),
+        (None, "210000000003139471430009024", False, False, None),
+        (None, None, False, False, None),
+    ]

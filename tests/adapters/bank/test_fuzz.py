@@ -1,0 +1,178 @@
+"""Valid files, damaged at random: each ends as a proven statement or as a refusal with a reason, never in anything
+else.
+
+300 damaged files in the normal run; 10 000 with `-m slow`, which takes about two minutes.
+"""
+
+from pathlib import Path
+
+import pytest
+from bad_bank import BadBank, saying
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from settlement.adapters.bank import reading
+from settlement.adapters.bank.csv_statement import KOREAN_EXPORT
+from settlement.adapters.bank.http import HttpBank
+from settlement.domain.messages import FileAnswer, Notification, Reading, Statement, UnreadableMessage
+
+CORPUS = Path(__file__).parents[2] / "corpus"
+GOOD = [
+    (CORPUS / name).read_bytes()
+    for name in (
+        "camt/korean-08-receipt-payout-return-pending.xml",
+        "camt/german-02-return-with-charges.xml",
+        "camt/swiss-04-batches.xml",
+        "camt/nordic-02-overdraft-fx-charges.xml",
+        "camt/korean-08-two-pages.xml",
+        "camt/swiss-054-04-credit-advice.xml",
+        "mt940/german-sparkasse-gvc.sta",
+        "mt940/dutch-ing-structured.sta",
+        "mt940/korean-cp949-won.sta",
+        "mt940/swiss-postfinance-pages.sta",
+        "csv/korean-cp949.csv",
+        "csv/korean-utf8-bom.csv",
+    )
+] + [
+    b'<?xml version="1.0"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><CstmrPmtStsRpt><GrpHdr>'
+    b"<MsgId>R-1</MsgId></GrpHdr><OrgnlGrpInfAndSts><OrgnlMsgId>F-1</OrgnlMsgId><GrpSts>PART</GrpSts></OrgnlGrpInfAndSts>"
+    b"<OrgnlPmtInfAndSts><PmtInfSts>PART</PmtInfSts><TxInfAndSts><OrgnlEndToEndId>P-1</OrgnlEndToEndId><TxSts>RJCT</TxSts>"
+    b"<StsRsnInf><Rsn><Cd>AC04</Cd></Rsn></StsRsnInf></TxInfAndSts></OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>",
+    b'<?xml version="1.0"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:pacs.004.001.09"><PmtRtr>'
+    b"<GrpHdr><MsgId>T-1</MsgId><NbOfTxs>1</NbOfTxs><CtrlSum>50</CtrlSum></GrpHdr><TxInf><OrgnlEndToEndId>P-1</OrgnlEndToEndId>"
+    b'<RtrdIntrBkSttlmAmt Ccy="KRW">50</RtrdIntrBkSttlmAmt><IntrBkSttlmDt>2026-02-16</IntrBkSttlmDt></TxInf>'
+    b"</PmtRtr></Document>",
+]
+
+WORDS = [
+    b"<Ntry>",
+    b"</Ntry>",
+    b"CRDT",
+    b"DBIT",
+    b"BOOK",
+    b"KRW",
+    b"USD",
+    b"2026-02-30",
+    b"-1",
+    b"1e9",
+    b"NaN",
+    b"Infinity",
+]
+WORDS += [
+    b"&amp;",
+    b"&x;",
+    b"<!--",
+    b"-->",
+    b"<![CDATA[",
+    b"]]>",
+    b"<!DOCTYPE x>",
+    b"\0",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"",
+]
+WORDS += [
+    b":61:",
+    b":62F:",
+    b":20:",
+    b"\r\n-\r\n",
+    b"9" * 30,
+    b"0",
+    b",",
+    b'"',
+    b"\n",
+    b"\xea\xb0\x80",
+    b"<Amt Ccy='KRW'>1</Amt>",
+]
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """One valid file after one to four accidents: bytes changed, words put in, parts cut out, repeated or swapped."""
+    content = draw(st.sampled_from(GOOD))
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, max(len(content) - 1, 0)))
+        length = draw(st.integers(0, 60))
+        match draw(st.integers(0, 6)):
+            case 0:
+                content = content[:place] + draw(st.binary(min_size=1, max_size=4)) + content[place + 1 :]
+            case 1:
+                content = content[:place] + draw(st.sampled_from(WORDS)) + content[place:]
+            case 2:
+                content = content[:place] + draw(st.sampled_from(WORDS)) + content[place + length :]
+            case 3:
+                content = content[:place] + content[place + length :]
+            case 4:
+                content = content[: place + length] + content[place:]
+            case 5:
+                digit = draw(st.sampled_from(b"0123456789"))
+                places = [at for at, byte in enumerate(content) if 48 <= byte <= 57]
+                if places:
+                    at = places[place % len(places)]
+                    content = content[:at] + bytes([digit]) + content[at + 1 :]
+            case _:
+                lines = content.split(b"\n")
+                at = place % len(lines)
+                lines[at : at + 2] = reversed(lines[at : at + 2])
+                content = b"\n".join(lines)
+    return content
+
+
+def prove(content: bytes) -> None:
+    """Read the file; whatever is read must hold, and whatever is refused must say why."""
+    found: Reading | UnreadableMessage
+    try:
+        found = reading.read_content(content, columns=KOREAN_EXPORT)
+    except UnreadableMessage as refusal:
+        found = refusal
+    if isinstance(found, UnreadableMessage):
+        assert found.reason
+        return
+    if isinstance(found, FileAnswer):
+        assert found.group_status or found.payments
+        return
+    assert found
+    ids: list[str] = []
+    for one in found:
+        if isinstance(one, Statement):
+            assert one.opening + sum(line.amount for line in one.lines) == one.closing
+        if isinstance(one, Statement | Notification):
+            assert all(line.amount and line.currency == one.currency for line in one.lines)
+            ids += [line.line_id for line in one.lines]
+            assert "\0" not in "".join(line.remittance for line in one.lines)
+        else:
+            assert one.amount > 0 and one.end_to_end_id
+    assert len(set(ids)) == len(ids)
+
+
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(damaged())
+def test_a_damaged_file_is_proven_or_refused(content):
+    prove(content)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(damaged())
+def test_ten_thousand_damaged_files_are_proven_or_refused(content):
+    prove(content)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(st.binary(max_size=400))
+def test_bytes_at_random_are_refused(content):
+    with pytest.raises(UnreadableMessage):
+        reading.read_content(content, columns=KOREAN_EXPORT)
+
+
+@settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(damaged(), max_size=3))
+def test_a_mailbox_of_damaged_messages_neither_crashes_the_channel_nor_hides_what_was_in_it(contents):
+    bank = BadBank({"GET": [saying(200, b"\n".join(contents))]})
+    try:
+        fetched = list(HttpBank(bank.url, answer_seconds=5).fetch())
+    finally:
+        bank.close()
+    kept = b"".join(b"".join(message.content for message in fetched if message.kind == "pain.002").split())
+    sent = b"".join(b"".join(contents).split())
+    assert set(sent) - set(b"\0") <= set(kept)
