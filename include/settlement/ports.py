@@ -98,8 +98,8 @@ class BooksView:
     """What the ledger knows before a run reads the source, so that the source is asked for the right rows.
 
     `settled` are the settlement dates before this one that were computed; `digests` the count and digest of what was
-    taken of each window; `taken(windows)` the rows of them; `retry` the quarantined repayments; `credit_loans` the loans
-    on which money is held.
+    taken of each window; `taken(windows)` the rows of them; `retry` the quarantined repayments; `credit_loans` the
+    loans on which money is held.
     """
 
     settled: Sequence[date]

@@ -106,7 +106,8 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
     missing = [key for key in ("debtor_account", "debtor_name", "currency") if not found.extra.get(key)]
     if missing:
         raise MissingConnection(
-            f"Connection [settlement_bank] lacks {missing} in its extra: it needs debtor_account, debtor_name, debtor_agent, currency"
+            f"Connection [settlement_bank] lacks {missing} in its extra: it needs debtor_account, debtor_name,"
+            " debtor_agent, currency"
         )
     debtor = Debtor(
         account=str(found.extra["debtor_account"]),
@@ -118,7 +119,8 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
         return DirectoryBank(_folder(found.extra["drop"]), _folder(found.extra["pickup"])), debtor
     if not found.host:
         raise MissingConnection(
-            "Connection [settlement_bank] has no host: set host and port of the bank, or drop and pickup folders in its extra"
+            "Connection [settlement_bank] has no host: set host and port of the bank, or drop and pickup folders in"
+            " its extra"
         )
     host = found.host if "://" in found.host else f"{found.schema or 'http'}://{found.host}"
     address = f"{host}:{found.port}" if found.port else host

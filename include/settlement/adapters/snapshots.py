@@ -54,8 +54,8 @@ class ParquetSnapshots:
         folder = self._folder / name / input_sha256[:16]
         if not folder.is_dir():
             raise Refused(
-                f"Frozen inputs [{folder}] are missing: SETTLEMENT_SNAPSHOTS must be the folder they were frozen in, shared by"
-                " all workers. Clear the task freeze_inputs of a day that is not computed yet"
+                f"Frozen inputs [{folder}] are missing: SETTLEMENT_SNAPSHOTS must be the folder they were frozen in,"
+                " shared by all workers. Clear the task freeze_inputs of a day that is not computed yet"
             )
         found = _digest(folder)
         if found != input_sha256:

@@ -62,7 +62,7 @@ def entries_balance(outcome: Outcome) -> str | None:
 def received_is_accounted_for(outcome: Outcome) -> str | None:
     """In every currency, what was received is all accounted for."""
     for row in outcome.totals.to_dict("records"):
-        parts = sum(int(row[name]) for name in row if name.endswith("_amount") and name != "received_amount")
+        parts = sum(int(row[name]) for name in row if str(name).endswith("_amount") and name != "received_amount")
         if parts != row["received_amount"]:
             return f"[{row['currency']}] received [{row['received_amount']}], accounted for [{parts}]"
     return None

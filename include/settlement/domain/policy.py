@@ -8,7 +8,7 @@ a day is identified by `name` and `sha256` (of the file's bytes), which stand in
 import hashlib
 import re
 import tomllib
-from datetime import date, time
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal, Self

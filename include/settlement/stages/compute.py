@@ -1,5 +1,6 @@
 """Computing a day from its frozen inputs, and posting what came out: one transaction."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -73,7 +74,7 @@ def _arrivals(services: Services, inputs: Inputs, outcome: Outcome) -> dict[str,
         ~outcome.repayments["repayment_id"].isin(received.index), "repayment_id"
     ].tolist()
     if elsewhere:  # cancelled before their own run: they are not among the run's inputs
-        received = pd.concat([received, pd.Series(services.core.received_at(elsewhere)).dt.as_unit("us")])
+        received = pd.concat([received, pd.Series(services.core.received_at(elsewhere), dtype=received.dtype)])
     instants = [instant.to_pydatetime() for instant in received]
     return dict(zip(received.index, zip(instants, _windows(received, services.calendar), strict=True), strict=True))
 
@@ -95,19 +96,17 @@ def _windows(received: pd.Series, calendar: SettlementCalendar) -> list[date]:
 def _open_breaks(services: Services, books: Books, day: DayRun, outcome: Outcome, *, now: datetime) -> None:
     findings = [
         Finding(
-            cause=row.cause,
-            subject_kind=row.subject_kind,
-            subject_id=row.subject_id,
-            currency=None if pd.isna(row.currency) else row.currency,
-            amount=row.amount,
-            evidence={"rows": row.evidence},
+            cause=row["cause"],
+            subject_kind=row["subject_kind"],
+            subject_id=row["subject_id"],
+            currency=None if pd.isna(row["currency"]) else row["currency"],
+            amount=row["amount"],
+            evidence={"rows": row["evidence"]},
         )
-        for row in outcome.breaks.itertuples(index=False)
+        for row in outcome.breaks.to_dict("records")
     ]
     books.sync_breaks(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
 
 
-def _summary(totals: list[dict[str, Any]]) -> dict[str, Any]:
-    names = ("repayment_count", "received_amount", "distributed_amount", "fee_amount", "vat_amount", "national_tax_amount",
-             "local_tax_amount", "cost_amount", "credit_amount", "quarantined_amount")  # fmt: skip
-    return {"totals": {row["currency"]: {name: int(row[name]) for name in names} for row in totals}}
+def _summary(totals: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
+    return {"totals": {row["currency"]: {name: int(row[name]) for name in report.TOTALS} for row in totals}}

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any
 
 from settlement.domain import controls
@@ -112,7 +113,7 @@ def _gaps(statements: Sequence[Mapping[str, Any]]) -> list[Finding]:
                 "before": before["statement_id"],
             },
         )
-        for before, after in zip(statements, statements[1:], strict=False)
+        for before, after in pairwise(statements)
         if after["opening"] != before["closing"]
     ]
 

@@ -32,6 +32,7 @@ TOTALS = (
     "credit_amount",
     "quarantined_amount",
 )
+SETTLED = ("settled", "settled_with_breaks", "closed")
 
 
 def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -116,9 +117,9 @@ def task_failed(
         return False
     with services.ledger.books(settlement_date=settlement_date) as books:
         money = _money_state(books, settlement_date) if settlement_date else MoneyStatus(state="not_started")
-        if settlement_date and (found := books.day(settlement_date)) and found["run_id"] == run_id:
-            if found["state"] not in ("settled", "settled_with_breaks", "closed"):
-                books.set_state(settlement_date, "failed", now=now, failure=f"{task_id}: {error[:300]}")
+        found = books.day(settlement_date) if settlement_date else None
+        if settlement_date and found and found["run_id"] == run_id and found["state"] not in SETTLED:
+            books.set_state(settlement_date, "failed", now=now, failure=f"{task_id}: {error[:300]}")
         recorded = services.alerts.record(
             books.transaction,
             TaskFailed(
@@ -180,7 +181,7 @@ def run_failed(services: Services, *, settlement_date: date | None, run_id: str,
             if found and found["run_id"] == run_id:
                 day = DayRun(settlement_date=settlement_date, revision=max(1, found["revision"]), run_id=run_id)
                 books.end_run(day, outcome=f"failed: {reason}", now=now)
-                if found["state"] not in ("settled", "settled_with_breaks", "closed"):
+                if found["state"] not in SETTLED:
                     books.set_state(settlement_date, "failed", now=now, failure=found["failure"] or reason)
     return task_failed(
         services, settlement_date=settlement_date, run_id=run_id, task_id="", try_number=0, error=reason, now=now

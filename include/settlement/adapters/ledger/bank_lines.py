@@ -63,7 +63,8 @@ class BankLines:
         """Return the messages that could not be used, oldest first, without their content."""
         rows = self.transaction.execute(
             sa.text(
-                "select sha256, kind, name, recorded_at, refusal from ledger.bank_messages where state = 'refused' order by recorded_at"
+                "select sha256, kind, name, recorded_at, refusal from ledger.bank_messages where state = 'refused'"
+                " order by recorded_at"
             )
         ).mappings()
         return [dict(row) for row in rows]
@@ -91,9 +92,9 @@ class BankLines:
         """Write a statement and its lines, all open."""
         self.transaction.execute(
             sa.text(
-                "insert into ledger.statements (statement_id, sha256, account, currency, sequence, business_date, opening,"
-                " closing, line_count, content_key, applied_at) values (:id, :sha, :account, :currency, :sequence,"
-                " :business_date, :opening, :closing, :count, :key, :now)"
+                "insert into ledger.statements (statement_id, sha256, account, currency, sequence, business_date,"
+                " opening, closing, line_count, content_key, applied_at) values"
+                " (:id, :sha, :account, :currency, :sequence, :business_date, :opening, :closing, :count, :key, :now)"
             ),
             {
                 "id": statement.statement_id,
@@ -112,10 +113,10 @@ class BankLines:
         if statement.lines:
             self.transaction.execute(
                 sa.text(
-                    "insert into ledger.statement_lines (line_id, statement_id, booking_date, value_date, amount, currency,"
-                    " end_to_end_id, reference, remittance, bank_code, is_return, reason) values (:line_id, :statement_id,"
-                    " :booking_date, :value_date, :amount, :currency, :end_to_end_id, :reference, :remittance, :bank_code,"
-                    " :is_return, :reason)"
+                    "insert into ledger.statement_lines (line_id, statement_id, booking_date, value_date, amount,"
+                    " currency, end_to_end_id, reference, remittance, bank_code, is_return, reason) values"
+                    " (:line_id, :statement_id, :booking_date, :value_date, :amount, :currency, :end_to_end_id,"
+                    " :reference, :remittance, :bank_code, :is_return, :reason)"
                 ),
                 [
                     {
@@ -140,7 +141,8 @@ class BankLines:
         """Return the account's statements in the order of their days."""
         rows = self.transaction.execute(
             sa.text(
-                "select * from ledger.statements where account = :account order by business_date, sequence nulls first, position"
+                "select * from ledger.statements where account = :account"
+                " order by business_date, sequence nulls first, position"
             ),
             {"account": account},
         ).mappings()
@@ -177,7 +179,8 @@ class BankLines:
         """Return those of the subjects that a line is matched with already, as (kind, id)."""
         rows = self.transaction.execute(
             sa.text(
-                "select subject_kind, subject_id from ledger.matches where subject_kind = any(:kinds) and subject_id = any(:ids)"
+                "select subject_kind, subject_id from ledger.matches where subject_kind = any(:kinds)"
+                " and subject_id = any(:ids)"
             ),
             {"kinds": list(kinds), "ids": list(ids)},
         )
@@ -187,8 +190,9 @@ class BankLines:
         """Return the extracted repayments whose money no statement line has shown yet, and undone receipts likewise."""
         rows = self.transaction.execute(
             sa.text(
-                "select r.repayment_id, r.loan_id, r.currency, r.amount, r.window_on, r.received_at, r.reverses_repayment_id"
-                " from ledger.repayments r where (r.is_extracted or (r.reverses_repayment_id is not null and r.state = 'settled'))"
+                "select r.repayment_id, r.loan_id, r.currency, r.amount, r.window_on, r.received_at,"
+                " r.reverses_repayment_id from ledger.repayments r"
+                " where (r.is_extracted or (r.reverses_repayment_id is not null and r.state = 'settled'))"
                 " and not exists (select from ledger.matches m where m.subject_id = r.repayment_id"
                 "   and m.subject_kind in ('receipt', 'receipt_undone')) order by r.repayment_id"
             )

@@ -55,8 +55,9 @@ class Breaks:
         for finding in opened:
             break_id = run(
                 sa.text(
-                    "insert into ledger.breaks (cause, side, opened_on, currency, amount, subject_kind, subject_id, evidence)"
-                    " values (:cause, :side, :on, :currency, :amount, :kind, :id, cast(:evidence as jsonb)) returning break_id"
+                    "insert into ledger.breaks (cause, side, opened_on, currency, amount, subject_kind, subject_id,"
+                    " evidence) values (:cause, :side, :on, :currency, :amount, :kind, :id, cast(:evidence as jsonb))"
+                    " returning break_id"
                 ),
                 {
                     "cause": finding.cause,
@@ -74,7 +75,8 @@ class Breaks:
         for row in gone:
             run(
                 sa.text(
-                    "update ledger.breaks set state = 'resolved', resolved_on = :on, resolution = :how where break_id = :id"
+                    "update ledger.breaks set state = 'resolved', resolved_on = :on, resolution = :how"
+                    " where break_id = :id"
                 ),
                 {"id": row.break_id, "on": max(on, row.opened_on), "how": resolution},
             )

@@ -44,8 +44,8 @@ class Days:
         )
         self.transaction.execute(
             sa.text(
-                "insert into ledger.runs (run_id, settlement_date, revision, run_type, triggered_by, reason, started_at)"
-                " values (:run, :on, :revision, :type, :by, :reason, :now)"
+                "insert into ledger.runs (run_id, settlement_date, revision, run_type, triggered_by, reason,"
+                " started_at) values (:run, :on, :revision, :type, :by, :reason, :now)"
                 " on conflict (run_id) do update set settlement_date = excluded.settlement_date,"
                 "   revision = excluded.revision, triggered_by = excluded.triggered_by, reason = excluded.reason,"
                 "   started_at = excluded.started_at, ended_at = null, outcome = null"
@@ -79,13 +79,10 @@ class Days:
 
     def day(self, settlement_date: date) -> Mapping[str, Any] | None:
         """Return the day's row, or None when it was never opened."""
-        return (
-            self.transaction.execute(
-                sa.text("select * from ledger.days where settlement_date = :on"), {"on": settlement_date}
-            )
-            .mappings()
-            .first()
-        )
+        row = self.transaction.execute(
+            sa.text("select * from ledger.days where settlement_date = :on"), {"on": settlement_date}
+        ).first()
+        return row._asdict() if row else None
 
     def set_state(self, settlement_date: date, state: str, *, now: datetime, failure: str | None = None) -> None:
         """Say where the day stands; the first time that it is settled or closed keeps its instant."""

@@ -21,7 +21,8 @@ from settlement.ports import BooksView, Facts
 # The number that `windows.sql` computes of the source, computed of what was taken.
 DIGESTS = """
 select window_on, count(*) as receipts,
-       sum(('x' || left(md5(concat_ws('|', repayment_id, loan_id, amount, (extract(epoch from received_at) * 1000000)::bigint,
+       sum(('x' || left(md5(concat_ws('|', repayment_id, loan_id, amount,
+                                      (extract(epoch from received_at) * 1000000)::bigint,
                                       reverses_repayment_id)), 15))::bit(60)::bigint)::text as digest
   from ledger.repayments group by 1
 """
@@ -82,7 +83,8 @@ class BookedInputs:
         """Return (settlement date, loan) for the loans that a later day has already moved or kept back."""
         rows = self.transaction.execute(
             sa.text(
-                "select settlement_date, loan_id from ledger.allocations where settlement_date > :on and loan_id = any(:loans)"
+                "select settlement_date, loan_id from ledger.allocations where settlement_date > :on"
+                "  and loan_id = any(:loans)"
                 " union select settlement_date, loan_id from ledger.credits"
                 "  where settlement_date > :on and loan_id = any(:loans)"
                 " union select settlement_date, loan_id from ledger.quarantine"
@@ -98,7 +100,8 @@ class BookedInputs:
         of_loans = {"on": day, "loans": loans}
         repaid = self._amounts(
             f"select x.note_id, sum(x.gross_amount)::bigint from ledger.shares x {NEWEST}"
-            " where x.component = 'principal' and x.settlement_date < :on and x.loan_id = any(:loans) group by x.note_id",
+            " where x.component = 'principal' and x.settlement_date < :on and x.loan_id = any(:loans)"
+            " group by x.note_id",
             of_loans,
         )
         allocated = self._amounts(
@@ -139,7 +142,8 @@ class BookedInputs:
     def _credits(self, of_loans: dict[str, Any]) -> pd.DataFrame:
         return frames_io.read(
             self.transaction,
-            "select loan_id, repayment_id, received_at, amount, row_number() over (order by since, first_position) from ("
+            "select loan_id, repayment_id, received_at, amount, row_number() over (order by since, first_position)"
+            " from ("
             "select x.loan_id, x.repayment_id, r.received_at, sum(x.amount)::bigint as amount,"
             " min(x.settlement_date) as since,"
             " (array_agg(x.position order by x.settlement_date, x.position))[1] as first_position"
@@ -164,15 +168,15 @@ class BookedInputs:
             )
         }
         rows = []
-        for original in source.itertuples(index=False):
-            booked = known.get(original.repayment_id)
+        for original in source.to_dict("records"):
+            booked = known.get(original["repayment_id"])
             rows.append(
                 {
-                    "repayment_id": original.repayment_id,
-                    "loan_id": booked.loan_id if booked else original.loan_id,
-                    "amount": booked.amount if booked else original.amount,
+                    "repayment_id": original["repayment_id"],
+                    "loan_id": booked.loan_id if booked else original["loan_id"],
+                    "amount": booked.amount if booked else original["amount"],
                     "is_reversal": bool(
-                        booked.reverses_repayment_id if booked else not pd.isna(original.reverses_repayment_id)
+                        booked.reverses_repayment_id if booked else not pd.isna(original["reverses_repayment_id"])
                     ),
                     "is_reversed": bool(booked and booked.reversed_by),
                     "state": booked.state if booked else "unsettled",
@@ -183,8 +187,8 @@ class BookedInputs:
     def _prior_allocations(self, day: date, repayment_ids: list[str]) -> pd.DataFrame:
         return frames_io.read(
             self.transaction,
-            "select row_number() over (order by x.settlement_date, x.position), x.repayment_id, x.loan_id, x.receivable_id,"
-            f" x.currency, x.component, x.amount from ledger.allocations x {NEWEST}"
+            "select row_number() over (order by x.settlement_date, x.position), x.repayment_id, x.loan_id,"
+            f" x.receivable_id, x.currency, x.component, x.amount from ledger.allocations x {NEWEST}"
             " where x.repayment_id = any(:ids) and x.settlement_date < :on order by 1",
             {"ids": repayment_ids, "on": day},
             frames.PRIOR_ALLOCATIONS,

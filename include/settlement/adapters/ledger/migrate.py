@@ -35,7 +35,8 @@ grant usage on schema ledger to settlement_app;
 grant select, insert on all tables in schema ledger to settlement_app;
 grant usage on all sequences in schema ledger to settlement_app;
 revoke execute on all functions in schema ledger from public;
-grant execute on function ledger.leaf_name, ledger.ensure_partition, ledger.open_leaf, ledger.attach_leaf to settlement_app;
+grant execute on function
+  ledger.leaf_name, ledger.ensure_partition, ledger.open_leaf, ledger.attach_leaf to settlement_app;
 """
 
 # What the tasks may change, table by table; everything else only grows.
@@ -48,6 +49,7 @@ CHANGEABLE = {
     "quarantine": "update",
     "payouts": "update",
     "payout_files": "update",
+    "transmissions": "update",
     "holds": "update, delete",
     "approvals": "update",
     "bank_messages": "update",

@@ -47,7 +47,8 @@ class Outcomes:
             sa.text(
                 "insert into ledger.snapshots (settlement_date, revision, input_sha256, books_version, frozen_at)"
                 " values (:on, :revision, :sha, :version, :now) on conflict (settlement_date, revision) do update"
-                " set input_sha256 = excluded.input_sha256, books_version = excluded.books_version, frozen_at = excluded.frozen_at"
+                " set input_sha256 = excluded.input_sha256, books_version = excluded.books_version,"
+                " frozen_at = excluded.frozen_at"
             ),
             {"on": day.settlement_date, "revision": day.revision, "sha": input_sha256, "version": version, "now": now},
         )
@@ -89,8 +90,8 @@ class Outcomes:
         self.transaction.execute(
             sa.text(
                 "insert into ledger.revisions (settlement_date, revision, run_id, reason, policy_name, policy_version,"
-                " policy_sha256, input_sha256, output_sha256, code_version, computed_at) values (:settlement_date, :revision,"
-                " :run, :reason, :name, :version, :policy, :input, :output, :code, :now)"
+                " policy_sha256, input_sha256, output_sha256, code_version, computed_at) values (:settlement_date,"
+                " :revision, :run, :reason, :name, :version, :policy, :input, :output, :code, :now)"
             ),
             keys
             | {
@@ -125,7 +126,8 @@ class Outcomes:
         self.transaction.execute(sa.text("update ledger.books_version set version = version + 1"))
         self.transaction.execute(
             sa.text(
-                "update ledger.days set revision = :revision, state = 'computed' where settlement_date = :settlement_date"
+                "update ledger.days set revision = :revision, state = 'computed'"
+                " where settlement_date = :settlement_date"
             ),
             keys,
         )
@@ -134,34 +136,34 @@ class Outcomes:
     def _take_repayments(self, on: date, taken: pd.DataFrame, arrivals: Mapping[str, tuple[datetime, date]]) -> None:
         rows = []
         undone = []
-        for row in taken.itertuples(index=False):
-            if row.outcome == "refused":
+        for row in taken.to_dict("records"):
+            if row["outcome"] == "refused":
                 continue  # an orphan is not extracted: only a break tells of it
-            state = STATE_AFTER[row.outcome]
-            reverses = None if pd.isna(row.reverses_repayment_id) else row.reverses_repayment_id
+            state = STATE_AFTER[row["outcome"]]
+            reverses = None if pd.isna(row["reverses_repayment_id"]) else row["reverses_repayment_id"]
             rows.append(
                 {
-                    "repayment_id": row.repayment_id,
-                    "loan_id": row.loan_id,
-                    "currency": row.currency,
-                    "received_at": arrivals[row.repayment_id][0],
-                    "amount": row.amount,
+                    "repayment_id": row["repayment_id"],
+                    "loan_id": row["loan_id"],
+                    "currency": row["currency"],
+                    "received_at": arrivals[row["repayment_id"]][0],
+                    "amount": row["amount"],
                     "reverses": reverses,
                     "state": state,
-                    "window_on": arrivals[row.repayment_id][1],
+                    "window_on": arrivals[row["repayment_id"]][1],
                     "on": on,
                     "settled_on": on if state == "settled" else None,
-                    "is_extracted": bool(row.is_extracted_now),
+                    "is_extracted": bool(row["is_extracted_now"]),
                 }
             )
-            if reverses and row.outcome in ("reversal", "cancelled"):
-                undone.append({"original": reverses, "reversal": row.repayment_id})
+            if reverses and row["outcome"] in ("reversal", "cancelled"):
+                undone.append({"original": reverses, "reversal": row["repayment_id"]})
         if rows:
             self.transaction.execute(
                 sa.text(
                     "insert into ledger.repayments as r (repayment_id, loan_id, currency, received_at, amount,"
-                    " reverses_repayment_id, state, window_on, taken_on, settled_on, is_extracted) values (:repayment_id,"
-                    " :loan_id, :currency, :received_at, :amount, :reverses, :state, :window_on, :on,"
+                    " reverses_repayment_id, state, window_on, taken_on, settled_on, is_extracted) values"
+                    " (:repayment_id, :loan_id, :currency, :received_at, :amount, :reverses, :state, :window_on, :on,"
                     " :settled_on, :is_extracted) on conflict (repayment_id) do update set state = excluded.state,"
                     " settled_on = excluded.settled_on, is_extracted = r.is_extracted or excluded.is_extracted"
                 ),
@@ -198,7 +200,8 @@ class Outcomes:
         # Nobody else draws from the sequence: everything that posts holds the lock of the books.
         first = self.transaction.execute(
             sa.text(
-                "select min(id) from (select nextval('ledger.entries_entry_id_seq') as id from generate_series(1, :n)) ids"
+                "select min(id) from (select nextval('ledger.entries_entry_id_seq') as id"
+                " from generate_series(1, :n)) ids"
             ),
             {"n": count},
         ).scalar_one()
@@ -228,7 +231,7 @@ class Outcomes:
             revision,
             pd.DataFrame(
                 {
-                    "settlement_date": pd.Series(np.full(len(postings), np.datetime64(on, "s"))).dt.date,
+                    "settlement_date": _constant(on, len(postings), postings.index),
                     "part": np.full(len(postings), revision, dtype=np.int64),
                     "entry_id": postings["entry_no"] + (first - 1),
                     "account": postings["account"],
@@ -259,5 +262,6 @@ def _keyed(frame: pd.DataFrame, keys: dict[str, Any]) -> pd.DataFrame:
 
 def _constant(value: Any, length: int, index: Any) -> pd.Series:
     if isinstance(value, date):
-        return pd.Series(pd.Categorical.from_codes(np.zeros(length, dtype=np.int8), [value.isoformat()]), index=index)
+        only = pd.Index([value.isoformat()])
+        return pd.Series(pd.Categorical.from_codes(np.zeros(length, dtype=np.int8), only), index=index)
     return pd.Series(np.full(length, value, dtype=np.int64), index=index)

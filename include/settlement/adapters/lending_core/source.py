@@ -62,18 +62,20 @@ class PostgresLendingCore:
             if view.retry:
                 repayments = pd.concat([repayments, read("repayments", _joined(view.retry))], ignore_index=True)
             repayments = repayments.sort_values("repayment_id", ignore_index=True)
-            loan_ids = _joined(sorted({*repayments["loan_id"], *view.credit_loans}))
+            wanted = _joined(sorted({*repayments["loan_id"], *view.credit_loans}))
+            loans = read("loans", wanted).sort_values("loan_id", ignore_index=True)
+            known = _joined(loans["loan_id"].tolist())  # what belongs to a loan that does not exist is nobody's
+
+            def of_loans(name: str, *key: str) -> pd.DataFrame:
+                return read(name, known).sort_values(list(key), ignore_index=True)
+
             originals = repayments["reverses_repayment_id"].dropna().unique().tolist()
-            keys = {"loans": "loan_id", "notes": "note_id", "holdings": "note_id", "investors": "investor_id",
-                    "receivables": "receivable_id"}  # fmt: skip
-            of_loans = {
-                name: read(name, loan_ids).sort_values(
-                    [key, "held_from"] if name == "holdings" else key, ignore_index=True
-                )
-                for name, key in keys.items()
-            }
             return Facts(
-                **of_loans,
+                loans=loans,
+                notes=of_loans("notes", "note_id"),
+                holdings=of_loans("holdings", "note_id", "held_from"),
+                investors=of_loans("investors", "investor_id"),
+                receivables=of_loans("receivables", "receivable_id"),
                 repayments=repayments,
                 originals=read("repayments", _joined(originals)),
                 changed=changed,
@@ -84,14 +86,14 @@ class PostgresLendingCore:
         with self._snapshot() as read:
             rows = read("payees", _joined(investor_ids))
         return {
-            row.investor_id: Payee(
-                investor_id=row.investor_id,
-                name=row.name,
-                status=row.status,
-                account=None if pd.isna(row.payout_account) else row.payout_account,
-                bank=None if pd.isna(row.payout_bank) else row.payout_bank,
+            row["investor_id"]: Payee(
+                investor_id=row["investor_id"],
+                name=row["name"],
+                status=row["status"],
+                account=None if pd.isna(row["payout_account"]) else row["payout_account"],
+                bank=None if pd.isna(row["payout_bank"]) else row["payout_bank"],
             )
-            for row in rows.itertuples(index=False)
+            for row in rows.to_dict("records")
         }
 
     def received_at(self, repayment_ids: Sequence[str]) -> dict[str, datetime]:
@@ -106,13 +108,13 @@ class PostgresLendingCore:
             rows = read("receipts", _joined(references), _joined(repayment_ids))
         return [
             Subject(
-                kind="receipt" if pd.isna(row.reverses_repayment_id) else "receipt_undone",
-                subject_id=row.repayment_id,
-                amount=row.amount if pd.isna(row.reverses_repayment_id) else -row.amount,
-                currency=row.currency,
-                reference="" if pd.isna(row.bank_reference) else row.bank_reference,
+                kind="receipt" if pd.isna(row["reverses_repayment_id"]) else "receipt_undone",
+                subject_id=row["repayment_id"],
+                amount=row["amount"] if pd.isna(row["reverses_repayment_id"]) else -row["amount"],
+                currency=row["currency"],
+                reference="" if pd.isna(row["bank_reference"]) else row["bank_reference"],
             )
-            for row in rows.itertuples(index=False)
+            for row in rows.to_dict("records")
         ]
 
     def _windows_that_differ(
@@ -123,7 +125,7 @@ class PostgresLendingCore:
         if not boundaries:
             return []
         counted = read("windows", ",".join(instant.isoformat() for instant in boundaries))
-        source = {row.bucket: (row.receipts, row.digest) for row in counted.itertuples(index=False)}
+        source = {row["bucket"]: (row["receipts"], row["digest"]) for row in counted.to_dict("records")}
         place = {instant: number for number, instant in enumerate(boundaries, start=1)}
         nothing = (0, "0")
         return [
@@ -150,8 +152,8 @@ class PostgresLendingCore:
             raise Unavailable(f"Lending core {where} does not answer: {_reason(error)}") from None
         except adbc_driver_manager.Error as error:
             raise Refused(
-                f"Lending core {where} cannot be read: {_reason(error)} - the six relations of schema core must exist and"
-                " be readable for the login of connection [lending_core]"
+                f"Lending core {where} cannot be read: {_reason(error)} - the six relations of schema core must exist"
+                " and be readable for the login of connection [lending_core]"
             ) from None
 
 
@@ -189,7 +191,9 @@ def _joined(ids: Sequence[str]) -> str:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    frame = table.to_pandas(types_mapper=lambda kind: TEXT if pa.types.is_string(kind) else None, date_as_object=False)
+    frame: pd.DataFrame = table.to_pandas(
+        types_mapper=lambda kind: TEXT if pa.types.is_string(kind) else None, date_as_object=False
+    )
     return frame.astype({name: dtype for name, dtype in DTYPES.items() if name in frame.columns})
 
 
