@@ -43,6 +43,7 @@ def environment(endpoints: services.Endpoints) -> dict[str, str]:
         "AIRFLOW__API__SECRET_KEY": kept["api"],
         "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt"],
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__FERNET_KEY": kept["fernet"],
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

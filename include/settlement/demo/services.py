@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 import settlement
 from settlement.demo import bank, embedded
 
@@ -75,6 +77,11 @@ class Endpoints:
         }
         named = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()}
         return named | {"SETTLEMENT_SNAPSHOTS": str(self.home / "snapshots")}
+
+    def conversations(self) -> dict[str, list[tuple[dict[str, Any], list[dict[str, Any]]]]]:
+        """Return what was said in each channel: the roots, oldest first, each with its replies."""
+        answer: dict[str, Any] = httpx.get(f"{self.slack_url}/_sink/conversations", timeout=30, trust_env=False).json()
+        return answer
 
     def to_json(self) -> str:
         """Return the endpoints as one line."""

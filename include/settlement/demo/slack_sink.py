@@ -405,8 +405,9 @@ class Handler(BaseHTTPRequestHandler):
         if path.startswith("/api/"):
             self._call(path.removeprefix("/api/"), {})
         elif path == "/":
-            conversations = {name: self.sink.conversation(name) for name in self.sink.store.channels()}
-            self._send(slack_view.page(conversations).encode(), "text/html; charset=utf-8")
+            self._send(slack_view.page(self._conversations()).encode(), "text/html; charset=utf-8")
+        elif path == "/_sink/conversations":
+            self._send_json(self._conversations())
         elif path.startswith("/archives/"):
             moment = path.rpartition("/p")[2]
             self.send_response(HTTPStatus.FOUND)
@@ -439,6 +440,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send_json({"ok": True})
         else:
             self._send(b"not found", "text/plain", HTTPStatus.NOT_FOUND)
+
+    def _conversations(self) -> dict[str, list[tuple[Message, list[Message]]]]:
+        return {name: self.sink.conversation(name) for name in self.sink.store.channels()}
 
     def _arguments(self, body: bytes) -> Arguments:
         if self.headers.get("Content-Type", "").startswith("application/json"):
