@@ -456,7 +456,8 @@ class LoanDay:
             attempt = books.copy()
             self.play(attempt, rows, refused_by=str(refusal))
         assert all(sum(e.postings.values()) == 0 for e in attempt.entries if e.settlement_date == self.day)
-        assert all(0 <= attempt.paid[note.note_id] <= note.principal for note in self.notes)
+        for note in self.notes:
+            assert 0 <= attempt.paid[note.note_id] <= max(note.principal, books.paid[note.note_id])
         return attempt
 
     def refuse_what_contradicts_itself(self) -> None:
@@ -650,7 +651,7 @@ class LoanDay:
     # --- §3 distribution ------------------------------------------------------------------------------------
 
     def outstanding(self, books: Books) -> dict[str, int]:
-        return {note.note_id: note.principal - books.paid[note.note_id] for note in self.notes}
+        return {note.note_id: max(0, note.principal - books.paid[note.note_id]) for note in self.notes}
 
     def shares(self, row: Repayment, receivable: Receivable, amount: int, weights: dict[str, int]) -> Iterator[Share]:
         if not any(weights.values()):

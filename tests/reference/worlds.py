@@ -129,11 +129,11 @@ def story(seed: int, *, loans: int = 30, days: int = 6, notes: int = 6, policy: 
 
     dates = [day for day in (start + timedelta(days=i) for i in range(1, 4 * days + 30)) if is_business_day(day)][:days]
     run_on = [day for i, day in enumerate(dates) if i == 0 or rng.random() > 0.08]
-    maker = Maker(rng, policy, dates, run_on)
+    maker = Maker(rng, policy, dates, run_on, notes)
     for _ in range(loans):
-        maker.make_loan(notes)
+        maker.make_loan()
     maker.make_orphans()
-    facts = maker.facts
+    facts = [version for fact in maker.facts for version in maker.versions(fact)]
     rng.shuffle(facts)
     return Story(seed, World(tuple(facts), tuple(run_on), is_business_day), policy)
 
@@ -146,12 +146,13 @@ def stories(**sizes: Any) -> strategies.SearchStrategy[Story]:
 class Maker:
     """Makes the facts of a world, a loan at a time."""
 
-    def __init__(self, rng: Random, policy: Policy, dates: list[date], run_on: list[date]) -> None:
+    def __init__(self, rng: Random, policy: Policy, dates: list[date], run_on: list[date], notes: int) -> None:
         self.rng = rng
         self.zone = ZoneInfo(policy.timezone)
         self.cut_off = policy.cut_off
         self.dates = dates
         self.runs = len(run_on)
+        self.typical_notes = notes
         self.facts: list[Fact] = []
         self.made: list[Repayment] = []
         self.count = 0
@@ -189,7 +190,7 @@ class Maker:
 
     # --- loans ----------------------------------------------------------------------------------------------
 
-    def make_loan(self, typical_notes: int) -> None:
+    def make_loan(self) -> None:
         rng = self.rng
         loan = Loan(
             loan_id=self.id(),
@@ -198,7 +199,7 @@ class Maker:
         )
         self.add(loan, self.late(0.02))
         self.is_troubled = self.chance(0.05)
-        notes = self.make_notes(loan, typical_notes)
+        notes = self.make_notes(loan)
         outstanding = sum(note.principal for note in notes)
         receivables = self.make_receivables(loan, outstanding)
         repayments = self.make_repayments(loan, receivables, outstanding)
@@ -206,11 +207,11 @@ class Maker:
             if self.chance(0.25):
                 self.make_reversals(repayment)
 
-    def make_notes(self, loan: Loan, typical: int) -> list[Note]:
+    def make_notes(self, loan: Loan) -> list[Note]:
         rng = self.rng
         if self.chance(0.02):
             return []
-        count = min(5_000, max(1, round(rng.lognormvariate(0, 0.9) * typical)))
+        count = min(5_000, max(1, round(rng.lognormvariate(0, 0.9) * self.typical_notes)))
         size: Callable[[], int] = rng.choice(
             [
                 lambda: 10_000,
@@ -242,7 +243,7 @@ class Maker:
                 held_from=held_from,
                 held_until_exclusive=until,
             )
-            if not self.chance(0.3 if self.is_troubled else 0.02):
+            if not self.chance((2.0 if self.is_troubled else 0.12) / self.typical_notes):
                 self.add(right)
                 continue
             self.count += 1
@@ -402,3 +403,25 @@ class Maker:
             self.add(orphan)
             if self.chance(0.5):
                 self.make_reversals(orphan)
+
+    def versions(self, fact: Fact) -> list[Fact]:
+        """Return the fact, or, now and then, what it is until some run and what it is from then on, if anything."""
+        rng, row = self.rng, fact.row
+        often = 0.06 / self.typical_notes if isinstance(row, Note | Holding) else 0.01
+        if isinstance(row, Repayment) or fact.from_run or fact.until_run or not self.chance(often):
+            return [fact]
+        later: Any
+        if isinstance(row, Loan):
+            later = [replace(row, disbursed_on=date(2020, 5, 5))]
+        elif isinstance(row, Investor):
+            later = [replace(row, tax_class=rng.choice(CLASSES)), replace(row, tax_class="ghost"), None]
+        elif isinstance(row, Note):
+            later = [replace(row, principal=rng.choice([1, row.principal // 2 + 1, row.principal * 2])), None, None]
+        elif isinstance(row, Holding):
+            later = [replace(row, investor_id=rng.choice(self.investors)), None]
+        else:
+            later = [replace(row, amount=rng.choice([0, row.amount // 2, row.amount * 2])), None]
+            later.append(replace(row, due_on=self.day(-9, 9)))
+        changes_with = rng.randrange(1, self.runs + 1)
+        changed = rng.choice(later)
+        return [replace(fact, until_run=changes_with), *([Fact(changed, changes_with)] if changed else [])]
