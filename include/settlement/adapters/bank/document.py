@@ -52,9 +52,10 @@ def parse(content: bytes) -> Document:
     if document is None:
         raise UnreadableMessage(f"the root is [{_local(root)}]; a message of a bank has a Document", line=line(root))
     namespace = etree.QName(document).namespace
-    for element in document.iter(etree.Element):
-        if etree.QName(element).namespace == namespace:
-            element.tag = etree.QName(element).localname
+    if namespace:
+        prefix = f"{{{namespace}}}"
+        for element in document.iter(f"{prefix}*"):
+            element.tag = str(element.tag)[len(prefix) :]
     body = next((child for child in document if child.tag in KINDS), None)
     if body is None:
         held = next((_local(child) for child in document), "nothing")
