@@ -32,22 +32,25 @@ _FILE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,34}")
 
 
 class DirectoryBank:
-    """The bank channel over two folders side by side. `settle_seconds`: how long a file must have stood still."""
+    """The bank channel over two folders side by side."""
 
     def __init__(self, drop: Path, pickup: Path, *, settle_seconds: float = 1.0) -> None:
         if drop.resolve() == pickup.resolve():
             raise Refused(f"The drop and the pickup folder of the bank are the same [{drop}]: name two folders")
         self._drop = drop
-        self._pickup = pickup
-        self._claimed = pickup / "claimed"
-        self._processed = pickup / "processed"
-        self._settle_seconds = settle_seconds
+        self._pickup = PickupFolder(pickup, settle_seconds=settle_seconds)
 
     def describe(self) -> str:
         """Return the two folders."""
-        return f"folders {self._drop} (drop) and {self._pickup} (pickup)"
+        return f"folder {self._drop} (drop) and {self._pickup.describe()}"
 
-    # ------------------------------------------------------------------------------------------------------ dropping
+    def fetch(self) -> Iterable[Message]:
+        """Return what lies in the pickup folder. Raises Unavailable if it cannot be read."""
+        return self._pickup.fetch()
+
+    def acknowledge(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """File away what the caller has kept. Nothing new comes to light by it."""
+        return self._pickup.acknowledge(messages)
 
     def submit(self, file_id: str, content: bytes) -> Submission:
         """Leave [content] in the drop folder, whole or not at all; the bank's answer comes by the pickup folder."""
@@ -91,7 +94,22 @@ class DirectoryBank:
             "find out who put it there before anything is sent",
         )
 
-    # --------------------------------------------------------------------------------------------------- picking up
+
+class PickupFolder:
+    """A folder into which others put files for us: a bank's, or one where people land statements.
+
+    `settle_seconds` is how long a file must have stood still before it is taken for complete.
+    """
+
+    def __init__(self, folder: Path, *, settle_seconds: float = 1.0) -> None:
+        self._folder = folder
+        self._claimed = folder / "claimed"
+        self._processed = folder / "processed"
+        self._settle_seconds = settle_seconds
+
+    def describe(self) -> str:
+        """Return the folder."""
+        return f"folder {self._folder} (pickup)"
 
     def fetch(self) -> Iterable[Message]:
         """Claim what lies in the pickup folder and return it with what was claimed before and not acknowledged.
@@ -106,7 +124,7 @@ class DirectoryBank:
             claimed = sorted(path for path in self._claimed.iterdir() if path.is_file() and not path.is_symlink())
         except OSError as failure:
             raise Unavailable(
-                f"The pickup folder [{self._pickup}] cannot be read ({failure.strerror}); check that it is mounted and "
+                f"The pickup folder [{self._folder}] cannot be read ({failure.strerror}); check that it is mounted and "
                 "that files may be renamed in it"
             ) from failure
         return [message for path in claimed if (message := _read(path)) is not None]
@@ -121,7 +139,7 @@ class DirectoryBank:
                 continue
             except OSError as failure:
                 log.warning(
-                    "bank.not_filed_away", folder=str(self._pickup), name=message.name, failure=failure.strerror
+                    "bank.not_filed_away", folder=str(self._folder), name=message.name, failure=failure.strerror
                 )
         return []
 
@@ -136,7 +154,7 @@ class DirectoryBank:
 
     def _sizes(self) -> dict[Path, tuple[int, int]]:
         found = {}
-        with os.scandir(self._pickup) as entries:
+        with os.scandir(self._folder) as entries:
             for entry in entries:
                 name = entry.name
                 if (
