@@ -111,7 +111,7 @@ EVENTS: dict[str, tuple[alerts.Event, str, str]] = {
         "undelivered:2026-02-17T03",
     ),
     "heartbeat": (
-        alerts.Heartbeat(settlement_date=DAY, state="settled", next_run_at=AT, queue_depth=0),
+        alerts.Heartbeat(settlement_date=DAY, last_date=DAY, state="settled", next_run_at=AT, queue_depth=0),
         "info",
         "2026-02-16:heartbeat",
     ),

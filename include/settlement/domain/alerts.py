@@ -664,11 +664,12 @@ class AlertsUndelivered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat(Event):
-    """The watch is alive: told once a day, so that silence means something."""
+    """The watch is alive: told once a calendar day (its date here), so that silence means something."""
 
     name: ClassVar[str] = "heartbeat"
     opens_thread: ClassVar[bool] = True
 
+    last_date: date | None
     state: str
     next_run_at: datetime | None
     queue_depth: int

@@ -219,7 +219,13 @@ EVENTS: dict[str, tuple[alerts.Event, ...]] = {
         ),
     ),
     "heartbeat": (
-        alerts.Heartbeat(settlement_date=DAY, state="settled_with_breaks", next_run_at=at(6), queue_depth=0),
+        alerts.Heartbeat(
+            settlement_date=date(2026, 2, 17),
+            last_date=DAY,
+            state="settled_with_breaks",
+            next_run_at=datetime(2026, 2, 21, 6, 0, tzinfo=ZoneInfo("Asia/Seoul")),
+            queue_depth=0,
+        ),
     ),
 }
 

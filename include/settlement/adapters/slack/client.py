@@ -21,6 +21,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 CONNECTION = "settlement_slack"
+SCOPES = frozenset({"chat:write", "channels:history", "groups:history", "files:write"})
 
 # Answers that say nothing about whether the message was posted, like a 5xx.
 _UNCLEAR = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
@@ -82,6 +83,9 @@ class Slack(Protocol):
     ) -> dict[str, Any]:
         """Return the answer. Raises a SlackError."""
 
+    def identity(self, *, timeout: float) -> tuple[dict[str, Any], frozenset[str]]:
+        """Return who the token is and which scopes it has (none if Slack does not say). Raises a SlackError."""
+
     def upload(self, url: str, content: bytes, *, timeout: float) -> None:
         """Put a file's bytes where `files.getUploadURLExternal` said. Raises a SlackError."""
 
@@ -96,23 +100,12 @@ class HookSlack:
     def call(
         self, method: str, arguments: Mapping[str, Any], *, timeout: float, is_read: bool = False
     ) -> dict[str, Any]:
-        from slack_sdk.errors import SlackApiError, SlackClientError
+        return dict(self._answer(method, arguments, timeout=timeout, is_read=is_read).data)
 
-        self._client.timeout = timeout
-        try:
-            # Slack's reading methods take no JSON bodies.
-            answer = (
-                self._hook.call(method, http_verb="GET", params=_plain(arguments))
-                if is_read
-                else self._hook.call(method, json=dict(arguments))
-            )
-        except SlackApiError as error:
-            raise _meaning(error.response) from error
-        except (SlackClientError, ValueError) as error:
-            raise Unclear(_snake(type(error).__name__)) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise transport_error(error) from error
-        return dict(answer.data)
+    def identity(self, *, timeout: float) -> tuple[dict[str, Any], frozenset[str]]:
+        answer = self._answer("auth.test", {}, timeout=timeout, is_read=True)
+        granted = {name.lower(): value for name, value in answer.headers.items()}.get("x-oauth-scopes", "")
+        return dict(answer.data), frozenset(filter(None, (scope.strip() for scope in granted.split(","))))
 
     def upload(self, url: str, content: bytes, *, timeout: float) -> None:
         request = urllib.request.Request(url, data=content, method="POST")  # noqa: S310 - Slack's own answer
@@ -121,6 +114,24 @@ class HookSlack:
                 return
         except urllib.error.HTTPError as error:
             raise (Limited(_seconds(error.headers)) if error.code == 429 else Unclear(f"http_{error.code}")) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise transport_error(error) from error
+
+    def _answer(self, method: str, arguments: Mapping[str, Any], *, timeout: float, is_read: bool) -> Any:
+        from slack_sdk.errors import SlackApiError, SlackClientError
+
+        self._client.timeout = timeout
+        try:
+            # Slack's reading methods take no JSON bodies.
+            return (
+                self._hook.call(method, http_verb="GET", params=_plain(arguments))
+                if is_read
+                else self._hook.call(method, json=dict(arguments))
+            )
+        except SlackApiError as error:
+            raise _meaning(error.response) from error
+        except (SlackClientError, ValueError) as error:
+            raise Unclear(_snake(type(error).__name__)) from error
         except (OSError, http.client.HTTPException) as error:
             raise transport_error(error) from error
 
@@ -160,7 +171,8 @@ def _meaning(response: Any) -> SlackError:
         return Unclear(code if code in _UNCLEAR else f"http_{status}")
     if status == 200 and not _CODE.fullmatch(code):
         return Unclear("not_an_answer")
-    return Refused(code or f"http_{status}")
+    # Somebody in between (a proxy, a gateway) answered instead of Slack.
+    return Refused(code) if code else Unreachable(f"http_{status}")
 
 
 def _seconds(headers: Mapping[str, str] | Any) -> float:

@@ -164,7 +164,8 @@ def _message_id(rows: Sequence[sa.Row[Any]]) -> str:
 _DUE = """
 select o.*, r.thread
   from ledger.alert_outbox o join ledger.alert_roots r using (root_id)
- where o.emailed_at is null and o.event <> 'thread' and o.kind <> 'file' and o.message_ts is null
+ where o.emailed_at is null and o.message_ts is null and o.state in ('pending', 'failed')
+   and o.event <> 'thread' and o.kind <> 'file'
    and ((o.channel = :email and o.state = 'pending')
         or o.state = 'failed'
         or (o.severity = 'critical' and o.state = 'pending' and o.created_at <= :late))

@@ -50,7 +50,8 @@ create unique index one_root_per_thread on ledger.alert_outbox (root_id) where k
 create index alerts_to_send on ledger.alert_outbox (root_id, alert_id) where state = 'pending';
 create index alerts_to_repeat on ledger.alert_outbox (repeat_at) where repeat_at is not null;
 create index alerts_to_mail on ledger.alert_outbox (created_at)
-  where severity = 'critical' and message_ts is null and emailed_at is null and state in ('pending', 'failed');
+  where message_ts is null and emailed_at is null and state in ('pending', 'failed');
+create index alerts_failed on ledger.alert_outbox (alert_id) where state = 'failed';
 create index alerts_of_a_day on ledger.alert_outbox (settlement_date, alert_id);
 create index alerts_of_a_group on ledger.alert_outbox (root_id, group_key) where group_key is not null;
 create index alerts_open on ledger.alert_outbox (root_id, event) where resolved_at is null;

@@ -1,0 +1,101 @@
+"""The watch outside Airflow: it knows the calendar and the books, sees what did not happen, and delivers alerts.
+
+It runs beside Airflow, not in it, so that a dead scheduler, a paused DAG or a DAG that does not parse is heard of.
+Every few seconds it delivers what the outbox holds; every minute it compares the books with the calendar.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+
+import structlog
+
+from settlement.domain import expectations
+from settlement.domain.alerts import Event
+from settlement.ports import Services
+
+log = structlog.get_logger(__name__)
+
+DELIVER_EVERY_SECONDS = 2.0
+LOOK_EVERY_SECONDS = 60.0
+
+
+def run(
+    services: Services,
+    *,
+    now: Callable[[], datetime],
+    once: bool = False,
+    airflow: Callable[[], str | None] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Watch until the process is ended; with `once`, look and deliver once and return 1 if something is amiss.
+
+    `airflow` answers why Airflow cannot run a day, or None. What fails meanwhile (the database, Slack) is logged and
+    tried again: a watch that dies of what it watches is of no use.
+    """
+    looked_at = float("-inf")
+    seen: dict[date, str | None] = {}
+    while True:
+        is_amiss = False
+        try:
+            if time.monotonic() - looked_at >= LOOK_EVERY_SECONDS:
+                queue_depth = _deliver(services, now())
+                is_amiss = bool(look(services, now=now(), airflow=airflow, seen=seen, queue_depth=queue_depth))
+                looked_at = time.monotonic()
+            _deliver(services, now())
+        except Exception as error:
+            if once:
+                raise
+            log.error("watch.cannot_look", kind=type(error).__name__)
+        if once:
+            return int(is_amiss)
+        sleep(DELIVER_EVERY_SECONDS)
+
+
+def look(
+    services: Services,
+    *,
+    now: datetime,
+    airflow: Callable[[], str | None] | None = None,
+    seen: dict[date, str | None] | None = None,
+    queue_depth: int = 0,
+) -> list[Event]:
+    """Compare the books with the calendar, record what there is to tell, and return what is amiss.
+
+    `seen` keeps the states of the last look: what has not moved is not asked to be resolved again.
+    """
+    seen = {} if seen is None else seen
+    dates = expectations.expected_dates(services.calendar, now=now)
+    with services.ledger.books(read_only=True) as books:
+        days = {on: books.day(on) for on in dates}
+        breaks = books.open_breaks()
+    states = {on: str(day["state"]) if day else None for on, day in days.items()}
+    is_any_absent = any(state is None for state in states.values())
+    amiss = expectations.findings(
+        states,
+        calendar=services.calendar,
+        deadline=expectations.Deadline(
+            settled_by=services.policy.deadlines.settled_by, timezone=services.policy.timezone
+        ),
+        airflow=airflow() if airflow and is_any_absent else None,
+        now=now,
+    )
+    over = [event for on, state in states.items() if seen.get(on) != state for event in expectations.ended(on, state)]
+    if services.alerts:
+        told = expectations.daily(
+            states=states,
+            breaks=breaks,
+            queue_depth=queue_depth,
+            calendar=services.calendar,
+            now=now,
+        )
+        with services.ledger.books() as books:
+            for event in (*over, *amiss, *told):
+                services.alerts.record(books.transaction, event, now=now)
+    seen.update(states)
+    return amiss
+
+
+def _deliver(services: Services, now: datetime) -> int:
+    """Send what is due and return how many alerts are left."""
+    return int(services.alerts.deliver(now=now).pending) if services.alerts else 0
