@@ -50,6 +50,10 @@ _TURNED_AWAY = frozenset({401, 403, 404, 405, 407, 411, 429})
 
 _REFUSING = frozenset({400, 406, 409, 413, 415, 422})
 
+_ACCEPTING = frozenset(
+    {"ACTC", "ACCP", "ACSP", "ACSC", "ACCC", "ACWC", "ACWP", "PART", "PDNG", "RCVD", "ACCEPTED", "OK"}
+)
+
 _SAYS_DUPLICATE = re.compile(r"duplicat|\bdupl\b|already", re.IGNORECASE)
 _SPEAKS_OF_THE_FILE = re.compile(r"\bfile\b|\bmessage\b|msg_?id", re.IGNORECASE)
 
@@ -264,8 +268,10 @@ def judge(file_id: str, status: int, answer: bytes, *, address: str) -> Submissi
     report = answer if said.is_report else None
     if said.is_unreadable or said.file_id not in (None, file_id):
         return result(Outcome.UNKNOWN, "gave an answer that cannot be read as one to")
-    if said.reason in DUPLICATE_REASONS and said.status in (None, REJECTED):
+    if said.reason in DUPLICATE_REASONS and said.status not in _ACCEPTING:
         return result(Outcome.DUPLICATE, "already has", reason=said.reason, report=report)
+    if is_taken and said.status is None and said.complains:
+        return result(Outcome.UNKNOWN, "complains in an answer that says nothing else about")
     if is_taken and said.is_prose:
         # Words explain a refusal; they do not confirm a receipt, for anything on the way to the bank may have said
         # them.
@@ -275,7 +281,7 @@ def judge(file_id: str, status: int, answer: bytes, *, address: str) -> Submissi
             return result(Outcome.REFUSED, "took and rejected the whole of", reason=said.reason, report=report)
         return result(Outcome.RECEIVED, "received", reason=said.reason, report=report)
 
-    if said.status not in (None, REJECTED):
+    if said.status in _ACCEPTING:
         return result(Outcome.UNKNOWN, "refused and accepted in one answer", report=report)
     if said.reason is None and _SAYS_DUPLICATE.search(said.words):
         is_about_file = status == 409 or file_id in said.words or _SPEAKS_OF_THE_FILE.search(said.words)
@@ -293,6 +299,7 @@ class _Said:
     reason: str | None = None
     file_id: str | None = None
     words: str = ""
+    complains: bool = False
     is_report: bool = False
     is_prose: bool = False
     is_unreadable: bool = False
@@ -316,11 +323,13 @@ def _what_is_said(answer: bytes) -> _Said:
     def word(*names: str) -> str | None:
         return next((value for name in names if isinstance(value := said.get(name), str) and value), None)
 
+    status = (word("status", "group_status", "GrpSts") or "").upper() or None
     return _Said(
-        status=word("status", "group_status", "GrpSts"),
-        reason=word("reason", "reason_code", "code"),
+        status=REJECTED if status == "REJECTED" else status,
+        reason="DUPL" if status in ("DUPL", "DUPLICATE") else word("reason", "reason_code", "code"),
         file_id=word("msg_id", "file_id"),
         words=" ".join(value for value in said.values() if isinstance(value, str)),
+        complains=bool(said.get("error") or said.get("errors")),
         speaks_of_payments=bool(said.get("payments")),
     )
 
