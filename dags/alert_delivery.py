@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from airflow.sdk import dag, task
@@ -9,10 +10,10 @@ from task_rules import TASK_RULES, run_failed, services
 
 
 @task
-def deliver() -> Any:
-    """Send every alert that is due."""
+def deliver() -> dict[str, Any]:
+    """Send every alert that is due, and count what came of it."""
     with services() as (opened, now):
-        return opened.alerts.deliver(now=now)
+        return asdict(opened.alerts.deliver(now=now))
 
 
 @dag(
