@@ -222,9 +222,10 @@ class Maker:
                 lambda: rng.randrange(10**10, 10**12),
             ]
         )
-        if self.whales and self.chance(0.1):
-            self.whales -= 1  # few, so that no sum of a day passes a BIGINT
-            size = lambda: rng.randrange(1, 2**55 // count)  # noqa: E731
+        if self.whales and self.chance(0.15):
+            self.whales -= 1  # one to a world, so that no sum of a day passes a BIGINT
+            count = rng.choice([1, 2, 3, 5, count])
+            size = lambda: rng.randrange(2**50 // count, 2**55 // count)  # noqa: E731
         notes = [Note(note_id=self.id(), loan_id=loan.loan_id, principal=size()) for _ in range(count)]
         is_late = self.chance(0.03)
         for note in notes:
