@@ -169,6 +169,22 @@ def test_the_size_of_chunks_does_not_matter(world: frames.Inputs, rules: Any) ->
 
 @settings(max_examples=20, deadline=None)
 @given(world=_worlds(), rules=_chosen_policy())
+def test_the_parts_of_a_day_one_after_the_other_are_the_day(world: frames.Inputs, rules: Any) -> None:
+    whole = settle.settle_day(world, rules, DAY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settle, "NOTES_PER_CHUNK", 1)
+        parts = list(settle.settle_in_parts(world, rules, DAY, shares_per_part=1))
+    for name in frames.OUTCOME:
+        together = pd.concat([getattr(part, name) for part in parts], ignore_index=True)
+        if name == "totals":
+            together = together.groupby("currency", as_index=False).sum()
+        pd.testing.assert_frame_equal(together, getattr(whole, name), obj=name)
+    wide = pd.concat([frames.widen(part.shares, part.allocations) for part in parts], ignore_index=True)
+    pd.testing.assert_frame_equal(wide, frames.widen(whole.shares, whole.allocations))
+
+
+@settings(max_examples=20, deadline=None)
+@given(world=_worlds(), rules=_chosen_policy())
 def test_plain_loans_taken_at_once_are_what_they_are_turn_by_turn(world: frames.Inputs, rules: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         at_once = settle.settle_day(world, rules, DAY)

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from settlement.domain import frames
+from settlement.domain import frames, runs
 from settlement.domain.money import LARGEST, Flags, Ints
 from settlement.domain.policy import COMPONENTS, Policy
 
@@ -203,7 +203,7 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Book
     settlement_day = day_of(settlement_date, NONE)
     loans = inputs.loans
     loan_ids, loan_order = _sorted(text(loans["loan_id"]))
-    currency_names = sorted(set(loans["currency"]))
+    currency_names = sorted(loans["currency"].unique())
     repayment_ids = _union(
         inputs.repayments["repayment_id"],
         inputs.repayments["reverses_repayment_id"].dropna(),
@@ -212,14 +212,14 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Book
         inputs.prior_allocations["repayment_id"],
         inputs.prior_entries["repayment_id"],
     )
-    investor_ids = _investor_ids(inputs)
+    investor_ids, holder = _investors(inputs)
     accounts = _accounts(loan_ids, investor_ids)
     tax_class_names = sorted(set(inputs.investors["tax_class"].unique()))
     tax_class = np.full(len(investor_ids), NONE, dtype=np.int64)
     tax_class[lookup(inputs.investors["investor_id"], investor_ids)] = lookup(
         inputs.investors["tax_class"], pa.array(tax_class_names, pa.large_string())
     )
-    notes = _notes(inputs, loan_ids, investor_ids)
+    notes = _notes(inputs, loan_ids, holder)
     receivables = _receivables(inputs, loan_ids, policy, settlement_day)
     _check_sums(inputs, notes)
     return Book(
@@ -252,7 +252,7 @@ def text(values: "pd.Series[Any]") -> Text:
         return categories.take(pa.array(values.cat.codes.to_numpy(), mask=values.isna().to_numpy()))
     array = values.array.__arrow_array__()
     if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
+        array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
     return array.cast(pa.large_string())
 
 
@@ -265,10 +265,24 @@ def lookup(values: "pd.Series[Any]", ids: Text) -> Ints:
 
 
 def _places(values: Text, ids: Text) -> Ints:
-    if len(values) == len(ids) and values.equals(ids):
-        return np.arange(len(ids), dtype=np.int64)
-    places: Ints = pc.fill_null(pc.index_in(values, ids), NONE).to_numpy(zero_copy_only=False).astype(np.int64)
-    return places
+    """Return the place of each value in `ids`; rows that repeat the one before them are looked up once."""
+    if len(values) == 0 or (len(values) == len(ids) and values.equals(ids)):
+        return np.arange(len(values), dtype=np.int64)
+    is_first = _is_first(values)
+    if 2 * int(is_first.sum()) < len(values):
+        place_of_run: Ints = _places(values.filter(pa.array(is_first)), ids)
+        of_run: Ints = np.cumsum(is_first) - 1
+        return place_of_run[of_run]
+    found: Ints = pc.fill_null(pc.index_in(values, ids), NONE).to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
+
+
+def _is_first(values: Text) -> Flags:
+    """Tell which rows do not repeat the row before them; a null repeats nothing."""
+    is_first = np.ones(len(values), dtype=np.bool_)
+    if len(values) > 1:
+        is_first[1:] = ~pc.fill_null(pc.equal(values[:-1], values[1:]), False).to_numpy(zero_copy_only=False)
+    return is_first
 
 
 def _sorted(values: Text) -> tuple[Text, Ints]:
@@ -314,7 +328,7 @@ def day_of(day: date | None, otherwise: int) -> int:
 
 def starts_of(codes: Ints, count: int) -> Ints:
     """Return where each of `count` codes begins in an ascending array of them, and where the last one ends."""
-    return np.searchsorted(codes, np.arange(count + 1)).astype(np.int64)
+    return runs.starts(np.bincount(codes, minlength=count))
 
 
 def _owned(frame: pd.DataFrame, spec: frames.Spec, column: str, owner: str, places: Ints) -> Ints:
@@ -330,16 +344,21 @@ def _owned(frame: pd.DataFrame, spec: frames.Spec, column: str, owner: str, plac
 # --- tables -------------------------------------------------------------------------------------------------------
 
 
-def _investor_ids(inputs: frames.Inputs) -> Text:
+def _investors(inputs: frames.Inputs) -> tuple[Text, Ints]:
+    """Return the ids of all investors that are known or named anywhere, and the holder of each holding."""
+    known = _sorted(text(inputs.investors["investor_id"]))[0]
     payable = pc.match_substring(text(inputs.prior_entries["account"]), "investor_payable:")
     owed = pc.replace_substring(text(inputs.prior_entries["account"]).filter(payable), "investor_payable:", "")
-    known = text(inputs.investors["investor_id"])
-    named = [inputs.holdings["investor_id"], inputs.prior_shares["investor_id"]]
-    unknown = [text(ids).filter(pa.array(lookup(ids, known) == NONE)) for ids in named]
-    unknown.append(owed.filter(pa.array(_places(owed, known) == NONE)))
-    if not any(len(ids) for ids in unknown):
-        return _sorted(known)[0]
-    return _sorted(pc.unique(pa.chunked_array([known, *unknown], pa.large_string())))[0]
+    holder, named = lookup(inputs.holdings["investor_id"], known), text(inputs.prior_shares["investor_id"])
+    strangers = [
+        text(inputs.holdings["investor_id"][holder == NONE]),
+        named.filter(pa.array(_places(named, known) == NONE)),
+        owed.filter(pa.array(_places(owed, known) == NONE)),
+    ]
+    if not any(len(ids) for ids in strangers):
+        return known, holder
+    ids = _sorted(pc.unique(pa.chunked_array([known, *strangers], pa.large_string())))[0]
+    return ids, lookup(inputs.holdings["investor_id"], ids)
 
 
 def _accounts(loan_ids: Text, investor_ids: Text) -> Accounts:
@@ -364,7 +383,7 @@ def _accounts(loan_ids: Text, investor_ids: Text) -> Accounts:
     return Accounts(names=names.combine_chunks(), loan_count=len(loan_ids), investor_count=len(investor_ids))
 
 
-def _notes(inputs: frames.Inputs, loan_ids: Text, investor_ids: Text) -> Notes:
+def _notes(inputs: frames.Inputs, loan_ids: Text, holder: Ints) -> Notes:
     notes, holdings = inputs.notes, inputs.holdings
     loan = _owned(notes, frames.NOTES, "loan_id", "loans", lookup(notes["loan_id"], loan_ids))
     ids = text(notes["note_id"])
@@ -380,7 +399,7 @@ def _notes(inputs: frames.Inputs, loan_ids: Text, investor_ids: Text) -> Notes:
     strays = pc.unique(strays.filter(pa.array(_places(strays, ids) == NONE))) if len(strays) else strays
     by_note = _ascending((held, held_from))
     principal, outstanding = notes["principal"].to_numpy(), notes["outstanding"].to_numpy()
-    until, holder = days(holdings["held_until_exclusive"]), lookup(holdings["investor_id"], investor_ids)
+    until = days(holdings["held_until_exclusive"])
     return Notes(
         ids=pa.concat_arrays([ids, strays]) if len(strays) else ids,
         start=starts_of(loan, len(loan_ids)),
@@ -395,10 +414,9 @@ def _notes(inputs: frames.Inputs, loan_ids: Text, investor_ids: Text) -> Notes:
 
 def _note_of_holdings(held: Text, ids: Text) -> Ints:
     """Return the row of the note of each holding; without hashing when both frames follow the same order of notes."""
-    if len(held) and len(ids):
-        is_first = np.append(True, ~pc.equal(held[:-1], held[1:]).to_numpy(zero_copy_only=False))
-        if int(is_first.sum()) == len(ids) and held.filter(pa.array(is_first)).equals(ids):
-            return np.cumsum(is_first, dtype=np.int64) - 1
+    is_first = _is_first(held)
+    if int(is_first.sum()) == len(ids) and held.filter(pa.array(is_first)).equals(ids):
+        return np.cumsum(is_first, dtype=np.int64) - 1
     return _places(held, ids)
 
 

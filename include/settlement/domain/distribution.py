@@ -133,7 +133,7 @@ def _largest_remainders(remainder: Ints, left: Ints, run: Ints, start: Ints, bit
     packed += np.arange(len(run))
     packed.sort()
     packed &= (1 << place_bits) - 1
-    return packed[np.arange(len(run)) - start[run] < left[run]]
+    return np.asarray(packed[np.arange(len(run)) - start[run] < left[run]])
 
 
 def _bits(count: int) -> int:

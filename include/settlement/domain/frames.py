@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 
@@ -314,7 +315,7 @@ ALLOCATIONS = Spec(
     grain="One row per allocation of the run; a reversal's are the negated rows of what it undoes.",
     key=("allocation_no",),
     columns=(
-        _amount("allocation_no", "1, 2, 3 … by loan and order in the run: row i holds i + 1", at_least=1),
+        _amount("allocation_no", "1, 2, 3 … by loan and order in the run, without gaps", at_least=1),
         _text("repayment_id", "the repayment whose money it is, or the reversal"),
         _text("loan_id", "the loan"),
         _text("receivable_id", "what it pays"),
@@ -329,7 +330,7 @@ SHARES = Spec(
     grain="One row per share of those allocations, in order of allocation_no and note_id; `widen` adds the other keys.",
     key=("allocation_no", "note_id"),
     columns=(
-        _amount("allocation_no", "the allocation it is a part of: row allocation_no - 1 of allocations"),
+        _amount("allocation_no", "the allocation it is a part of"),
         _text("note_id", "the note (categorical)"),
         _text("investor_id", "who held it on the record date (categorical)"),
         *SHARE_AMOUNTS,
@@ -390,7 +391,7 @@ POSTINGS = Spec(
     grain="One row per posting of those entries, in order of entry_no and account.",
     key=("entry_no", "account"),
     columns=(
-        _amount("entry_no", "its entry: row entry_no - 1 of entries"),
+        _amount("entry_no", "its entry"),
         _text("account", "the account (categorical)"),
         _amount("amount", "debit positive; never 0"),
     ),
@@ -525,7 +526,7 @@ def _refuse(frame: pd.DataFrame, spec: Spec, column: Column, is_bad: np.ndarray,
 
 
 def _check_key(frame: pd.DataFrame, spec: Spec) -> None:
-    if len(spec.key) == 1 and _ascends(frame[spec.key[0]]):
+    if _ascends(frame, spec):
         return
     repeated = frame.duplicated(list(spec.key)).to_numpy()
     if repeated.any():
@@ -535,15 +536,18 @@ def _check_key(frame: pd.DataFrame, spec: Spec) -> None:
         )
 
 
-def _ascends(values: pd.Series) -> bool:
-    """Tell whether the values strictly ascend, which proves a key unique without hashing it."""
-    if str(values.dtype) == Kind.TEXT.value:
-        text = values.array.__arrow_array__()
-        return bool(pc.all(pc.less(text[:-1], text[1:])).as_py()) if len(text) > 1 else True
-    if str(values.dtype) == Kind.AMOUNT.value:
-        numbers = values.to_numpy()
-        return bool((numbers[:-1] < numbers[1:]).all())
-    return False
+def _ascends(frame: pd.DataFrame, spec: Spec) -> bool:
+    """Tell whether the key strictly ascends from row to row, which proves it unique without hashing it."""
+    is_tied = np.ones(max(len(frame) - 1, 0), dtype=np.bool_)
+    for name in spec.key:
+        if isinstance(frame[name].dtype, pd.CategoricalDtype):
+            return False
+        column = pa.array(frame[name].array)
+        rises, stays = (compare(column[:-1], column[1:]) for compare in (pc.less, pc.equal))
+        if not (rises.to_numpy(zero_copy_only=False) | stays.to_numpy(zero_copy_only=False))[is_tied].all():
+            return False
+        is_tied &= stays.to_numpy(zero_copy_only=False)
+    return not is_tied.any()
 
 
 def _key_of(frame: pd.DataFrame, spec: Spec, row: int) -> str:
@@ -584,9 +588,10 @@ def _is_text(values: list[Any]) -> bool:
 def widen(shares: pd.DataFrame, allocations: pd.DataFrame) -> pd.DataFrame:
     """Return the shares with their allocation's repayment_id, loan_id, receivable_id, currency and component.
 
-    Grain and order of the shares; works on any part of them, because row i of allocations holds allocation_no i + 1.
+    Grain and order of the shares; `allocations` are those of the day, or of the same part of it, whole.
     """
-    places = shares["allocation_no"].to_numpy() - 1
+    numbers = allocations["allocation_no"].to_numpy()
+    places = shares["allocation_no"].to_numpy() - (numbers[0] if len(numbers) else 0)
     keys = ("repayment_id", "loan_id", "receivable_id", "currency", "component")
     return shares.assign(**{key: allocations[key].array.take(places) for key in keys})[
         ["allocation_no", *keys, *[name for name in shares.columns if name != "allocation_no"]]

@@ -74,23 +74,55 @@ def join(parts: Sequence[Part]) -> Part:
     )
 
 
-def assemble(book: Book, part: Part, repayments: pd.DataFrame) -> Outcome:
-    """Return the outcome of a day from the whole of it as one part, and the repayments that the run took.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The categories of the large frames, the same for all the parts of a day."""
+
+    note: pd.CategoricalDtype
+    investor: pd.CategoricalDtype
+    account: pd.CategoricalDtype
+
+
+def names(book: Book) -> Names:
+    """Return the categories of notes, investors and accounts."""
+    return Names(
+        note=_categories(book.notes.ids),
+        investor=_categories(book.investor_ids),
+        account=_categories(book.accounts.names),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many allocations and entries the parts before this one have."""
+
+    allocations: int = 0
+    entries: int = 0
+
+    def after(self, part: Part) -> "Count":
+        """Return the count with those of `part` too."""
+        return Count(
+            allocations=self.allocations + len(part.taken.allocations.step),
+            entries=self.entries + len(part.entries.event),
+        )
+
+
+def assemble(book: Book, names: Names, part: Part, orphans: pd.DataFrame, before: Count) -> Outcome:
+    """Return a part as the frames of an outcome, numbered on from the parts `before`, and with the orphans it is given.
 
     :raises BrokenInvariant: the totals of a currency do not satisfy the identity of a settlement day.
     """
     steps = part.taken.steps
     cancelled = np.unique(steps.original[steps.kind == Kind.CANCELLING])
-    orphans = _orphans(book, repayments)
     return Outcome(
         repayments=pd.concat([_repayments(book, steps, cancelled), _refused_orphans(orphans)], ignore_index=True),
-        allocations=_allocations(book, part.taken),
-        shares=_shares(book, part.shares),
+        allocations=_allocations(book, part.taken, before.allocations),
+        shares=_shares(names, part.shares, before.allocations),
         credits=_credits(book, steps),
         quarantine=_quarantine(book, part),
         released=_released(book, steps),
-        entries=_entries(book, part.entries),
-        postings=_postings(book, part.postings),
+        entries=_entries(book, part.entries, before.entries),
+        postings=_postings(names, part.postings, before.entries),
         breaks=_breaks(book, part, cancelled, orphans),
         totals=_totals(book, part),
     )
@@ -129,8 +161,13 @@ def _chosen(names: Sequence[str], places: npt.NDArray[Any]) -> Any:
     return _named(pa.array(names, pa.large_string()), places)
 
 
-def _categorical(ids: Text, places: npt.NDArray[np.int32]) -> "pd.Categorical":
-    categories = pd.CategoricalDtype(pd.Index(pd.array(ids, dtype="str")))
+def _categories(ids: Text) -> pd.CategoricalDtype:
+    # The public constructor would make a Python object of each of millions of ids to prove again that no two are equal.
+    categories = pd.Index(pd.array(ids, dtype="str"))
+    return pd.CategoricalDtype._from_fastpath(categories)  # type: ignore[attr-defined,no-any-return]
+
+
+def _categorical(categories: pd.CategoricalDtype, places: npt.NDArray[np.int32]) -> pd.Categorical:
     return pd.Categorical.from_codes(places, dtype=categories, validate=False)
 
 
@@ -181,7 +218,8 @@ def _repayments(book: Book, steps: Steps, cancelled: Ints) -> pd.DataFrame:
     )
 
 
-def _orphans(book: Book, repayments: pd.DataFrame) -> pd.DataFrame:
+def orphans_of(book: Book, repayments: pd.DataFrame) -> pd.DataFrame:
+    """Return the repayments and reversals whose loan does not exist, in order of their ids."""
     is_orphan = codes.lookup(repayments["loan_id"], book.loan_ids) == NONE
     orphans: pd.DataFrame = repayments[is_orphan].sort_values("repayment_id", kind="stable")
     return orphans
@@ -203,11 +241,11 @@ def _refused_orphans(orphans: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _allocations(book: Book, taken: Taken) -> pd.DataFrame:
+def _allocations(book: Book, taken: Taken, before: int) -> pd.DataFrame:
     allocations = taken.allocations
     return pd.DataFrame(
         {
-            "allocation_no": np.arange(1, len(allocations.step) + 1),
+            "allocation_no": np.arange(1, len(allocations.step) + 1) + before,
             "repayment_id": _named(book.repayment_ids, taken.steps.repayment[allocations.step]),
             "loan_id": _named(book.loan_ids, allocations.loan),
             "receivable_id": _named(book.receivables.ids, allocations.receivable),
@@ -218,12 +256,12 @@ def _allocations(book: Book, taken: Taken) -> pd.DataFrame:
     )
 
 
-def _shares(book: Book, shares: Shares) -> pd.DataFrame:
+def _shares(names: Names, shares: Shares, before: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "allocation_no": shares.allocation.astype(np.int64) + 1,
-            "note_id": _categorical(book.notes.ids, shares.note),
-            "investor_id": _categorical(book.investor_ids, shares.investor),
+            "allocation_no": shares.allocation.astype(np.int64) + (before + 1),
+            "note_id": _categorical(names.note, shares.note),
+            "investor_id": _categorical(names.investor, shares.investor),
             "gross_amount": shares.gross,
             "fee_amount": shares.fee,
             "vat_amount": shares.vat,
@@ -307,25 +345,25 @@ def _released(book: Book, steps: Steps) -> pd.DataFrame:
     return pd.DataFrame({"repayment_id": _named(book.repayment_ids, repayment)})
 
 
-def _entries(book: Book, entries: Entries) -> pd.DataFrame:
+def _entries(book: Book, entries: Entries, before: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "entry_no": np.arange(1, len(entries.event) + 1),
+            "entry_no": np.arange(1, len(entries.event) + 1) + before,
             "event": _chosen(EVENTS, entries.event),
             "loan_id": _named(book.loan_ids, entries.loan),
             "currency": _currency(book, entries.loan),
             "repayment_id": _named(book.repayment_ids, entries.repayment),
             "reverses_entry_id": _number(entries.reverses_id),
-            "reverses_entry_no": _number(np.where(entries.reverses_no == NONE, NONE, entries.reverses_no + 1)),
+            "reverses_entry_no": _number(np.where(entries.reverses_no == NONE, NONE, entries.reverses_no + before + 1)),
         }
     )
 
 
-def _postings(book: Book, postings: Postings) -> pd.DataFrame:
+def _postings(names: Names, postings: Postings, before: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "entry_no": postings.entry + 1,
-            "account": _categorical(book.accounts.names, postings.account.astype(np.int32)),
+            "entry_no": postings.entry + (before + 1),
+            "account": _categorical(names.account, postings.account.astype(np.int32)),
             "amount": postings.amount,
         }
     )

@@ -47,6 +47,9 @@ NOTES_PER_CHUNK = 32_768
 
 THREADS = 2
 
+CHUNKS_AHEAD = 24
+"""How many chunks may wait for whoever writes them: about a hundred megabytes."""
+
 
 def settle_day(inputs: Inputs, policy: Policy, settlement_date: date) -> Outcome:
     """Return everything that follows from the inputs of one settlement day.
@@ -54,10 +57,42 @@ def settle_day(inputs: Inputs, policy: Policy, settlement_date: date) -> Outcome
     :raises InvalidFrame: an input breaks its specification in `frames`.
     :raises BrokenInvariant: the arithmetic came out wrong, or earlier rows contradict each other.
     """
+    (whole,) = settle_in_parts(inputs, policy, settlement_date, shares_per_part=None)
+    return whole
+
+
+def settle_in_parts(
+    inputs: Inputs, policy: Policy, settlement_date: date, *, shares_per_part: int | None = 1_000_000
+) -> Iterator[Outcome]:
+    """Yield the outcome of `settle_day` in parts: whole loans, in order, numbered on; at least one part.
+
+    The frames of the parts, one after the other, are the frames of the day, and the totals add up to its totals. While
+    a part is written somewhere the threads compute the next one, so that a large day needs little more memory than its
+    inputs.
+
+    :raises InvalidFrame: an input breaks its specification in `frames`.
+    :raises BrokenInvariant: the arithmetic came out wrong, or earlier rows contradict each other.
+    """
     frames.check_all(inputs)
     book = codes.encode(inputs, policy, settlement_date)
-    parts = list(_settle(book, policy))
-    return outcome.assemble(book, outcome.join(parts), inputs.repayments)
+    orphans = outcome.orphans_of(book, inputs.repayments)
+    names, count = outcome.names(book), outcome.Count()
+    for chunks, is_last in _groups(_settle(book, policy), shares_per_part):
+        part = outcome.join(chunks)
+        chunks.clear()
+        yield outcome.assemble(book, names, part, orphans if is_last else orphans[:0], count)
+        count = count.after(part)
+
+
+def _groups(chunks: Iterator[Part], shares: int | None) -> Iterator[tuple[list[Part], bool]]:
+    """Yield the chunks in lists with at least so many shares, and whether a list is the last one."""
+    group: list[Part] = []
+    for chunk in chunks:
+        if shares is not None and sum(len(part.shares.net) for part in group) >= shares:
+            yield group, False
+            group = []
+        group.append(chunk)
+    yield group, True
 
 
 def _settle(book: Book, policy: Policy) -> Iterator[Part]:
@@ -68,7 +103,7 @@ def _settle(book: Book, policy: Policy) -> Iterator[Part]:
         waiting: deque[Future[Part]] = deque()
         for loans in _chunks(book):
             waiting.append(pool.submit(_settle_loans, book, policy, table, structural, loans))
-            if len(waiting) > 2 * THREADS:
+            if len(waiting) > CHUNKS_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
