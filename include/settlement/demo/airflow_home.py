@@ -27,6 +27,7 @@ AIRFLOW = [sys.executable, "-m", "airflow"]
 USERS = ("maker", "checker", "viewer")
 ROLES = {"maker": "op", "checker": "op", "viewer": "viewer"}
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+APPROVAL_LIMIT = 38_000_000
 HEALTHY_SECONDS = 180.0
 
 
@@ -68,10 +69,14 @@ def folder(home: Path) -> Path:
 
 
 def policy(home: Path) -> Path:
-    """Write the demo's policy, which is the Korean one with a first and a last settlement date, and return its path."""
+    """Write the demo's policy and return its path.
+
+    It is the Korean one with a first and a last settlement date, and with a limit below the payouts of the biggest day.
+    """
     text = (PACKAGE / "policies" / "kr.toml").read_text(encoding="utf-8")
     days = f"first_settlement_date = {world.SETTLEMENT_DATES[0]}\nlast_settlement_date = {world.SETTLEMENT_DATES[-1]}\n"
     text = re.sub(r"(?m)^# (first|last)_settlement_date.*\n", "", text)
+    text = re.sub(r"(?m)^# limit\.KRW.*$", f"limit.KRW = {APPROVAL_LIMIT}", text)
     text = text.replace('name = "kr"', 'name = "kr-demo"', 1).replace("\n[calendar]", f"\n{days}\n[calendar]", 1)
     path = home / "policy.toml"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -133,6 +138,14 @@ def wait_until_healthy(url: str, processes: dict[str, subprocess.Popen[bytes]], 
             return
         time.sleep(0.5)
     raise CannotStart(f"Airflow is not healthy after {HEALTHY_SECONDS:.0f} s: {health}; see [{log}]")
+
+
+def unpause(url: str, password: str) -> None:
+    """Have the scheduler take up every DAG, as the maker may."""
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        login = client.post("/auth/token", json={"username": "maker", "password": password}).raise_for_status()
+        client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+        client.patch("/api/v2/dags", params={"dag_id_pattern": "%"}, json={"is_paused": False}).raise_for_status()
 
 
 def _secrets(home: Path) -> dict[str, str]:

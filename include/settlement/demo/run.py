@@ -35,6 +35,7 @@ from settlement.adapters.ledger.migrate import migrate
 from settlement.demo import airflow_home, bank, embedded, services, slack_view, story, tether, world
 
 Row = dict[str, Any]
+default_home = services.default_home
 
 WORDS = {
     "en": {
@@ -42,6 +43,7 @@ WORDS = {
         "databases": "databases prepared",
         "airflow": "Airflow loaded",
         "running": "settling {day} …",
+        "approved": "{day} is above the limit: checker approved the payouts",
         "done": "{day} settled",
         "again": "{day} was already settled; nothing changed",
         "afterwards": "the last payouts booked, open days closed",
@@ -65,6 +67,7 @@ WORDS = {
         "databases": "데이터베이스 준비",
         "airflow": "Airflow 준비",
         "running": "{day} 정산 중 …",
+        "approved": "{day} 한도 초과: checker가 지급을 승인",
         "done": "{day} 정산 완료",
         "again": "{day} 이미 정산됨, 변경 없음",
         "afterwards": "마지막 지급 기장 확인, 미마감일 마감",
@@ -223,7 +226,10 @@ def _settle(home: Path, words: Row, console: Console) -> Outcome:
                 done("airflow")
             elif event["state"] == "running":
                 progress.update(now, description=words["running"].format(day=day))
+            elif event["state"] == "approved":
+                console.print(f"[green]✓[/] {words['approved'].format(day=day)}")
             elif event["state"] == "failed":
+                watch.lap(day)
                 log = endpoints.home / "log" / "story.log"
                 failure = words["failed"].format(day=day, tasks=", ".join(event["failed"]), log=log)
             elif day == story.AFTERWARDS:
@@ -353,7 +359,7 @@ def _show(outcome: Outcome, words: Row, console: Console) -> None:
 
 def _table(days: list[Row], words: Row) -> Table:
     """Return the days as a table whose rows add up: received is what stands between it and what was paid out."""
-    table = Table(title=words["title"], title_justify="left", show_footer=True, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=words["title"], title_justify="left", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     totals = [f"{sum(row[f'{name}_amount'] or 0 for row in days):,}" for name in AMOUNTS]
     footers = [words["total"], *totals, str(sum(row["break_count"] for row in days))]
     for number, (title, footer) in enumerate(zip(words["columns"].split(","), footers, strict=True)):
@@ -376,7 +382,7 @@ def _airflow(endpoints: services.Endpoints) -> Iterator[tuple[str, dict[str, sub
     """Run the four parts of Airflow, and stop them in order afterwards."""
     airflow_home.migrate(endpoints)
     port = airflow_home.free_port()
-    users, _ = airflow_home.users_environment(endpoints.home, port)
+    users, passwords = airflow_home.users_environment(endpoints.home, port)
     environment = airflow_home.environment(endpoints) | _environment(endpoints) | users
     _leave_environment(endpoints, environment)
     log = endpoints.home / "log"
@@ -388,6 +394,7 @@ def _airflow(endpoints: services.Endpoints) -> Iterator[tuple[str, dict[str, sub
         stack.callback(_stop_all, processes)
         url = users["AIRFLOW__API__BASE_URL"]
         airflow_home.wait_until_healthy(url, processes, log)
+        airflow_home.unpause(url, passwords["maker"])
         yield url, processes
 
 

@@ -2,7 +2,8 @@
 
 For each date: the lender's system and the bank live through the day, the bank's clock moves to six in the morning of
 the calendar day after, `SETTLEMENT_NOW` with it, and `daily_settlement` runs. When the last payouts are booked, on the
-next business day, `bank_reconciliation` closes what is left.
+next business day, `bank_reconciliation` closes what is left. Where a day's payouts are above the policy's limit, the
+user `checker` approves them the way Airflow's own pages do it.
 
 It runs as a process of its own, because Airflow reads its settings at import. It says how it goes on as JSON lines on
 what was its standard output; everything that Airflow prints goes to the log.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from typing import IO, Any
 from settlement.demo import bank, services, world
 
 WAKE_UP = clock_time(6, 0)
+LOOK_SECONDS = 0.5
 AFTERWARDS = "afterwards"
 
 
@@ -35,6 +38,7 @@ def main() -> int:
         lender = world.World()
         dag = _dags()
         say(said, part="airflow")
+        threading.Thread(target=_check, args=(said,), daemon=True).start()
         for day in world.SETTLEMENT_DATES:
             live_through(day, lender, endpoints)
             if not _run(said, dag["daily_settlement"], str(day), logical_date=_midnight(day)):
@@ -81,6 +85,39 @@ def _dags() -> dict[str, Any]:
         for task in dag.tasks:
             task.retries = 0  # here a failure is shown, not waited out
     return dict(bag.dags)
+
+
+def _check(said: IO[str]) -> None:
+    """Be the checker: approve what Airflow asks this user to approve, through the code behind its pages."""
+    from airflow.api_fastapi.app import create_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
+    from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
+    from airflow.models.hitl import HITLDetail
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    create_auth_manager()
+    checker = SimpleAuthManagerUser(username="checker", role="op")
+    asked = (
+        select(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, HITLDetail.assigned_users)
+        .join(HITLDetail, HITLDetail.ti_id == TaskInstance.id)
+        .where(TaskInstance.state == "awaiting_input", HITLDetail.responded_at.is_(None))
+    )
+    approval = UpdateHITLDetailPayload(chosen_options=["Approve"])
+    while True:
+        time.sleep(LOOK_SECONDS)
+        with create_session() as session:
+            for dag_id, run_id, task_id, assigned in session.execute(asked).all():
+                if checker.username in {user["id"] for user in assigned or []}:
+                    update_hitl_detail(dag_id, run_id, task_id, approval, user=checker, session=session)
+                    say(said, day=_day_of_run(run_id), state="approved")
+
+
+def _day_of_run(run_id: str) -> str:
+    """Return the settlement date of a run of the story, which is named after the morning of the day after it."""
+    return str(datetime.fromisoformat(run_id.partition("__")[2]).date() - timedelta(days=1))
 
 
 def _run(said: IO[str], dag: Any, name: str, *, logical_date: datetime) -> bool:
