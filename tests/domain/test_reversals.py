@@ -7,6 +7,7 @@ import pytest
 from settlement.domain import frames, settle
 from settlement.domain.money import BrokenInvariant
 from stories import (
+    DAY,
     INTEREST,
     INVESTORS,
     KR,
@@ -372,6 +373,16 @@ def test_a_reversal_whose_ledger_rows_do_not_make_its_original_stops_the_day() -
     )
     with pytest.raises(BrokenInvariant, match=r"Allocations of \[R1\] sum to \[10000\], not to \[95000\]"):
         settle.settle_day(world, KR, TUESDAY)
+
+
+def test_a_cancelled_repayment_whose_extraction_the_ledger_has_lost_stops_the_day() -> None:
+    world = inputs(
+        investors=[],
+        repayments=[(*REPAYMENT[:-1], "quarantined"), _reversal()],
+        originals=[_original("quarantined")],
+    )
+    with pytest.raises(BrokenInvariant, match=r"The books say \[0\] KRW for \[.*_amount\], the rows \[-95000\]"):
+        settle.settle_day(world, KR, DAY)
 
 
 def test_a_reversed_share_of_a_note_that_the_source_has_lost_is_negated_all_the_same() -> None:

@@ -148,3 +148,20 @@ def test_a_late_arrival_is_taken_before_the_days_own_money() -> None:
         repayments=[_repayment(60, "R1"), _repayment(60, "R2", "2026-02-12T02:00:00Z")],
     )
     assert allocated(outcome) == [("R2", "P1", 60), ("R1", "P1", 40)]
+
+
+def test_a_receivable_lowered_below_what_it_was_paid_is_not_due() -> None:
+    lowered = [("I1", "L1", 1, "interest", "2026-02-16", 10, 25), ("P1", "L1", 1, "principal", "2026-02-16", 100, 0)]
+    outcome = day(receivables=lowered, repayments=[_repayment(110)])
+    assert allocated(outcome) == [("R1", "P1", 100)]
+    assert rows(outcome.breaks, "cause", "amount") == [("overpaid", 10)]
+
+
+def test_a_note_lowered_below_what_it_was_paid_lessens_what_the_loan_has_outstanding() -> None:
+    lowered = {
+        "notes": [("N1", "L1", 50, -20), ("N2", "L1", 100, 100)],
+        "holdings": [("N1", "A", "2026-01-15", None), ("N2", "B", "2026-01-15", None)],
+        "receivables": [TWO_INSTALLMENTS[1]],
+    }
+    assert outcomes(day(**lowered, repayments=[_repayment(80)])) == {"R1": "settled"}
+    assert outcomes(day(**lowered, repayments=[_repayment(81)])) == {"R1": "quarantined"}

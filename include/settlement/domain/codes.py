@@ -61,7 +61,8 @@ class Receivables:
     """The receivables in order of loan and, within it, in the order in which money pays them.
 
     `ids` goes on, past the receivables, with those that only earlier rows know. A component that is not one of the
-    four is NONE in `component` and stands in `unknown_components` by its place.
+    four is NONE in `component` and stands in `unknown_components` by its place. `open_amount` is below 0 where the
+    source has lowered an amount that was paid already.
     """
 
     ids: Text
@@ -469,7 +470,7 @@ def _receivables(inputs: frames.Inputs, loan_ids: Text, policy: Policy, settleme
             int(place): str(frame["component"].iloc[order[place]]) for place in np.flatnonzero(component[order] == NONE)
         },
         due_on=due_on[order],
-        open_amount=np.maximum(open_amount, 0)[order],
+        open_amount=open_amount[order],
         use=use[order],
     )
 

@@ -110,7 +110,7 @@ NOTES = Spec(
         _text("note_id", "the note; the lowest id wins ties"),
         _text("loan_id", "its loan; must be in loans"),
         _amount("principal", "its original principal", at_least=1),
-        _amount("outstanding", "principal less its principal shares so far, net of reversals; below 0 counts as 0"),
+        _amount("outstanding", "principal less its principal shares so far, net of reversals; below 0 weighs 0"),
     ),
 )
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from settlement.domain import codes, frames
+from settlement.domain import codes, frames, runs
 from settlement.domain.codes import COST, NONE, Book, Text
 from settlement.domain.entries import EVENTS, Entries, Postings
 from settlement.domain.frames import Outcome
-from settlement.domain.money import BrokenInvariant, Flags, Ints
+from settlement.domain.money import BrokenInvariant, Ints
 from settlement.domain.policy import COMPONENTS
 from settlement.domain.refusals import Refusal
 from settlement.domain.waterfall import Allocations, Kind, Steps, Taken
@@ -164,7 +164,7 @@ def _chosen(names: Sequence[str], places: npt.NDArray[Any]) -> Any:
 def _categories(ids: Text) -> pd.CategoricalDtype:
     # The public constructor would make a Python object of each of millions of ids to prove again that no two are equal.
     categories = pd.Index(pd.array(ids, dtype="str"))
-    return pd.CategoricalDtype._from_fastpath(categories)  # type: ignore[attr-defined,no-any-return]
+    return pd.CategoricalDtype._from_fastpath(categories)
 
 
 def _categorical(categories: pd.CategoricalDtype, places: npt.NDArray[np.int32]) -> pd.Categorical:
@@ -275,11 +275,7 @@ def _shares(names: Names, shares: Shares, before: int) -> pd.DataFrame:
 
 def _credits(book: Book, steps: Steps) -> pd.DataFrame:
     events = ("held", "applied", "taken_back")
-    amount = np.select(
-        [steps.kind == Kind.SETTLED, steps.kind == Kind.APPLIED, steps.kind == Kind.REVERSED],
-        [steps.held, -steps.amount, -steps.held],
-        0,
-    )
+    amount = _credit_changes(steps)
     event = np.select([amount > 0, steps.kind == Kind.APPLIED], [0, 1], 2)
     rows = np.flatnonzero(amount)
     repayment = np.where(steps.kind == Kind.REVERSED, steps.original, steps.repayment)
@@ -292,6 +288,12 @@ def _credits(book: Book, steps: Steps) -> pd.DataFrame:
             "event": _chosen(events, event[rows]),
         }
     )
+
+
+def _credit_changes(steps: Steps) -> Ints:
+    """Return by how much each step changes what its loan holds."""
+    kinds = [steps.kind == Kind.SETTLED, steps.kind == Kind.APPLIED, steps.kind == Kind.REVERSED]
+    return np.select(kinds, [steps.held, -steps.amount, -steps.held], 0)
 
 
 def _quarantine(book: Book, part: Part) -> pd.DataFrame:
@@ -431,36 +433,78 @@ def _name(ids: Text, place: Any) -> str:
 
 
 def _totals(book: Book, part: Part) -> pd.DataFrame:
-    """Return what a day comes to, by currency, counted from its rows.
+    """Return what a part comes to, by currency, counted from its rows and checked against its books.
 
-    :raises BrokenInvariant: received is not the sum of the eight amounts that it went to.
+    :raises BrokenInvariant: received is not the sum of the eight amounts that it went to, or the postings disagree.
     """
+    counts, rows = _counted(book, part), []
+    booked = _booked(book, part)
+    for code, currency in enumerate(book.currency_names):
+        row = {name: amount[code] for name, amount in counts.items()}
+        received = row["received_amount"]
+        went_to = {name: row[name] for name in booked if name != "received_amount"}
+        if received != sum(went_to.values()):
+            raise BrokenInvariant(f"Received [{received}] {currency} is not what it went to, {went_to}: the day stops")
+        for name, amount in booked.items():
+            if amount[code] != row[name]:
+                raise BrokenInvariant(
+                    f"The books say [{amount[code]}] {currency} for [{name}], the rows [{row[name]}]: the day stops"
+                )
+        rows.append({"currency": currency, **row})
+    return frames.build(frames.TOTALS, rows)
+
+
+def _counted(book: Book, part: Part) -> dict[str, list[int]]:
+    """Return each total by currency, from steps, allocations and shares."""
     steps, allocations, shares = part.taken.steps, part.taken.allocations, part.shares
-    currency_of_step, currency_of_allocation = book.currency[steps.loan], book.currency[allocations.loan]
     is_repayment = (steps.kind == Kind.SETTLED) | (steps.kind == Kind.KEPT)
     sign = (is_repayment & steps.is_new).astype(np.int64)
     sign -= (steps.kind == Kind.REVERSED) | steps.was_extracted
-    held = np.select(
-        [steps.kind == Kind.SETTLED, steps.kind == Kind.APPLIED, steps.kind == Kind.REVERSED],
-        [steps.held, -steps.amount, -steps.held],
-        0,
-    )
     quarantined = ((steps.kind == Kind.KEPT) & steps.is_new).astype(np.int64)
     quarantined -= ((steps.kind == Kind.SETTLED) & ~steps.is_new) | steps.was_extracted
     cost = np.where(allocations.component == COST, allocations.amount, 0)
-    rows = []
-    for code, currency in enumerate(book.currency_names):
-        of_step, of_allocation = currency_of_step == code, currency_of_allocation == code
-        of_share: Flags | slice = slice(None) if len(book.currency_names) == 1 else of_allocation[shares.allocation]
-        amounts = [
-            *[int(column[of_share].sum()) for column in (shares.net, shares.fee, shares.vat)],
-            *[int(column[of_share].sum()) for column in (shares.national_tax, shares.local_tax)],
-            int(cost[of_allocation].sum()),
-            int(held[of_step].sum()),
-            int((quarantined * steps.amount)[of_step].sum()),
-        ]
-        received = int((sign * steps.amount)[of_step].sum())
-        if received != sum(amounts):
-            raise BrokenInvariant(f"Received [{received}] {currency} is not what it went to, {amounts}: the day stops")
-        rows.append((currency, int(np.abs(sign[of_step]).sum()), received, *amounts))
-    return frames.build(frames.TOTALS, rows)
+    of_step, of_allocation = book.currency[steps.loan], book.currency[allocations.loan]
+    of_share = of_allocation[shares.allocation] if len(book.currency_names) > 1 else None
+
+    def by_currency(values: Ints, currency: Ints | None) -> list[int]:
+        if currency is None:
+            return [int(values.sum())]
+        return [int(values[currency == code].sum()) for code in range(len(book.currency_names))]
+
+    return {
+        "repayment_count": by_currency(np.abs(sign), of_step),
+        "received_amount": by_currency(sign * steps.amount, of_step),
+        "distributed_amount": by_currency(shares.net, of_share),
+        "fee_amount": by_currency(shares.fee, of_share),
+        "vat_amount": by_currency(shares.vat, of_share),
+        "national_tax_amount": by_currency(shares.national_tax, of_share),
+        "local_tax_amount": by_currency(shares.local_tax, of_share),
+        "cost_amount": by_currency(cost, of_allocation),
+        "credit_amount": by_currency(_credit_changes(steps), of_step),
+        "quarantined_amount": by_currency(quarantined * steps.amount, of_step),
+    }
+
+
+def _booked(book: Book, part: Part) -> dict[str, list[int]]:
+    """Return each amount of the totals by currency, from the postings: the accounts of each kind are one range."""
+    accounts, postings = book.accounts, part.postings
+    kinds = {
+        "credit_amount": 0,
+        "cost_amount": accounts.cost_recovered,
+        "fee_amount": accounts.fee_income,
+        "distributed_amount": accounts.investor_payable,
+        "received_amount": accounts.receipts_in_transit,
+        "quarantined_amount": accounts.repayments_unallocated,
+        "local_tax_amount": accounts.tax_payable_local,
+        "national_tax_amount": accounts.tax_payable_national,
+        "vat_amount": accounts.vat_payable,
+    }
+    kind = np.searchsorted(list(kinds.values())[1:], postings.account, side="right")
+    currency = book.currency[part.entries.loan][postings.entry]
+    group = kind * len(book.currency_names) + currency
+    order = np.argsort(group.astype(np.int16), kind="stable")  # a stable sort of int16 is a radix sort
+    start = codes.starts_of(group, len(kinds) * len(book.currency_names))
+    sums = runs.sums(postings.amount[order], start).reshape(len(kinds), -1)
+    return {
+        name: (sums[place] if name == "received_amount" else -sums[place]).tolist() for place, name in enumerate(kinds)
+    }

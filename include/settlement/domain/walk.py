@@ -8,8 +8,6 @@ need, a single repayment, `waterfall` does for all of them at once, with the sam
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-import numpy as np
-
 from settlement.domain import refusals
 from settlement.domain.codes import ADVANCEABLE, DUE, NONE, PRINCIPAL, Book
 from settlement.domain.money import BrokenInvariant
@@ -60,7 +58,7 @@ class _Walk:
         self.due_on = book.receivables.due_on[self.first : last].tolist()
         self.use = book.receivables.use[self.first : last].tolist()
         notes = slice(int(book.notes.start[loan]), int(book.notes.start[loan + 1]))
-        self.outstanding = int(np.maximum(book.notes.outstanding[notes], 0).sum())
+        self.outstanding = int(book.notes.outstanding[notes].sum())
         self.version = 0
         self.held: dict[int, int] = {}
         self.allocations_of: dict[int, list[int]] = {}
@@ -83,7 +81,7 @@ class _Walk:
                 if refusal is not None:
                     return refusal
         held = {repayment: amount for repayment, amount in self.held.items() if amount}
-        if held and not any(self.open):
+        if held and all(open_amount <= 0 for open_amount in self.open):
             self.record.overpaid[self.loan] = held
         return None
 
@@ -121,9 +119,9 @@ class _Walk:
         for place, open_amount in enumerate(self.open):
             if left == 0 or self.use[place] > ADVANCEABLE:
                 break
-            paid = min(open_amount, left)
-            if paid == 0:
+            if open_amount <= 0:
                 continue
+            paid = min(open_amount, left)
             is_principal = self.component[place] == PRINCIPAL
             version = self.version if is_principal else at_start
             record_day = max(received_on, self.due_on[place]) if self.use[place] == DUE else received_on
@@ -147,7 +145,7 @@ class _Walk:
                 self.version += 1
                 self.outstanding -= paid
                 principal.append((self.first + place, paid))
-        if self.outstanding < 0:
+        if principal and self.outstanding < 0:
             return left, refusals.principal_exceeds(
                 self.book, loan=self.loan, repayment=repayment, allocated=principal, outstanding=outstanding
             )
@@ -206,9 +204,16 @@ class _Walk:
             if self.first <= receivable < self.first + len(self.open):
                 self.open[receivable - self.first] += amount
             if component == PRINCIPAL:
-                self.outstanding += amount
+                self.outstanding += amount if row == NONE else self._given_back(row)
                 changes = True
         if total != expected:
             name = self.book.repayment_ids[original].as_py()
             raise BrokenInvariant(f"Allocations of [{name}] sum to [{total}], not to [{expected}]: the day stops")
         self.version += changes
+
+    def _given_back(self, row: int) -> int:
+        """Return what a prior principal allocation gives back to notes that the loan still has."""
+        prior, notes = self.book.prior, self.book.notes
+        shares = slice(int(prior.share_start[row]), int(prior.share_start[row + 1]))
+        is_known = (prior.note[shares] >= notes.start[self.loan]) & (prior.note[shares] < notes.start[self.loan + 1])
+        return int(prior.share_amounts["gross_amount"][shares][is_known].sum())

@@ -13,8 +13,8 @@ amount. A loan whose principal allocations would exceed its outstanding principa
 its unsettled money; reversals of rows that exist are applied even then, because they need ledger rows only.
 
 Where the rules leave room, this is chosen: a held credit, like a repayment, pays receivables in advance when the policy
-says `advance_principal`; a credit that nothing takes keeps its place in the line; a note whose outstanding is below 0
-(its principal was lowered afterwards) counts as 0.
+says `advance_principal`; a credit that nothing takes keeps its place in the line. A receivable whose amount was lowered
+below what it was paid is not due, and a note whose principal was lowered so lessens what the loan has outstanding.
 """
 
 from dataclasses import dataclass, fields
@@ -131,12 +131,13 @@ def _take_plain(book: Book, loans: Ints) -> tuple[Ints, Taken]:
     start = runs.starts(receivables.start[loans + 1] - receivables.start[loans])
     loan = np.repeat(np.arange(len(loans)), np.diff(start))
     use, open_amount = receivables.use[place], receivables.open_amount[place]
-    wanted = np.where(use <= ADVANCEABLE, np.minimum(open_amount, amount[loan]), 0)
+    wanted = np.where(use <= ADVANCEABLE, np.clip(open_amount, 0, amount[loan]), 0)
     if wanted.sum(dtype=np.float64) > LARGEST:
         return _take_plain(book, loans[:0])
     paid = np.clip(amount[loan] - runs.sums_before(wanted, start), 0, wanted)
     is_principal = receivables.component[place] == PRINCIPAL
-    fits = runs.sums(np.where(is_principal, paid, 0), start) <= _outstanding(book, loans)
+    principal = runs.sums(np.where(is_principal, paid, 0), start)
+    fits = (principal == 0) | (principal <= _outstanding(book, loans))
     if not fits.all():
         return _take_plain(book, loans[fits])
     left = amount - runs.sums(paid, start)
@@ -178,7 +179,7 @@ def _take_plain(book: Book, loans: Ints) -> tuple[Ints, Taken]:
 def _outstanding(book: Book, loans: Ints) -> Ints:
     notes = runs.places(book.notes.start, loans)
     start = runs.starts(book.notes.start[loans + 1] - book.notes.start[loans])
-    return runs.sums(np.maximum(book.notes.outstanding[notes], 0), start)
+    return runs.sums(book.notes.outstanding[notes], start)
 
 
 # --- together -----------------------------------------------------------------------------------------------------
