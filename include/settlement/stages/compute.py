@@ -11,6 +11,7 @@ from settlement.domain import controls, settle
 from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.frames import Inputs, Outcome
+from settlement.domain.money import BrokenInvariant
 from settlement.ports import Books, DayRun, Services
 from settlement.stages import extract, report
 
@@ -26,6 +27,9 @@ def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, A
         return _distribute(services, day, now=now)
     except controls.Broken as broken:
         raise report.control_broken(services, day.settlement_date, broken, now=now) from broken
+    except BrokenInvariant as impossible:
+        broken = controls.Broken("arithmetic", str(impossible))
+        raise report.control_broken(services, day.settlement_date, broken, now=now) from impossible
 
 
 def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -62,7 +66,8 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
 
 
 def _outcome(services: Services, day: DayRun, inputs: Inputs) -> Outcome:
-    outcome = settle.settle_day(inputs, services.policy, day.settlement_date)
+    with extract.usable_source(day):
+        outcome = settle.settle_day(inputs, services.policy, day.settlement_date)
     controls.check_outcome(outcome)
     return outcome
 

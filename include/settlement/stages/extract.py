@@ -1,8 +1,11 @@
 """Opening a settlement date, and freezing what its run sees."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from settlement.domain import frames
 from settlement.domain.breaks import Finding
 from settlement.domain.days import NotASettlementDate
 from settlement.domain.frames import Inputs
@@ -61,7 +64,20 @@ def see(services: Services, books: Books, day: DayRun) -> tuple[Inputs, list[Fin
 
 def freeze(services: Services, books: Books, day: DayRun, inputs: Inputs, *, now: datetime) -> Frozen:
     """Keep the inputs in the snapshot store and put their hash on record."""
-    return books.keep_frozen(day, services.snapshots.freeze(snapshot_name(day), inputs), now=now)
+    with usable_source(day):
+        input_sha256 = services.snapshots.freeze(snapshot_name(day), inputs)
+    return books.keep_frozen(day, input_sha256, now=now)
+
+
+@contextmanager
+def usable_source(day: DayRun) -> Iterator[None]:
+    """Turn a frame that breaks its specification into a refusal: the source's views break their contract."""
+    try:
+        yield
+    except frames.InvalidFrame as invalid:
+        raise Refused(
+            f"The source cannot be used for [{day.settlement_date}]: {invalid}. Mend the source, then clear the task"
+        ) from invalid
 
 
 def snapshot_name(day: DayRun) -> str:
