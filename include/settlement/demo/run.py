@@ -339,7 +339,7 @@ def _show(outcome: Outcome, words: Row, console: Console) -> None:
     else:
         theirs, ours = sum(outcome.bank_booked.values()), sum(outcome.ledger_booked.values())
         console.print(f"✗ {words['bank_differs'].format(theirs=f'{theirs:,}', ours=f'{ours:,}')}", style="bold red")
-    if not outcome.changed:
+    if not outcome.changed and not outcome.failure:
         console.print(f"[green]✓[/] {words['nothing']}")
     for channel, conversation in outcome.conversations.items():
         console.rule(f"{words['slack']}: #{channel}", align="left")

@@ -1,0 +1,86 @@
+"""The demo as a person types it: about five minutes on two cores."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def start(home: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "settlement.cli", "demo", "--home", str(home), "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def result(demo: subprocess.Popen[str]) -> dict[str, Any]:
+    out, said = demo.communicate()
+    assert demo.returncode == 0, said
+    value: dict[str, Any] = json.loads(out)
+    return value
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    found = psutil.process_iter(["cmdline"])
+    return [
+        one for one in found if any(str(home) in part for part in one.info["cmdline"] or []) and one.pid != os.getpid()
+    ]
+
+
+def nothing_is_left(home: Path) -> bool:
+    deadline = time.monotonic() + 60
+    while processes_of(home) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return not processes_of(home)
+
+
+def test_the_demo_settles_five_days_twice_and_two_of_them_do_not_meet(tmp_path: Path) -> None:
+    first, other = start(tmp_path / "one"), start(tmp_path / "other")
+    one, two = result(first), result(other)
+    assert [(day["settlement_date"], day["state"]) for day in one["days"]] == [
+        ("2026-02-12", "closed"),
+        ("2026-02-13", "closed"),
+        ("2026-02-19", "closed"),
+        ("2026-02-20", "closed"),
+        ("2026-02-23", "closed"),
+    ]
+    for day in one["days"]:
+        parts = ("distributed_amount", "fee_amount", "tax_amount", "credit_amount", "quarantined_amount")
+        assert day["received_amount"] == sum(day[part] for part in parts)
+    assert one["changed"]
+    assert one["bank_agrees"]
+    assert one["already_settled"] == []
+    assert one["days"] == two["days"]
+    again = result(start(tmp_path / "one"))
+    assert not again["changed"]
+    assert len(again["already_settled"]) == 5
+    assert again["days"] == one["days"]
+    assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_demo_that_is_cut_off_leaves_no_process_and_the_next_one_ends_the_same(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    demo = start(tmp_path)
+    log = tmp_path / "log" / "story.log"
+    deadline = time.monotonic() + 300
+    while not (log.exists() and "end task task_id=transfer.prepare" in log.read_text(errors="replace")):
+        assert time.monotonic() < deadline
+        assert demo.poll() is None
+        time.sleep(0.2)
+    demo.send_signal(end)
+    demo.communicate()
+    assert nothing_is_left(tmp_path)
+    recovered = result(start(tmp_path))
+    assert [day["state"] for day in recovered["days"]] == ["closed"] * 5
+    assert recovered["bank_agrees"]
