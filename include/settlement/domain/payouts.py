@@ -10,15 +10,23 @@ worked off by later credits.
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
+from itertools import count
 
 from settlement.domain.policy import Policy
 
-PERMANENT_REASONS = frozenset({"AC01", "AC02", "AC03", "AC04", "AC05", "AC06", "AC13", "AC14", "AG01", "BE04", "BE05",
-                               "BE06", "BE07", "MD07", "RC01", "RC04", "RR02", "RR03"})  # fmt: skip
-"""Reasons of a bank (ISO 20022 external status and return codes) that an unchanged account will meet again."""
+PERMANENT_REASONS = frozenset({"AC01", "AC03", "AC04", "AC06", "AC07", "AC14", "BE01", "BE04", "BE06", "BE08", "CNOR",
+                               "MD07", "RC01", "RC04", "RR03"})  # fmt: skip
+"""Reasons of a bank (ISO 20022 external status and return codes) that an unchanged payee's account will meet again.
+
+Not among them: what is wrong with our own account or name (AC02, AC05, AC13, BE05, BE07, DNOR, RR02), and what passes
+by itself (AM04, ED05, MS03, AG01 …): those are offered again by the next run.
+"""
+
+PROVEN_UNPAID = frozenset({"rejected", "returned"})
+"""The states in which a payout's money is back with the investor: only then its next attempt may exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,15 @@ class Payout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A chunk that a day and revision has for an investor and currency: its newest attempt, and whether that lives."""
+
+    chunk: int
+    attempt: int
+    is_free: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """A balance that is owed and not paid now."""
 
@@ -75,15 +92,15 @@ def from_balances(
     policy: Policy,
     channels: Set[str],
     refused: Set[tuple[str, str, str]],
-    used_chunks: Mapping[tuple[str, str], int],
+    places: Mapping[tuple[str, str], Sequence[Place]],
     settlement_date: date,
     revision: int,
 ) -> tuple[list[Payout], list[Hold]]:
     """Divide the balances into payouts and holds, both in the order of (investor_id, currency, chunk).
 
     `channels` are the currencies that a bank connection pays; `refused` the (investor, account, bank) that a bank
-    refused for good; `used_chunks` the highest chunk that this day and revision already has for an investor and
-    currency, because a second preparation of the day must not meet an id of the first.
+    refused for good; `places` the chunks that this day and revision already has for an investor and currency: a later
+    preparation of the day takes the places that were proven unpaid with their next attempt, and new ones after them.
     """
     payouts: list[Payout] = []
     holds: list[Hold] = []
@@ -102,9 +119,10 @@ def from_balances(
                 )
             )
             continue
-        first = used_chunks.get((owed.investor_id, owed.currency), 0) + 1
-        for chunk, amount in enumerate(_chunks(owed.amount, policy.payouts[owed.currency].maximum), start=first):
-            payout_id = f"{settlement_date:%Y%m%d}.{revision}.{owed.investor_id}.{owed.currency}.{chunk}.{owed.attempt}"
+        free = _free_places(places.get((owed.investor_id, owed.currency), ()), attempt=owed.attempt)
+        for amount in _chunks(owed.amount, policy.payouts[owed.currency].maximum):
+            chunk, attempt = next(free)
+            payout_id = f"{settlement_date:%Y%m%d}.{revision}.{owed.investor_id}.{owed.currency}.{chunk}.{attempt}"
             payouts.append(
                 Payout(
                     payout_id=payout_id,
@@ -112,7 +130,7 @@ def from_balances(
                     investor_id=owed.investor_id,
                     currency=owed.currency,
                     chunk=chunk,
-                    attempt=owed.attempt,
+                    attempt=attempt,
                     amount=amount,
                     payee_name=payee.name,
                     payee_account=payee.account,
@@ -157,6 +175,14 @@ def _why_held(
     if owed.amount < policy.payouts[owed.currency].minimum:
         return "below_minimum"
     return None
+
+
+def _free_places(places: Sequence[Place], *, attempt: int) -> Iterator[tuple[int, int]]:
+    """Give out (chunk, attempt): first the places whose payout was proven unpaid, then new ones, without end."""
+    for place in sorted(places, key=lambda place: place.chunk):
+        if place.is_free:
+            yield place.chunk, max(place.attempt + 1, attempt)
+    yield from ((chunk, attempt) for chunk in count(max((place.chunk for place in places), default=0) + 1))
 
 
 def _chunks(amount: int, maximum: int) -> list[int]:

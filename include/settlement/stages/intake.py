@@ -12,10 +12,22 @@ from typing import Any
 
 import structlog
 
-from settlement.domain import matching
+from settlement.domain import matching, presence
 from settlement.domain.matching import Match, Mismatch, OpenLine, Subject
-from settlement.domain.messages import FileAnswer, Message, Notification, Return, Statement, UnreadableMessage
+from settlement.domain.messages import (
+    DUPLICATE_REASONS,
+    REJECTED,
+    FileAnswer,
+    Message,
+    Notification,
+    Outcome,
+    PaymentStatus,
+    Return,
+    Statement,
+    UnreadableMessage,
+)
 from settlement.domain.payouts import PERMANENT_REASONS
+from settlement.domain.presence import Presence
 from settlement.ports import Books, Refused, Services
 
 log = structlog.get_logger(__name__)
@@ -100,7 +112,9 @@ def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> 
         receipts = services.core.receipts(references=references, repayment_ids=unmatched)
     subjects = [subject for subject in receipts if subject.reference]
     for payout in payouts.values():
-        kinds = [("payout", -1)] if payout["state"] in OPEN_STATES else []
+        # A payout can come back before the statement has shown it leave: the line of its leaving is still to come.
+        is_to_leave = payout["state"] in OPEN_STATES or (payout["state"] == "returned" and payout["booked_on"] is None)
+        kinds = [("payout", -1)] if is_to_leave else []
         if payout["state"] in ("booked", "returned", *OPEN_STATES):
             kinds.append(("payout_return", 1))
         subjects += [
@@ -120,20 +134,37 @@ def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> 
 
 def _book(books: Books, matches: Sequence[Match], *, now: datetime) -> None:
     """Book matched lines; a payout that is matched is booked, one whose return is matched has come back."""
-    by_kind = {kind: [m for m in matches if m.subject.kind == kind] for kind in ("payout", "payout_return")}
     books.keep_matches(matches, now=now)
-    for found in by_kind["payout"]:
+    payouts = [m for m in matches if m.subject.kind == "payout"]
+    if payouts:
+        states = {p["payout_id"]: p["state"] for p in _of_matches(books, payouts)}
+        # What came back before the statement showed it leave stays returned: a state never goes backwards.
+        leaving = [m for m in payouts if states[m.subject.subject_id] in OPEN_STATES]
         books.step(
-            [found.subject.subject_id],
+            [m.subject.subject_id for m in leaving],
             "booked",
             cause="statement",
             now=now,
-            evidence={"line_id": found.line.line_id, "booked_on": found.line.booking_date.isoformat()},
+            evidence=[{"line_id": m.line.line_id, "booked_on": m.line.booking_date.isoformat()} for m in leaving],
         )
-    for found in by_kind["payout_return"]:
-        payout = books.payouts_by_end_to_end([found.subject.reference])[found.subject.reference]
-        _give_back(books, [payout], "returned", cause="statement", reason=found.line.reason, now=now,
-                   evidence={"line_id": found.line.line_id})  # fmt: skip
+        books.note_booking({m.subject.subject_id: m.line.booking_date for m in payouts})
+    returns = {m.subject.subject_id: m.line for m in matches if m.subject.kind == "payout_return"}
+    if returns:
+        back = _of_matches(books, [m for m in matches if m.subject.kind == "payout_return"])
+        lines = [returns[payout["payout_id"]] for payout in back]
+        give_back(
+            books,
+            back,
+            "returned",
+            cause="statement",
+            reasons=[line.reason for line in lines],
+            now=now,
+            evidence=[{"line_id": line.line_id} for line in lines],
+        )
+
+
+def _of_matches(books: Books, matches: Sequence[Match]) -> list[dict[str, Any]]:
+    return list(books.payouts_by_end_to_end([found.subject.reference for found in matches]).values())
 
 
 def _order(said: Any) -> tuple[int, str, int]:
@@ -170,37 +201,73 @@ def _apply(services: Services, books: Books, said: Any, message: Message, *, now
 def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
     """Move the payouts that a status report speaks of.
 
-    That the bank has this file already proves that it is there, and says nothing of its payments: they keep waiting
-    for the status of their own.
+    A report that rejects the whole file proves something of the payouts only together with every transmission of the
+    file (see `domain.presence`). What it says of a payment by name is the bank's verdict on that payment, because a
+    bank takes a file id once; that it is a duplicate is no verdict.
     """
-    if answer.is_duplicate:
+    if answer.file_id and answer.group_status == REJECTED and (answer.reason or not answer.payments):
+        books.note_report(answer.file_id, answer.message_id, is_duplicate=answer.is_duplicate)
+        evidence = {"message": answer.message_id, "text": answer.text}
+        conclude(books, answer.file_id, cause="status_report", reason=answer.reason, evidence=evidence, now=now)
         return
     found = books.payouts_by_end_to_end([status.end_to_end_id for status in answer.payments])
-    if answer.is_rejected and answer.file_id:
-        rejected = [p for p in books.payouts_in_file(answer.file_id) if p["state"] in OPEN_STATES]
-        _give_back(books, rejected, "rejected", cause="status_report", reason=answer.reason, now=now,
-                   evidence={"message": answer.message_id, "text": answer.text})  # fmt: skip
-        books.mark_file(answer.file_id, "rejected", now=now)
+    said = [(found[s.end_to_end_id], s) for s in answer.payments if s.end_to_end_id in found]
+    if not answer.payments and answer.file_id and answer.group_status in ACCEPTING:
+        whole = PaymentStatus(end_to_end_id="", status=answer.group_status or "")
+        said = [(payout, whole) for payout in books.payouts_in_file(answer.file_id)]
+    accepted = [(p, s) for p, s in said if s.status in ACCEPTING and p["state"] in ("submitted", "unknown")]
+    books.step(
+        [payout["payout_id"] for payout, _ in accepted],
+        "accepted",
+        cause="status_report",
+        now=now,
+        evidence=[{"message": answer.message_id, "status": status.status} for _, status in accepted],
+    )
+    rejected = [(p, s) for p, s in said if s.status == REJECTED and s.reason not in DUPLICATE_REASONS]
+    give_back(
+        books,
+        [payout for payout, _ in rejected if payout["state"] in OPEN_STATES],
+        "rejected",
+        cause="status_report",
+        reasons=[status.reason for payout, status in rejected if payout["state"] in OPEN_STATES],
+        now=now,
+        evidence=[
+            {"message": answer.message_id, "text": status.text}
+            for payout, status in rejected
+            if payout["state"] in OPEN_STATES
+        ],
+    )
+    for payout, status in rejected:
+        if payout["state"] == "booked":
+            log.warning("booked_payout_rejected", payout_id=payout["payout_id"], reason=status.reason)
+    for file_id in sorted({payout["file_id"] for payout, _ in said if payout["file_id"]}):
+        books.mark_file(file_id, "received", now=now)
+
+
+def conclude(
+    books: Books, file_id: str, *, cause: str, reason: str | None, evidence: Mapping[str, Any], now: datetime
+) -> None:
+    """Let a file and its payouts be where everything that is known of it by now proves them to be."""
+    file = books.file(file_id)
+    if file is None:
         return
-    for status in answer.payments:
-        payout = found.get(status.end_to_end_id)
-        if payout is None:
-            continue
-        if status.status in ACCEPTING and payout["state"] in ("submitted", "unknown"):
-            books.step([payout["payout_id"]], "accepted", cause="status_report", now=now,
-                       evidence={"message": answer.message_id, "status": status.status})  # fmt: skip
-        elif status.status == "RJCT" and payout["state"] in OPEN_STATES:
-            _give_back(books, [payout], "rejected", cause="status_report", reason=status.reason, now=now,
-                       evidence={"message": answer.message_id, "text": status.text})  # fmt: skip
-    if answer.file_id and answer.payments:
-        books.mark_file(answer.file_id, "received", now=now)
-    if answer.file_id and answer.group_status in ACCEPTING and not answer.payments:
-        accepted = [
-            p["payout_id"] for p in books.payouts_in_file(answer.file_id) if p["state"] in ("submitted", "unknown")
-        ]
-        books.step(accepted, "accepted", cause="status_report", now=now,
-                   evidence={"message": answer.message_id, "status": answer.group_status})  # fmt: skip
-        books.mark_file(answer.file_id, "received", now=now)
+    where = presence.of_file(
+        [Outcome(sent["outcome"]) if sent["outcome"] else None for sent in books.transmissions(file_id)],
+        rejections=len(file["rejections"]),
+        duplicates=len(file["duplicates"]),
+        is_spoken_of=file["state"] == "received",
+    )
+    of_file = books.payouts_in_file(file_id)
+    if where is Presence.REJECTED:
+        rejected = [payout for payout in of_file if payout["state"] in OPEN_STATES]
+        # The reason is about the file, not about anybody's account: none is held for it.
+        give_back(
+            books, rejected, "rejected", cause=f"file_{cause}", now=now, evidence={"bank_reason": reason, **evidence}
+        )
+    elif where is Presence.UNKNOWN:
+        unheard = [payout["payout_id"] for payout in of_file if payout["state"] == "submitted"]
+        books.step(unheard, "unknown", cause=f"file_{cause}", now=now, evidence=evidence)
+    books.mark_file(file_id, where.value, now=now)
 
 
 def _apply_return(books: Books, returned: Return, *, now: datetime) -> None:
@@ -212,17 +279,20 @@ def _apply_return(books: Books, returned: Return, *, now: datetime) -> None:
             f"the return of [{returned.end_to_end_id}] says [{returned.amount} {returned.currency}],"
             f" the payout was [{payout['amount']} {payout['currency']}]"
         )
-    _give_back(books, [payout], "returned", cause="return", reason=returned.reason, now=now,
-               evidence={"return_id": returned.return_id, "text": returned.text})  # fmt: skip
+    evidence = {"return_id": returned.return_id, "text": returned.text}
+    give_back(books, [payout], "returned", cause="return", reasons=[returned.reason], now=now, evidence=evidence)
 
 
 def _apply_notification(books: Books, notification: Notification, *, now: datetime) -> None:
     """A debit that the bank notifies proves that it has the payment; the booking itself is the statement's to say."""
     debits = {line.end_to_end_id: line for line in notification.lines if line.amount < 0 and line.end_to_end_id}
-    for end_to_end_id, payout in books.payouts_by_end_to_end(list(debits)).items():
-        if payout["state"] in ("submitted", "unknown") and payout["amount"] == -debits[end_to_end_id].amount:
-            books.step([payout["payout_id"]], "accepted", cause="notification", now=now,
-                       evidence={"notification_id": notification.notification_id})  # fmt: skip
+    notified = [
+        payout["payout_id"]
+        for end_to_end_id, payout in books.payouts_by_end_to_end(list(debits)).items()
+        if payout["state"] in ("submitted", "unknown") and payout["amount"] == -debits[end_to_end_id].amount
+    ]
+    evidence = {"notification_id": notification.notification_id}
+    books.step(notified, "accepted", cause="notification", now=now, evidence=evidence)
 
 
 def _apply_statement(
@@ -245,29 +315,39 @@ def _apply_statement(
     books.suspend([line for line in lines if line.line_id not in matched], now=now)
 
 
-def _give_back(
+def give_back(
     books: Books,
     payouts: Sequence[Mapping[str, Any]],
     state: str,
     *,
     cause: str,
-    reason: str | None,
+    reasons: Sequence[str | None] = (),
     now: datetime,
-    evidence: Mapping[str, Any],
+    evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]],
 ) -> None:
-    """Let payouts end as rejected or returned: their money goes back to the balances, a bad account is remembered."""
-    moving = [payout for payout in payouts if payout["state"] != state]
-    if not moving:
-        return
+    """Let payouts end as rejected or returned: their money goes back to the balances, a bad account is remembered.
+
+    `reasons` are the bank's, one for each payout, where it gave one about the payment itself; `evidence` is one for
+    all, or one for each.
+    """
+    each = [evidence] * len(payouts) if isinstance(evidence, Mapping) else evidence
+    given = reasons or [None] * len(payouts)
+    moving = [
+        (payout, reason, said if reason is None else {**said, "bank_reason": reason})
+        for payout, reason, said in zip(payouts, given, each, strict=True)
+        if payout["state"] != state
+    ]
     books.step(
-        [p["payout_id"] for p in moving], state, cause=cause, now=now, evidence={"bank_reason": reason, **evidence}
+        [payout["payout_id"] for payout, _, _ in moving],
+        state,
+        cause=cause,
+        now=now,
+        evidence=[e for _, _, e in moving],
     )
-    for on in sorted({payout["settlement_date"] for payout in moving}):
-        of_day = [payout for payout in moving if payout["settlement_date"] == on]
+    for on in sorted({payout["settlement_date"] for payout, _, _ in moving}):
+        of_day = [payout for payout, _, _ in moving if payout["settlement_date"] == on]
         books.credit_back(of_day, event=f"payout_{state}", settlement_date=on, now=now)
-    if reason in PERMANENT_REASONS:
-        for payout in moving:
-            books.refuse_account(payout, reason or "", now=now)
+    books.refuse_accounts([(payout, r) for payout, r, _ in moving if r in PERMANENT_REASONS and r], now=now)
 
 
 def require_bank(services: Services) -> None:

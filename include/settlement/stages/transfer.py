@@ -6,16 +6,39 @@ did not arrive it is asked for, never sent again under another id.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from settlement.domain import controls, payouts
+from settlement.domain import gate, payouts
 from settlement.domain.alerts import ApprovalDone, ApprovalNeeded, Money, PayoutsRejected, PayoutsUnknown
+from settlement.domain.gate import Blocking, Objection, Proposal
 from settlement.domain.messages import Outcome, Payment, PaymentFile, Submission
+from settlement.domain.payouts import PROVEN_UNPAID
 from settlement.ports import Books, DayRun, NotYet, Refused, Services, Unavailable
 from settlement.stages import intake
+
+OVERRIDE = "override:"
+"""A run whose reason begins so answers for the objections that it meets, in the name of whoever triggered it."""
+
+USUAL_WEEKS = 8
+"""So many weeks back the same weekday is looked at for what is usual."""
+
+STILL_TALKING = timedelta(minutes=5)
+"""For so long after a file was handed over without an answer, whoever did it may still be listening."""
+
+ASK_AGAIN_AFTER = timedelta(hours=20)
+"""A bank that took a file and says nothing of it is asked again after this time: on its next business day."""
+
+
+class _Objected(Exception):
+    """Something speaks against paying, and nobody answers for it. Undoes the transaction that met it."""
+
+    def __init__(self, objections: Sequence[Objection]) -> None:
+        super().__init__()
+        self.objections = objections
 
 
 def is_paying(day: DayRun) -> bool:
@@ -27,39 +50,39 @@ def take_in(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
     """Take in what the bank sent and prove that the gate may open: the statement that the policy asks for is there.
 
     :raises NotYet: the statement has not come; it is waited for until the policy's `gate.wait_until`.
-    :raises Refused: it has not come in time.
+    :raises Refused: it has not come in time, and nobody answers for paying without it.
     """
     if not is_paying(day):
         return {"skipped": "no transfer"}
     intake.require_bank(services)
     counts = intake.take_in(services, now=now)
-    if services.policy.gate.needs == "ledger":
-        return counts
-    assert services.debtor is not None
-    with services.ledger.books(day=day, read_only=True) as books:
-        newest = books.newest_statement(services.debtor.account)
-    if newest is None or newest["business_date"] < day.settlement_date:
+    with _keeping_objections(services, day, now=now), services.ledger.books(day=day) as books:
+        newest = _newest_statement(services, books)
+        proposal = _proposal(services, books, day, prepared=[])
+        missing = [
+            Objection(control=gate.statement_has_come.__name__, said=said)
+            for said in gate.statement_has_come(proposal, services.policy)
+        ]
         until = _next_day_at(services, day.settlement_date, services.policy.gate.wait_until)
-        have = f"the newest is of [{newest['business_date']}]" if newest else "none has come so far"
-        message = f"The bank's statement of [{day.settlement_date}] has not come ({have})"
-        if now < until and not services.is_now_set:
-            raise NotYet(f"{message}; it is waited for until [{until.isoformat()}]", until=until)
-        raise Refused(
-            f"{message} by [{until.isoformat()}], so nothing is paid: ask the bank for it, then clear the task take_in."
-            ' A policy with gate.needs = "ledger" pays without it'
-        )
-    return counts | {"statement": newest["statement_id"]}
+        if missing and now < until and not services.is_now_set:
+            raise NotYet(f"{missing[0].said}; it is waited for until [{until.isoformat()}]", until=until)
+        _answer_for(books, day, missing, now=now)
+    return counts | ({"statement": newest["statement_id"]} if newest else {})
 
 
 def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Write the payouts of everything the ledger owes and may pay now, with their entries, and say what is held.
 
-    :raises Refused: the money that the books prove does not cover them; none is prepared.
+    What earlier days prepared and nobody is going to send goes back to the balances first, and is paid from there.
+
+    :raises Refused: something speaks against paying (see `domain.gate`); nothing is prepared.
     """
     if not is_paying(day):
         return {"skipped": "no transfer"}
+    intake.require_bank(services)
     assert services.debtor is not None
-    with services.ledger.books(day=day, posting=True) as books:
+    with _keeping_objections(services, day, now=now), services.ledger.books(day=day, posting=True) as books:
+        released = _release_stranded(services, books, day, now=now)
         balances = books.payables()
         prepared, holds = payouts.from_balances(
             balances,
@@ -67,11 +90,12 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
             policy=services.policy,
             channels={services.debtor.currency},
             refused=books.refused_accounts(),
-            used_chunks=books.next_chunks(day),
+            places=books.places(day),
             settlement_date=day.settlement_date,
             revision=day.revision,
         )
-        _check_means(services, books, prepared, on=day.settlement_date)
+        proposal = _proposal(services, books, day, prepared=prepared)
+        _answer_for(books, day, gate.objections(proposal, services.policy), now=now)
         books.prepare(day, prepared, holds, now=now)
         waiting = books.payouts(day.settlement_date, states=("prepared",))
         if waiting:
@@ -81,7 +105,7 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
         "amounts": _amounts(waiting),
         "held": len(holds),
         "held_amounts": _amounts([{"currency": hold.currency, "amount": hold.amount} for hold in holds]),
-    }
+    } | ({"released": _amounts(released)} if released else {})
 
 
 def approval(services: Services, day: DayRun, *, triggered_by: str | None = None, now: datetime) -> dict[str, Any]:
@@ -94,16 +118,15 @@ def approval(services: Services, day: DayRun, *, triggered_by: str | None = None
     with services.ledger.books(day=day, posting=True) as books:
         waiting = books.payouts(day.settlement_date, states=("prepared",))
         limits = services.policy.approval.limit
-        of_day = [p for p in books.payouts(day.settlement_date) if p["state"] not in ("rejected", "returned")]
+        of_day = [p for p in books.payouts(day.settlement_date) if p["state"] not in PROVEN_UNPAID]
         above = {c: a for c, a in _amounts(of_day).items() if c in limits and a > limits[c]}
         if not waiting or not above:
             books.step([p["payout_id"] for p in waiting], "approved", cause="within_the_limit", now=now)
             return {"needed": False, "payouts": len(waiting)}
-        sha256 = _hash(waiting)
-        question = {
+        question: dict[str, Any] = {
             "needed": True,
-            "approval_id": f"{day.settlement_date:%Y%m%d}-{sha256[:16]}",
-            "payouts_sha256": sha256,
+            "approval_id": _approval_id(day, waiting),
+            "payouts_sha256": _hash(waiting),
             "count": len(waiting),
             "amounts": _amounts(waiting),
             "limits": {currency: limits[currency] for currency in above},
@@ -111,10 +134,6 @@ def approval(services: Services, day: DayRun, *, triggered_by: str | None = None
             "expires_at": (now + timedelta(hours=services.policy.approval.timeout_hours)).isoformat(),
         }
         books.request_approval(day, question, now=now)
-        answered = books.approval(question["approval_id"])
-        if answered is not None and answered["decision"] == "approved":
-            books.step([p["payout_id"] for p in waiting], "approved", cause="approved_before", now=now)
-            return {"needed": False, "payouts": len(waiting), "approved_by": answered["decided_by"]}
         books.set_state(day.settlement_date, "awaiting_approval", now=now)
         if services.alerts:
             services.alerts.record(
@@ -137,37 +156,49 @@ def decide(
 ) -> dict[str, Any]:
     """Keep the decision about the day's waiting payouts, and act on it: approve them, or give their money back.
 
-    :raises Refused: the payouts are not the ones that the question was about; it must be asked again.
+    An approval that comes after the question has expired is none: the payouts count as rejected.
+
+    :raises Refused: the payouts are not the ones that the question was about, or who answers is who triggered the run.
     """
     with services.ledger.books(day=day, posting=True) as books:
         waiting = books.payouts(day.settlement_date, states=("prepared",))
         if not waiting:
             return {"approved": approved, "payouts": 0}
-        sha256 = _hash(waiting)
-        approval_id = f"{day.settlement_date:%Y%m%d}-{sha256[:16]}"
-        if books.approval(approval_id) is None:
+        approval_id = _approval_id(day, waiting)
+        question = books.approval(approval_id)
+        if question is None or question["decision"] is not None:
             raise Refused(
                 f"The payouts of [{day.settlement_date}] changed after they were put to a second person: clear the task"
                 " approve, so that exactly these are asked for"
             )
-        decision = "approved" if approved else "expired" if by == "timeout" else "rejected"
-        books.decide_approval(approval_id, decision=decision, by=by, reason=reason, now=now)
-        ids = [payout["payout_id"] for payout in waiting]
-        if approved:
-            books.step(ids, "approved", cause="approved", now=now, evidence={"by": by, "approval_id": approval_id})
-        else:
-            books.step(
-                ids, "rejected", cause=f"approval_{decision}", now=now, evidence={"by": by, "approval_id": approval_id}
+        run = books.run(day.run_id)
+        if approved and run is not None and run["triggered_by"] == by:
+            raise Refused(
+                f"The payouts of [{day.settlement_date}] need a second person: [{by}] triggered this run and cannot"
+                " approve them. Clear the task approve, and let another approver answer"
             )
-            books.credit_back(waiting, event="payout_rejected", settlement_date=day.settlement_date, now=now)
+        is_late = now > question["expires_at"]
+        decision = "approved" if approved and not is_late else "expired" if is_late or by == "timeout" else "rejected"
+        books.decide_approval(approval_id, decision=decision, by=by, reason=reason, now=now)
+        evidence = {"by": by, "approval_id": approval_id}
+        if decision == "approved":
+            books.step([p["payout_id"] for p in waiting], "approved", cause="approved", now=now, evidence=evidence)
+        else:
+            intake.give_back(books, waiting, "rejected", cause=f"approval_{decision}", now=now, evidence=evidence)
         books.set_state(day.settlement_date, "paying", now=now)
         if services.alerts:
             services.alerts.record(
                 books.transaction,
-                ApprovalDone(settlement_date=day.settlement_date, batch=approval_id, approved=approved, by=by, at=now),
+                ApprovalDone(
+                    settlement_date=day.settlement_date,
+                    batch=approval_id,
+                    approved=decision == "approved",
+                    by=by,
+                    at=now,
+                ),
                 now=now,
             )
-    return {"approved": approved, "payouts": len(waiting), "by": by}
+    return {"approved": decision == "approved", "payouts": len(waiting), "by": by}
 
 
 def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -180,12 +211,10 @@ def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     _write_files(services, day, now=now)
     with services.ledger.books(day=day, read_only=True) as books:
         files = books.files(day.settlement_date, states=("prepared", "submitted", "unknown"))
-    return {"files": len(files)} | send(services, files, day=day, now=now)
+    return {"files": len(files)} | send(services, [file["file_id"] for file in files], day=day, now=now)
 
 
-def send(
-    services: Services, files: Sequence[Mapping[str, Any]], *, day: DayRun | None, now: datetime
-) -> dict[str, Any]:
+def send(services: Services, file_ids: Sequence[str], *, day: DayRun | None, now: datetime) -> dict[str, Any]:
     """Send files, or send them again under the same id, and keep what each answer proves.
 
     Every file is tried before an error is raised, so one that cannot leave does not keep the others back.
@@ -195,15 +224,13 @@ def send(
     assert services.bank is not None
     outcomes: dict[str, int] = defaultdict(int)
     not_sent: list[str] = []
-    for file in files:
-        with services.ledger.books(day=day, posting=True) as books:
-            # From here on the bank may have it: this is committed before the bank is called.
-            waiting = [p["payout_id"] for p in books.payouts_in_file(file["file_id"]) if p["state"] == "approved"]
-            books.step(waiting, "submitted", cause="sent", now=now, evidence={"file_id": file["file_id"]})
-            books.mark_file(file["file_id"], "submitted" if file["state"] == "prepared" else file["state"], now=now)
-        answer = services.bank.submit(file["file_id"], bytes(file["content"]))
-        with services.ledger.books(day=day, posting=True) as books:
-            _keep_answer(services, books, file, answer, now=now)
+    for file_id in file_ids:
+        handed_over = _hand_over(services, file_id, day=day, now=now)
+        if handed_over is None:
+            continue
+        number, content = handed_over
+        answer = services.bank.submit(file_id, content)
+        _keep_answer(services, file_id, number, answer, now=now)
         outcomes[answer.outcome.value] += 1
         if answer.outcome is Outcome.NOT_SENT:
             not_sent.append(answer.text)
@@ -232,17 +259,117 @@ def answers(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
 
 
 def inquire(services: Services, *, now: datetime) -> dict[str, Any]:
-    """Ask again for every unknown file: what the bank sent first, then the same bytes under the same id.
+    """Ask again for every file of which the bank has proven nothing: the same bytes under the same id.
 
     Only proof moves a payout: a status, a statement line, or the bank's taking the file now, which shows that it did
-    not have it.
+    not have it. A bank that says it has the file is not asked again; its statuses and statements tell the rest.
     """
     if services.bank is None:
         return {}
     with services.ledger.books(read_only=True) as books:
-        unknown = {p["file_id"] for p in books.payouts(states=("unknown", "submitted")) if p["file_id"]}
-        files = [file for file in books.files() if file["file_id"] in unknown]
-    return send(services, files, day=None, now=now) if files else {}
+        waiting = {p["file_id"] for p in books.payouts(states=("unknown", "submitted")) if p["file_id"]}
+        files = [file for file in books.files() if file["file_id"] in waiting]
+        asked = [f["file_id"] for f in files if _is_to_be_asked_for(f, books.transmissions(f["file_id"]), now=now)]
+    return send(services, asked, day=None, now=now) if asked else {}
+
+
+def _is_to_be_asked_for(file: Mapping[str, Any], transmissions: Sequence[Mapping[str, Any]], *, now: datetime) -> bool:
+    if not transmissions:
+        return False
+    last = transmissions[-1]
+    if last["outcome"] is None:
+        return bool(now - last["started_at"] >= STILL_TALKING)
+    if file["state"] == "received":
+        return last["outcome"] == Outcome.RECEIVED and bool(now - last["started_at"] >= ASK_AGAIN_AFTER)
+    return file["state"] in ("prepared", "submitted", "unknown")
+
+
+def _release_stranded(services: Services, books: Books, day: DayRun, *, now: datetime) -> list[dict[str, Any]]:
+    """Give back what earlier days prepared and nobody is going to send: the run failed, or nobody decided in time."""
+    waited = timedelta(hours=services.policy.approval.timeout_hours)
+    stranded = books.stranded(before=day.settlement_date, prepared_before=now - waited)
+    intake.give_back(books, stranded, "rejected", cause="released", now=now, evidence={"run_id": day.run_id})
+    for file_id in sorted({payout["file_id"] for payout in stranded if payout["file_id"]}):
+        books.mark_file(file_id, "rejected", now=now)
+    return stranded
+
+
+def _proposal(services: Services, books: Books, day: DayRun, *, prepared: Sequence[payouts.Payout]) -> Proposal:
+    """Return what would be paid, and everything that is known for or against it."""
+    on = day.settlement_date
+    wanted = _amounts([{"currency": p.currency, "amount": p.amount} for p in prepared])
+    of_day = _amounts([p for p in books.payouts(on) if p["state"] not in PROVEN_UNPAID])
+    under_way = books.in_transit()
+    newest = _newest_statement(services, books)
+    proven = {}
+    for currency in wanted:
+        money = books.balance("client_bank", currency)
+        if services.policy.gate.needs == "ledger":
+            money += books.balance("receipts_in_transit", currency)
+        proven[currency] = money - under_way.get(currency, 0)
+    return Proposal(
+        settlement_date=on,
+        wanted=wanted,
+        of_day={currency: amount + of_day.get(currency, 0) for currency, amount in wanted.items()},
+        proven=proven,
+        newest_statement=newest["business_date"] if newest else None,
+        breaks=[
+            Blocking(
+                break_id=found["break_id"],
+                cause=found["cause"],
+                subject=f"{found['subject_kind']} {found['subject_id']}",
+                currency=found["currency"],
+                amount=found["amount"],
+            )
+            for found in books.open_breaks()
+            if found["state"] == "open"
+        ],
+        contradictions=books.contradictions(sorted({p.investor_id for p in prepared})),
+        usual=books.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)]),
+    )
+
+
+def _newest_statement(services: Services, books: Books) -> dict[str, Any] | None:
+    return books.newest_statement(services.debtor.account) if services.debtor else None
+
+
+def _answer_for(books: Books, day: DayRun, found: Sequence[Objection], *, now: datetime) -> None:
+    """Let the objections pass for which somebody answers: by name, with a reason, word for word.
+
+    :raises _Objected: at least one is left.
+    """
+    answered = {(o["control"], o["said"]) for o in books.objections(day.settlement_date) if o["overridden_by"]}
+    left = [o for o in found if o.is_final or (o.control, o.said) not in answered]
+    run = books.run(day.run_id) if left else None
+    if run and run["triggered_by"] and (run["reason"] or "").startswith(OVERRIDE) and not any(o.is_final for o in left):
+        books.object_to(day, left, now=now)
+        reason = run["reason"].removeprefix(OVERRIDE).strip() or run["reason"]
+        books.override(day.settlement_date, said=[o.said for o in left], by=run["triggered_by"], reason=reason, now=now)
+        return
+    if left:
+        raise _Objected(left)
+
+
+@contextmanager
+def _keeping_objections(services: Services, day: DayRun, *, now: datetime) -> Iterator[None]:
+    """Turn objections into a refusal, once they are on record: the transaction that met them wrote nothing.
+
+    :raises Refused: saying what speaks against paying, and how to go on.
+    """
+    try:
+        yield
+    except _Objected as objected:
+        with services.ledger.books(day=day) as books:
+            books.object_to(day, objected.objections, now=now)
+        said = "; ".join(objection.said for objection in objected.objections)
+        way_out = (
+            "no one can answer for that"
+            if any(objection.is_final for objection in objected.objections)
+            else f"or answer for it: settlement gate {day.settlement_date} --override --by NAME --reason TEXT"
+        )
+        raise Refused(
+            f"Nothing is paid for [{day.settlement_date}]: {said}. Mend it and clear the task take_in; {way_out}"
+        ) from None
 
 
 def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
@@ -280,39 +407,32 @@ def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
                 books.keep_file(day, file.file_id, services.write_file(file), part, now=now)
 
 
-def _keep_answer(
-    services: Services, books: Books, file: Mapping[str, Any], answer: Submission, *, now: datetime
-) -> None:
-    """Record what the answer proves. A refusal proves something of the payouts only if no earlier sending is open."""
-    for message in answer.messages:
-        books.keep_message(message, direction="in", now=now)
-    evidence = {"status_code": answer.status_code, "text": answer.text, "bank_reason": answer.reason}
-    of_file = books.payouts_in_file(file["file_id"])
-    if answer.outcome in (Outcome.RECEIVED, Outcome.DUPLICATE):
-        books.mark_file(file["file_id"], "received", now=now)
-    elif answer.outcome is Outcome.REFUSED and file["state"] == "prepared":
-        rejected = [p for p in of_file if p["state"] == "submitted"]
-        books.step([p["payout_id"] for p in rejected], "rejected", cause="file_refused", now=now, evidence=evidence)
-        for on in sorted({p["settlement_date"] for p in rejected}):
-            books.credit_back(
-                [p for p in rejected if p["settlement_date"] == on],
-                event="payout_rejected",
-                settlement_date=on,
-                now=now,
-            )
-        books.mark_file(file["file_id"], "rejected", now=now)
-    elif answer.outcome is Outcome.NOT_SENT and file["state"] == "prepared":
-        books.mark_file(file["file_id"], "prepared", now=now)
-    else:
-        unknown = [p["payout_id"] for p in of_file if p["state"] == "submitted"]
-        books.step(
-            unknown,
-            "unknown",
-            cause="no_answer",
-            now=now,
-            evidence={k: v for k, v in evidence.items() if k != "bank_reason"},
-        )
-        books.mark_file(file["file_id"], "unknown", now=now)
+def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: datetime) -> tuple[int, bytes] | None:
+    """Write that the bank may have the file from here on; None where it is no longer to be sent.
+
+    This is committed before the bank is called, and by a run that still holds its day.
+    """
+    with services.ledger.books(day=day, posting=True) as books:
+        file = books.file(file_id)
+        of_file = books.payouts_in_file(file_id)
+        if file is None or any(p["state"] not in ("approved", "submitted", "unknown") for p in of_file):
+            return None
+        approved = [p["payout_id"] for p in of_file if p["state"] == "approved"]
+        books.step(approved, "submitted", cause="sent", now=now, evidence={"file_id": file_id})
+        number = books.open_transmission(file_id, run_id=day.run_id if day else None, now=now)
+        if file["state"] == "prepared":
+            books.mark_file(file_id, "submitted", now=now)
+    return number, bytes(file["content"])
+
+
+def _keep_answer(services: Services, file_id: str, number: int, answer: Submission, *, now: datetime) -> None:
+    """Record what came back and what it proves. What a bank said is kept even if the run was displaced meanwhile."""
+    with services.ledger.books(posting=True) as books:
+        for message in answer.messages:
+            books.keep_message(message, direction="in", now=now)
+        books.close_transmission(file_id, number, answer, now=now)
+        evidence = {"status_code": answer.status_code, "text": answer.text}
+        intake.conclude(books, file_id, cause="answer", reason=answer.reason, evidence=evidence, now=now)
 
 
 def tell_of_payouts(
@@ -342,27 +462,6 @@ def tell_of_payouts(
         )
 
 
-def _check_means(services: Services, books: Books, prepared: Sequence[payouts.Payout], *, on: date) -> None:
-    """Prove that no investor is paid from another's money (rules, section 7)."""
-    wanted = _amounts([{"currency": p.currency, "amount": p.amount} for p in prepared])
-    proven = {}
-    for currency in wanted:
-        money = books.balance("client_bank", currency)
-        if services.policy.gate.needs == "ledger":
-            money += books.balance("receipts_in_transit", currency)
-        proven[currency] = money + min(0, books.balance("payouts_in_transit", currency))
-    missing = controls.payouts_within_means(wanted, proven=proven)
-    if missing:
-        said = "; ".join(
-            f"{currency}: payouts of [{wanted[currency]}] against proven money of [{proven[currency]}], [{amount}] is missing"
-            for currency, amount in missing.items()
-        )
-        raise Refused(
-            f"Nothing is paid for [{on}], because one investor's shortfall is never paid from another's money: {said}."
-            " Look at the open breaks and the bank's statement, then clear the task take_in"
-        )
-
-
 def _execution_date(services: Services, on: date, now: datetime) -> date:
     """The next business day after the settlement date, or today if that is later."""
     return max(services.calendar.calendar.next_business_day(on), services.calendar.local_date(now))
@@ -371,6 +470,10 @@ def _execution_date(services: Services, on: date, now: datetime) -> date:
 def _next_day_at(services: Services, on: date, clock: str) -> datetime:
     zone = ZoneInfo(services.policy.timezone)
     return datetime.combine(on + timedelta(days=1), time.fromisoformat(clock), tzinfo=zone)
+
+
+def _approval_id(day: DayRun, waiting: Sequence[Mapping[str, Any]]) -> str:
+    return f"{day.settlement_date:%Y%m%d}-{_hash(waiting)[:16]}"
 
 
 def _hash(waiting: Sequence[Mapping[str, Any]]) -> str:

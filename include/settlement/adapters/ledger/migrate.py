@@ -52,6 +52,7 @@ CHANGEABLE = {
     "transmissions": "update",
     "holds": "update, delete",
     "approvals": "update",
+    "objections": "update",
     "bank_messages": "update",
     "statement_lines": "update",
     "breaks": "update",

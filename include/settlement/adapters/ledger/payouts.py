@@ -4,11 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
-from settlement.domain.payouts import Hold, Payable, Payout
+from settlement.domain.gate import Contradiction, Objection
+from settlement.domain.messages import Submission
+from settlement.domain.payouts import Hold, Payable, Payout, Place
 from settlement.ports import DayRun
 
 PAYABLE = "investor_payable:"
@@ -59,17 +62,21 @@ class Payouts:
         run(sa.text("select ledger.ensure_partition('ledger.postings', :on, 0)"), {"on": settlement_date})
         first = run(
             sa.text(
-                "select min(id) from (select nextval('ledger.entries_entry_id_seq') as id from generate_series(1, :n)) ids"
+                "select min(id) from (select nextval('ledger.entries_entry_id_seq') as id from generate_series(1, :n))"
+                " ids"
             ),
             {"n": len(entries)},
         ).scalar_one()
         run(
             sa.text(
-                "insert into ledger.entries (entry_id, settlement_date, revision, recorded_at, event, currency, repayment_id,"
-                " payout_id, line_id) select e.id, :on, coalesce((select revision from ledger.days where settlement_date = :on), 0),"
+                "insert into ledger.entries (entry_id, settlement_date, revision, recorded_at, event, currency,"
+                " repayment_id,"
+                " payout_id, line_id) select e.id, :on, coalesce((select revision from ledger.days where"
+                " settlement_date = :on), 0),"
                 " :now, :event, e.currency, e.repayment_id, e.payout_id, e.line_id"
                 " from unnest(cast(:ids as bigint[]), cast(:currencies as text[]), cast(:repayments as text[]),"
-                "   cast(:payouts as text[]), cast(:lines as text[])) as e (id, currency, repayment_id, payout_id, line_id)"
+                "   cast(:payouts as text[]), cast(:lines as text[])) as e (id, currency, repayment_id, payout_id,"
+                " line_id)"
             ),
             {
                 "on": settlement_date,
@@ -91,7 +98,8 @@ class Payouts:
         run(
             sa.text(
                 "insert into ledger.postings (settlement_date, part, entry_id, account, currency, amount)"
-                " select :on, 0, p.* from unnest(cast(:ids as bigint[]), cast(:accounts as text[]), cast(:currencies as text[]),"
+                " select :on, 0, p.* from unnest(cast(:ids as bigint[]), cast(:accounts as text[]), cast(:currencies"
+                " as text[]),"
                 " cast(:amounts as bigint[])) as p"
             ),
             {
@@ -108,21 +116,42 @@ class Payouts:
     def payables(self) -> list[Payable]:
         """Return what the ledger owes each investor, with the number of the attempt that a payout would be.
 
-        The attempt is one more than that of the investor's newest payout if that one is proven not to have been paid.
+        The attempt grows if some payout of the investor's newest preparation is proven not to have been paid.
         """
         rows = self.transaction.execute(
             sa.text(
-                "select substr(b.account, length(:prefix) + 1) as investor_id, b.currency, -b.amount as amount,"
-                " coalesce(case when last.state in ('rejected', 'returned') then last.attempt + 1 end, 1) as attempt"
-                " from ledger.balances b left join lateral ("
-                "   select state, attempt from ledger.payouts p where p.investor_id = substr(b.account, length(:prefix) + 1)"
-                "   and p.currency = b.currency order by p.prepared_at desc, p.settlement_date desc, p.chunk desc, p.attempt desc"
-                "   limit 1) last on true"
-                " where b.account like :prefix || '%' and b.amount < 0"
+                "select o.investor_id, o.currency, o.amount, coalesce(bounced.attempt, 0) + 1 as attempt from ("
+                " select substr(account, length(:prefix) + 1) as investor_id, currency, -amount as amount"
+                "  from ledger.balances where starts_with(account, :prefix) and amount < 0) o"
+                " left join lateral ("
+                "  select max(p.attempt) filter (where p.state in ('rejected', 'returned')) as attempt from"
+                " ledger.payouts p"
+                "  where p.investor_id = o.investor_id and p.currency = o.currency"
+                "  and (p.prepared_at, p.settlement_date) = ("
+                "   select n.prepared_at, n.settlement_date from ledger.payouts n"
+                "   where n.investor_id = o.investor_id and n.currency = o.currency"
+                "   order by n.prepared_at desc, n.settlement_date desc limit 1)) bounced on true"
             ),
             {"prefix": PAYABLE},
         )
         return [Payable(**row._mapping) for row in rows]
+
+    def in_transit(self) -> dict[str, int]:
+        """Return what may still leave the bank account for payouts, by currency: what no statement has shown yet.
+
+        Counted from the payouts, because in the account `payouts_in_transit` a return that is still to be credited
+        would hide a payout that is still to be debited.
+        """
+        rows = self.transaction.execute(
+            sa.text(
+                "select currency, sum(amount)::bigint from ("
+                " select currency, amount from ledger.payouts where state not in ('booked', 'rejected', 'returned')"
+                " union all select currency, amount from ledger.payouts where state = 'returned' and booked_on is"
+                " null) under_way"
+                " group by currency"
+            )
+        )
+        return {row[0]: row[1] for row in rows}
 
     def balance(self, account: str, currency: str) -> int:
         """Return the balance of one account, debit positive."""
@@ -151,28 +180,78 @@ class Payouts:
 
     # ---------------------------------------------------------------------------------------------------- payouts
 
-    def next_chunks(self, day: DayRun) -> dict[tuple[str, str], int]:
-        """Return the highest chunk that the day's revision has already, by (investor, currency)."""
-        rows = self.transaction.execute(
+    def places(self, day: DayRun) -> dict[tuple[str, str], list[Place]]:
+        """Return the chunks that the day's revision has, by (investor, currency), with their newest attempts."""
+        found: dict[tuple[str, str], list[Place]] = {}
+        for row in self.transaction.execute(
             sa.text(
-                "select investor_id, currency, max(chunk) from ledger.payouts"
-                " where settlement_date = :on and revision = :revision group by 1, 2"
+                "select investor_id, currency, chunk, max(attempt) as attempt,"
+                " bool_and(state in ('rejected', 'returned')) as is_free from ledger.payouts"
+                " where settlement_date = :on and revision = :revision group by 1, 2, 3"
             ),
             {"on": day.settlement_date, "revision": day.revision},
+        ):
+            place = Place(chunk=row.chunk, attempt=row.attempt, is_free=row.is_free)
+            found.setdefault((row.investor_id, row.currency), []).append(place)
+        return found
+
+    def stranded(self, *, before: date, prepared_before: datetime) -> list[dict[str, Any]]:
+        """Return the payouts of earlier days that nobody is going to send: never handed to the bank, and their day
+        failed or left them waiting since before `prepared_before`."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select p.* from ledger.payouts p join ledger.days d using (settlement_date)"
+                " where p.state in ('prepared', 'approved') and p.settlement_date < :before"
+                " and (d.state = 'failed' or p.prepared_at <= :prepared_before) order by p.settlement_date, p.payout_id"
+            ),
+            {"before": before, "prepared_before": prepared_before},
+        ).mappings()
+        return [dict(row) for row in rows]
+
+    def usual_totals(self, on: Sequence[date]) -> dict[str, list[int]]:
+        """Return what was paid on these settlement dates, by currency, newest first; a date without payouts is none."""
+        found: dict[str, list[int]] = {}
+        for row in self.transaction.execute(
+            sa.text(
+                "select currency, sum(amount)::bigint as amount from ledger.payouts where settlement_date = any(:on)"
+                " and state not in ('rejected', 'returned') group by currency, settlement_date"
+                " order by currency, settlement_date desc"
+            ),
+            {"on": list(on)},
+        ):
+            found.setdefault(row.currency, []).append(row.amount)
+        return found
+
+    def contradictions(self, investor_ids: Sequence[str]) -> list[Contradiction]:
+        """Return these investors' payouts that the bank rejected although a line in suspense shows them as paid."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select p.payout_id, l.line_id, p.currency, p.amount from ledger.payouts p"
+                " join ledger.statement_lines l on l.end_to_end_id = p.end_to_end_id and l.state <> 'matched' and"
+                " l.amount < 0"
+                " where p.state = 'rejected' and p.investor_id = any(:ids) order by 1, 2"
+            ),
+            {"ids": list(investor_ids)},
         )
-        return {(row[0], row[1]): row[2] for row in rows}
+        return [Contradiction(**row._mapping) for row in rows]
 
     def prepare(self, day: DayRun, payouts: Sequence[Payout], holds: Sequence[Hold], *, now: datetime) -> None:
         """Write the payouts with their entries, and the holds as they stand now."""
         run = self.transaction.execute
-        run(sa.text("delete from ledger.holds h where not exists (select from unnest(cast(:i as text[]), cast(:c as text[]))"
-                    " as k (i, c) where k.i = h.investor_id and k.c = h.currency)"),
-            {"i": [hold.investor_id for hold in holds], "c": [hold.currency for hold in holds]})  # fmt: skip
+        run(
+            sa.text(
+                "delete from ledger.holds h where not exists ("
+                " select from unnest(cast(:ids as text[]), cast(:currencies as text[])) as k (i, c)"
+                " where k.i = h.investor_id and k.c = h.currency)"
+            ),
+            {"ids": [hold.investor_id for hold in holds], "currencies": [hold.currency for hold in holds]},
+        )
         if holds:
             run(
                 sa.text(
                     "insert into ledger.holds as h (investor_id, currency, amount, reason, since)"
-                    " values (:investor_id, :currency, :amount, :reason, :since) on conflict (investor_id, currency) do update"
+                    " values (:investor_id, :currency, :amount, :reason, :since) on conflict (investor_id, currency)"
+                    " do update"
                     " set amount = excluded.amount, reason = excluded.reason,"
                     " since = case when h.reason = excluded.reason then h.since else excluded.since end"
                 ),
@@ -191,8 +270,10 @@ class Payouts:
             return
         run(
             sa.text(
-                "insert into ledger.payouts (payout_id, settlement_date, revision, investor_id, currency, chunk, attempt,"
-                " amount, end_to_end_id, payee_name, payee_account, payee_bank, prepared_at, run_id) values (:payout_id, :on,"
+                "insert into ledger.payouts (payout_id, settlement_date, revision, investor_id, currency, chunk,"
+                " attempt,"
+                " amount, end_to_end_id, payee_name, payee_account, payee_bank, prepared_at, run_id) values"
+                " (:payout_id, :on,"
                 " :revision, :investor_id, :currency, :chunk, :attempt, :amount, :end_to_end_id, :payee_name,"
                 " :payee_account, :payee_bank, :now, :run_id)"
             ),
@@ -267,24 +348,41 @@ class Payouts:
         *,
         cause: str,
         now: datetime,
-        evidence: Mapping[str, Any] | None = None,
+        evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
-        """Take the payouts one step further, each with a row of its history; the database knows which steps exist."""
+        """Take the payouts one step further, each with a row of its history; the database knows which steps exist.
+
+        `evidence` is one for all, or one for each payout in their order.
+        """
         if not payout_ids:
             return
+        each = [evidence] * len(payout_ids) if isinstance(evidence, Mapping) else evidence
         self.transaction.execute(
             sa.text(
                 "insert into ledger.payout_history (payout_id, from_state, to_state, at, cause, evidence)"
-                " select payout_id, state, :to_state, :now, :cause, cast(:evidence as jsonb) from ledger.payouts"
-                " where payout_id = any(:ids) order by payout_id"
+                " select p.payout_id, p.state, :to_state, :now, :cause, cast(k.evidence as jsonb)"
+                " from unnest(cast(:ids as text[]), cast(:evidence as text[])) with ordinality as k (id, evidence,"
+                " place)"
+                " join ledger.payouts p on p.payout_id = k.id order by k.place"
             ),
             {
                 "ids": list(payout_ids),
                 "to_state": to_state,
                 "now": now,
                 "cause": cause,
-                "evidence": json.dumps(evidence or {}, ensure_ascii=False, default=str),
+                "evidence": [json.dumps(dict(said), ensure_ascii=False, default=str) for said in each],
             },
+        )
+
+    def note_booking(self, booked: Mapping[str, date]) -> None:
+        """Keep the day on which payouts were booked that had come back before the statement showed them leave."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.payouts p set booked_on = k.booked_on from unnest(cast(:ids as text[]), cast(:days as"
+                " date[]))"
+                " as k (id, booked_on) where p.payout_id = k.id and p.booked_on is null"
+            ),
+            {"ids": list(booked), "days": list(booked.values())},
         )
 
     def credit_back(
@@ -308,21 +406,27 @@ class Payouts:
             now=now,
         )
 
-    def refuse_account(self, payout: Mapping[str, Any], reason: str, *, now: datetime) -> None:
-        """Remember that the bank refused the payee's account for good."""
+    def refuse_accounts(self, refused: Sequence[tuple[Mapping[str, Any], str]], *, now: datetime) -> None:
+        """Remember of each (payout, reason) that the bank refused the payee's account for good."""
+        if not refused:
+            return
         self.transaction.execute(
             sa.text(
-                "insert into ledger.refused_accounts (investor_id, payee_account, payee_bank, reason, refused_at, payout_id)"
+                "insert into ledger.refused_accounts (investor_id, payee_account, payee_bank, reason, refused_at,"
+                " payout_id)"
                 " values (:investor_id, :account, :bank, :reason, :now, :payout_id) on conflict do nothing"
             ),
-            {
-                "investor_id": payout["investor_id"],
-                "account": payout["payee_account"],
-                "bank": payout["payee_bank"] or "",
-                "reason": reason,
-                "now": now,
-                "payout_id": payout["payout_id"],
-            },
+            [
+                {
+                    "investor_id": payout["investor_id"],
+                    "account": payout["payee_account"],
+                    "bank": payout["payee_bank"] or "",
+                    "reason": reason,
+                    "now": now,
+                    "payout_id": payout["payout_id"],
+                }
+                for payout, reason in refused
+            ],
         )
 
     def shares_of(self, investor_id: str, on: date) -> list[dict[str, Any]]:
@@ -339,7 +443,10 @@ class Payouts:
     def payouts_of(self, investor_id: str, on: date) -> list[dict[str, Any]]:
         """Return the investor's payouts of the day, without personal data."""
         rows = self.transaction.execute(
-            sa.text("select * from reporting.payouts where settlement_date = :on and investor_id = :investor order by payout_id"),
+            sa.text(
+                "select * from reporting.payouts where settlement_date = :on and investor_id = :investor order by"
+                " payout_id"
+            ),
             {"on": on, "investor": investor_id},
         ).mappings()
         return [dict(row) for row in rows]
@@ -349,7 +456,8 @@ class Payouts:
         rows = self.transaction.execute(
             sa.text(
                 "select e.entry_id, e.event, e.repayment_id, e.payout_id, p.currency, p.amount from ledger.entries e"
-                " join ledger.postings p using (entry_id) where e.settlement_date = :on and p.account = :account order by 1"
+                " join ledger.postings p using (entry_id) where e.settlement_date = :on and p.account = :account order"
+                " by 1"
             ),
             {"on": on, "account": PAYABLE + investor_id},
         ).mappings()
@@ -364,7 +472,8 @@ class Payouts:
         run = self.transaction.execute
         run(
             sa.text(
-                "insert into ledger.payout_files (file_id, settlement_date, currency, payment_count, amount, content, sha256,"
+                "insert into ledger.payout_files (file_id, settlement_date, currency, payment_count, amount, content,"
+                " sha256,"
                 " created_at) values (:file_id, :on, :currency, :count, :amount, :content, :sha, :now)"
             ),
             {
@@ -394,20 +503,89 @@ class Payouts:
         ).mappings()
         return [dict(row) for row in rows]
 
+    def file(self, file_id: str) -> dict[str, Any] | None:
+        """Return one payment file."""
+        row = self.transaction.execute(
+            sa.text("select * from ledger.payout_files where file_id = :id"), {"id": file_id}
+        ).first()
+        return row._asdict() if row else None
+
     def mark_file(self, file_id: str, state: str, *, now: datetime) -> None:
-        """Say where a file stands; the first sending keeps its instant."""
+        """Say where a file stands; the first sending keeps its instant, and what is rejected stays so."""
         self.transaction.execute(
             sa.text(
                 "update ledger.payout_files set state = :state,"
-                " sent_at = case when :state = 'submitted' then coalesce(sent_at, :now) else sent_at end where file_id = :id"
+                " sent_at = case when :state = 'submitted' then coalesce(sent_at, :now) else sent_at end"
+                " where file_id = :id and state <> 'rejected'"
             ),
             {"id": file_id, "state": state, "now": now},
         )
 
+    def note_report(self, file_id: str, message_id: str, *, is_duplicate: bool) -> None:
+        """Keep that a report rejected the whole file, or called it a duplicate; the same report counts once."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.payout_files set"
+                " duplicates = duplicates || case when :is_duplicate then cast(:heard as text[]) else '{}' end,"
+                " rejections = rejections || case when :is_duplicate then '{}' else cast(:heard as text[]) end"
+                " where file_id = :id and not cast(:heard as text[]) && (duplicates || rejections)"
+            ),
+            {"id": file_id, "heard": [message_id], "is_duplicate": is_duplicate},
+        )
+
+    def open_transmission(self, file_id: str, *, run_id: str | None, now: datetime) -> int:
+        """Write that the file is handed to the bank from here on, and return which time it is."""
+        return int(
+            self.transaction.execute(
+                sa.text(
+                    "insert into ledger.transmissions (file_id, number, run_id, started_at)"
+                    " select :id, coalesce(max(number), 0) + 1, :run, :now from ledger.transmissions where file_id ="
+                    " :id"
+                    " returning number"
+                ),
+                {"id": file_id, "run": run_id, "now": now},
+            ).scalar_one()
+        )
+
+    def close_transmission(self, file_id: str, number: int, answer: Submission, *, now: datetime) -> None:
+        """Keep what came back, byte for byte, and what it proves."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.transmissions set outcome = :outcome, answered_at = :now, status_code = :code,"
+                " reason = :reason, said = :said, answer = :answer, sha256 = :sha where file_id = :id and number ="
+                " :number"
+            ),
+            {
+                "id": file_id,
+                "number": number,
+                "outcome": answer.outcome.value,
+                "now": now,
+                "code": answer.status_code,
+                "reason": answer.reason,
+                "said": answer.text,
+                "answer": answer.answer,
+                "sha": hashlib.sha256(answer.answer).hexdigest(),
+            },
+        )
+
+    def transmissions(self, file_id: str) -> list[dict[str, Any]]:
+        """Return every handing-over of the file, first to last, without what came back."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select number, run_id, started_at, outcome, answered_at from ledger.transmissions"
+                " where file_id = :id order by number"
+            ),
+            {"id": file_id},
+        ).mappings()
+        return [dict(row) for row in rows]
+
     # -------------------------------------------------------------------------------------------------- approvals
 
     def request_approval(self, day: DayRun, request: Mapping[str, Any], *, now: datetime) -> None:
-        """Put a question to a second person on record, once; an older one of the day that is open is superseded."""
+        """Put a question to a second person on record; an older one of the day that is open is superseded.
+
+        Asked again before it is answered, it is open for its whole time again.
+        """
         run = self.transaction.execute
         run(
             sa.text(
@@ -418,9 +596,13 @@ class Payouts:
         )
         run(
             sa.text(
-                "insert into ledger.approvals (approval_id, settlement_date, revision, payouts_sha256, payout_count, amounts,"
-                " requested_at, expires_at) values (:id, :on, :revision, :sha, :count, cast(:amounts as jsonb), :now, :expires)"
-                " on conflict (approval_id) do nothing"
+                "insert into ledger.approvals (approval_id, settlement_date, revision, payouts_sha256, payout_count,"
+                " amounts,"
+                " requested_at, expires_at) values (:id, :on, :revision, :sha, :count, cast(:amounts as jsonb), :now,"
+                " :expires)"
+                " on conflict (approval_id) do update set decision = null, decided_at = null,"
+                "  requested_at = excluded.requested_at, expires_at = excluded.expires_at"
+                " where ledger.approvals.decision is null or ledger.approvals.decision = 'superseded'"
             ),
             {
                 "id": request["approval_id"],
@@ -436,20 +618,62 @@ class Payouts:
 
     def approval(self, approval_id: str) -> Mapping[str, Any] | None:
         """Return one question and what was answered."""
-        return (
-            self.transaction.execute(
-                sa.text("select * from ledger.approvals where approval_id = :id"), {"id": approval_id}
-            )
-            .mappings()
-            .first()
-        )
+        row = self.transaction.execute(
+            sa.text("select * from ledger.approvals where approval_id = :id"), {"id": approval_id}
+        ).first()
+        return row._asdict() if row else None
 
     def decide_approval(self, approval_id: str, *, decision: str, by: str, reason: str | None, now: datetime) -> None:
         """Keep who answered what, and when."""
         self.transaction.execute(
             sa.text(
-                "update ledger.approvals set decision = :decision, decided_by = :by, reason = :reason, decided_at = :now"
+                "update ledger.approvals set decision = :decision, decided_by = :by, reason = :reason, decided_at ="
+                " :now"
                 " where approval_id = :id and decision is null"
             ),
             {"id": approval_id, "decision": decision, "by": by, "reason": reason, "now": now},
         )
+
+    # -------------------------------------------------------------------------------------------------- objections
+
+    def object_to(self, day: DayRun, objections: Sequence[Objection], *, now: datetime) -> None:
+        """Keep what speaks against paying, so that a person can answer for exactly that."""
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.objections (settlement_date, control, said, raised_at, run_id)"
+                " values (:on, :control, :said, :now, :run) on conflict do nothing"
+            ),
+            [
+                {
+                    "on": day.settlement_date,
+                    "control": found.control,
+                    "said": found.said,
+                    "now": now,
+                    "run": day.run_id,
+                }
+                for found in objections
+            ],
+        )
+
+    def objections(self, settlement_date: date) -> list[dict[str, Any]]:
+        """Return every objection that was raised against paying for a day, and who answered for it."""
+        rows = self.transaction.execute(
+            sa.text("select * from ledger.objections where settlement_date = :on order by raised_at, control, said"),
+            {"on": settlement_date},
+        ).mappings()
+        return [dict(row) for row in rows]
+
+    def override(self, settlement_date: date, *, said: Sequence[str], by: str, reason: str, now: datetime) -> int:
+        """Keep that a person answers for these objections; return how many nobody had answered for."""
+        return self.transaction.execute(
+            sa.text(
+                "update ledger.objections set overridden_by = :by, reason = :reason, overridden_at = :now"
+                " where settlement_date = :on and said = any(:said) and overridden_by is null"
+            ),
+            {"on": settlement_date, "said": list(said), "by": by, "reason": reason, "now": now},
+        ).rowcount
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """Return one run: who triggered it, and why."""
+        row = self.transaction.execute(sa.text("select * from ledger.runs where run_id = :id"), {"id": run_id}).first()
+        return row._asdict() if row else None

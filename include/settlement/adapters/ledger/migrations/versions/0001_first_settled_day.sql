@@ -200,8 +200,9 @@ create index on ledger.entries (settlement_date, revision);
 create index on ledger.entries (repayment_id);
 create index on ledger.entries (payout_id);
 create index on ledger.entries (line_id);
--- Each of these happens to a thing once in its life; a second posting of it is a bug, not a fact.
-create unique index on ledger.entries (payout_id, event) where event in ('payout_prepared', 'payout_rejected', 'payout_returned');
+-- A payout takes its money once, and gives it back at most once; a second posting of either is a bug, not a fact.
+create unique index on ledger.entries (payout_id) where event = 'payout_prepared';
+create unique index on ledger.entries (payout_id) where event in ('payout_rejected', 'payout_returned');
 
 -- One row per leg of an entry. `part` 0 takes what is posted one by one, part r what revision r posted in bulk.
 create table ledger.postings (
@@ -346,7 +347,9 @@ create table ledger.payout_files (
   created_at      timestamptz not null,
   sent_at         timestamptz,               -- the first time the bank was called with it
   state           text not null default 'prepared'
-                  check (state in ('prepared', 'submitted', 'received', 'rejected', 'unknown'))
+                  check (state in ('prepared', 'submitted', 'received', 'rejected', 'unknown')),
+  rejections      text[] not null default '{}',  -- the bank's reports that reject it whole, by their ids
+  duplicates      text[] not null default '{}'   -- the bank's reports that it has this file already, by their ids
 );
 
 create table ledger.payouts (
@@ -371,7 +374,12 @@ create table ledger.payouts (
   run_id           text not null,
   unique (settlement_date, revision, investor_id, currency, chunk, attempt)
 );
-create index on ledger.payouts (investor_id, currency);
+-- In its place (day, revision, investor, currency, chunk) at most one payout lives: the next attempt needs the proof
+-- that the former one was rejected or returned.
+create unique index one_living_attempt on ledger.payouts (settlement_date, revision, investor_id, currency, chunk)
+  where state not in ('rejected', 'returned');
+create index on ledger.payouts (investor_id, currency, prepared_at);
+create index on ledger.payouts (currency) where state = 'returned' and booked_on is null;
 create index on ledger.payouts (state) where state not in ('booked', 'rejected', 'returned');
 create index on ledger.payouts (settlement_date);
 create index on ledger.payouts (file_id);
@@ -430,6 +438,47 @@ end $$;
 create trigger guard_payout before update or delete on ledger.payouts
   for each row execute function ledger.guard_payout();
 
+-- One row per handing-over of a file to the bank, written and committed before the bank is called. Without an outcome:
+-- nobody lived to hear the answer, so it may have arrived.
+create table ledger.transmissions (
+  file_id      text not null references ledger.payout_files,
+  number       integer not null check (number > 0),
+  run_id       text,                         -- null: an inquiry
+  started_at   timestamptz not null,
+  outcome      text check (outcome in ('received', 'refused', 'duplicate', 'not_sent', 'unknown')),
+  answered_at  timestamptz,
+  status_code  integer,
+  reason       text,
+  said         text,
+  answer       bytea,                        -- what came back, byte for byte
+  sha256       text,
+  primary key (file_id, number),
+  check ((outcome is null) = (answered_at is null))
+);
+-- A file leaves only while all of its payouts wait for the bank: none is undecided, none has its money back already.
+create function ledger.guard_transmission() returns trigger language plpgsql security definer
+set search_path = ledger, pg_temp as $$
+declare wrong record;
+begin
+  if tg_op = 'UPDATE' then
+    if old.outcome is not null or (new.file_id, new.number, new.started_at) is distinct from
+                                  (old.file_id, old.number, old.started_at) then
+      raise exception 'Transmission [%] of file [%] was answered before', old.number, old.file_id
+        using errcode = 'integrity_constraint_violation';
+    end if;
+    return new;
+  end if;
+  select payout_id, state into wrong from ledger.payouts
+   where file_id = new.file_id and state not in ('submitted', 'unknown') limit 1;
+  if found then
+    raise exception 'File [%] cannot leave: its payout [%] is [%]', new.file_id, wrong.payout_id, wrong.state
+      using errcode = 'integrity_constraint_violation';
+  end if;
+  return new;
+end $$;
+create trigger guard_transmission before insert or update on ledger.transmissions
+  for each row execute function ledger.guard_transmission();
+
 -- One row per account that the bank refused for good, until the source names another one.
 create table ledger.refused_accounts (
   investor_id    text collate "C" not null,
@@ -465,6 +514,20 @@ create table ledger.approvals (
   decided_by       text,
   decided_at       timestamptz,
   reason           text
+);
+
+-- One row per objection of the gate before money moves, and who answered for it. Bound to what it said, word for word.
+create table ledger.objections (
+  settlement_date  date not null references ledger.days,
+  control          text not null,
+  said             text not null,
+  raised_at        timestamptz not null,
+  run_id           text not null,
+  overridden_by    text check (overridden_by <> ''),
+  reason           text check (reason <> ''),
+  overridden_at    timestamptz,
+  primary key (settlement_date, control, said),
+  check ((overridden_by is null) = (overridden_at is null) and (reason is null) = (overridden_by is null))
 );
 
 -- ---------------------------------------------------------------------------------------------- what the bank says
