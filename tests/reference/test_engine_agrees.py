@@ -88,8 +88,9 @@ ONCE_DIFFERENT = {
         *SIMPLE,
         loan("L2"),
         owed("p", "principal", 30),
-        paid("R", 20, MON),
-        paid("X", 20, TUE, undoes="R", loan_id="L2"),
+        owed("q", "principal", 20, TUE),
+        paid("R", 50, MON),
+        paid("X", 50, WED, undoes="R", loan_id="L2"),
     ),
     "a receivable lowered below what it was paid, reversed and paid again": (
         *SIMPLE,
