@@ -118,6 +118,11 @@ class Event:
         return None
 
     @property
+    def covers(self) -> str | None:
+        """The beginning of the keys of less exact news about the same thing: this one takes the place of those."""
+        return None
+
+    @property
     def slot(self) -> str:
         """Where a standing message keeps this event; a later event of the same slot replaces it."""
         return self.name
@@ -363,6 +368,10 @@ class TaskFailed(Event):
     @property
     def covered_by(self) -> str | None:
         return None if self.task else f"failed:{self.run_id}:"
+
+    @property
+    def covers(self) -> str | None:
+        return f"failed:{self.run_id}::" if self.task else None
 
     @property
     def moves_money(self) -> bool:

@@ -64,6 +64,16 @@ def test_a_run_that_failed_is_mute_behind_its_failed_task(desk: Desk) -> None:
     assert [row.state for row in desk.rows()] == ["delivered", "delivered", "suppressed"]
 
 
+def test_a_run_told_of_first_says_which_task_it_was_once_that_is_known(desk: Desk) -> None:
+    desk.tell(failed(task="", try_number=0, code="task_failure"))
+    desk.tell(failed())
+    assert not desk.record(failed())
+    desk.tell(failed("reconcile.match"))
+    _, (first, second) = desk.thread()
+    assert "transfer.submit" in first["text"] and "reconcile.match" in second["text"]
+    assert [row.state for row in desk.rows()] == ["delivered", "delivered", "suppressed", "delivered"]
+
+
 def test_a_problem_that_ends_turns_green_and_says_how_long_it_took(desk: Desk) -> None:
     desk.tell(alerts.PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
     desk.pass_time(minutes=42)

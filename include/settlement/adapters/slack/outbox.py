@@ -240,18 +240,23 @@ def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now
     is_root = event.opens_thread or event.thread == event.dedupe_key
     if not is_root:
         _hold_place(connection, event, root_id=root_id, channel=channel, now=now)
-    is_mute = event.covered_by is not None and _is_told(connection, root_id=root_id, beginning=event.covered_by)
+    payload: Payload = {event.slot: slot_value(event)}
+    is_told = event.covered_by is not None and _is_told(connection, root_id=root_id, beginning=event.covered_by)
+    is_mute = is_told or (
+        event.covers is not None
+        and _says_better(connection, payload, root_id=root_id, key=event.key, beginning=event.covers)
+    )
     written = _write_row(
         connection,
         event,
         root_id=root_id,
         kind="root" if is_root else "reply",
         channel=channel,
-        payload={event.slot: slot_value(event)},
+        payload=payload,
         state="suppressed" if is_mute else "pending",
         now=now,
     )
-    if is_mute:
+    if is_told:
         return False
     if written and event.severity == "critical" and not is_root:
         _touch_root(connection, root_id)
@@ -268,6 +273,21 @@ def _is_told(connection: sa.Connection, *, root_id: int, beginning: str) -> bool
             {"root_id": root_id, "beginning": beginning},
         ).scalar()
     )
+
+
+def _says_better(connection: sa.Connection, payload: Payload, *, root_id: int, key: str, beginning: str) -> bool:
+    """Let a message that knows less say this instead (it is edited); False: there is no such message."""
+    changed = connection.execute(
+        sa.text(
+            """
+            update ledger.alert_outbox
+               set payload = :payload, problem_key = :key, version = version + 1, state = 'pending'
+             where root_id = :root_id and starts_with(problem_key, :beginning) and state in ('pending', 'delivered')
+            """
+        ),
+        {"payload": _json(payload), "key": key, "root_id": root_id, "beginning": beginning},
+    )
+    return changed.rowcount > 0
 
 
 def _stand(connection: sa.Connection, event: alerts.Event, *, channel: str, now: datetime) -> bool:
