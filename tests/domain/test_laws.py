@@ -75,7 +75,7 @@ def _chosen_policy() -> st.SearchStrategy[Any]:
     return st.sampled_from(POLICIES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(world=_worlds(), rules=_chosen_policy())
 def test_nothing_is_lost_and_nothing_is_made(world: frames.Inputs, rules: Any) -> None:
     outcome = settle.settle_day(world, rules, DAY)

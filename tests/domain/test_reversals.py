@@ -318,6 +318,20 @@ def test_a_malformed_reversal_is_quarantined_alone(original: Any, reversal: Any,
     assert totals(outcome) == totals(day())
 
 
+def test_a_reversal_that_names_another_loans_repayment_is_bad_even_with_that_ones_rows_at_hand() -> None:
+    outcome = day(
+        loans=[("L2", "KRW", "2026-01-15")],
+        notes=[],
+        holdings=[],
+        receivables=[],
+        repayments=[("V1", "L2", "2026-02-16T12:00:00+09:00", 95_000, "R1", "new")],
+        originals=[_original("settled")],
+        **history(day()),
+    )
+    assert outcomes(outcome) == {"V1": "quarantined"}
+    assert len(outcome.entries) == 0
+
+
 def test_the_second_reversal_of_a_repayment_is_the_bad_one() -> None:
     outcome = day(
         repayments=[REPAYMENT, _reversal(), _reversal(name="V2", at="2026-02-16T13:00:00+09:00")],

@@ -529,7 +529,9 @@ def _prior(
     known = np.append(allocation_ids, NONE)[at] == shares["allocation_id"].to_numpy()
     _owned(shares, frames.PRIOR_SHARES, "allocation_id", "prior_allocations", np.where(known, at, NONE))
     share_order = np.lexsort((_rank_of_text(text(shares["note_id"])), at))
-    entries = inputs.prior_entries
+    # An original of a loan without money in the run is named by mistake: its reversal is refused, its entries stay.
+    at_hand = inputs.originals.loc[inputs.originals["loan_id"].isin(inputs.loans["loan_id"]), "repayment_id"]
+    entries = inputs.prior_entries[inputs.prior_entries["repayment_id"].isin(at_hand)]
     posting_order = np.lexsort((_rank_of_text(text(entries["account"])), entries["entry_id"].to_numpy()))
     entries = entries.iloc[posting_order]
     entry_id, first = np.unique(entries["entry_id"].to_numpy(), return_index=True)
