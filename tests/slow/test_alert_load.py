@@ -1,0 +1,92 @@
+"""A full outbox does not slow the day: 100 000 rows, then what a writer, a look and a delivery cost. About a minute."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from settlement.adapters.slack import SlackAlerts
+from settlement.domain import alerts
+
+NOW = datetime(2026, 2, 17, 3, 0, tzinfo=UTC)
+
+FILL = """
+with root as (
+  insert into ledger.alert_roots (thread, channel, settlement_date)
+  select 'day:' || d::date, 'C0SETTLE', d::date from generate_series(date '2024-01-01', date '2025-12-31', '1 day') d
+  returning root_id, settlement_date)
+insert into ledger.alert_outbox (root_id, kind, settlement_date, event, severity, channel, dedupe_key, problem_key,
+                                 payload, state, created_at, delivered_at, version, sent_version, message_ts)
+select root_id, 'reply', settlement_date, 'task.retry', 'info', 'C0SETTLE', settlement_date || ':retry:' || n,
+       'retry:' || n, '{}', cast(:state as text), now(), case when :state = 'delivered' then now() end, 1,
+       case when :state = 'delivered' then 1 else 0 end, case when :state = 'delivered' then '1.0' end
+  from root, generate_series(1, 137) n
+"""
+
+
+@pytest.fixture
+def engine(settlement_db_url: str) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(settlement_db_url)
+    yield engine
+    engine.dispose()
+
+
+def median_seconds(work: Callable[[int], Any], times: int = 30) -> float:
+    taken = []
+    for number in range(times):
+        begun = time.perf_counter()
+        work(number)
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["delivered", "pending"])
+def test_a_hundred_thousand_rows_do_not_slow_the_day(engine: sa.Engine, state: str) -> None:
+    policy: Any = SimpleNamespace(
+        language="ko",
+        channels=(SimpleNamespace(id="C0SETTLE", severities=alerts.SEVERITIES, language=None, backfills=False),),
+        email_to=(),
+        mention="",
+    )
+    ours = SlackAlerts(engine, policy, timezone="Asia/Seoul", slack=lambda: None, mailer=lambda: None)
+
+    def record(number: int) -> None:
+        event = alerts.TaskRetry(
+            settlement_date=date(2026, 2, 16), run_id=f"r{number}", task="t", try_number=1, code="c"
+        )
+        with engine.begin() as connection:
+            ours.record(connection, event, now=NOW)
+
+    def started(number: int) -> None:
+        with engine.begin() as connection:
+            ours.record(
+                connection, alerts.DayStarted(settlement_date=date(2026, 2, 16), repayment_count=number), now=NOW
+            )
+
+    record(-1)
+    before = median_seconds(record)
+    with engine.begin() as connection:
+        rows = connection.execute(sa.text(FILL), {"state": state}).rowcount
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("analyze ledger.alert_outbox, ledger.alert_roots")
+    measured = {
+        "rows": rows,
+        "record before": before,
+        "record": median_seconds(lambda number: record(number + 1_000)),
+        "edit the root": median_seconds(started),
+        "deliver": median_seconds(lambda _: ours.deliver(now=NOW), times=5),
+        "writer's try": median_seconds(lambda _: ours.deliver(now=NOW, limit_seconds=5), times=5),
+        "listing": median_seconds(lambda _: ours.listing(settlement_date=date(2026, 2, 16)), times=5),
+    }
+    print({name: round(value, 4) for name, value in measured.items()})
+    assert rows > 100_000
+    assert measured["record"] < max(2 * before, 0.02)
+    assert measured["edit the root"] < 0.05
+    assert measured["deliver"] < 0.5
