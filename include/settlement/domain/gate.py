@@ -119,7 +119,7 @@ def totals_are_usual(proposal: Proposal, policy: Policy) -> list[str]:
     said = []
     for currency, amount in sorted(proposal.of_day.items()):
         usual = proposal.usual.get(currency, ())
-        if len(usual) < USUAL_DAYS:
+        if policy.gate.usual_percent is None or len(usual) < USUAL_DAYS:
             continue
         middle = median_low(usual)
         if amount * 100 > middle * policy.gate.usual_percent:

@@ -119,9 +119,9 @@ class Payouts(_Table):
 class Gate(_Table):
     needs: Literal["statement", "ledger"] = "statement"
     wait_until: ClockTime = "10:00"
-    breaks: tuple[str, ...] = ("statement_chain", "duplicate_line", "amount_differs")
+    breaks: tuple[str, ...] = ("duplicate_line", "amount_differs")
     limit: dict[Currency, Amount] = {}
-    usual_percent: Annotated[int, Field(ge=100, le=1_000_000, strict=True)] = 500
+    usual_percent: Annotated[int, Field(ge=100, le=1_000_000, strict=True)] | None = None
 
 
 class Approval(_Table):

@@ -304,6 +304,8 @@ def _proposal(services: Services, books: Books, day: DayRun, *, prepared: Sequen
     proven = {}
     for currency in wanted:
         money = books.balance("client_bank", currency)
+        if newest and newest["currency"] == currency:
+            money = min(money, newest["closing"])  # where the chain is broken, the lower of the two is what is proven
         if services.policy.gate.needs == "ledger":
             money += books.balance("receipts_in_transit", currency)
         proven[currency] = money - under_way.get(currency, 0)
