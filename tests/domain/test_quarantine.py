@@ -131,6 +131,10 @@ def test_a_refused_loan_moves_no_money_and_names_its_rule_and_the_rows_that_prov
     assert [len(outcome.allocations), len(outcome.shares), len(outcome.credits)] == [0, 0, 0]
 
 
+def test_a_platform_without_any_holder_or_investor_settles_nothing() -> None:
+    assert day(holdings=[], investors=[]).quarantine["rule"].tolist() == ["no_holder"]
+
+
 def test_the_rest_of_the_day_settles() -> None:
     outcome = day(
         loans=[LOAN, ("L0", "KRW", "2026-01-15"), ("L2", "KRW", "2026-01-15")],

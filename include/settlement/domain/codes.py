@@ -176,7 +176,11 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
-    """A day's inputs as arrays, in order of loan."""
+    """A day's inputs as arrays, in order of loan.
+
+    `tax_class` is NONE for investors that the source does not know, and for the two codes that stand for no holder and
+    for two: they find its last elements.
+    """
 
     settlement_day: int
     loan_ids: Text
@@ -216,7 +220,7 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Book
     investor_ids, holder = _investors(inputs)
     accounts = _accounts(loan_ids, investor_ids)
     tax_class_names = sorted(set(inputs.investors["tax_class"].unique()))
-    tax_class = np.full(len(investor_ids), NONE, dtype=np.int64)
+    tax_class = np.full(len(investor_ids) + 2, NONE, dtype=np.int64)
     tax_class[lookup(inputs.investors["investor_id"], investor_ids)] = lookup(
         inputs.investors["tax_class"], pa.array(tax_class_names, pa.large_string())
     )

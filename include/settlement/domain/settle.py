@@ -170,7 +170,7 @@ def _rules_of_cells(book: Book, taken: Taken, table: withholding.Table, cells: C
     rule = np.full(len(cells.note), NO_TAX, dtype=np.int64)
     component = taken.allocations.component
     is_interest = (component == INTEREST) | (component == LATE_INTEREST)
-    taxed = np.flatnonzero(is_interest[cells.allocation] & is_shared & (cells.investor >= 0))
+    taxed = np.flatnonzero(is_interest[cells.allocation] & is_shared)
     tax_class = book.tax_class[cells.investor[taxed]]
     has_class = tax_class != NONE
     taxed = taxed[has_class]
@@ -182,7 +182,7 @@ def _refuse_shares(
     book: Book, policy: Policy, taken: Taken, cells: Cells, rule: Ints, is_shared: Flags
 ) -> dict[int, Refusal]:
     """Return the loans with a share that cannot be given, each with its first one in order of allocation and note."""
-    has_holder = (cells.investor >= 0) & (book.tax_class[cells.investor] != NONE)
+    has_holder = book.tax_class[cells.investor] != NONE
     is_bad = is_shared & (cells.gross > 0) & (~has_holder | ((rule < 0) & (rule != NO_TAX)))
     found: dict[int, Refusal] = {}
     allocations = taken.allocations
