@@ -54,9 +54,10 @@ class Ledger:
 class Player:
     """Settles the dates of a world with `settle.settle_day`."""
 
-    def __init__(self, world: World, policy: Any) -> None:
+    def __init__(self, world: World, policy: Any, *, shares_per_part: int | None = None) -> None:
         self.world = world
         self.policy = policy
+        self.shares_per_part = shares_per_part
         self.calendar = SettlementCalendar(
             calendar=StoryCalendar(world),  # type: ignore[arg-type]
             timezone=policy.timezone,
@@ -71,9 +72,18 @@ class Player:
         facts = self.world.seen(self.runs)
         self.runs += 1
         self.settled.add(day)
-        outcome = settle.settle_day(self.inputs(day, facts), self.policy, day)
-        frames.check_all(outcome)
-        return self.absorb(day, outcome)
+        return self.absorb(day, self.settle(self.inputs(day, facts), day))
+
+    def settle(self, inputs: frames.Inputs, day: date) -> frames.Outcome:
+        """Return the outcome of the day, put together from its parts if it is settled in parts."""
+        if self.shares_per_part is None:
+            outcome = settle.settle_day(inputs, self.policy, day)
+            frames.check_all(outcome)
+            return outcome
+        parts = list(settle.settle_in_parts(inputs, self.policy, day, shares_per_part=self.shares_per_part))
+        whole = {name: pd.concat([getattr(part, name) for part in parts], ignore_index=True) for name in frames.OUTCOME}
+        whole["totals"] = whole["totals"].astype({"currency": "str"}).groupby("currency", as_index=False).sum()
+        return frames.Outcome(**whole)
 
     # --- what goes in ---------------------------------------------------------------------------------------
 
@@ -244,7 +254,7 @@ def plain(frame: pd.DataFrame) -> Rows:
     columns = []
     for name in frame.columns:
         values = frame[name]
-        if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == "str":
+        if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype in ("str", "object"):
             columns.append([None if value is None or value != value else value for value in values.tolist()])
         elif values.dtype == "Int64":
             columns.append([None if value is pd.NA else int(value) for value in values.tolist()])

@@ -20,9 +20,10 @@ from .world import Fact, Repayment, Row, World
 from .worlds import Story
 
 
-def compare(story: Story) -> tuple[int, list[str]]:
+def compare(story: Story, *, shares_per_part: int | None = None) -> tuple[int, list[str]]:
     """Settle every date of the story with both; return how many shares agreed and the differences of the first date."""
-    reference, player = Reference(story.world, story.policy), Player(story.world, story.policy)
+    reference = Reference(story.world, story.policy)
+    player = Player(story.world, story.policy, shares_per_part=shares_per_part)
     loan_of = {f.row.repayment_id: f.row.loan_id for f in story.world.facts if isinstance(f.row, Repayment)}
     shares = 0
     for run, day in enumerate(story.world.dates):
@@ -81,6 +82,13 @@ def test_the_order_of_the_input_rows_means_nothing() -> None:
     one, other = Player(story.world, story.policy), Player(turned, story.policy)
     for day in story.world.dates:
         assert one.run(day) == other.run(day)
+
+
+@pytest.mark.parametrize("shares_per_part", [1, 150])
+def test_a_day_settled_in_parts_agrees(shares_per_part: int) -> None:
+    shares, found = compare(worlds.story(11, loans=30, days=4, notes=10), shares_per_part=shares_per_part)
+    assert not found, "\n".join(found[:40])
+    assert shares > 500
 
 
 ONCE_DIFFERENT = {
