@@ -196,6 +196,17 @@ class Alerts(Protocol):
     def deliver(self, *, now: datetime, limit_seconds: float | None = None) -> Any:
         """Send what is due. Never raises because Slack or mail does not answer."""
 
+    def listing(
+        self, *, settlement_date: date | None = None, state: str | None = None, limit: int = 200
+    ) -> list[dict[str, Any]]:
+        """Return alerts as in `reporting.alerts`, newest first."""
+
+    def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
+        """Make failed alerts (all, or these) pending again; return how many."""
+
+    def test_connection(self) -> dict[str, Any]:
+        """Return what Slack says of the connection and its scopes; `ok` tells whether alerts would arrive."""
+
 
 # ---------------------------------------------------------------------------------------------------------- books
 

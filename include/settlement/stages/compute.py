@@ -28,8 +28,8 @@ def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, A
     except controls.Broken as broken:
         raise report.control_broken(services, day.settlement_date, broken, now=now) from broken
     except BrokenInvariant as impossible:
-        broken = controls.Broken("arithmetic", str(impossible))
-        raise report.control_broken(services, day.settlement_date, broken, now=now) from impossible
+        found = controls.Broken("arithmetic", str(impossible))
+        raise report.control_broken(services, day.settlement_date, found, now=now) from impossible
 
 
 def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
