@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 import structlog
@@ -58,11 +58,11 @@ class DeliveryReport:
 
 @dataclass(slots=True, kw_only=True)
 class _Later(Exception):
-    """The thread must wait: for so long, and whether Slack failed (it backs off) or only asked for time."""
+    """The thread must wait: Slack failed (the sender backs off), asked to slow down, or a request may still arrive."""
 
     seconds: float
     code: str
-    is_failure: bool
+    kind: Literal["failure", "limited", "unsettled"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,6 +102,7 @@ class Sender:
 
     def _thread(self, thread: sa.Row[Any]) -> tuple[float, int]:
         """Send the thread's messages; return how long it must wait then, and how often in a row it has failed."""
+        progress = self.report.progress
         try:
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 # A writer may hold a row in a long transaction: the sender comes back rather than waits.
@@ -117,16 +118,18 @@ class Sender:
             return 1.0, int(thread.failures)
         except _Later as later:
             self.report.errors.append(later.code)
-            failures = thread.failures + 1 if later.is_failure else thread.failures
-            if later.is_failure:
+            failures = 0 if self.report.progress > progress else int(thread.failures)
+            wait = later.seconds
+            if later.kind == "failure":
+                # With jitter, so that senders that failed together do not come back together.
+                wait = min(2.0**failures, LONGEST_BACKOFF_SECONDS) * random.uniform(0.5, 1.0)  # noqa: S311
+                failures += 1
                 # Who is down for one thread is down for all: the rest of this delivery does not knock again.
                 self._paused[thread.channel] = self.until + 1
-            else:
-                self._paused[thread.channel] = time.monotonic() + later.seconds
-            log.warning(
-                "alerts.delivery_waits", channel=thread.channel, code=later.code, seconds=round(later.seconds, 1)
-            )
-            return later.seconds, failures
+            elif later.kind == "limited":
+                self._paused[thread.channel] = time.monotonic() + wait
+            log.warning("alerts.delivery_waits", channel=thread.channel, code=later.code, seconds=round(wait, 1))
+            return wait, failures
 
     def _wait_for_slack(self) -> bool:
         """Sleep until Slack, which only asked to slow down, may be called again; False: not within the time."""
@@ -311,7 +314,6 @@ class _Thread:
 
     def _explain(self, row: sa.Row[Any], method: str, error: client.SlackError) -> None:
         """Record what the error means for the row and raise how long its thread waits, or the refusal."""
-        backoff = min(2.0**self.thread.failures, LONGEST_BACKOFF_SECONDS) * random.uniform(0.5, 1.0)  # noqa: S311
         if isinstance(error, client.Refused):
             raise error
         is_certain = isinstance(error, client.Limited | client.Unreachable)
@@ -323,9 +325,9 @@ class _Thread:
             )
         if isinstance(error, client.Limited):
             self._attempt(row, method, "limited", error=error.code)
-            raise _Later(seconds=error.retry_after, code=error.code, is_failure=False) from error
+            raise _Later(seconds=error.retry_after, code=error.code, kind="limited") from error
         self._attempt(row, method, "unknown", error=error.code)
-        raise _Later(seconds=backoff, code=error.code, is_failure=True) from error
+        raise _Later(seconds=0.0, code=error.code, kind="failure") from error
 
     def _look(self, row: sa.Row[Any], root_ts: str | None) -> str | None:
         """Return the ts of the row's message if it stands in Slack already. Raises _Later while it may still arrive."""
@@ -336,7 +338,7 @@ class _Thread:
         ).scalar_one()
         remaining = self.sender.settles_after - float(waited)
         if remaining > 0:
-            raise _Later(seconds=remaining, code="waits_for_former_request", is_failure=False)
+            raise _Later(seconds=remaining, code="waits_for_former_request", kind="unsettled")
         method = "conversations.replies" if root_ts else "conversations.history"
         arguments: dict[str, Any] = {"channel": row.channel, "include_all_metadata": True, "limit": PAGE}
         since = self._execute(_FIRST_ATTEMPT, alert_id=row.alert_id).scalar()
