@@ -4,6 +4,7 @@ A broken control is not bad input: it means that the product is wrong, so the da
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -83,6 +84,75 @@ def payouts_within_means(payouts: Mapping[str, int], *, proven: Mapping[str, int
         for currency, amount in sorted(payouts.items())
         if amount > proven.get(currency, 0)
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Custody:
+    """The ledger's side of the bank account beside what is known item by item, for one account and currency.
+
+    `closing` is the newest statement's, `unexplained` the sum of the gaps in the chain of statements before it; both
+    None before the first statement. `posted` and `items` are what stands in receipts_in_transit, payouts_in_transit
+    and suspense, by (account, currency): as balances, and counted line by line.
+    """
+
+    currency: str
+    client_bank: int
+    closing: int | None
+    unexplained: int
+    posted: Mapping[tuple[str, str], int]
+    items: Mapping[tuple[str, str], int]
+
+
+def check_custody(custody: Custody) -> None:
+    """Prove both directions of the custody of money: the bank's balance is ours, and every difference has a name.
+
+    :raises Broken: naming the first that does not hold and by how much.
+    """
+    for control in CUSTODY_CONTROLS:
+        problem = control(custody)
+        if problem:
+            raise Broken(control.__name__, problem)
+
+
+def ledger_bank_is_statement_closing(custody: Custody) -> str | None:
+    """The ledger's client_bank is the newest statement's closing balance, to the unit, but for gaps in the chain."""
+    if custody.closing is None or custody.client_bank + custody.unexplained == custody.closing:
+        return None
+    return (
+        f"client_bank stands at [{custody.client_bank} {custody.currency}], the newest statement closes at"
+        f" [{custody.closing}], and gaps between statements explain [{custody.unexplained}]"
+    )
+
+
+def receipts_in_transit_are_explained(custody: Custody) -> str | None:
+    """What stands in receipts_in_transit is the receipts that one side has shown and the other has not, one by one."""
+    return _explained(custody, "receipts_in_transit")
+
+
+def payouts_in_transit_are_explained(custody: Custody) -> str | None:
+    """What stands in payouts_in_transit is the payouts that have left us and not the bank, or not come back to it."""
+    return _explained(custody, "payouts_in_transit")
+
+
+def suspense_is_explained(custody: Custody) -> str | None:
+    """What stands in suspense is the lines that match nothing, one by one."""
+    return _explained(custody, "suspense")
+
+
+CUSTODY_CONTROLS: tuple[Callable[[Custody], str | None], ...] = (
+    ledger_bank_is_statement_closing,
+    receipts_in_transit_are_explained,
+    payouts_in_transit_are_explained,
+    suspense_is_explained,
+)
+
+
+def _explained(custody: Custody, account: str) -> str | None:
+    for key in sorted({*custody.posted, *custody.items}):
+        posted, items = custody.posted.get(key, 0), custody.items.get(key, 0)
+        if key[0] == account and posted != items:
+            return f"[{account}] stands at [{posted} {key[1]}], its items come to [{items}]"
+    return None
 
 
 def _sums(places: np.ndarray, amounts: np.ndarray, length: int) -> np.ndarray:

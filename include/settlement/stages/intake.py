@@ -6,14 +6,15 @@ a crash at any point loses nothing and applies nothing twice.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import structlog
 
 from settlement.domain import matching, presence
-from settlement.domain.matching import Match, Mismatch, OpenLine, Subject
+from settlement.domain.days import SettlementCalendar
+from settlement.domain.matching import Match, Mismatch, OpenLine, Subject, Terms
 from settlement.domain.messages import (
     DUPLICATE_REASONS,
     REJECTED,
@@ -65,7 +66,7 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
         try:
             said = services.read_message(message)
         except UnreadableMessage as error:
-            refuse(services, message, str(error), now=now)
+            refuse(services, message, error, now=now)
             counts["refused"] += 1
             continue
         read.append((_order(said), message, said))
@@ -76,95 +77,132 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
                 books.close_message(message.sha256, "applied" if is_ours else "foreign")
             counts["applied" if is_ours else "foreign"] += 1
         except UnreadableMessage as error:
-            refuse(services, message, str(error), now=now)
+            refuse(services, message, error, now=now)
             counts["refused"] += 1
     return dict(counts)
 
 
-def refuse(services: Services, message: Message, reason: str, *, now: datetime) -> None:
+def refuse(services: Services, message: Message, error: UnreadableMessage, *, now: datetime) -> None:
     """Keep a message that cannot be used, with the reason; it changes nothing else."""
-    log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=reason)
+    log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=str(error))
     with services.ledger.books(posting=True) as books:
-        books.close_message(message.sha256, "refused", refusal=reason)
+        books.close_message(
+            message.sha256,
+            "refused",
+            refusal=str(error),
+            statement_id=error.statement_id,
+            difference=error.difference,
+        )
 
 
 def match_open(services: Services, *, now: datetime) -> dict[str, int]:
     """Match every line that is open or in suspense; what matches nothing goes to suspense."""
     with services.ledger.books(posting=True) as books:
-        lines = books.lines(("open", "suspended"))
-        if not lines:
-            return {}
-        matches, _ = match_lines(services, books, lines)
-        _book(books, matches, now=now)
-        matched = {found.line.line_id for found in matches}
-        books.suspend([line for line in lines if line.line_id not in matched and not line.is_suspended], now=now)
-        return {"matched": len(matches), "suspended": len(lines) - len(matches)}
+        return book_lines(services, books, now=now)
+
+
+def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, int]:
+    """Match and book every line that is open or in suspense, in the transaction of these books."""
+    lines = books.lines(("open", "suspended"))
+    if not lines:
+        return {}
+    matches, _ = match_lines(services, books, lines)
+    _book(books, matches, now=now)
+    matched = {line.line_id for found in matches for line in found.lines}
+    books.suspend([line for line in lines if line.line_id not in matched and not line.is_suspended], now=now)
+    return {"matched": len(matched), "suspended": len(lines) - len(matched)}
 
 
 def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> tuple[list[Match], list[Mismatch]]:
     """Return what the lines are, and which of them point at something of ours without fitting it."""
-    references = sorted({key for line in lines for key in (line.reference, line.end_to_end_id) if key})
+    references = sorted({key for line in lines for key in matching.references_of(line)})
     payouts = {p["payout_id"]: p for p in books.payouts_by_end_to_end(references).values()}
     receipts: Sequence[Subject] = []
     if len(payouts) < len(lines):  # some line is no payout: offer everything that is still under way
         payouts |= {payout["payout_id"]: payout for payout in books.payouts(states=OPEN_STATES)}
         unmatched = [row["repayment_id"] for row in books.unmatched_receipts()]
-        receipts = services.core.receipts(references=references, repayment_ids=unmatched)
-    subjects = [subject for subject in receipts if subject.reference]
-    for payout in payouts.values():
-        # A payout can come back before the statement has shown it leave: the line of its leaving is still to come.
-        is_to_leave = payout["state"] in OPEN_STATES or (payout["state"] == "returned" and payout["booked_on"] is None)
-        kinds = [("payout", -1)] if is_to_leave else []
-        if payout["state"] in ("booked", "returned", *OPEN_STATES):
-            kinds.append(("payout_return", 1))
-        subjects += [
-            Subject(
-                kind=kind,
-                subject_id=payout["payout_id"],
-                amount=sign * payout["amount"],
-                currency=payout["currency"],
-                reference=payout["end_to_end_id"],
-            )
-            for kind, sign in kinds
-        ]
+        receipts = services.core.receipts(references=references, repayment_ids=unmatched, calendar=services.calendar)
+    subjects = [*receipts, *(s for payout in payouts.values() for s in _movements_of(payout, services.calendar))]
     taken = books.matched_subjects(sorted({s.kind for s in subjects}), [s.subject_id for s in subjects])
-    free = [subject for subject in subjects if (subject.kind, subject.subject_id) not in taken]
-    return matching.match(lines, free, taken=[s for s in subjects if (s.kind, s.subject_id) in taken])
+    return matching.match(
+        lines,
+        [subject for subject in subjects if subject.key not in taken],
+        taken=[subject for subject in subjects if subject.key in taken],
+        terms=_terms(services),
+    )
+
+
+def _movements_of(payout: Mapping[str, Any], calendar: SettlementCalendar) -> Iterator[Subject]:
+    """Yield the movements of a payout that a statement may still show: its leaving, and its coming back."""
+    state = payout["state"]
+    # A payout can come back before the statement has shown it leave: the line of its leaving is still to come.
+    if state in OPEN_STATES or (state == "returned" and payout["booked_on"] is None):
+        on = calendar.calendar.next_business_day(payout["settlement_date"])
+        yield _movement_of(payout, "payout", -payout["amount"], on=on)
+    if state in ("booked", "returned", *OPEN_STATES):
+        yield _movement_of(payout, "payout_return", payout["amount"], on=None)
+
+
+def _movement_of(payout: Mapping[str, Any], kind: str, amount: int, *, on: date | None) -> Subject:
+    return Subject(
+        kind=kind,
+        subject_id=payout["payout_id"],
+        amount=amount,
+        currency=payout["currency"],
+        reference=payout["end_to_end_id"],
+        on=on,
+        group=payout["file_id"] if kind == "payout" else None,
+        account=payout["payee_account"],
+    )
+
+
+def _terms(services: Services) -> Terms:
+    calendar = services.calendar.calendar
+    return Terms(
+        tolerance=services.policy.matching.tolerance,
+        tolerance_ppm=services.policy.matching.tolerance_ppm,
+        within_days=services.policy.matching.within_business_days,
+        days_apart=lambda first, last: max(0, len(calendar.days_between(min(first, last), max(first, last))) - 1),
+    )
 
 
 def _book(books: Books, matches: Sequence[Match], *, now: datetime) -> None:
     """Book matched lines; a payout that is matched is booked, one whose return is matched has come back."""
     books.keep_matches(matches, now=now)
-    payouts = [m for m in matches if m.subject.kind == "payout"]
-    if payouts:
-        states = {p["payout_id"]: p["state"] for p in _of_matches(books, payouts)}
-        # What came back before the statement showed it leave stays returned: a state never goes backwards.
-        leaving = [m for m in payouts if states[m.subject.subject_id] in OPEN_STATES]
-        books.step(
-            [m.subject.subject_id for m in leaving],
-            "booked",
-            cause="statement",
-            now=now,
-            evidence=[{"line_id": m.line.line_id, "booked_on": m.line.booking_date.isoformat()} for m in leaving],
-        )
-        books.note_booking({m.subject.subject_id: m.line.booking_date for m in payouts})
-    returns = {m.subject.subject_id: m.line for m in matches if m.subject.kind == "payout_return"}
-    if returns:
-        back = _of_matches(books, [m for m in matches if m.subject.kind == "payout_return"])
-        lines = [returns[payout["payout_id"]] for payout in back]
+    lines = {subject.key: line for found in matches for line, subject, _, _ in found.parts()}
+    leaving = {payout_id: line for (kind, payout_id), line in lines.items() if kind == "payout"}
+    back = {payout_id: line for (kind, payout_id), line in lines.items() if kind == "payout_return"}
+    payouts = {
+        payout["payout_id"]: payout
+        for payout in books.payouts_by_end_to_end(
+            [s.reference for found in matches for s in found.subjects if s.kind.startswith("payout")]
+        ).values()
+    }
+    # What came back before the statement showed it leave stays returned: a state never goes backwards.
+    booked = [payout_id for payout_id in leaving if payouts[payout_id]["state"] in OPEN_STATES]
+    books.step(
+        booked,
+        "booked",
+        cause="statement",
+        now=now,
+        evidence=[
+            {"line_id": leaving[payout_id].line_id, "booked_on": leaving[payout_id].booking_date.isoformat()}
+            for payout_id in booked
+        ],
+    )
+    books.note_booking({payout_id: line.booking_date for payout_id, line in leaving.items()})
+    if back:
+        # A payout that leaves and comes back in the same lines is booked by now.
+        returned = [payouts[payout_id] | ({"state": "booked"} if payout_id in booked else {}) for payout_id in back]
         give_back(
             books,
-            back,
+            returned,
             "returned",
             cause="statement",
-            reasons=[line.reason for line in lines],
+            reasons=[line.reason for line in back.values()],
             now=now,
-            evidence=[{"line_id": line.line_id} for line in lines],
+            evidence=[{"line_id": line.line_id} for line in back.values()],
         )
-
-
-def _of_matches(books: Books, matches: Sequence[Match]) -> list[dict[str, Any]]:
-    return list(books.payouts_by_end_to_end([found.subject.reference for found in matches]).values())
 
 
 def _order(said: Any) -> tuple[int, str, int]:
@@ -194,7 +232,7 @@ def _apply(services: Services, books: Books, said: Any, message: Message, *, now
         if isinstance(part, Notification):
             _apply_notification(books, part, now=now)
         else:
-            _apply_statement(services, books, part, message, now=now)
+            _apply_statement(books, part, message, now=now)
     return bool(ours)
 
 
@@ -295,9 +333,8 @@ def _apply_notification(books: Books, notification: Notification, *, now: dateti
     books.step(notified, "accepted", cause="notification", now=now, evidence=evidence)
 
 
-def _apply_statement(
-    services: Services, books: Books, statement: Statement, message: Message, *, now: datetime
-) -> None:
+def _apply_statement(books: Books, statement: Statement, message: Message, *, now: datetime) -> None:
+    """Keep a statement; its lines are booked by whoever matches next, in one transaction with all that is open."""
     if books.has_statement(statement):
         return
     if books.contradicts(statement):
@@ -305,14 +342,8 @@ def _apply_statement(
             f"statement [{statement.statement_id}] was received before and said something else",
             statement_id=statement.statement_id,
         )
-    if books.newest_statement(statement.account) is None:
-        books.post_opening(statement, now=now)
     books.keep_statement(statement, message.sha256, now=now)
-    lines = books.lines(("open",))
-    matches, _ = match_lines(services, books, lines)
-    _book(books, matches, now=now)
-    matched = {found.line.line_id for found in matches}
-    books.suspend([line for line in lines if line.line_id not in matched], now=now)
+    books.follow_opening(statement.account, statement.currency, now=now)
 
 
 def give_back(

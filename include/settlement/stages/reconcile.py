@@ -3,10 +3,9 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from itertools import pairwise
 from typing import Any
 
-from settlement.domain import controls
+from settlement.domain import controls, statements
 from settlement.domain.alerts import BreakLine, BreaksOpened, Money
 from settlement.domain.breaks import Finding
 from settlement.ports import Books, DayRun, Services
@@ -20,6 +19,7 @@ CAUSES = (
     "duplicate_line",
     "ambiguous",
     "statement_chain",
+    "late_return",
 )
 FINAL = frozenset({"booked", "rejected", "returned"})
 
@@ -65,31 +65,37 @@ def _prove_or_refuse(services: Services, *, as_of: date, now: datetime) -> dict[
 
 
 def prove_books(services: Services, *, as_of: date, now: datetime) -> dict[str, Any]:
-    """Find all breaks there are, compare the ledger's bank balance with the statement, and close proven days."""
+    """Book what is open, find all breaks there are, prove both directions of custody, and close proven days.
+
+    :raises controls.Broken: ledger and bank differ by something that has no name.
+    """
     with services.ledger.books(posting=True) as books:
-        account = services.debtor.account if services.debtor else ""
-        statements = books.statements(account)
-        gaps = _gaps(statements)
-        newest = statements[-1] if statements else None
-        if newest and not gaps:
-            booked = books.balance("client_bank", newest["currency"])
-            if booked != newest["closing"]:
-                raise controls.Broken(
-                    "ledger_bank_is_statement_closing",
-                    f"the ledger's client_bank stands at [{booked} {newest['currency']}], statement"
-                    f" [{newest['statement_id']}] closes at [{newest['closing']}]",
-                )
+        intake.book_lines(services, books, now=now)
+        chain = books.statements(services.debtor.account) if services.debtor else []
+        gaps = statements.gaps(chain)
+        newest = chain[-1] if chain else None
+        currency = services.debtor.currency if services.debtor else ""
+        controls.check_custody(
+            controls.Custody(
+                currency=currency,
+                client_bank=books.balance("client_bank", currency),
+                closing=newest["closing"] if newest else None,
+                unexplained=sum(after["opening"] - before["closing"] for before, after in gaps),
+                posted=books.in_transit_by_posting(),
+                items=books.in_transit_by_item(),
+            )
+        )
         findings = [
             *books.findings_of_books(),
-            *gaps,
-            *_refused(books),
+            *_broken_chain(gaps),
+            *_refused(books, chain, is_whole=not gaps),
             *_missing(services, books, newest),
             *_unexplained(services, books),
         ]
         counts = books.sync_breaks(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
         if counts["opened"]:
             _tell_of_breaks(services, books, as_of, now=now)
-        closed = _close_days(services, books, newest, now=now)
+        closed = [] if gaps else _close_days(services, books, newest, now=now)
         return {
             "breaks": counts,
             "closed": [on.isoformat() for on in closed],
@@ -98,7 +104,7 @@ def prove_books(services: Services, *, as_of: date, now: datetime) -> dict[str, 
         }
 
 
-def _gaps(statements: Sequence[Mapping[str, Any]]) -> list[Finding]:
+def _broken_chain(gaps: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[Finding]:
     """A statement that does not open where the one before it closed."""
     return [
         Finding(
@@ -113,22 +119,28 @@ def _gaps(statements: Sequence[Mapping[str, Any]]) -> list[Finding]:
                 "before": before["statement_id"],
             },
         )
-        for before, after in pairwise(statements)
-        if after["opening"] != before["closing"]
+        for before, after in gaps
     ]
 
 
-def _refused(books: Books) -> list[Finding]:
-    """A statement that was refused: until a good one comes, what it would have said is unknown."""
+def _refused(books: Books, chain: Sequence[Mapping[str, Any]], *, is_whole: bool) -> list[Finding]:
+    """A statement that was refused, until a later one proves that nothing is missing: then its chain is whole."""
+    proven_at = max((statement["applied_at"] for statement in chain), default=None) if is_whole else None
     return [
         Finding(
             cause="statement_chain",
             subject_kind="message",
             subject_id=message["sha256"][:16],
-            evidence={"name": message["name"], "refusal": message["refusal"]},
+            amount=message["difference"],
+            evidence={
+                "name": message["name"],
+                "refusal": message["refusal"],
+                "statement": message["statement_id"],
+            },
         )
         for message in books.refused_messages()
-        if message["kind"].startswith("camt.053")
+        if not message["kind"].startswith(("pain.", "pacs.", "camt.054"))
+        and (proven_at is None or proven_at <= message["recorded_at"])
     ]
 
 

@@ -1,12 +1,14 @@
 """The part of the books that keeps what the bank said: messages byte for byte, statements, lines and their matches."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from settlement.domain.matching import Match, OpenLine
+from settlement.domain import statements
+from settlement.domain.matching import Match, OpenLine, Subject
 from settlement.domain.messages import Message, Statement
 
 # What a matched line clears, by what it turned out to be: (event, the account against client_bank).
@@ -16,6 +18,43 @@ CLEARS = {
     "payout": "payouts_in_transit",
     "payout_return": "payouts_in_transit",
 }
+
+# The event of a match whose rule is not the plain one.
+EVENTS = {"bank_charge": "bank_charge", "bank_interest": "bank_interest"}
+
+IN_TRANSIT = """
+-- One row per account and currency: the sum of everything that is between us and the bank, item by item.
+select account, currency, sum(amount)::bigint from (
+  -- a receipt from its extraction until its line; what of it a reversal or a person cleared besides
+  select 'receipts_in_transit' as account, currency, amount from ledger.repayments
+   where is_extracted and reverses_repayment_id is null
+  union all
+  select 'receipts_in_transit', r.currency, -r.amount
+    from ledger.repayments r join ledger.repayments o on o.repayment_id = r.reverses_repayment_id
+   where o.is_extracted and r.state in ('settled', 'cancelled')
+  union all
+  select 'receipts_in_transit', l.currency, -(m.amount + m.difference)
+    from ledger.matches m join ledger.statement_lines l using (line_id)
+   where m.subject_kind in ('receipt', 'receipt_undone')
+  union all
+  -- a payout from its preparation until its line, or until its money is given back
+  select 'payouts_in_transit', currency, -amount from ledger.payouts where state not in ('rejected', 'returned')
+  union all
+  select 'payouts_in_transit', l.currency, -(m.amount + m.difference)
+    from ledger.matches m join ledger.statement_lines l using (line_id)
+   where m.subject_kind in ('payout', 'payout_return')
+  union all
+  select 'suspense', currency, -amount from ledger.statement_lines where state = 'suspended'
+  union all
+  select p.account, p.currency, p.amount from ledger.entries e join ledger.postings p using (entry_id)
+   where e.event = 'written_off' and p.account in ('receipts_in_transit', 'payouts_in_transit')
+) items group by account, currency
+"""
+
+
+def _clears(subject: Subject) -> str:
+    """Return the account that a matched line clears: the one named by the rule or the person, or its kind's."""
+    return subject.subject_id if subject.kind == "account" else CLEARS[subject.kind]
 
 
 class BankLines:
@@ -52,19 +91,36 @@ class BankLines:
         )
         return [Message(name=row.name, kind=row.kind, content=bytes(row.content), sha256=row.sha256) for row in rows]
 
-    def close_message(self, sha256: str, state: str, *, refusal: str | None = None) -> None:
+    def close_message(
+        self,
+        sha256: str,
+        state: str,
+        *,
+        refusal: str | None = None,
+        statement_id: str | None = None,
+        difference: int | None = None,
+    ) -> None:
         """Say what became of a message: applied, refused and why, or foreign (of an account that is not ours)."""
         self.transaction.execute(
-            sa.text("update ledger.bank_messages set state = :state, refusal = :refusal where sha256 = :sha"),
-            {"sha": sha256, "state": state, "refusal": refusal},
+            sa.text(
+                "update ledger.bank_messages set state = :state, refusal = :refusal, statement_id = :statement,"
+                " difference = :difference where sha256 = :sha"
+            ),
+            {
+                "sha": sha256,
+                "state": state,
+                "refusal": refusal,
+                "statement": statement_id,
+                "difference": difference,
+            },
         )
 
     def refused_messages(self) -> list[dict[str, Any]]:
         """Return the messages that could not be used, oldest first, without their content."""
         rows = self.transaction.execute(
             sa.text(
-                "select sha256, kind, name, recorded_at, refusal from ledger.bank_messages where state = 'refused'"
-                " order by recorded_at"
+                "select sha256, kind, name, recorded_at, refusal, statement_id, difference from ledger.bank_messages"
+                " where state = 'refused' order by recorded_at, sha256"
             )
         ).mappings()
         return [dict(row) for row in rows]
@@ -114,31 +170,20 @@ class BankLines:
             self.transaction.execute(
                 sa.text(
                     "insert into ledger.statement_lines (line_id, statement_id, booking_date, value_date, amount,"
-                    " currency, end_to_end_id, reference, remittance, bank_code, is_return, reason) values"
+                    " currency, end_to_end_id, reference, remittance, bank_code, is_return, reason, bank_reference,"
+                    " file_id, counterparty_account, transaction_count, is_reversal, is_charge) values"
                     " (:line_id, :statement_id, :booking_date, :value_date, :amount, :currency, :end_to_end_id,"
-                    " :reference, :remittance, :bank_code, :is_return, :reason)"
+                    " :reference, :remittance, :bank_code, :is_return, :reason, :bank_reference, :file_id,"
+                    " :counterparty_account, :transaction_count, :is_reversal, :is_charge)"
                 ),
                 [
-                    {
-                        "line_id": line.line_id,
-                        "statement_id": statement.statement_id,
-                        "booking_date": line.booking_date,
-                        "value_date": line.value_date,
-                        "amount": line.amount,
-                        "currency": line.currency,
-                        "end_to_end_id": line.end_to_end_id,
-                        "reference": line.reference,
-                        "remittance": line.remittance,
-                        "bank_code": line.bank_code,
-                        "is_return": line.is_return,
-                        "reason": line.reason,
-                    }
+                    {name: getattr(line, name) for name in line.__slots__} | {"statement_id": statement.statement_id}
                     for line in statement.lines
                 ],
             )
 
     def statements(self, account: str) -> list[dict[str, Any]]:
-        """Return the account's statements in the order of their days."""
+        """Return the account's statements in the order of their days; those of one day as their balances follow."""
         rows = self.transaction.execute(
             sa.text(
                 "select * from ledger.statements where account = :account"
@@ -146,7 +191,7 @@ class BankLines:
             ),
             {"account": account},
         ).mappings()
-        return [dict(row) for row in rows]
+        return statements.in_order([dict(row) for row in rows])
 
     def newest_statement(self, account: str) -> dict[str, Any] | None:
         """Return the account's newest statement, or None before the first."""
@@ -156,24 +201,15 @@ class BankLines:
     def lines(self, states: Sequence[str]) -> list[OpenLine]:
         """Return the lines in these states, in the order of their ids."""
         rows = self.transaction.execute(
-            sa.text("select * from ledger.statement_lines where state = any(:states) order by line_id"),
+            sa.text(
+                "select line_id, booking_date, amount, currency, end_to_end_id, reference, coalesce(remittance, ''),"
+                " is_return, reason, state = 'suspended', is_charge, coalesce(bank_code, ''), file_id,"
+                " counterparty_account from ledger.statement_lines where state = any(:states) order by line_id"
+            ),
             {"states": list(states)},
         )
-        return [
-            OpenLine(
-                line_id=row.line_id,
-                booking_date=row.booking_date,
-                amount=row.amount,
-                currency=row.currency,
-                end_to_end_id=row.end_to_end_id,
-                reference=row.reference,
-                remittance=row.remittance or "",
-                is_return=row.is_return,
-                reason=row.reason,
-                is_suspended=row.state == "suspended",
-            )
-            for row in rows
-        ]
+        names = [field.name for field in fields(OpenLine)]
+        return [OpenLine(**dict(zip(names, row, strict=True))) for row in rows]
 
     def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]:
         """Return those of the subjects that a line is matched with already, as (kind, id)."""
@@ -192,53 +228,55 @@ class BankLines:
             sa.text(
                 "select r.repayment_id, r.loan_id, r.currency, r.amount, r.window_on, r.received_at,"
                 " r.reverses_repayment_id from ledger.repayments r"
-                " where (r.is_extracted or (r.reverses_repayment_id is not null and r.state = 'settled'))"
+                " left join ledger.repayments o on o.repayment_id = r.reverses_repayment_id"
+                " where (r.is_extracted or r.reverses_repayment_id is not null"
+                "   and (r.state = 'settled' or r.state = 'cancelled' and o.is_extracted))"
                 " and not exists (select from ledger.matches m where m.subject_id = r.repayment_id"
-                "   and m.subject_kind in ('receipt', 'receipt_undone')) order by r.repayment_id"
+                "   and m.subject_kind in ('receipt', 'receipt_undone'))"
+                " and not exists (select from ledger.entries e where e.repayment_id = r.repayment_id"
+                "   and e.event = 'written_off') order by r.repayment_id"
             )
         ).mappings()
         return [dict(row) for row in rows]
 
-    def keep_matches(self, matches: Sequence[Match], *, now: datetime) -> None:
+    def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
         """Write what lines turned out to be, with the entries that follow; what was in suspense leaves it."""
         if not matches:
             return
+        parts = [(found, *part) for found in matches for part in found.parts()]
         self.transaction.execute(
             sa.text(
-                "insert into ledger.matches (line_id, subject_kind, subject_id, amount, rule, explanation, matched_at)"
-                " values (:line, :kind, :id, :amount, :rule, :explanation, :now)"
+                "insert into ledger.matches (line_id, subject_kind, subject_id, amount, rule, explanation, matched_at,"
+                " match_id, difference, matched_by) values"
+                " (:line, :kind, :id, :amount, :rule, :explanation, :now, :match, :difference, :by)"
             ),
             [
                 {
-                    "line": found.line.line_id,
-                    "kind": found.subject.kind,
-                    "id": found.subject.subject_id,
-                    "amount": found.line.amount,
+                    "line": line.line_id,
+                    "kind": subject.kind,
+                    "id": subject.subject_id,
+                    "amount": amount,
                     "rule": found.rule,
                     "explanation": found.explanation,
                     "now": now,
+                    "match": found.match_id,
+                    "difference": difference,
+                    "by": by,
                 }
-                for found in matches
+                for found, line, subject, amount, difference in parts
             ],
         )
-        self._mark_lines([found.line.line_id for found in matches], "matched")
-        for is_suspended, event, bank in (
-            (False, "line_matched", "client_bank"),
-            (True, "suspense_resolved", "suspense"),
-        ):
-            self._post_lines(
-                event,
-                [
-                    (
-                        found.line,
-                        [(bank, found.line.amount), (CLEARS[found.subject.kind], -found.line.amount)],
-                        found.subject,
-                    )
-                    for found in matches
-                    if found.line.is_suspended is is_suspended
-                ],
-                now=now,
-            )
+        self._mark_lines([line.line_id for found in matches for line in found.lines], "matched")
+        posted: dict[str, list[tuple[OpenLine, list[tuple[str, int]], Subject | None]]] = {}
+        for found, line, subject, amount, difference in parts:
+            event = "suspense_resolved" if line.is_suspended else EVENTS.get(found.rule, "line_matched")
+            bank, clears = "suspense" if line.is_suspended else "client_bank", _clears(subject)
+            posted.setdefault(event, []).append((line, [(bank, amount), (clears, -amount)], subject))
+            if difference:
+                legs = [("difference", difference), (clears, -difference)]
+                posted.setdefault("tolerance_booked", []).append((line, legs, subject))
+        for event, lines in posted.items():
+            self._post_lines(event, lines, now=now)
 
     def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None:
         """Book lines that match nothing against suspense, so that client_bank follows the bank all the same."""
@@ -249,20 +287,32 @@ class BankLines:
             now=now,
         )
 
-    def post_opening(self, statement: Statement, *, now: datetime) -> None:
-        """Post the opening balance of the first statement of all."""
-        if statement.opening:
+    def follow_opening(self, account: str, currency: str, *, now: datetime) -> None:
+        """Let the posted opening balance be the earliest statement's: what an older one says differently is posted."""
+        first = self.statements(account)[0]
+        difference = first["opening"] + self.balance("opening_balance", currency)  # type: ignore[attr-defined]
+        if difference:
             self.post_all(  # type: ignore[attr-defined]
                 "opening",
-                [
-                    {
-                        "legs": [("client_bank", statement.opening), ("opening_balance", -statement.opening)],
-                        "currency": statement.currency,
-                    }
-                ],
-                settlement_date=statement.business_date,
+                [{"legs": [("client_bank", difference), ("opening_balance", -difference)], "currency": currency}],
+                settlement_date=first["business_date"],
                 now=now,
             )
+
+    def in_transit_by_posting(self) -> dict[tuple[str, str], int]:
+        """Return what stands in the accounts between us and the bank, by (account, currency)."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select account, currency, amount from ledger.balances"
+                " where account in ('receipts_in_transit', 'payouts_in_transit', 'suspense') and amount <> 0"
+            )
+        )
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    def in_transit_by_item(self) -> dict[tuple[str, str], int]:
+        """Return what should stand in them, counted from repayments, payouts, matches and lines one by one."""
+        rows = self.transaction.execute(sa.text(IN_TRANSIT))
+        return {(row[0], row[1]): row[2] for row in rows if row[2]}
 
     def _mark_lines(self, line_ids: Sequence[str], state: str) -> None:
         self.transaction.execute(
@@ -276,7 +326,7 @@ class BankLines:
         by_date: dict[date, list[dict[str, Any]]] = {}
         for line, legs, subject in posted:
             entry: dict[str, Any] = {"legs": legs, "currency": line.currency, "line_id": line.line_id}
-            if subject is not None:
+            if subject is not None and subject.kind != "account":
                 entry["payout_id" if subject.kind.startswith("payout") else "repayment_id"] = subject.subject_id
             by_date.setdefault(line.booking_date, []).append(entry)
         for on, entries in sorted(by_date.items()):

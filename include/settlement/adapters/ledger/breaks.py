@@ -2,13 +2,23 @@
 
 import json
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
+
+# Why a break of this cause is found no longer, where no match says so.
+GONE = {
+    "statement_chain": "a later statement came, and each opens where the one before it closed",
+    "investor_overdrawn": "later credits made the balance good",
+    "late_return": "the money was paid out again",
+    "quarantined": "a later run took the repayment after all",
+    "overpaid": "the held credit was taken",
+    "missing_at_bank": "it is expected no longer",
+}
 
 
 class Breaks:
@@ -17,7 +27,20 @@ class Breaks:
     transaction: sa.Connection
 
     def findings_of_books(self) -> list[Finding]:
-        """Return the breaks that the books show by themselves: overdrawn investors."""
+        """Return the breaks that the books show by themselves: overdrawn investors, payouts that came back late."""
+        overdrawn = self.transaction.execute(
+            sa.text("select * from ledger.balances where starts_with(account, 'investor_payable:') and amount > 0")
+        )
+        late = self.transaction.execute(
+            sa.text(
+                "select p.payout_id, p.currency, p.amount, p.bank_reason, h.at from ledger.payouts p"
+                " join ledger.payout_history h on h.payout_id = p.payout_id and h.to_state = 'returned'"
+                " join ledger.days d on d.settlement_date = p.settlement_date and d.closed_at < h.at"
+                " where p.state = 'returned' and not exists (select from ledger.payouts later"
+                "   where later.investor_id = p.investor_id and later.currency = p.currency"
+                "     and later.prepared_at >= h.at)"
+            )
+        )
         return [
             Finding(
                 cause="investor_overdrawn",
@@ -26,9 +49,17 @@ class Breaks:
                 currency=row.currency,
                 amount=row.amount,
             )
-            for row in self.transaction.execute(
-                sa.text("select * from ledger.balances where starts_with(account, 'investor_payable:') and amount > 0")
+            for row in overdrawn
+        ] + [
+            Finding(
+                cause="late_return",
+                subject_kind="payout",
+                subject_id=row.payout_id,
+                currency=row.currency,
+                amount=row.amount,
+                evidence={"reason": row.bank_reason, "returned_at": row.at},
             )
+            for row in late
         ]
 
     def sync_breaks(
@@ -39,7 +70,6 @@ class Breaks:
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
-        resolution: str = "no longer found",
     ) -> dict[str, int]:
         """Make the open breaks of these causes be exactly the findings; return how many opened, resolved and stand."""
         run = self.transaction.execute
@@ -73,22 +103,39 @@ class Breaks:
             self._tell(break_id, "opened", now=now)
         gone = [row for key, row in present.items() if key not in wanted]
         for row in gone:
+            how = self._why_gone(row)
             run(
                 sa.text(
                     "update ledger.breaks set state = 'resolved', resolved_on = :on, resolution = :how"
                     " where break_id = :id"
                 ),
-                {"id": row.break_id, "on": max(on, row.opened_on), "how": resolution},
+                {"id": row.break_id, "on": max(on, row.opened_on), "how": how},
             )
-            self._tell(row.break_id, f"resolved: {resolution}", now=now)
+            self._tell(row.break_id, f"resolved: {how}", now=now)
         for key, row in present.items():
             if key in wanted:
-                age = max(0, len(calendar.calendar.days_between(row.opened_on, on)) - 1) if on > row.opened_on else 0
+                age = len(calendar.calendar.days_between(row.opened_on + timedelta(days=1), on))
                 run(
                     sa.text("update ledger.breaks set age_business_days = :age, amount = :amount where break_id = :id"),
                     {"id": row.break_id, "age": max(age, row.age_business_days), "amount": wanted[key].amount},
                 )
         return {"opened": len(opened), "resolved": len(gone), "open": len(wanted)}
+
+    def _why_gone(self, row: sa.Row[Any]) -> str:
+        """Return why a break is found no longer: the match that explains it, where there is one."""
+        if row.subject_kind in ("line", "repayment", "payout"):
+            found = self.transaction.execute(
+                sa.text(
+                    "select line_id, subject_kind, subject_id, rule, explanation from ledger.matches"
+                    " where case when :kind = 'line' then line_id = :id else subject_id = :id end"
+                    " order by matched_at desc, line_id, subject_id limit 1"
+                ),
+                {"id": row.subject_id, "kind": row.subject_kind},
+            ).first()
+            if found is not None:
+                other = found.line_id if row.subject_kind != "line" else f"{found.subject_kind} {found.subject_id}"
+                return f"matched with [{other}] by {found.rule}: {found.explanation}"
+        return GONE.get(row.cause, "no longer found")
 
     def open_breaks(self) -> list[dict[str, Any]]:
         """Return the open breaks, oldest first."""

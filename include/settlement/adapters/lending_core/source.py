@@ -102,7 +102,9 @@ class PostgresLendingCore:
             rows = read("repayments", _joined(repayment_ids))
         return dict(zip(rows["repayment_id"], rows["received_at"], strict=True))
 
-    def receipts(self, *, references: Sequence[str], repayment_ids: Sequence[str]) -> list[Subject]:
+    def receipts(
+        self, *, references: Sequence[str], repayment_ids: Sequence[str], calendar: SettlementCalendar
+    ) -> list[Subject]:
         """Return the receipts, as a statement line would show them, that carry one of the references or ids."""
         with self._snapshot() as read:
             rows = read("receipts", _joined(references), _joined(repayment_ids))
@@ -113,6 +115,8 @@ class PostgresLendingCore:
                 amount=row["amount"] if pd.isna(row["reverses_repayment_id"]) else -row["amount"],
                 currency=row["currency"],
                 reference="" if pd.isna(row["bank_reference"]) else row["bank_reference"],
+                on=calendar.settlement_date_of(row["received_at"].to_pydatetime()),
+                group=row["loan_id"],
             )
             for row in rows.to_dict("records")
         ]
