@@ -69,17 +69,23 @@ def folder(home: Path) -> Path:
 
 
 def policy(home: Path) -> Path:
-    """Write the demo's policy and return its path.
+    """Write the demo's policy, once per home, and return its path.
 
     It is the Korean one with a first and a last settlement date, and with a limit below the payouts of the biggest day.
+    A home keeps the policy that its days were settled by: another one would be a changed fact of every loan.
     """
-    text = (PACKAGE / "policies" / "kr.toml").read_text(encoding="utf-8")
-    days = f"first_settlement_date = {world.SETTLEMENT_DATES[0]}\nlast_settlement_date = {world.SETTLEMENT_DATES[-1]}\n"
-    text = re.sub(r"(?m)^# (first|last)_settlement_date.*\n", "", text)
-    text = re.sub(r"(?m)^# limit\.KRW.*$", f"limit.KRW = {APPROVAL_LIMIT}", text)
-    text = text.replace('name = "kr"', 'name = "kr-demo"', 1).replace("\n[calendar]", f"\n{days}\n[calendar]", 1)
     path = home / "policy.toml"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.exists():
+        text = (PACKAGE / "policies" / "kr.toml").read_text(encoding="utf-8")
+        first, last = world.SETTLEMENT_DATES[0], world.SETTLEMENT_DATES[-1]
+        for pattern, ours in (
+            (r'^name = "kr"', 'name = "kr-demo"'),
+            (r"^# first_settlement_date.*?$", f"first_settlement_date = {first}"),
+            (r"^# last_settlement_date.*?$", f"last_settlement_date = {last}"),
+            (r"(?<=^\[approval\]).*?^# limit\.KRW.*?$", f"\nlimit.KRW = {APPROVAL_LIMIT}"),
+        ):
+            text, times = re.subn(pattern, ours, text, count=1, flags=re.MULTILINE | re.DOTALL)
+            assert times == 1, f"kr.toml has no line [{pattern}]"
         path.write_text(text, encoding="utf-8")
     return path
 

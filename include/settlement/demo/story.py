@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
@@ -37,8 +37,8 @@ def main() -> int:
     with _said_and_logged(home / "log" / "story.log") as said, services.running(home) as endpoints:
         lender = world.World()
         dag = _dags()
+        threading.Thread(target=_checker(said), daemon=True).start()
         say(said, part="airflow")
-        threading.Thread(target=_check, args=(said,), daemon=True).start()
         for day in world.SETTLEMENT_DATES:
             live_through(day, lender, endpoints)
             if not _run(said, dag["daily_settlement"], str(day), logical_date=_midnight(day)):
@@ -87,8 +87,11 @@ def _dags() -> dict[str, Any]:
     return dict(bag.dags)
 
 
-def _check(said: IO[str]) -> None:
-    """Be the checker: approve what Airflow asks this user to approve, through the code behind its pages."""
+def _checker(said: IO[str]) -> Callable[[], None]:
+    """Return what the checker does all day: approve what Airflow asks this user, through the code behind its pages.
+
+    Everything is imported here, before anybody waits: two threads that import Airflow at once stop each other.
+    """
     from airflow.api_fastapi.app import create_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
@@ -101,18 +104,22 @@ def _check(said: IO[str]) -> None:
     create_auth_manager()
     checker = SimpleAuthManagerUser(username="checker", role="op")
     asked = (
-        select(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, HITLDetail.assigned_users)
+        select(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, HITLDetail)
         .join(HITLDetail, HITLDetail.ti_id == TaskInstance.id)
         .where(TaskInstance.state == "awaiting_input", HITLDetail.responded_at.is_(None))
     )
     approval = UpdateHITLDetailPayload(chosen_options=["Approve"])
-    while True:
-        time.sleep(LOOK_SECONDS)
-        with create_session() as session:
-            for dag_id, run_id, task_id, assigned in session.execute(asked).all():
-                if checker.username in {user["id"] for user in assigned or []}:
-                    update_hitl_detail(dag_id, run_id, task_id, approval, user=checker, session=session)
-                    say(said, day=_day_of_run(run_id), state="approved")
+
+    def work() -> None:
+        while True:
+            time.sleep(LOOK_SECONDS)
+            with create_session() as session:
+                for dag_id, run_id, task_id, detail in session.execute(asked).all():
+                    if checker.username in {user["id"] for user in detail.assigned_users or []}:
+                        update_hitl_detail(dag_id, run_id, task_id, approval, user=checker, session=session)
+                        say(said, day=_day_of_run(run_id), state="approved")
+
+    return work
 
 
 def _day_of_run(run_id: str) -> str:
