@@ -74,6 +74,13 @@ def test_a_run_told_of_first_says_which_task_it_was_once_that_is_known(desk: Des
     assert [row.state for row in desk.rows()] == ["delivered", "delivered", "suppressed", "delivered"]
 
 
+def test_a_run_without_a_settlement_date_is_one_message_too(desk: Desk) -> None:
+    desk.tell(failed(settlement_date=None))
+    desk.record(failed(settlement_date=None, task="", try_number=0, code="task_failure"))
+    desk.deliver()
+    assert desk.keys() == ["failed:scheduled__2026-02-17:transfer.submit:-1:1"]
+
+
 def test_a_problem_that_ends_turns_green_and_says_how_long_it_took(desk: Desk) -> None:
     desk.tell(alerts.PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
     desk.pass_time(minutes=42)

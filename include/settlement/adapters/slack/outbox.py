@@ -241,11 +241,8 @@ def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now
     if not is_root:
         _hold_place(connection, event, root_id=root_id, channel=channel, now=now)
     payload: Payload = {event.slot: slot_value(event)}
-    is_told = event.covered_by is not None and _is_told(connection, root_id=root_id, beginning=event.covered_by)
-    is_mute = is_told or (
-        event.covers is not None
-        and _says_better(connection, payload, root_id=root_id, key=event.key, beginning=event.covers)
-    )
+    is_told = event.covered_by is not None and _is_told(connection, event, channel=channel)
+    is_mute = is_told or (event.covers is not None and _says_better(connection, event, payload, channel=channel))
     written = _write_row(
         connection,
         event,
@@ -263,29 +260,38 @@ def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now
     return written
 
 
-def _is_told(connection: sa.Connection, *, root_id: int, beginning: str) -> bool:
+def _is_told(connection: sa.Connection, event: alerts.Event, *, channel: str) -> bool:
+    """Tell whether the channel has more exact news about the same thing."""
     return bool(
         connection.execute(
             sa.text(
                 "select exists (select from ledger.alert_outbox"
-                " where root_id = :root_id and starts_with(problem_key, :beginning) and state <> 'suppressed')"
+                " where event = :event and channel = :channel and starts_with(problem_key, :beginning)"
+                " and state <> 'suppressed')"
             ),
-            {"root_id": root_id, "beginning": beginning},
+            {"event": event.name, "channel": channel, "beginning": event.covered_by},
         ).scalar()
     )
 
 
-def _says_better(connection: sa.Connection, payload: Payload, *, root_id: int, key: str, beginning: str) -> bool:
+def _says_better(connection: sa.Connection, event: alerts.Event, payload: Payload, *, channel: str) -> bool:
     """Let a message that knows less say this instead (it is edited); False: there is no such message."""
     changed = connection.execute(
         sa.text(
             """
             update ledger.alert_outbox
                set payload = :payload, problem_key = :key, version = version + 1, state = 'pending'
-             where root_id = :root_id and starts_with(problem_key, :beginning) and state in ('pending', 'delivered')
+             where event = :event and channel = :channel and starts_with(problem_key, :beginning)
+               and state in ('pending', 'delivered')
             """
         ),
-        {"payload": _json(payload), "key": key, "root_id": root_id, "beginning": beginning},
+        {
+            "payload": _json(payload),
+            "key": event.key,
+            "event": event.name,
+            "channel": channel,
+            "beginning": event.covers,
+        },
     )
     return changed.rowcount > 0
 

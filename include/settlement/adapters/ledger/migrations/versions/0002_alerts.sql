@@ -54,6 +54,7 @@ create index alerts_to_mail on ledger.alert_outbox (created_at)
 create index alerts_failed on ledger.alert_outbox (alert_id) where state = 'failed';
 create index alerts_of_a_day on ledger.alert_outbox (settlement_date, alert_id);
 create index alerts_of_a_group on ledger.alert_outbox (root_id, group_key) where group_key is not null;
+create index alerts_of_failures on ledger.alert_outbox (channel) where event = 'task.failed';
 create index alerts_open on ledger.alert_outbox (root_id, event) where resolved_at is null;
 create index alerts_led on ledger.alert_outbox (leader_id) where leader_id is not null;
 
