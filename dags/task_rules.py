@@ -25,17 +25,21 @@ OPEN_DAY = "extract.open_day"
 log = logging.getLogger(__name__)
 
 
-class NotWhenRefused(RetryPolicy):
-    """Try again what may work later; what the product refuses fails at once.
+class OnlyWhatMayWorkLater(RetryPolicy):
+    """Fail at once where trying again changes nothing: what the product refuses, and arithmetic that came out wrong.
 
-    Airflow's `ExceptionRetryPolicy` says the same with `RetryRule("settlement.ports.Refused", RetryAction.FAIL)`, but
-    imports the class where the DAG file is parsed, and with it pandas.
+    Airflow's `ExceptionRetryPolicy` says the same with rules such as `RetryRule("settlement.ports.Refused", FAIL)`, but
+    imports the classes where the DAG file is parsed, and with them pandas.
     """
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
+        from settlement.domain.controls import Broken
+        from settlement.domain.money import BrokenInvariant
         from settlement.ports import Refused
 
-        return RetryDecision.fail("refused") if isinstance(exception, Refused) else RetryDecision.default()
+        if isinstance(exception, (Refused, Broken, BrokenInvariant)):
+            return RetryDecision.fail("trying again would change nothing")
+        return RetryDecision.default()
 
 
 @contextmanager
@@ -86,7 +90,7 @@ TASK_RULES: dict[str, Any] = {
     "retry_delay": timedelta(seconds=30),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
-    "retry_policy": NotWhenRefused(),
+    "retry_policy": OnlyWhatMayWorkLater(),
     "execution_timeout": timedelta(hours=1),
     "on_failure_callback": task_failed,
     "on_retry_callback": task_retry,

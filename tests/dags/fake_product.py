@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from settlement import ports
+from settlement.domain import controls
 from settlement.domain.days import BankCalendar, SettlementCalendar
 
 STAGES = {
@@ -61,6 +62,7 @@ def main() -> None:
         "a bare date": play({}, logical_date=datetime(2026, 2, 9, tzinfo=UTC)),
         "no date": play({"dry_run": True, "transfer": False}, logical_date=None),
         "refused": play({"settlement_date": "2026-02-15"}, {"open_day": [ports.Refused("[2026-02-15] is a Sunday")]}),
+        "broken": play({}, {"distribute": [controls.Broken("entries_balance", "an entry sums to [1 KRW]")]}),
         "unavailable": play({}, {"take_in": [ports.Unavailable("the bank [127.0.0.1:9] did not answer")]}),
         "not yet": play({}, {"take_in": [ports.NotYet("the statement has not come", until=soon)]}),
     }

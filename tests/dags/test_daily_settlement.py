@@ -95,6 +95,13 @@ def test_what_is_refused_fails_at_once_and_is_told(played: dict[str, Any]) -> No
     assert refused["arguments"]["run_failed"]["reason"] == "task_failure"
 
 
+def test_a_broken_control_stops_the_day_at_once(played: dict[str, Any]) -> None:
+    broken = played["broken"]
+    assert broken["calls"] == ["open_day", "freeze_inputs", "distribute", "task_failed", "run_failed"]
+    assert broken["tries"]["compute.distribute"] == 1
+    assert broken["arguments"]["task_failed"]["error"].startswith("Broken: Control [entries_balance] is broken")
+
+
 def test_what_did_not_answer_is_tried_again(played: dict[str, Any]) -> None:
     unavailable = played["unavailable"]
     assert unavailable["state"] == "success"
