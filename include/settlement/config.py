@@ -76,10 +76,11 @@ def policy_path() -> Path:
 
 
 def snapshots_path() -> Path:
-    """Return the folder of the frozen inputs: SETTLEMENT_SNAPSHOTS, or `snapshots` under the project's own folder."""
-    return Path(
-        os.environ.get("SETTLEMENT_SNAPSHOTS") or Path(os.environ.get("SETTLEMENT_HOME") or ".settlement") / "snapshots"
-    )
+    """Return the folder of the frozen inputs: SETTLEMENT_SNAPSHOTS, else one that does not depend on where we stand."""
+    if path := os.environ.get("SETTLEMENT_SNAPSHOTS"):
+        return Path(path)
+    home = os.environ.get("SETTLEMENT_HOME") or os.environ.get("AIRFLOW_HOME") or Path.home() / ".settlement"
+    return Path(home) / "snapshots"
 
 
 def airflow_url() -> str | None:
