@@ -275,6 +275,8 @@ class Maker:
     def make_receivables(self, loan: Loan, outstanding: int) -> list[Receivable]:
         rng = self.rng
         receivables: list[Receivable] = []
+        if self.chance(0.02):
+            return receivables
         is_disorderly = self.chance(0.15)
 
         def owe(installment_no: int, component: str, due_on: date, amount: int) -> None:
@@ -352,7 +354,7 @@ class Maker:
                     total // 2,
                     total // 3 + 1,
                     rng.randrange(total + 9),
-                    rng.choice(receivables).amount,
+                    rng.choice(receivables).amount if receivables else 77,
                     sum(r.amount for r in rng.sample(receivables, len(receivables) // 2)),
                     1,
                     rng.randrange(1, 50_000),
@@ -386,7 +388,7 @@ class Maker:
         if kind == "amount":
             right = replace(right, amount=right.amount + rng.choice([1, -1]) if right.amount > 1 else 2)
         elif kind == "loan":
-            right = replace(right, loan_id=rng.choice(self.made).loan_id)
+            right = replace(right, loan_id=rng.choice([original, *self.made]).loan_id)
         elif kind == "missing":
             right = replace(right, reverses_repayment_id=self.id())
         elif kind == "of a reversal":
