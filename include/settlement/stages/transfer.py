@@ -273,6 +273,27 @@ def inquire(services: Services, *, now: datetime) -> dict[str, Any]:
     return send(services, asked, day=None, now=now) if asked else {}
 
 
+def objections(services: Services, on: date) -> list[dict[str, Any]]:
+    """Return what was said against paying for a settlement date, and who answered for it."""
+    with services.ledger.books(read_only=True) as books:
+        return books.objections(on)
+
+
+def override(services: Services, on: date, *, by: str, reason: str, now: datetime) -> list[dict[str, Any]]:
+    """Keep that a person answers for everything that was said against paying for a settlement date; return it.
+
+    :raises Refused: name or reason is missing, or there is nothing that anybody can answer for.
+    """
+    if not by.strip() or not reason.strip():
+        raise Refused("Whoever answers for an objection gives a name and a reason: --by NAME --reason TEXT")
+    with services.ledger.books(settlement_date=on) as books:
+        said = [Objection(control=row["control"], said=row["said"]) for row in books.objections(on)]
+        open_to_answer = [objection.said for objection in said if not objection.is_final]
+        if not books.override(on, said=open_to_answer, by=by.strip(), reason=reason.strip(), now=now):
+            raise Refused(f"Nothing that somebody could answer for speaks against paying for [{on}]")
+        return books.objections(on)
+
+
 def _is_to_be_asked_for(file: Mapping[str, Any], transmissions: Sequence[Mapping[str, Any]], *, now: datetime) -> bool:
     if not transmissions:
         return False
