@@ -1,0 +1,290 @@
+"""What statements do to the books, told with statements as no good bank sends them: late, twice, wrong, foreign."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from settlement import wiring
+from settlement.domain import messages
+from settlement.domain.messages import Message, Statement, StatementLine
+from settlement.ports import Services
+from settlement.stages import intake, reconcile
+
+ACCOUNT = "KR23MOCK0000000099"
+NOON = datetime.fromisoformat("2026-02-20T12:00+09:00")
+NUMBERS = count(1)
+POLICY = Path(__file__).parent.parent / "days" / "2026-02-16" / "policy.toml"
+
+
+@dataclass
+class Account:
+    """The books of one bank account, and what its bank says, statement by statement, without a bank."""
+
+    core_url: str
+    ledger_url: str
+
+    def hear(self, *said: Statement, at: datetime = NOON) -> dict[str, Any]:
+        """Take statements in as one message each, match, and prove; return what the proof said."""
+        with wiring.services() as services:
+            spoken = {f"message-{next(NUMBERS)}": statement for statement in said}
+            with services.ledger.books() as books:
+                for name in spoken:
+                    books.keep_message(Message.of(name.encode(), kind="camt.053", name=name), direction="in", now=at)
+            reading = _replace(services, read_message=lambda message: (spoken[message.name],))
+            intake.apply_new(reading, now=at)
+            return reconcile.prove_books(reading, as_of=at.date(), now=at)
+
+    def prove(self, *, at: datetime = NOON) -> dict[str, Any]:
+        with wiring.services() as services:
+            return reconcile.prove_books(services, as_of=at.date(), now=at)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with _connected(self.ledger_url) as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+    def source(self, sql: str) -> None:
+        with _connected(self.core_url) as connection:
+            connection.exec_driver_sql(sql)
+
+    def balance(self, name: str) -> int:
+        return sum(row[0] for row in self.rows(f"select amount from ledger.balances where account = '{name}'"))
+
+    def breaks(self) -> list[tuple[Any, ...]]:
+        return self.rows(
+            "select cause, subject_id, amount from ledger.breaks where state = 'open' order by cause, subject_id"
+        )
+
+
+def _replace(services: Services, **changes: Any) -> Services:
+    from dataclasses import replace
+
+    return replace(services, **changes)
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+@pytest.fixture
+def account(lending_core: Any, settlement_db_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    extra = {"debtor_account": ACCOUNT, "debtor_name": "N", "debtor_agent": "MOCKKRSE", "currency": "KRW"}
+    for name, value in {
+        "LENDING_CORE": {"conn_type": "generic", "extra": {"url": lending_core.url}},
+        "SETTLEMENT_DB": {"conn_type": "generic", "extra": {"url": settlement_db_url}},
+        "SETTLEMENT_BANK": {"conn_type": "http", "host": "127.0.0.1", "port": 9, "extra": extra},
+    }.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(value))
+    monkeypatch.setenv("SETTLEMENT_SNAPSHOTS", str(tmp_path / "snapshots"))
+    monkeypatch.setenv("SETTLEMENT_POLICY", str(POLICY))
+    return Account(core_url=lending_core.owner_url, ledger_url=settlement_db_url)
+
+
+def line(amount: int, *, on: date = date(2026, 2, 19), name: str = "", **said: Any) -> StatementLine:
+    return StatementLine(
+        line_id=f"L{name}{amount}{on:%d}", booking_date=on, value_date=on, amount=amount, currency="KRW", **said
+    )
+
+
+def statement(
+    day: int, opening: int, *lines: StatementLine, name: str | None = None, sequence: int | None = None
+) -> Statement:
+    on = date(2026, 2, day)
+    closing = opening + sum(found.amount for found in lines)
+    return Statement(
+        statement_id=name or f"S-{day}",
+        sequence=sequence,
+        account=ACCOUNT,
+        currency="KRW",
+        business_date=on,
+        from_date=on,
+        to_date=on,
+        opening=opening,
+        closing=closing,
+        lines=lines,
+        content_key=messages.content_key(
+            account=ACCOUNT,
+            currency="KRW",
+            business_date=on,
+            opening=opening,
+            closing=closing,
+            said=[found.line_id for found in lines],
+        ),
+    )
+
+
+def test_an_older_statement_that_comes_late_moves_the_opening_to_its_own(account: Account) -> None:
+    account.hear(statement(19, 1000, line(50)))
+    assert (account.balance("client_bank"), account.balance("opening_balance")) == (1050, -1000)
+    account.hear(statement(13, 700, line(300, on=date(2026, 2, 13))))
+    assert (account.balance("client_bank"), account.balance("opening_balance")) == (1050, -700)
+    assert account.balance("suspense") == -350
+
+
+def test_a_missing_statement_is_a_break_of_the_amount_until_it_comes(account: Account) -> None:
+    account.hear(statement(13, 1000, line(5, on=date(2026, 2, 13))), statement(20, 1300))
+    assert ("statement_chain", "S-20", 295) in account.breaks()
+    assert account.balance("client_bank") == 1005
+    account.hear(statement(19, 1005, line(295)), at=NOON.replace(day=23))
+    assert not [found for found in account.breaks() if found[0] == "statement_chain"]
+    assert account.balance("client_bank") == 1300
+    assert account.rows("select resolution from ledger.breaks where cause = 'statement_chain'") == [
+        ("a later statement came, and each opens where the one before it closed",)
+    ]
+
+
+def test_statements_of_one_day_follow_by_their_balances(account: Account) -> None:
+    account.hear(
+        statement(19, 150, line(20, name="b"), name="second"), statement(19, 100, line(50, name="a"), name="first")
+    )
+    assert account.balance("client_bank") == 170
+    assert not [found for found in account.breaks() if found[0] == "statement_chain"]
+
+
+def test_the_same_statement_under_another_name_is_one_statement(account: Account) -> None:
+    account.hear(statement(19, 1000, line(50)))
+    account.hear(statement(19, 1000, line(50), name="the same"))
+    assert account.rows("select count(*) from ledger.statements") == [(1,)]
+    assert account.balance("client_bank") == 1050
+
+
+def test_a_statement_that_contradicts_an_earlier_one_is_refused_until_the_next_proves_who_was_right(
+    account: Account,
+) -> None:
+    account.hear(statement(19, 1000, line(50)))
+    account.hear(statement(19, 1000, line(60)))
+    assert account.balance("client_bank") == 1050
+    assert [found[0] for found in account.breaks() if found[0] == "statement_chain"] == ["statement_chain"]
+    account.hear(statement(20, 1050), at=NOON.replace(day=23))
+    assert not [found for found in account.breaks() if found[0] == "statement_chain"]
+
+
+def test_charges_and_interest_are_booked_to_their_own_accounts(account: Account) -> None:
+    account.hear(statement(19, 1000, line(-30, is_charge=True), line(7, bank_code="ACMT+MDOP+INTR")))
+    assert account.balance("bank_charges") == 30
+    assert account.balance("bank_interest") == -7
+    assert account.balance("suspense") == 0
+    assert account.rows("select event from ledger.entries where line_id is not null order by 1") == [
+        ("bank_charge",),
+        ("bank_interest",),
+    ]
+
+
+def test_a_receipt_that_no_run_has_taken_yet_is_matched_through_the_source(account: Account) -> None:
+    account.source(
+        "insert into core.loans values ('L1', 'KRW', '2026-01-15');"
+        " insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference)"
+        " values ('R9', 'L1', '2026-02-19 23:00+09', 500, 'REF-R9')"
+    )
+    account.hear(statement(19, 0, line(500, remittance="상환 REF-R9")))
+    assert account.balance("receipts_in_transit") == -500
+    assert account.rows("select matched_to, rule from reporting.statement_lines") == [("receipt:R9", "our_reference")]
+
+
+def test_what_is_in_suspense_is_matched_by_a_later_run_and_its_break_says_with_what(account: Account) -> None:
+    account.hear(statement(19, 0, line(500, reference="REF-R9")))
+    assert account.breaks() == [("unknown_at_bank", "L50019", 500)]
+    account.source(
+        "insert into core.loans values ('L1', 'KRW', '2026-01-15');"
+        " insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference)"
+        " values ('R9', 'L1', '2026-02-19 12:00+09', 500, 'REF-R9')"
+    )
+    account.prove(at=NOON.replace(day=23))
+    assert account.breaks() == []
+    assert (account.balance("suspense"), account.balance("receipts_in_transit")) == (0, -500)
+    assert account.rows("select state, resolution from ledger.breaks") == [
+        (
+            "resolved",
+            "matched with [receipt R9] by bank_reference: the line carries its bank reference and its amount",
+        )
+    ]
+
+
+def test_a_break_does_not_age_over_a_weekend(account: Account) -> None:
+    account.hear(statement(19, 0, line(500)))
+    ages = []
+    for day in (20, 21, 22, 23, 24):
+        account.prove(at=NOON.replace(day=day))
+        ages += account.rows("select age_business_days from ledger.breaks")
+    assert ages == [(0,), (0,), (0,), (1,), (2,)]
+
+
+def test_a_receipt_paid_in_two_parts_is_one_match_and_a_duplicate_is_a_break(account: Account) -> None:
+    account.source(
+        "insert into core.loans values ('L1', 'KRW', '2026-01-15');"
+        " insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference)"
+        " values ('R9', 'L1', '2026-02-19 12:00+09', 500, 'REF-R9'),"
+        " ('R8', 'L1', '2026-02-19 12:00+09', 70, 'REF-R8')"
+    )
+    account.hear(
+        statement(
+            19,
+            0,
+            line(200, reference="REF-R9"),
+            line(300, reference="REF-R9"),
+            line(70, reference="REF-R8", name="a"),
+            line(70, reference="REF-R8", name="b"),
+        )
+    )
+    assert account.rows(
+        "select line_id, matched_to, rule from reporting.statement_lines where matched_to is not null order by line_id"
+    ) == [
+        ("L20019", "receipt:R9", "split"),
+        ("L30019", "receipt:R9", "split"),
+        ("La7019", "receipt:R8", "bank_reference"),
+    ]
+    assert account.breaks() == [("duplicate_line", "Lb7019", 70)]
+
+
+def test_a_tolerated_difference_is_booked_to_the_account_difference(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy.toml"
+    text = POLICY.read_text(encoding="utf-8").replace("tolerance = { KRW = 0 }", "tolerance = { KRW = 5 }")
+    policy.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("SETTLEMENT_POLICY", str(policy))
+    account.source(
+        "insert into core.loans values ('L1', 'KRW', '2026-01-15');"
+        " insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference)"
+        " values ('R9', 'L1', '2026-02-19 12:00+09', 500, 'REF-R9')"
+    )
+    account.hear(statement(19, 0, line(495, reference="REF-R9")))
+    assert account.balance("client_bank") == 495
+    assert account.balance("difference") == 5
+    assert account.balance("receipts_in_transit") == -500
+    assert account.rows("select count(*) from ledger.entries where event = 'tolerance_booked'") == [(1,)]
+
+
+def test_a_line_of_another_account_in_the_same_file_changes_nothing(account: Account) -> None:
+    from dataclasses import replace
+
+    with wiring.services() as services:
+        ours, theirs = statement(19, 0, line(10)), replace(statement(19, 5, line(1)), account="X", statement_id="X-1")
+        with services.ledger.books() as books:
+            books.keep_message(Message.of(b"both", kind="camt.053"), direction="in", now=NOON)
+        intake.apply_new(_replace(services, read_message=lambda message: (theirs, ours)), now=NOON)
+        reconcile.prove_books(services, as_of=NOON.date(), now=NOON)
+    assert account.rows("select statement_id from ledger.statements") == [("S-19",)]
+
+
+def test_the_database_refuses_a_second_match_of_a_line(account: Account) -> None:
+    account.hear(statement(19, 1000, line(-30, is_charge=True)))
+    second = (
+        "insert into ledger.matches (line_id, subject_kind, subject_id,"
+        " amount, rule, explanation, matched_at, match_id)"
+        " values ('L-3019', 'payout', 'P', -30, 'x', 'x', now(), 'other')"
+    )
+    with pytest.raises(sa.exc.IntegrityError, match="matched already"):
+        account.rows(second + " returning 1")
