@@ -359,7 +359,7 @@ def _show(outcome: Outcome, words: Row, console: Console) -> None:
 
 def _table(days: list[Row], words: Row) -> Table:
     """Return the days as a table whose rows add up: received is what stands between it and what was paid out."""
-    table = Table(title=words["title"], title_justify="left", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=words["title"], title_justify="left", show_footer=True, box=SIMPLE_HEAD, padding=0)
     totals = [f"{sum(row[f'{name}_amount'] or 0 for row in days):,}" for name in AMOUNTS]
     footers = [words["total"], *totals, str(sum(row["break_count"] for row in days))]
     for number, (title, footer) in enumerate(zip(words["columns"].split(","), footers, strict=True)):
