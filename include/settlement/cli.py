@@ -129,6 +129,36 @@ def why(
 
 
 @app.command()
+def gate(
+    settlement_date: OnDate = None,
+    override: Annotated[bool, typer.Option("--override", help="Answer for everything that was said.")] = False,
+    by: Annotated[str, typer.Option("--by", help="Who answers for it.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why it may be paid all the same.")] = "",
+    json: Json = False,
+    lang: Lang = Language.KO,
+) -> None:
+    """Say what was said against paying for a date, or answer for it. Exit status 1: nobody answers for something."""
+    from settlement import wiring
+    from settlement.stages import transfer
+
+    with wiring.services() as services:
+        with services.ledger.books(read_only=True) as books:
+            on = _date(settlement_date) if settlement_date else books.newest_day()
+        if on is None:
+            raise Refused("No settlement date was ever opened")
+        if override:
+            transfer.override(services, on, by=by, reason=reason, now=config.now())
+        found = transfer.objections(services, on)
+    if json:
+        print(jsons.dumps(found, ensure_ascii=False, indent=2, default=str))
+    else:
+        for said in found:
+            answer = f" - {said['overridden_by']}: {said['reason']}" if said["overridden_by"] else ""
+            print(f"{said['control']}: {said['said']}{answer}")
+    raise typer.Exit(0 if all(said["overridden_by"] for said in found) else 1)
+
+
+@app.command()
 def alerts(
     settlement_date: OnDate = None,
     resend: Annotated[bool, typer.Option("--resend", help="Try the failed ones again, and deliver now.")] = False,

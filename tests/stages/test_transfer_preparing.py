@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from settlement.cli import app
 from settlement.ports import DayRun, Refused
 from settlement.stages import intake, report, transfer
+from typer.testing import CliRunner
 
 from .conftest import Platform
 from .payout_stories import (
@@ -333,3 +336,18 @@ def test_a_balance_below_the_minimum_waits_for_more(platform: Platform, tmp_path
         ("C", 27524, 1, "accepted"),
     ]
     assert platform.rows("select investor_id, amount, reason from reporting.held") == [("B", 15000, "below_minimum")]
+
+
+def test_the_command_line_shows_what_was_said_and_takes_an_answer(platform: Platform, tmp_path: Path) -> None:
+    worked_day(platform)
+    use_policy(platform, tmp_path, wait_until='wait_until = "10:00"\nlimit.KRW = 50000')
+    with pytest.raises(Refused):
+        settle(platform)
+    shell = CliRunner()
+    shown = shell.invoke(app, ["gate", "2026-02-16"])
+    assert (shown.exit_code, "within_the_limit: Payouts of [88050 KRW]" in shown.stdout) == (1, True)
+    said = shell.invoke(app, ["gate", "--override", "--by", "lead", "--reason", "month end", "--json"])
+    assert said.exit_code == 0
+    assert json.loads(said.stdout)[0]["overridden_by"] == "lead"
+    settle(platform)
+    assert states(platform) == in_state("accepted")
