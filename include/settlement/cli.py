@@ -196,10 +196,12 @@ def watch(
 ) -> None:
     """Watch from outside Airflow: absent runs, deadlines, a dead scheduler; deliver alerts within seconds."""
     from settlement import wiring
+    from settlement.adapters import airflow_health
     from settlement.stages import watch as watching
 
+    airflow = airflow_health.reader(config.airflow_health_url())
     with wiring.services() as services:
-        raise typer.Exit(watching.run(services, now=config.now, once=once))
+        raise typer.Exit(watching.run(services, now=config.now, once=once, airflow=airflow))
 
 
 def _date(text: str) -> date:

@@ -88,6 +88,11 @@ def airflow_url() -> str | None:
     return os.environ.get("SETTLEMENT_AIRFLOW_URL") or os.environ.get("AIRFLOW__API__BASE_URL")
 
 
+def airflow_health_url() -> str | None:
+    """Return where the watch reaches Airflow's API server, which inside a deployment is seldom where people do."""
+    return os.environ.get("SETTLEMENT_AIRFLOW_HEALTH_URL") or airflow_url()
+
+
 def runbook_url() -> str | None:
     """Return where people reach the runbook, for links in messages."""
     return os.environ.get("SETTLEMENT_RUNBOOK_URL")
