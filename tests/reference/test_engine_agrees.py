@@ -118,6 +118,16 @@ ONCE_DIFFERENT = {
         paid("X", 1_000_040, TUE, undoes="R"),
         paid("S", 1_000_000, TUE, "12:00"),
     ),
+    "a note of 2^55 beside a loan of many notes": (
+        *SIMPLE,
+        *(row for i in range(150) for row in (note(f"N1.{i}", 5), held(f"N1.{i}", "IND"))),
+        loan("L2"),
+        note("N2", 2**55, loan_id="L2"),
+        held("N2", "LEND"),
+        owed("p", "principal", 500),
+        paid("R", 500, MON),
+        paid("S", 500, MON, loan_id="L2"),
+    ),
 }
 
 
