@@ -579,8 +579,11 @@ def _check_sums(inputs: frames.Inputs, notes: Notes) -> None:
         "originals": inputs.originals["amount"].to_numpy().astype(np.float64).sum(),
     }
     if sum(sums.values()) > LARGEST / 2:
-        raise frames.InvalidFrame(f"Frame [repayments] column [amount]: a day's money must stay below 2^61, is {sums}")
-    largest = float(notes.principal.max(initial=0)) * int(np.diff(notes.start).max(initial=0))
+        raise frames.InvalidFrame(
+            f"Frame [repayments] column [amount]: a day's money must stay below 2^61, is [{sum(sums.values()):.0f}]"
+        )
+    so_far = np.concatenate([[0.0], np.cumsum(notes.principal.astype(np.float64))])
+    largest = float(np.diff(so_far[notes.start]).max(initial=0.0))
     if largest > LARGEST:
         raise frames.InvalidFrame(
             f"Frame [notes] column [principal]: the notes of one loan could pass 2^62, as [{largest:.0f}]"
