@@ -98,7 +98,7 @@ class Desk:
         ((root, replies),) = self.sink.conversation(channel)
         return root, replies
 
-    def keys(self, channel: str = CHANNEL) -> list[str]:
+    def shown_keys(self, channel: str = CHANNEL) -> list[str]:
         """The dedupe keys that Slack shows, in the order of the messages."""
         return [
             message["metadata"]["event_payload"]["dedupe_key"]

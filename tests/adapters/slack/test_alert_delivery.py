@@ -12,7 +12,7 @@ from settlement.domain import alerts
 def test_a_failed_task_is_a_broadcast_reply_below_the_root_of_its_day(desk: Desk) -> None:
     report = desk.tell(failed())
     root, replies = desk.thread()
-    assert desk.keys() == ["2026-02-16:summary", "2026-02-16:failed:scheduled__2026-02-17:transfer.submit:-1:1"]
+    assert desk.shown_keys() == ["2026-02-16:summary", "2026-02-16:failed:scheduled__2026-02-17:transfer.submit:-1:1"]
     assert replies[0]["subtype"] == "thread_broadcast"
     assert "Settlement of 2026-02-16 (Mon)" in root["text"]
     assert (report.posted, report.pending, report.errors) == (2, 0, [])
@@ -32,7 +32,7 @@ def test_the_same_event_again_is_no_second_message(desk: Desk) -> None:
     desk.deliver()
     assert not desk.record(failed())
     assert desk.deliver().posted == 0
-    assert len(desk.keys()) == 2
+    assert len(desk.shown_keys()) == 2
 
 
 def test_the_root_is_edited_in_place_as_the_day_goes_on(desk: Desk) -> None:
@@ -59,7 +59,7 @@ def test_a_slowed_down_sender_waits_as_told_and_goes_on(desk: Desk) -> None:
     desk.fail({"how": "rate_limited", "times": 2, "seconds": 1})
     report = desk.tell(failed())
     assert report.errors == ["ratelimited", "ratelimited"]
-    assert len(desk.keys()) == 2
+    assert len(desk.shown_keys()) == 2
 
 
 def test_an_answer_that_was_lost_is_looked_for_before_posting_again(desk: Desk) -> None:
@@ -70,7 +70,7 @@ def test_an_answer_that_was_lost_is_looked_for_before_posting_again(desk: Desk) 
     desk.end_backoff()
     report = desk.deliver()
     assert (report.posted, report.found) == (0, 1)
-    assert len(desk.keys()) == 2
+    assert len(desk.shown_keys()) == 2
     assert desk.row("task.failed").state == "delivered"
 
 
@@ -80,7 +80,7 @@ def test_a_request_that_was_lost_is_posted_again(desk: Desk) -> None:
         desk.tell(failed(task=how))
         desk.end_backoff()
         desk.deliver()
-    assert [key.split(":")[3] for key in desk.keys()[1:]] == ["lost_request", "server_error", "internal_error"]
+    assert [key.split(":")[3] for key in desk.shown_keys()[1:]] == ["lost_request", "server_error", "internal_error"]
 
 
 def test_what_may_still_be_on_its_way_is_not_posted_again(open_desk: Callable[..., Desk]) -> None:
@@ -95,7 +95,7 @@ def test_what_may_still_be_on_its_way_is_not_posted_again(open_desk: Callable[..
     time.sleep(1)  # the request arrives after all
     desk.end_backoff()
     assert desk.deliver().found == 1
-    assert len(desk.keys()) == 2
+    assert len(desk.shown_keys()) == 2
 
 
 def test_every_attempt_is_kept_with_its_code(desk: Desk) -> None:
@@ -132,7 +132,7 @@ def test_a_channel_gets_only_the_severities_it_wants_under_a_root_that_shows_the
         """
     )
     desk.tell(alerts.DayStarted(settlement_date=DAY, repayment_count=3))
-    assert desk.keys("C0CRITICAL") == []
+    assert desk.shown_keys("C0CRITICAL") == []
     desk.tell(failed())
     root, _ = desk.thread("C0CRITICAL")
     assert "진행 중" in root["text"].split("/")[0]
