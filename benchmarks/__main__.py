@@ -1,0 +1,137 @@
+"""`python -m benchmarks`: settle worlds of several sizes and say what each costs beside COPY of the same rows."""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from math import log
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+from settlement.adapters.ledger import migrate
+from settlement.demo import embedded
+
+from benchmarks import bare, day, world
+
+STAGES = ("extract", "compute_and_post", "prepare", "submit", "match")
+SETTLING = ("extract", "compute_and_post")
+
+
+def main() -> None:
+    """Measure every size that was asked for, and print a table or JSON."""
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, embedded.running(Path(folder)) as server:
+        found = [_measure(server, Path(folder), shares, arguments.stages) for shares in arguments.sizes]
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+    else:
+        Console().print(_table(found))
+    if arguments.plot:
+        from benchmarks import plot
+
+        plot.draw(found, Path(arguments.plot))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--sizes", default="100000,1000000", type=_numbers, help="shares, joined by commas")
+    parser.add_argument("--stages", default="match", choices=STAGES[1:], help="the last stage to run")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--plot", help="where to write a picture of cost against size (SVG or PNG)")
+    arguments = parser.parse_args()
+    arguments.stages = STAGES[: STAGES.index(arguments.stages) + 1]
+    return arguments
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part.replace("_", "")) for part in text.split(",")]
+
+
+def _measure(server: embedded.Server, folder: Path, shares: int, stages: tuple[str, ...]) -> dict[str, Any]:
+    print(f"{shares:,} shares (load average {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
+    core, ledger = f"core_{shares}", f"ledger_{shares}"
+    server.create_database(core, owner="lending_core", template="lending_core")
+    server.create_database(ledger, owner="settlement")
+    ledger_url = server.url(ledger, user="settlement")
+    migrate.migrate(ledger_url)
+    size = _in_a_process(world.load, server.url(core, user="lending_core"), shares)
+    timings = _in_a_process(
+        day.run, server.url(core, user=embedded.READER), ledger_url, folder / ledger, stages=stages
+    )
+    tables = bare.SETTLED + (bare.PAID if "match" in stages else ())
+    administrator = {name: server.url(name, user=embedded.SUPERUSER) for name in (core, ledger)}
+    settled = bare.measure(administrator[core], administrator[ledger], _servers_own(server), tables=bare.SETTLED)
+    whole = bare.measure(administrator[core], administrator[ledger], _servers_own(server), tables=tables)
+    seconds = timings["seconds"]
+    settling, total = sum(seconds[stage] for stage in SETTLING), sum(seconds.values())
+    server.drop_database(core)
+    server.drop_database(ledger)
+    return {
+        "shares": size.shares,
+        "loans": size.loans,
+        "notes": size.notes,
+        "investors": size.investors,
+        "seconds": seconds,
+        "cpu_seconds": timings["cpu_seconds"],
+        "copy_seconds": {"out": whole.out, "in": whole.into, "in_with_constraints": whole.into_with_constraints},
+        "ratio_to_copy": total / (whole.out + whole.into),
+        "ratio_to_copy_with_constraints": total / (whole.out + whole.into_with_constraints),
+        "settling_ratio_to_copy": settling / (settled.out + settled.into),
+        "settling_ratio_to_copy_with_constraints": settling / (settled.out + settled.into_with_constraints),
+        "peak_rss_bytes": max(timings["peak_rss_bytes"].values()),
+        "peak_rss_bytes_until": timings["peak_rss_bytes"],
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def _in_a_process(what: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Do it in a process of its own, so that its memory is counted alone and given back."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(what, *arguments, **named).result()
+
+
+def _servers_own(server: embedded.Server) -> Path:
+    with psycopg.connect(server.url("postgres", user=embedded.SUPERUSER, driver="postgresql")) as connection:
+        return Path(str(connection.execute("show data_directory").fetchone()[0]))
+
+
+def growth(found: list[dict[str, Any]]) -> list[float]:
+    """Return the exponents with which the cost grows from each size to the next: 1 is linear."""
+    return [
+        log(sum(after["seconds"].values()) / sum(before["seconds"].values())) / log(after["shares"] / before["shares"])
+        for before, after in pairwise(found)
+    ]
+
+
+def _table(found: list[dict[str, Any]]) -> Table:
+    table = Table(title="A settlement date beside the server's own COPY of the same rows")
+    table.add_column("")
+    for row in found:
+        table.add_column(f"{row['shares']:,} shares", justify="right")
+    for stage in found[0]["seconds"]:
+        table.add_row(f"{stage}, seconds", *[f"{row['seconds'][stage]:.1f}" for row in found])
+    for name in ("out", "in", "in_with_constraints"):
+        table.add_row(f"COPY {name.replace('_', ' ')}, seconds", *[f"{row['copy_seconds'][name]:.1f}" for row in found])
+    table.add_section()
+    for name, label in (
+        ("settling_ratio_to_copy", "extract to post × COPY"),
+        ("settling_ratio_to_copy_with_constraints", "extract to post × COPY with constraints"),
+        ("ratio_to_copy", "whole day × COPY"),
+        ("ratio_to_copy_with_constraints", "whole day × COPY with constraints"),
+    ):
+        table.add_row(label, *[f"{row[name]:.2f}" for row in found])
+    table.add_row("peak RSS, MB", *[f"{row['peak_rss_bytes'] / 1e6:,.0f}" for row in found])
+    table.add_row("growth exponent", "", *[f"{exponent:.2f}" for exponent in growth(found)])
+    return table
+
+
+if __name__ == "__main__":
+    main()
