@@ -111,7 +111,6 @@ class Stack:
             "LANG": "C.UTF-8",
             "PATH": f"{programs}/usr/local/bin:/usr/bin:/bin",
             "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         loopback = {"AIRFLOW__API__HOST": "127.0.0.1"} if service == "api-server" else {}
         postgres = {"PGHOST": str(self.server.socket_dir)} if service == "postgres" else {}

@@ -1,0 +1,179 @@
+"""What holds of the whole house: who may import whom, what is light, and what must not be found in it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from settlement.domain import frames
+
+PROJECT = Path(__file__).parents[1]
+PACKAGE = PROJECT / "include" / "settlement"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("pandas", "numpy", "pyarrow", "pydantic", "sqlalchemy")
+
+
+def test_the_import_contracts_hold() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def imports_of(module: Path) -> set[str]:
+    """Return the full names of what a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("layer", ["domain", "stages"])
+def test_arithmetic_and_stages_know_no_outside_thing(layer: str) -> None:
+    outside = {
+        "airflow",
+        "sqlalchemy",
+        "psycopg",
+        "adbc_driver_postgresql",
+        "httpx",
+        "requests",
+        "slack_sdk",
+        "mockbank",
+    }
+    for module in (PACKAGE / layer).rglob("*.py"):
+        assert not {name.partition(".")[0] for name in imports_of(module)} & outside, module
+
+
+def test_arithmetic_asks_no_clock_and_no_environment() -> None:
+    asks = re.compile(r"\b(datetime\.now|date\.today|time\.time|os\.environ|getenv|random\.\w+)\b")
+    assert [str(path) for path in (PACKAGE / "domain").rglob("*.py") if asks.search(path.read_text("utf-8"))] == []
+
+
+def test_what_stands_for_now_is_read_in_one_place() -> None:
+    read = re.compile(r"environ[^\n]*SETTLEMENT_NOW")
+    readers = [path for path in MODULES if read.search(path.read_text("utf-8")) and "demo" not in path.parts]
+    assert [path.relative_to(PACKAGE).as_posix() for path in readers] == ["config.py"]
+
+
+def test_dag_files_import_the_product_only_inside_tasks() -> None:
+    for module in [*(PROJECT / "dags").glob("*.py"), *(PROJECT / "plugins").glob("*.py")]:
+        top = ast.parse(module.read_text(encoding="utf-8")).body
+        imported = {
+            name
+            for node in top
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in imports_of_node(node)
+            if name.startswith("settlement")
+        }
+        assert imported <= {"settlement.domain.days"}, module
+
+
+def imports_of_node(node: ast.Import | ast.ImportFrom) -> set[str]:
+    return {alias.name for alias in node.names} if isinstance(node, ast.Import) else {node.module or ""}
+
+
+def test_what_the_scheduler_imports_is_light() -> None:
+    code = f"import sys, settlement.domain.days; print([name for name in {HEAVY} if name in sys.modules])"
+    assert output_of(code) == "[]"
+
+
+def test_the_dag_files_parse_in_under_a_second_and_load_no_pandas() -> None:
+    code = """
+import sys, time
+sys.path[:0] = ["dags", "plugins"]
+import airflow.sdk, airflow.providers.standard.operators.hitl, airflow.plugins_manager, airflow.timetables.base
+began = time.process_time()
+import alert_delivery, bank_reconciliation, daily_settlement
+print(time.process_time() - began, "pandas" in sys.modules)
+"""
+    seconds, has_pandas = output_of(code).splitlines()[-1].split()
+    assert has_pandas == "False"
+    assert float(seconds) < 1.0
+
+
+def output_of(code: str) -> str:
+    """Return what a fresh interpreter prints, which has imported nothing yet."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip()
+
+
+def test_every_file_below_plugins_is_a_plugin_that_airflow_can_load_by_its_name() -> None:
+    for module in (PROJECT / "plugins").rglob("*.py"):
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        bases = {ast.unparse(base) for node in tree.body if isinstance(node, ast.ClassDef) for base in node.bases}
+        assert "AirflowPlugin" in bases, f"Airflow executes {module.name} as a plugin of its own"
+        assert not any(isinstance(node, ast.ImportFrom) and node.level for node in tree.body), module
+        assert module.stem not in sys.stdlib_module_names, f"{module.name} would take the standard library's place"
+
+
+def test_money_that_crosses_a_stage_is_whole() -> None:
+    specs = [value for value in vars(frames).values() if isinstance(value, frames.Spec)]
+    assert specs
+    for spec in specs:
+        for column in spec.columns:
+            assert "float" not in str(column.kind.value).lower(), (spec.name, column.name)
+            if column.name.endswith(("amount", "principal", "_ppm")):
+                assert str(column.kind.value) == "int64", (spec.name, column.name)
+
+
+def test_no_module_is_named_for_nothing() -> None:
+    assert [
+        path.name for path in MODULES if path.stem in ("utils", "util", "helpers", "common", "manager", "misc")
+    ] == []
+
+
+def test_nothing_is_put_off() -> None:
+    later = re.compile(r"\b(TODO|FIXME|XXX|HACK|(?i:stub)|(?<!stands )(?i:for now))\b")
+    folders = [PACKAGE, PROJECT / "dags", PROJECT / "plugins", PROJECT / "compose"]
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".sql", ".toml", ".sh")]
+    assert [
+        f"{path.relative_to(PROJECT)}: {found[0]}" for path in files if (found := later.search(path.read_text("utf-8")))
+    ] == []
+
+
+def test_the_catalogue_of_commands_has_every_command_and_no_other() -> None:
+    cli = importlib.import_module("settlement.cli")
+    commands = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    catalogue = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"(?m)^\| `settlement ([a-z-]+)", catalogue)) == commands
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"(?m)^\.PHONY: (.*)$", makefile)
+    assert phony
+    targets = set(phony[1].split())
+    assert targets == set(re.findall(r"(?m)^([a-z-]+):.*## \S", makefile))
+    assert {"demo", "up", "test", "test-slow", "check", "bench", "simulate", "clean"} <= targets
+
+
+def test_what_ci_runs_of_the_slow_tests_is_there_and_slow() -> None:
+    lines = (PROJECT / ".ci" / "slow-tests").read_text(encoding="utf-8").splitlines()
+    listed = [line.split()[0].partition("::")[0] for line in lines if line.strip() and not line.startswith("#")]
+    assert listed
+    for name in listed:
+        assert "pytest.mark.slow" in (PROJECT / name).read_text(encoding="utf-8"), name
+
+
+def test_every_slow_file_says_its_minutes() -> None:
+    for path in sorted((PROJECT / "tests").rglob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        if re.search(r"(?m)^pytestmark.*\bslow\b", text):
+            assert "minute" in (ast.get_docstring(ast.parse(text)) or ""), path
+
+
+def test_the_versions_of_python_that_make_takes_are_those_of_the_project() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    low, high = re.findall(r"3\.\d+", project["requires-python"])
+    low_minor, high_minor = (version.partition(".")[2] for version in (low, high))
+    assert f"(3, {low_minor}) <= sys.version_info[:2] < (3, {high_minor})" in (PROJECT / "Makefile").read_text("utf-8")
