@@ -16,7 +16,7 @@ from datetime import date, datetime
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
-from airflow.sdk import Param, TaskGroup, chain, dag, get_current_context, task
+from airflow.sdk import Param, TaskGroup, chain, dag, task
 from bank_days import BankDays
 from task_rules import TASK_RULES, run_failed, services, the_day
 
@@ -109,8 +109,8 @@ def prepare() -> dict[str, Any]:
 class PayoutApproval(ApprovalOperator):
     """Ask a second person about payouts above the policy's limit; below it, return at once.
 
-    A rejection, or no answer in the policy's time, is a decision and no failure: nothing is skipped, the next task
-    gives the payouts back to the balances and those behind it have nothing to send.
+    A rejection, or no answer in the policy's time, is a decision and no failure: the payouts go back to the balances,
+    nothing is skipped, and the tasks behind this one have nothing to send.
     """
 
     def execute(self, context: Any) -> Any:
@@ -167,25 +167,19 @@ class PayoutApproval(ApprovalOperator):
         )
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Record the answer at once: what happens to this task from here on cannot lose it or ask for it again."""
+        from settlement.stages import transfer
+
         answer = HITLOperator.execute_complete(self, context, event)
         user = answer["responded_by_user"]
-        return {
-            "needed": True,
-            "approved": answer["chosen_options"] == [self.APPROVE],
-            "by": user["name"] if user else "timeout",
-        }
-
-
-@task
-def decide() -> dict[str, Any]:
-    """Record who approved or rejected the payouts, and give rejected ones back to the balances they came from."""
-    from settlement.stages import transfer
-
-    answer = get_current_context()["ti"].xcom_pull(task_ids="transfer.approve")
-    if not answer["needed"]:
-        return {"needed": False}
-    with the_day() as (opened, day, now):
-        return transfer.decide(opened, day, approved=answer["approved"], by=answer["by"], now=now)
+        with the_day() as (opened, day, now):
+            return transfer.decide(
+                opened,
+                day,
+                approved=answer["chosen_options"] == [self.APPROVE],
+                by=user["name"] if user else "timeout",
+                now=now,
+            )
 
 
 @task
@@ -267,7 +261,7 @@ def daily_settlement() -> None:
             defaults=PayoutApproval.REJECT,
             execution_timeout=None,
         )
-        chain(take_in(), prepare(), approve, decide(), submit(), answers())
+        chain(take_in(), prepare(), approve, submit(), answers())
 
     with TaskGroup("reconcile") as reconcile:
         chain(statement(), match(), prove())

@@ -82,7 +82,7 @@ def task_retry(context: Any) -> None:
 
 def run_failed(context: Any) -> None:
     """Put a failed run into the outbox: it backs up every task that died without a word of its own."""
-    _tell("run_failed", context, lambda context: {"reason": str(context.get("reason") or "")})
+    _tell("run_failed", context, _of_run)
 
 
 TASK_RULES: dict[str, Any] = {
@@ -126,6 +126,21 @@ def _of_task(context: Any) -> dict[str, Any]:
         "map_index": ti.map_index,
         "try_number": ti.try_number,
         "error": f"{type(exception).__name__}: {exception}" if exception else "the process died",
+        "log_url": ti.log_url,
+    }
+
+
+def _of_run(context: Any) -> dict[str, Any]:
+    """Say why the run failed, and which task it was where Airflow knows: the same failure is then told once."""
+    reason = str(context.get("reason") or "")
+    ti = context.get("ti") if reason == "task_failure" else None
+    if ti is None:
+        return {"reason": reason}
+    return {
+        "reason": reason,
+        "task_id": ti.task_id,
+        "map_index": ti.map_index,
+        "try_number": ti.try_number,
         "log_url": ti.log_url,
     }
 

@@ -73,7 +73,6 @@ def test_the_day_is_one_line_of_tasks(parsed: dict[str, Any]) -> None:
         "transfer.take_in",
         "transfer.prepare",
         "transfer.approve",
-        "transfer.decide",
         "transfer.submit",
         "transfer.answers",
         "reconcile.statement",
