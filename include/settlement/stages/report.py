@@ -173,8 +173,19 @@ def task_retry(
     return recorded
 
 
-def run_failed(services: Services, *, settlement_date: date | None, run_id: str, reason: str, now: datetime) -> bool:
-    """Record that a run failed, where no task could say so itself."""
+def run_failed(
+    services: Services,
+    *,
+    settlement_date: date | None,
+    run_id: str,
+    reason: str,
+    task_id: str = "",
+    map_index: int = -1,
+    try_number: int = 0,
+    log_url: str | None = None,
+    now: datetime,
+) -> bool:
+    """Record that a run failed, where no task could say so itself: under the task's own key if the task is known."""
     if settlement_date:
         with services.ledger.books(settlement_date=settlement_date) as books:
             found = books.day(settlement_date)
@@ -184,7 +195,15 @@ def run_failed(services: Services, *, settlement_date: date | None, run_id: str,
                 if found["state"] not in SETTLED:
                     books.set_state(settlement_date, "failed", now=now, failure=found["failure"] or reason)
     return task_failed(
-        services, settlement_date=settlement_date, run_id=run_id, task_id="", try_number=0, error=reason, now=now
+        services,
+        settlement_date=settlement_date,
+        run_id=run_id,
+        task_id=task_id,
+        map_index=map_index,
+        try_number=try_number,
+        error="the process died" if task_id else reason,
+        log_url=log_url,
+        now=now,
     )
 
 
