@@ -63,9 +63,7 @@ def _measure(server: embedded.Server, folder: Path, shares: int, stages: tuple[s
     ledger_url = server.url(ledger, user="settlement")
     migrate.migrate(ledger_url)
     size = _in_a_process(world.load, server.url(core, user="lending_core"), shares)
-    timings = _in_a_process(
-        day.run, server.url(core, user=embedded.READER), ledger_url, folder / ledger, stages=stages
-    )
+    timings = _in_a_process(day.run, server.url(core, user=embedded.READER), ledger_url, folder / ledger, stages=stages)
     tables = bare.SETTLED + (bare.PAID if "match" in stages else ())
     administrator = {name: server.url(name, user=embedded.SUPERUSER) for name in (core, ledger)}
     settled = bare.measure(administrator[core], administrator[ledger], _servers_own(server), tables=bare.SETTLED)

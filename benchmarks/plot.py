@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib import pyplot  # noqa: E402 - the backend is chosen first
+from matplotlib import pyplot
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:

@@ -55,7 +55,9 @@ def load(url: str, shares: int, *, seed: int = 20260310) -> Size:
             disbursed_on=["2025-03-10"] * loans,
         )
         _investors(connection, random, investors)
-        _copy(connection, "core.notes", note_id=_ids("N", notes), loan_id=_ids("L", loans).take(loan), principal=principal)
+        _copy(
+            connection, "core.notes", note_id=_ids("N", notes), loan_id=_ids("L", loans).take(loan), principal=principal
+        )
         _holdings(connection, random, notes, investors)
         for component, prefix, amount in (("interest", "RI", interest), ("principal", "RP", repaid)):
             _copy(
@@ -142,9 +144,10 @@ def _copy(connection: psycopg.Connection, table: str, **columns: object) -> None
     content = pa.table({name: pa.array(values) if not isinstance(values, pa.Array) else values
                         for name, values in columns.items()})  # fmt: skip
     options = pa.csv.WriteOptions(include_header=False)
-    with connection.cursor() as cursor, cursor.copy(
-        f"copy {table} ({', '.join(columns)}) from stdin (format csv)"
-    ) as copy:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"copy {table} ({', '.join(columns)}) from stdin (format csv)") as copy,
+    ):
         for batch in content.to_batches(max_chunksize=1 << 18):
             sink = pa.BufferOutputStream()
             pa.csv.write_csv(pa.Table.from_batches([batch]), sink, options)

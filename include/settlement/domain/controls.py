@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from settlement.domain.frames import Outcome
 
@@ -35,12 +36,13 @@ def check_outcome(outcome: Outcome) -> None:
 def shares_sum_to_allocations(outcome: Outcome) -> str | None:
     """Every distributed allocation is the sum of its shares; costs have none."""
     allocations, shares = outcome.allocations, outcome.shares
-    shared = _sums(shares["allocation_no"].to_numpy() - 1, shares["gross_amount"].to_numpy(), len(allocations))
+    first = _first(allocations["allocation_no"])
+    shared = _sums(shares["allocation_no"].to_numpy() - first, shares["gross_amount"].to_numpy(), len(allocations))
     wanted = np.where((allocations["component"] == "cost").to_numpy(), 0, allocations["amount"].to_numpy())
     wrong = np.flatnonzero(shared != wanted)
     if len(wrong):
         row = int(wrong[0])
-        return f"allocation [{row + 1}] of [{wanted[row]}] has shares of [{shared[row]}]"
+        return f"allocation [{row + first}] of [{wanted[row]}] has shares of [{shared[row]}]"
     return None
 
 
@@ -55,9 +57,10 @@ def shares_add_up(outcome: Outcome) -> str | None:
 def entries_balance(outcome: Outcome) -> str | None:
     """Every journal entry sums to zero."""
     postings = outcome.postings
-    sums = _sums(postings["entry_no"].to_numpy() - 1, postings["amount"].to_numpy(), len(outcome.entries))
+    first = _first(outcome.entries["entry_no"])
+    sums = _sums(postings["entry_no"].to_numpy() - first, postings["amount"].to_numpy(), len(outcome.entries))
     wrong = np.flatnonzero(sums)
-    return f"entry [{int(wrong[0]) + 1}] sums to [{sums[wrong[0]]}]" if len(wrong) else None
+    return f"entry [{int(wrong[0]) + first}] sums to [{sums[wrong[0]]}]" if len(wrong) else None
 
 
 def received_is_accounted_for(outcome: Outcome) -> str | None:
@@ -153,6 +156,11 @@ def _explained(custody: Custody, account: str) -> str | None:
         if key[0] == account and posted != items:
             return f"[{account}] stands at [{posted} {key[1]}], its items come to [{items}]"
     return None
+
+
+def _first(numbers: "pd.Series[int]") -> int:
+    """Return the first number of a part: parts of a day are numbered on."""
+    return int(numbers.iloc[0]) if len(numbers) else 1
 
 
 def _sums(places: np.ndarray, amounts: np.ndarray, length: int) -> np.ndarray:

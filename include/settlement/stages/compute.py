@@ -1,7 +1,8 @@
 """Computing a day from its frozen inputs, and posting what came out: one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.frames import Inputs, Outcome
 from settlement.domain.money import BrokenInvariant
-from settlement.ports import Books, DayRun, Services
+from settlement.ports import DayRun, Services
 from settlement.stages import extract, report
 
 CAUSES = ("quarantined", "bad_reversal", "orphan_repayment", "overpaid")
@@ -42,8 +43,11 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
     """
     if day.dry_run:
         with services.ledger.books(read_only=True) as books:
-            outcome = _outcome(services, day, extract.see(services, books, day)[0])
-        return _summary(outcome.totals.to_dict("records")) | {"dry_run": True}
+            inputs = extract.see(services, books, day)[0]
+            totals = [part.totals for part in _parts(services, day, inputs)]
+        return _summary(pd.concat(totals).groupby("currency", as_index=False).sum().to_dict("records")) | {
+            "dry_run": True
+        }
     with services.ledger.books(day=day, posting=True) as books:
         if books.is_computed(day):
             return _summary(books.day_totals(day.settlement_date)) | {"already": "computed"}
@@ -51,37 +55,52 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
         if frozen is None or frozen.books_version != books.books_version():
             frozen = extract.freeze(services, books, day, extract.see(services, books, day)[0], now=now)
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=frozen.input_sha256)
-        outcome = _outcome(services, day, inputs)
+        findings: list[Finding] = []
         books.post_outcome(
             day,
-            outcome,
-            arrivals=_arrivals(services, inputs, outcome),
+            _noting_breaks(_parts(services, day, inputs), findings),
+            arrivals=partial(_with_arrivals, services, inputs.repayments),
             policy=services.policy,
             input_sha256=frozen.input_sha256,
             code_version=services.code_version,
             now=now,
         )
-        _open_breaks(services, books, day, outcome, now=now)
+        books.sync_breaks(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
         return _summary(books.day_totals(day.settlement_date))
 
 
-def _outcome(services: Services, day: DayRun, inputs: Inputs) -> Outcome:
+def _parts(services: Services, day: DayRun, inputs: Inputs) -> Iterator[Outcome]:
+    """Yield what the day comes to, part by part, each proven before anybody sees it."""
     with extract.usable_source(day):
-        outcome = settle.settle_day(inputs, services.policy, day.settlement_date)
-    controls.check_outcome(outcome)
-    return outcome
+        for part in settle.settle_in_parts(inputs, services.policy, day.settlement_date):
+            controls.check_outcome(part)
+            yield part
 
 
-def _arrivals(services: Services, inputs: Inputs, outcome: Outcome) -> dict[str, tuple[datetime, date]]:
-    """Return when each taken repayment arrived, and the settlement date in whose window that lies."""
-    received = inputs.repayments.set_index("repayment_id")["received_at"]
-    elsewhere = outcome.repayments.loc[
-        ~outcome.repayments["repayment_id"].isin(received.index), "repayment_id"
-    ].tolist()
+def _noting_breaks(parts: Iterable[Outcome], findings: list[Finding]) -> Iterator[Outcome]:
+    for part in parts:
+        findings += [
+            Finding(
+                cause=row["cause"],
+                subject_kind=row["subject_kind"],
+                subject_id=row["subject_id"],
+                currency=None if pd.isna(row["currency"]) else row["currency"],
+                amount=row["amount"],
+                evidence={"rows": row["evidence"]},
+            )
+            for row in part.breaks.to_dict("records")
+        ]
+        yield part
+
+
+def _with_arrivals(services: Services, repayments: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
+    """Return what was taken with when each repayment came, and the settlement date in whose window that lies."""
+    received = repayments.set_index("repayment_id")["received_at"]
+    elsewhere = taken.loc[~taken["repayment_id"].isin(received.index), "repayment_id"].tolist()
     if elsewhere:  # cancelled before their own run: they are not among the run's inputs
         received = pd.concat([received, pd.Series(services.core.received_at(elsewhere), dtype=received.dtype)])
-    instants = [instant.to_pydatetime() for instant in received]
-    return dict(zip(received.index, zip(instants, _windows(received, services.calendar), strict=True), strict=True))
+    received_at = received.loc[taken["repayment_id"]].set_axis(taken.index)
+    return taken.assign(received_at=received_at, window_on=_windows(received_at, services.calendar))
 
 
 def _windows(received: pd.Series, calendar: SettlementCalendar) -> list[date]:
@@ -96,21 +115,6 @@ def _windows(received: pd.Series, calendar: SettlementCalendar) -> list[date]:
     instants = received.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
     places = np.searchsorted(ends, instants, side="right")
     return [dates[place] for place in places]
-
-
-def _open_breaks(services: Services, books: Books, day: DayRun, outcome: Outcome, *, now: datetime) -> None:
-    findings = [
-        Finding(
-            cause=row["cause"],
-            subject_kind=row["subject_kind"],
-            subject_id=row["subject_id"],
-            currency=None if pd.isna(row["currency"]) else row["currency"],
-            amount=row["amount"],
-            evidence={"rows": row["evidence"]},
-        )
-        for row in outcome.breaks.to_dict("records")
-    ]
-    books.sync_breaks(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
 
 
 def _summary(totals: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
-from settlement.adapters.ledger import frames_io
+from settlement.adapters.ledger import copying
 from settlement.domain import frames
 from settlement.domain.frames import Outcome
 from settlement.domain.policy import Policy
@@ -22,6 +23,9 @@ STATE_AFTER = {
     "quarantined": "quarantined",
     "cancelled": "cancelled",
 }
+
+KEYS_OF_ALLOCATION = ("repayment_id", "loan_id", "receivable_id", "currency", "component")
+"""What a share has of its allocation."""
 
 
 class Outcomes:
@@ -71,22 +75,38 @@ class Outcomes:
     def post_outcome(
         self,
         day: DayRun,
-        outcome: Outcome,
+        parts: Iterable[Outcome],
         *,
-        arrivals: Mapping[str, tuple[datetime, date]],
+        arrivals: Callable[[pd.DataFrame], pd.DataFrame],
         policy: Policy,
         input_sha256: str,
         code_version: str,
         reason: str | None = None,
         now: datetime,
     ) -> str:
-        """Post everything that the day computed, and return the hash of it.
+        """Post everything that the day computed, part by part while the next ones are made; return the hash of it.
 
-        `arrivals` gives, by repayment, when it came and the settlement date in whose window that lies.
+        `arrivals` adds to repayments when each came (received_at), and the settlement date in whose window that lies
+        (window_on).
         """
-        on, revision = day.settlement_date, day.revision
-        output_sha256 = digest(outcome)
-        keys = {"settlement_date": on, "revision": revision}
+        keys = {"settlement_date": day.settlement_date, "revision": day.revision}
+        digest, leaves, totals = Digest(), Leaves(self.transaction, day), []
+        for part in copying.ahead(parts, 1):
+            for name in frames.OUTCOME.keys() - {"shares", "totals"}:
+                digest.take(name, getattr(part, name))
+            totals.append(part.totals)
+            self._take_repayments(day.settlement_date, part.repayments, arrivals)
+            self._copy_in_order("allocations", part.allocations.drop(columns="allocation_no"),
+                                keys, part.allocations["allocation_no"])  # fmt: skip
+            self._copy_in_order("credits", part.credits, keys, digest.rows["credits"] - len(part.credits) + 1
+                                + np.arange(len(part.credits)))  # fmt: skip
+            self._quarantine(day.settlement_date, part, keys)
+            self._copy_shares(leaves, part, keys, digest)
+            self._post_entries(leaves, part, keys, now=now)
+        leaves.attach()
+        whole = _summed(totals)
+        digest.take("totals", whole)
+        output_sha256 = digest.hexdigest()
         self.transaction.execute(
             sa.text(
                 "insert into ledger.revisions (settlement_date, revision, run_id, reason, policy_name, policy_version,"
@@ -106,23 +126,7 @@ class Outcomes:
                 "now": now,
             },
         )
-        self._take_repayments(on, outcome.repayments, arrivals)
-        copy = frames_io.copy_into
-        copy(
-            self.transaction,
-            "ledger.allocations",
-            _keyed(outcome.allocations, keys).rename(columns={"allocation_no": "position"}),
-        )
-        copy(
-            self.transaction,
-            "ledger.credits",
-            _keyed(outcome.credits, keys).assign(position=np.arange(1, len(outcome.credits) + 1)),
-        )
-        copy(self.transaction, "ledger.day_totals", _keyed(outcome.totals, keys))
-        self._quarantine(on, outcome, keys)
-        self._copy_leaf("shares", on, revision, _keyed(frames.widen(outcome.shares, outcome.allocations), keys).rename(
-            columns={"allocation_no": "position"}))  # fmt: skip
-        self._post_entries(on, revision, outcome, now=now)
+        copying.frame_into(self.transaction, "ledger.day_totals", _keyed(whole, keys))
         self.transaction.execute(sa.text("update ledger.books_version set version = version + 1"))
         self.transaction.execute(
             sa.text(
@@ -133,68 +137,90 @@ class Outcomes:
         )
         return output_sha256
 
-    def _take_repayments(self, on: date, taken: pd.DataFrame, arrivals: Mapping[str, tuple[datetime, date]]) -> None:
-        rows = []
-        undone = []
-        for row in taken.to_dict("records"):
-            if row["outcome"] == "refused":
-                continue  # an orphan is not extracted: only a break tells of it
-            state = STATE_AFTER[row["outcome"]]
-            reverses = None if pd.isna(row["reverses_repayment_id"]) else row["reverses_repayment_id"]
-            rows.append(
-                {
-                    "repayment_id": row["repayment_id"],
-                    "loan_id": row["loan_id"],
-                    "currency": row["currency"],
-                    "received_at": arrivals[row["repayment_id"]][0],
-                    "amount": row["amount"],
-                    "reverses": reverses,
-                    "state": state,
-                    "window_on": arrivals[row["repayment_id"]][1],
-                    "on": on,
-                    "settled_on": on if state == "settled" else None,
-                    "is_extracted": bool(row["is_extracted_now"]),
-                }
-            )
-            if reverses and row["outcome"] in ("reversal", "cancelled"):
-                undone.append({"original": reverses, "reversal": row["repayment_id"]})
-        if rows:
-            self.transaction.execute(
-                sa.text(
-                    "insert into ledger.repayments as r (repayment_id, loan_id, currency, received_at, amount,"
-                    " reverses_repayment_id, state, window_on, taken_on, settled_on, is_extracted) values"
-                    " (:repayment_id, :loan_id, :currency, :received_at, :amount, :reverses, :state, :window_on, :on,"
-                    " :settled_on, :is_extracted) on conflict (repayment_id) do update set state = excluded.state,"
-                    " settled_on = excluded.settled_on, is_extracted = r.is_extracted or excluded.is_extracted"
-                ),
-                rows,
-            )
-        if undone:
-            self.transaction.execute(
-                sa.text("update ledger.repayments set reversed_by = :reversal where repayment_id = :original"), undone
-            )
-
-    def _quarantine(self, on: date, outcome: Outcome, keys: dict[str, Any]) -> None:
-        frames_io.copy_into(self.transaction, "ledger.quarantine", _keyed(outcome.quarantine, keys))
+    def _take_repayments(
+        self, on: date, taken: pd.DataFrame, arrivals: Callable[[pd.DataFrame], pd.DataFrame]
+    ) -> None:
+        taken = taken[taken["outcome"] != "refused"]  # an orphan is not extracted: only a break tells of it
+        if taken.empty:
+            return
+        taken = arrivals(taken)
+        state = taken["outcome"].map(STATE_AFTER)
+        reverses = taken["reverses_repayment_id"]
         self.transaction.execute(
             sa.text(
-                "update ledger.quarantine set released_on = :on where released_on is null and repayment_id = any(:ids)"
+                "insert into ledger.repayments as r (repayment_id, loan_id, currency, received_at, amount,"
+                " reverses_repayment_id, state, window_on, taken_on, settled_on, is_extracted)"
+                " select t.id, t.loan, t.currency, t.received_at, t.amount, t.reverses, t.state, t.window_on, :on,"
+                "  case when t.state = 'settled' then cast(:on as date) end, t.is_extracted"
+                " from unnest(cast(:ids as text[]), cast(:loans as text[]), cast(:currencies as text[]),"
+                "  cast(:received as timestamptz[]), cast(:amounts as bigint[]), cast(:reverses as text[]),"
+                "  cast(:states as text[]), cast(:windows as date[]), cast(:extracted as boolean[]))"
+                "  as t (id, loan, currency, received_at, amount, reverses, state, window_on, is_extracted)"
+                " on conflict (repayment_id) do update set state = excluded.state,"
+                " settled_on = excluded.settled_on, is_extracted = r.is_extracted or excluded.is_extracted"
             ),
-            {"on": on, "ids": outcome.released["repayment_id"].tolist()},
+            {
+                "on": on,
+                "ids": taken["repayment_id"].tolist(),
+                "loans": taken["loan_id"].tolist(),
+                "currencies": taken["currency"].tolist(),
+                "received": taken["received_at"].dt.to_pydatetime().tolist(),
+                "amounts": taken["amount"].tolist(),
+                "reverses": reverses.astype(object).where(reverses.notna(), None).tolist(),
+                "states": state.tolist(),
+                "windows": taken["window_on"].tolist(),
+                "extracted": taken["is_extracted_now"].tolist(),
+            },
         )
+        undone = taken[reverses.notna() & taken["outcome"].isin(["reversal", "cancelled"])]
+        if len(undone):
+            self.transaction.execute(
+                sa.text(
+                    "update ledger.repayments r set reversed_by = t.reversal"
+                    " from unnest(cast(:originals as text[]), cast(:reversals as text[])) as t (original, reversal)"
+                    " where r.repayment_id = t.original"
+                ),
+                {
+                    "originals": undone["reverses_repayment_id"].tolist(),
+                    "reversals": undone["repayment_id"].tolist(),
+                },
+            )
 
-    def _copy_leaf(self, table: str, on: date, part: int, frame: pd.DataFrame) -> None:
-        if frame.empty:
+    def _quarantine(self, on: date, part: Outcome, keys: Mapping[str, Any]) -> None:
+        # A jsonb travels as its version, 1, and its text.
+        kept = part.quarantine.assign(evidence="\x01" + part.quarantine["evidence"])
+        copying.frame_into(self.transaction, "ledger.quarantine", _keyed(kept, keys))
+        if len(part.released):
+            self.transaction.execute(
+                sa.text(
+                    "update ledger.quarantine set released_on = :on"
+                    " where released_on is null and repayment_id = any(:ids)"
+                ),
+                {"on": on, "ids": part.released["repayment_id"].tolist()},
+            )
+
+    def _copy_in_order(self, table: str, frame: pd.DataFrame, keys: Mapping[str, Any], position: Any) -> None:
+        numbered = _keyed(frame, keys).assign(position=np.asarray(position, dtype=np.int32))
+        copying.frame_into(self.transaction, f"ledger.{table}", numbered)
+
+    def _copy_shares(self, leaves: "Leaves", part: Outcome, keys: Mapping[str, Any], digest: "Digest") -> None:
+        """COPY the shares beside the keys of their allocations, which are made ready once for each allocation."""
+        if part.shares.empty:
             return
-        call = {"parent": f"ledger.{table}", "on": on, "part": part}
-        leaf = self.transaction.execute(
-            sa.text("select ledger.open_leaf(cast(:parent as regclass), :on, :part)"), call
-        ).scalar_one()
-        frames_io.copy_into(self.transaction, f"ledger.{leaf}", frame)
-        self.transaction.execute(sa.text("select ledger.attach_leaf(cast(:parent as regclass), :on, :part)"), call)
+        of_allocation = _keyed(part.allocations[list(KEYS_OF_ALLOCATION)], keys)
+        shared, first = copying.fields(of_allocation), int(part.allocations["allocation_no"].iloc[0])
 
-    def _post_entries(self, on: date, revision: int, outcome: Outcome, *, now: datetime) -> None:
-        count = len(outcome.entries)
+        def rows() -> Iterator[copying.Fields]:
+            for batch in copying.batches(part.shares):
+                of_share = digest.take("shares", batch)
+                places = pa.array(batch["allocation_no"].to_numpy() - first)
+                yield copying.together(of_share, shared.take(places))
+
+        columns = [*part.shares.columns.str.replace("allocation_no", "position"), *of_allocation.columns]
+        copying.into(self.transaction, leaves.open("shares"), columns, rows())
+
+    def _post_entries(self, leaves: "Leaves", part: Outcome, keys: Mapping[str, Any], *, now: datetime) -> None:
+        entries, count = part.entries, len(part.entries)
         if not count:
             return
         # Nobody else draws from the sequence: everything that posts holds the lock of the books.
@@ -205,63 +231,102 @@ class Outcomes:
             ),
             {"n": count},
         ).scalar_one()
-        entries = outcome.entries
-        reverses = entries["reverses_entry_id"].fillna(entries["reverses_entry_no"] + (first - 1))
-        frames_io.copy_into(
-            self.transaction,
-            "ledger.entries",
-            pd.DataFrame(
-                {
-                    "entry_id": entries["entry_no"] + (first - 1),
-                    "settlement_date": pd.Series([on] * count),
-                    "revision": revision,
-                    "recorded_at": pd.Series([now.isoformat()] * count, dtype="str"),
-                    "event": entries["event"],
-                    "currency": entries["currency"],
-                    "repayment_id": entries["repayment_id"],
-                    "reverses_entry_id": reverses.astype("Int64"),
-                }
-            ),
-        )
-        postings = outcome.postings
-        places = postings["entry_no"].to_numpy() - 1
-        self._copy_leaf(
-            "postings",
-            on,
-            revision,
-            pd.DataFrame(
-                {
-                    "settlement_date": _constant(on, len(postings), postings.index),
-                    "part": np.full(len(postings), revision, dtype=np.int64),
-                    "entry_id": postings["entry_no"] + (first - 1),
-                    "account": postings["account"],
-                    "currency": entries["currency"].array.take(places),
-                    "amount": postings["amount"],
-                }
-            ),
-        )
+        offset = first - int(entries["entry_no"].iloc[0])
+        headed = entries[["event", "currency", "repayment_id"]].assign(
+            entry_id=entries["entry_no"] + offset,
+            reverses_entry_id=entries["reverses_entry_id"].fillna(entries["reverses_entry_no"] + offset),
+            recorded_at=pd.Series(np.full(count, pd.Timestamp(now).asm8.astype("datetime64[us]")),
+                                  index=entries.index).dt.tz_localize("UTC"),
+        )  # fmt: skip
+        copying.frame_into(self.transaction, "ledger.entries", _keyed(headed, keys))
+        place = {"settlement_date": keys["settlement_date"], "part": keys["revision"]}
+        of_entry = copying.fields(_keyed(headed[["entry_id", "currency"]], place))
+        start = int(entries["entry_no"].iloc[0])
+
+        def rows() -> Iterator[copying.Fields]:
+            for batch in copying.batches(part.postings):
+                places = pa.array(batch["entry_no"].to_numpy() - start)
+                yield copying.together(copying.fields(batch[["account", "amount"]]), of_entry.take(places))
+
+        columns = ["account", "amount", "entry_id", "currency", "settlement_date", "part"]
+        copying.into(self.transaction, leaves.open("postings"), columns, rows())
 
 
-def digest(outcome: Outcome) -> str:
-    """Return the hash of everything that the day computed: same outcome, same hash."""
-    whole = hashlib.sha256()
-    for name in frames.OUTCOME:
-        frame: pd.DataFrame = getattr(outcome, name)
-        whole.update(json.dumps([name, len(frame), list(frame.columns)]).encode())
-        for column in frame.columns:
-            values = frame[column]
-            if isinstance(values.dtype, pd.CategoricalDtype):
-                values = values.astype("str")
-            whole.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
+class Leaves:
+    """The bare tables that take a revision's shares and postings, made when the first row comes."""
+
+    def __init__(self, transaction: sa.Connection, day: DayRun) -> None:
+        self._transaction = transaction
+        self._place = {"on": day.settlement_date, "part": day.revision}
+        self._open: dict[str, str] = {}
+
+    def open(self, table: str) -> str:
+        """Return the name of the table's leaf."""
+        if table not in self._open:
+            leaf = self._transaction.execute(
+                sa.text("select ledger.open_leaf(cast(:parent as regclass), :on, :part)"),
+                {"parent": f"ledger.{table}"} | self._place,
+            ).scalar_one()
+            self._open[table] = f"ledger.{leaf}"
+        return self._open[table]
+
+    def attach(self) -> None:
+        """Give the leaves their constraints and indexes, and make them part of their tables."""
+        for table in self._open:
+            self._transaction.execute(
+                sa.text("select ledger.attach_leaf(cast(:parent as regclass), :on, :part)"),
+                {"parent": f"ledger.{table}"} | self._place,
+            )
+
+
+class Digest:
+    """The hash of an outcome, taken as it passes: the same for the same rows, however they are cut into parts."""
+
+    def __init__(self) -> None:
+        self.rows = dict.fromkeys(frames.OUTCOME, 0)
+        self._hashes = {name: hashlib.sha256() for name in frames.OUTCOME}
+
+    def take(self, name: str, frame: pd.DataFrame) -> copying.Fields:
+        """Take in the next rows of a frame, and return their fields."""
+        if "allocation_no" in frame.columns:
+            frame = frame.astype({"allocation_no": "int32"})  # as the ledger keeps it
+        fields = copying.fields(frame)
+        self.rows[name] += len(frame)
+        self._hashes[name].update(copying.content(fields))
+        return fields
+
+    def hexdigest(self) -> str:
+        """Return the hash of everything taken in."""
+        said = [[name, self.rows[name], self._hashes[name].hexdigest()] for name in frames.OUTCOME]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def digest(parts: Iterable[Outcome]) -> str:
+    """Return the hash of everything that a day computed, which `post_outcome` keeps with the revision."""
+    whole, totals = Digest(), []
+    for part in parts:
+        for name in frames.OUTCOME.keys() - {"totals"}:
+            for batch in copying.batches(getattr(part, name)):
+                whole.take(name, batch)
+        totals.append(part.totals)
+    whole.take("totals", _summed(totals))
     return whole.hexdigest()
 
 
-def _keyed(frame: pd.DataFrame, keys: dict[str, Any]) -> pd.DataFrame:
-    return frame.assign(**{name: _constant(value, len(frame), frame.index) for name, value in keys.items()})
+def _summed(totals: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(totals).groupby("currency", sort=False, as_index=False).sum()
 
 
-def _constant(value: Any, length: int, index: Any) -> pd.Series:
-    if isinstance(value, date):
-        only = pd.Index([value.isoformat()])
-        return pd.Series(pd.Categorical.from_codes(np.zeros(length, dtype=np.int8), only), index=index)
-    return pd.Series(np.full(length, value, dtype=np.int64), index=index)
+def _keyed(frame: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the frame with columns that say the same in every row: a date, or whole numbers as `integer`."""
+    return frame.assign(
+        **{
+            name: pd.Series(
+                np.full(len(frame), np.datetime64(value, "s"))
+                if isinstance(value, date)
+                else np.full(len(frame), value, dtype=np.int32),
+                index=frame.index,
+            )
+            for name, value in keys.items()
+        }
+    )
