@@ -9,7 +9,7 @@ from settlement.domain import controls, statements
 from settlement.domain.alerts import BreakLine, BreaksOpened, Money
 from settlement.domain.breaks import Finding
 from settlement.ports import Books, DayRun, Services
-from settlement.stages import intake, report, transfer
+from settlement.stages import close, intake, report, transfer
 
 CAUSES = (
     "investor_overdrawn",
@@ -217,6 +217,7 @@ def _close_days(services: Services, books: Books, newest: Mapping[str, Any] | No
         is_final = all(payout["state"] in FINAL for payout in books.payouts(on))
         if is_final and newest["business_date"] >= on and on not in waiting:
             books.set_state(on, "closed", now=now)
+            close.issue(services, books, on, now=now)
             closed.append(on)
     return closed
 

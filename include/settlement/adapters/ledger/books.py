@@ -15,6 +15,7 @@ import structlog
 
 from settlement.adapters.ledger.bank_lines import BankLines
 from settlement.adapters.ledger.breaks import Breaks
+from settlement.adapters.ledger.closing import Closing
 from settlement.adapters.ledger.days import Days
 from settlement.adapters.ledger.inputs import BookedInputs
 from settlement.adapters.ledger.outcome import Outcomes
@@ -28,7 +29,7 @@ LOCK_OF_BOOKS = (7302, 0)
 APPLICATION = "settlement"
 
 
-class PostgresBooks(Days, BookedInputs, Outcomes, Payouts, BankLines, Breaks):
+class PostgresBooks(Days, BookedInputs, Outcomes, Payouts, BankLines, Breaks, Closing):
     """One transaction on the settlement database."""
 
     def __init__(self, connection: sa.Connection) -> None:

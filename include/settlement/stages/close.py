@@ -1,0 +1,163 @@
+"""The close of a day: its certificate, and the proofs that anybody can repeat later.
+
+A day is closed when its payouts are final, its money is on a statement and every control holds; what is open then is
+listed in its certificate by name. Certificates are chained: each holds the hash of the one before it and of every row
+that became part of the books since. So `verify` needs the rows alone, and `replay` the frozen inputs alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from settlement.domain import controls, settle
+from settlement.ports import Books, DayRun, Refused, Services
+from settlement.stages import extract, report
+
+CHAIN = "certificates are chained, and cover the seals that were written with them"
+SEALS = "rows are what was sealed"
+
+
+def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[str, Any]:
+    """Certify a day that is closed, in the transaction that closes it; its revision is certified once.
+
+    :raises controls.Broken: a side's opening and movements do not make its closing, or ledger and bank differ.
+    """
+    found, before = books.revision(on), books.certificates()
+    if found is None:
+        raise Refused(f"[{on}] was never computed: there is nothing to certify")
+    already = books.certificate(on)
+    if already is not None and already["revision"] == found["revision"]:
+        return dict(json.loads(already["body"]))
+    number = len(before) + 1
+    sides = books.movements(on=on, before=services.calendar.calendar.previous_business_day(on))
+    body = {
+        "number": number,
+        "previous_sha256": before[-1]["sha256"] if before else None,
+        "settlement_date": on.isoformat(),
+        "revision": found["revision"],
+        "issued_at": now.isoformat(),
+        "policy": {key: found[f"policy_{key}"] for key in ("name", "version", "sha256")},
+        "input_sha256": found["input_sha256"],
+        "output_sha256": found["output_sha256"],
+        "code_version": found["code_version"],
+        "totals": {row["currency"]: {name: int(row[name]) for name in report.TOTALS} for row in books.day_totals(on)},
+        "payouts": report.status(services, books, on)["payouts"],
+        "movements": {
+            f"{row['side']} {row['currency']}": {key: row[key] for key in ("opening", "came", "went", "closing")}
+            for row in sides
+        },
+        "statements": _statements(services, books, on),
+        "open_breaks": [_break(found) for found in books.open_breaks()],
+        "controls": [control.__name__ for control in (*controls.CONTROLS, *controls.CUSTODY_CONTROLS)],
+        "sealed": books.seal(number),
+    }
+    _check_movements(body["movements"])
+    text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    books.keep_certificate(number, on=on, revision=found["revision"], body=text, now=now)
+    return body
+
+
+def certificate(books: Books, on: date) -> dict[str, Any]:
+    """Return the day's certificate with its own hash.
+
+    :raises Refused: the day is not closed; the message says how far it is.
+    """
+    found = books.certificate(on)
+    if found is None:
+        day = books.day(on)
+        raise Refused(
+            f"[{on}] has no certificate: it is [{day['state'] if day else 'absent'}]. A day is closed by reconciliation"
+            " once its payouts are final and its money is on a statement; `settlement status` says what is missing"
+        )
+    return {**json.loads(found["body"]), "sha256": found["sha256"]}
+
+
+def verify(services: Services) -> list[dict[str, str]]:
+    """Prove every invariant and the chain from the rows alone: return what is broken, by check and first row."""
+    with services.ledger.books(read_only=True) as books:
+        return broken(books)
+
+
+def broken(books: Books) -> list[dict[str, str]]:
+    """Return every check that does not hold, with the first row that breaks it."""
+    return [
+        *({"check": CHAIN, "row": row} for row in _broken_chain(books)),
+        *({"check": SEALS, "row": row} for row in books.broken_seals()),
+        *({"check": check, "row": row} for check, row in books.broken_invariants()),
+    ]
+
+
+def replay(services: Services, on: date) -> dict[str, Any]:
+    """Compute a day again from its frozen inputs, and compare with what is on record, byte for byte.
+
+    :raises Refused: the day was never computed, the policy in use is another one, or the frozen inputs are not there.
+    """
+    with services.ledger.books(read_only=True) as books:
+        found = books.revision(on)
+        if found is None:
+            raise Refused(f"[{on}] was never computed: there is nothing to replay")
+        if found["policy_sha256"] != services.policy.sha256:
+            raise Refused(
+                f"[{on}] was computed with policy [{found['policy_name']}] of sha256 [{found['policy_sha256']}], in use"
+                f" is [{services.policy.sha256}]: set SETTLEMENT_POLICY to that file"
+            )
+        day = DayRun(settlement_date=on, revision=found["revision"], run_id="replay", dry_run=True)
+        inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=found["input_sha256"])
+        outcome = settle.settle_day(inputs, services.policy, on)
+        controls.check_outcome(outcome)
+        differing = books.differs_from(day, outcome)
+    return {
+        "settlement_date": on.isoformat(),
+        "revision": found["revision"],
+        "input_sha256": found["input_sha256"],
+        "output_sha256": found["output_sha256"],
+        "is_same_code": found["code_version"] == services.code_version,
+        "differs": differing,
+    }
+
+
+def _statements(services: Services, books: Books, on: date) -> list[dict[str, Any]]:
+    chain = books.statements(services.debtor.account) if services.debtor else []
+    return [
+        {name: found[name] for name in ("statement_id", "sha256", "opening", "closing")}
+        for found in chain
+        if found["business_date"] == on
+    ]
+
+
+def _break(found: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")
+    return {name: found[name] for name in names}
+
+
+def _check_movements(movements: Mapping[str, Mapping[str, int]]) -> None:
+    for side, moved in movements.items():
+        if moved["opening"] + moved["came"] - moved["went"] != moved["closing"]:
+            raise controls.Broken("movements_make_the_closing", f"[{side}] does not add up: {dict(moved)}")
+        if side.startswith("bank ") and moved != movements.get(side.replace("bank ", "ledger ")):
+            raise controls.Broken("ledger_moves_as_the_bank", f"[{side}] says {dict(moved)}, the ledger otherwise")
+
+
+def _broken_chain(books: Books) -> list[str]:
+    """Return the first certificate that is not what it was, or does not follow the one before it."""
+    previous: str | None = None
+    for place, found in enumerate(books.certificates(), start=1):
+        body = json.loads(found["body"])
+        is_whole = (
+            hashlib.sha256(found["body"].encode()).hexdigest() == found["sha256"]
+            and body["previous_sha256"] == previous
+            and (body["number"], body["settlement_date"], body["revision"])
+            == (found["number"], found["settlement_date"].isoformat(), found["revision"])
+            and found["number"] == place
+            and datetime.fromisoformat(body["issued_at"]) == found["issued_at"]
+        )
+        if not is_whole:
+            return [f"certificates {found['number']}"]
+        sealed = books.sealed(found["number"])
+        for table in sorted({*sealed, *body["sealed"]}):
+            if sealed.get(table) != body["sealed"].get(table):
+                return [f"seals {found['number']}/{table}"]
+        previous = found["sha256"]
+    return ["seals of no certificate"] if books.unknown_seals() else []
