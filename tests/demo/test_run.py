@@ -125,3 +125,18 @@ def test_the_morning_moves_with_the_bank_and_never_back(tmp_path: Path, monkeypa
             mornings.append(os.environ["SETTLEMENT_NOW"][:16])
         assert mornings == ["2026-02-13T06:00", "2026-02-14T06:00", "2026-02-14T06:00"]
         assert len(endpoints.bank.credits()) == 12
+
+
+def test_the_demo_stands_in_only_where_nothing_else_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SETTLEMENT_HOME", str(tmp_path))
+    monkeypatch.delenv("AIRFLOW_CONN_SETTLEMENT_DB", raising=False)
+    with run.stand_in():
+        assert "AIRFLOW_CONN_SETTLEMENT_DB" not in os.environ
+    (tmp_path / run.SETTLED).touch()
+    with run.stand_in():
+        assert str(tmp_path) in os.environ["AIRFLOW_CONN_SETTLEMENT_DB"]
+    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_DB", "production")
+    with run.stand_in():
+        assert os.environ["AIRFLOW_CONN_SETTLEMENT_DB"] == "production"

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,26 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def start(home: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "settlement.cli", "demo", "--home", str(home), "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+Start = Callable[[Path], subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return a function that starts a demo; whatever becomes of the test, none of them outlives it."""
+    with ExitStack() as stack:
+
+        def started(home: Path) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "settlement.cli", "demo", "--home", str(home), "--json"]
+            demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stack.callback(demo.communicate)
+            stack.callback(demo.kill)
+            return demo
+
+        yield started
 
 
 def result(demo: subprocess.Popen[str]) -> dict[str, Any]:
-    out, said = demo.communicate()
+    out, said = demo.communicate(timeout=600)
     assert demo.returncode == 0, said
     value: dict[str, Any] = json.loads(out)
     return value
@@ -43,7 +58,7 @@ def nothing_is_left(home: Path) -> bool:
     return not processes_of(home)
 
 
-def test_the_demo_settles_five_days_twice_and_two_of_them_do_not_meet(tmp_path: Path) -> None:
+def test_the_demo_settles_five_days_twice_and_two_of_them_do_not_meet(tmp_path: Path, start: Start) -> None:
     first, other = start(tmp_path / "one"), start(tmp_path / "other")
     one, two = result(first), result(other)
     assert [(day["settlement_date"], day["state"]) for day in one["days"]] == [
@@ -69,7 +84,7 @@ def test_the_demo_settles_five_days_twice_and_two_of_them_do_not_meet(tmp_path: 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_demo_that_is_cut_off_leaves_no_process_and_the_next_one_ends_the_same(
-    tmp_path: Path, end: signal.Signals
+    tmp_path: Path, start: Start, end: signal.Signals
 ) -> None:
     demo = start(tmp_path)
     log = tmp_path / "log" / "story.log"

@@ -100,6 +100,7 @@ select d.settlement_date, d.state, d.revision, d.received_amount, d.distributed_
  order by d.settlement_date
 """
 AMOUNTS = ("received", "distributed", "fee", "tax", "credit", "quarantined", "paid")
+SETTLED = "settled"  # the file that says that a home holds a settled demo
 NARROWEST = 100
 FINGERPRINT = """
 -- One row: how much there is of everything that a run could add.
@@ -173,11 +174,26 @@ def inside(home: Path | None = None) -> Iterator[services.Endpoints]:
             os.environ.update(before)
 
 
+@contextmanager
+def stand_in() -> Iterator[None]:
+    """Let the demo stand in where no settlement database is configured and the demo has data here; else do nothing.
+
+    So that what the demo tells people to type next works in the same shell.
+    """
+    home = services.default_home()
+    if os.environ.get("AIRFLOW_CONN_SETTLEMENT_DB") or not (home / SETTLED).exists():
+        yield
+        return
+    with inside(home):
+        print(f"settlement: the demo in [{home}]", file=sys.stderr)
+        yield
+
+
 def up(home: Path | None = None, *, lang: str = "ko") -> int:
     """Open Airflow on the demo's data until Ctrl-C; the demo is run first if there is no data yet."""
     home = (home or services.default_home()).expanduser().resolve()
     words, console = WORDS[lang], _console()
-    if not (home / "settled").exists() and (status := run(home, lang=lang)):
+    if not (home / SETTLED).exists() and (status := run(home, lang=lang)):
         return status
     try:
         with services.running(home) as endpoints, _airflow(endpoints) as (url, processes):
@@ -239,7 +255,7 @@ def _settle(home: Path, words: Row, console: Console) -> Outcome:
         if failure:
             console.print(f"✗ {failure}", style="bold red", markup=False)
         else:
-            (home / "settled").touch()
+            (home / SETTLED).touch()
         return _outcome(endpoints, before, watch, failure)
 
 
