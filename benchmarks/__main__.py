@@ -8,11 +8,14 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from math import log
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from rich.console import Console
 from rich.table import Table
@@ -62,12 +65,17 @@ def _measure(server: embedded.Server, folder: Path, shares: int, stages: tuple[s
     server.create_database(ledger, owner="settlement")
     ledger_url = server.url(ledger, user="settlement")
     migrate.migrate(ledger_url)
-    size = _in_a_process(world.load, server.url(core, user="lending_core"), shares)
+    size = _in_a_process(world.load, server.url(core, user=embedded.SUPERUSER), shares)
+    processors = partial(_server_seconds, _servers_own(server))
+    before = processors()
     timings = _in_a_process(day.run, server.url(core, user=embedded.READER), ledger_url, folder / ledger, stages=stages)
+    settled_for = processors() - before + sum(timings["cpu_seconds"].values())
+    before = processors()
     tables = bare.SETTLED + (bare.PAID if "match" in stages else ())
     administrator = {name: server.url(name, user=embedded.SUPERUSER) for name in (core, ledger)}
-    settled = bare.measure(administrator[core], administrator[ledger], _servers_own(server), tables=bare.SETTLED)
-    whole = bare.measure(administrator[core], administrator[ledger], _servers_own(server), tables=tables)
+    copied = bare.measure(administrator[core], administrator[ledger], _servers_own(server), tables=tables)
+    copied_for = processors() - before
+    settled, whole = bare.total(copied, bare.SETTLED), bare.total(copied, tables)
     seconds = timings["seconds"]
     settling, total = sum(seconds[stage] for stage in SETTLING), sum(seconds.values())
     server.drop_database(core)
@@ -79,6 +87,7 @@ def _measure(server: embedded.Server, folder: Path, shares: int, stages: tuple[s
         "investors": size.investors,
         "seconds": seconds,
         "cpu_seconds": timings["cpu_seconds"],
+        "processor_seconds": {"day": settled_for, "copy": copied_for},
         "copy_seconds": {"out": whole.out, "in": whole.into, "in_with_constraints": whole.into_with_constraints},
         "ratio_to_copy": total / (whole.out + whole.into),
         "ratio_to_copy_with_constraints": total / (whole.out + whole.into_with_constraints),
@@ -94,6 +103,16 @@ def _in_a_process(what: Callable[..., Any], *arguments: Any, **named: Any) -> An
     """Do it in a process of its own, so that its memory is counted alone and given back."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(what, *arguments, **named).result()
+
+
+def _server_seconds(data: Path) -> float:
+    """Return the processor time of the whole server so far: of its processes, and of those that have ended."""
+    postmaster = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
+    used = sum(postmaster.cpu_times()[:4])
+    for child in postmaster.children():
+        with suppress(psutil.NoSuchProcess):
+            used += sum(child.cpu_times()[:2])
+    return used
 
 
 def _servers_own(server: embedded.Server) -> Path:

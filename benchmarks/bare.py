@@ -36,28 +36,43 @@ class Bare:
     out: float
     into: float
     into_with_constraints: float
-    rows: int
 
 
-def measure(core_url: str, ledger_url: str, folder: Path, *, tables: tuple[str, ...]) -> Bare:
-    """Return what COPY needs for the rows of a day that was settled; `folder` must be one that the server can write."""
-    out = into = constrained = 0.0
-    rows = 0
+def measure(core_url: str, ledger_url: str, folder: Path, *, tables: tuple[str, ...]) -> dict[str, Bare]:
+    """Return what COPY needs for the rows of a day, by table, and under `read` for what it read.
+
+    `folder` must be one that the server can write.
+    """
+    out = 0.0
+    found: dict[str, Bare] = {}
     file = folder / "copy.bin"
     with psycopg.connect(core_url.replace("+psycopg", "")) as connection:
         for query in READ.values():
             out += _timed(connection, f"copy ({query}) to '{file}' (format binary)")
+    found["read"] = Bare(out=out, into=0.0, into_with_constraints=0.0)
     with psycopg.connect(ledger_url.replace("+psycopg", "")) as connection:
         for table in tables:
+            into = constrained = 0.0
             for (leaf,) in connection.execute(LEAVES, (f"ledger.{table}",)).fetchall():
                 connection.execute(f"copy {leaf} to '{file}' (format binary)")
-                rows += connection.execute(f"select count(*) from {leaf}").fetchone()[0]
                 into += _copied_in(connection, leaf, file, with_constraints=False)
                 constrained += _copied_in(connection, leaf, file, with_constraints=True)
-        connection.rollback()
+            found[table] = Bare(out=0.0, into=into, into_with_constraints=constrained)
     file.unlink(missing_ok=True)
-    print(f"  bare COPY: out {out:.1f} s, in {into:.1f} s, in with constraints {constrained:.1f} s", file=sys.stderr)
-    return Bare(out=out, into=into, into_with_constraints=constrained, rows=rows)
+    for name, cost in found.items():
+        print(f"  COPY of {name}: {cost.out + cost.into:.2f} s, whole {cost.out + cost.into_with_constraints:.2f} s",
+              file=sys.stderr, flush=True)  # fmt: skip
+    return found
+
+
+def total(found: dict[str, Bare], tables: tuple[str, ...]) -> Bare:
+    """Return the sum over what was read and these tables."""
+    chosen = [found[name] for name in ("read", *tables)]
+    return Bare(
+        out=sum(cost.out for cost in chosen),
+        into=sum(cost.into for cost in chosen),
+        into_with_constraints=sum(cost.into_with_constraints for cost in chosen),
+    )
 
 
 def _copied_in(connection: psycopg.Connection, leaf: str, file: Path, *, with_constraints: bool) -> float:

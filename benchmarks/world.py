@@ -38,7 +38,7 @@ class Size:
 
 
 def load(url: str, shares: int, *, seed: int = 20260310) -> Size:
-    """Write a world with about so many shares into the lending core at this URL, and return its size."""
+    """Write a world with about so many shares into the lending core, as a superuser; return its size."""
     random = np.random.default_rng(seed)
     notes_of = _notes_of_loans(random, shares // 2)
     loans, notes, investors = len(notes_of), int(notes_of.sum()), max(10, int(shares * INVESTORS_PER_SHARE))
@@ -47,6 +47,7 @@ def load(url: str, shares: int, *, seed: int = 20260310) -> Size:
     owed = np.add.reduceat(principal, np.cumsum(notes_of) - notes_of)
     interest, repaid = owed // 120, owed // 12
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        connection.execute("set session_replication_role = replica")  # foreign keys hold by construction
         _copy(
             connection,
             "core.loans",

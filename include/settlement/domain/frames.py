@@ -526,7 +526,7 @@ def _refuse(frame: pd.DataFrame, spec: Spec, column: Column, is_bad: np.ndarray,
 
 
 def _check_key(frame: pd.DataFrame, spec: Spec) -> None:
-    if _ascends(frame, spec):
+    if ascends(frame, spec):
         return
     repeated = frame.duplicated(list(spec.key)).to_numpy()
     if repeated.any():
@@ -536,7 +536,7 @@ def _check_key(frame: pd.DataFrame, spec: Spec) -> None:
         )
 
 
-def _ascends(frame: pd.DataFrame, spec: Spec) -> bool:
+def ascends(frame: pd.DataFrame, spec: Spec) -> bool:
     """Tell whether the key strictly ascends from row to row, which proves it unique without hashing it."""
     is_tied = np.ones(max(len(frame) - 1, 0), dtype=np.bool_)
     for name in spec.key:

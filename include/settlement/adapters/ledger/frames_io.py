@@ -1,4 +1,4 @@
-"""Frames into tables and out of them: binary-safe COPY for what a day writes, typed frames for what it reads."""
+"""Typed frames out of tables: what a day reads of the books."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,20 +10,28 @@ import sqlalchemy as sa
 
 from settlement.domain.frames import Kind, Spec
 
-ROWS_PER_CHUNK = 1 << 18
+AMOUNTS = pa.schema([("key", pa.large_string()), ("amount", pa.int64())])
 
 
-def copy_into(connection: sa.Connection, table: str, frame: pd.DataFrame) -> int:
-    """COPY the frame's rows into the table, by column name, in the connection's transaction; return how many."""
-    if frame.empty:
-        return 0
-    columns = ", ".join(frame.columns)
+def amounts(connection: sa.Connection, query: str, parameters: Mapping[str, Any]) -> pa.Table:
+    """Return the rows of a query, a text and an amount each, as columns `key` and `amount`, read by COPY.
+
+    Its parameters stand in it as `%(name)s`.
+    """
     raw = connection.connection.driver_connection
     assert raw is not None
-    with raw.cursor() as cursor, cursor.copy(f"copy {table} ({columns}) from stdin (format csv)") as copy:
-        for start in range(0, len(frame), ROWS_PER_CHUNK):
-            copy.write(_as_csv(frame.iloc[start : start + ROWS_PER_CHUNK]))
-    return len(frame)
+    rows = pa.BufferOutputStream()
+    with raw.cursor() as cursor, cursor.copy(f"copy ({query}) to stdout (format csv)", parameters) as copy:
+        for row in copy:
+            rows.write(row)
+    content = rows.getvalue()
+    if not content.size:
+        return AMOUNTS.empty_table()
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(content),
+        pyarrow.csv.ReadOptions(column_names=AMOUNTS.names),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=AMOUNTS),
+    )
 
 
 def read(
@@ -44,13 +52,3 @@ def as_kind(values: Sequence[Any], kind: Kind) -> pd.Series:
     if kind is Kind.DATE:
         return pd.Series(pd.to_datetime(pd.Series(values, dtype=object))).astype("datetime64[s]")
     return pd.Series(values, dtype=kind.value)
-
-
-def _as_csv(frame: pd.DataFrame) -> bytes:
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    for place, column in enumerate(table.schema):
-        if pa.types.is_dictionary(column.type):
-            table = table.set_column(place, column.name, table.column(place).cast(column.type.value_type))
-    sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(table, sink, pyarrow.csv.WriteOptions(include_header=False))
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]

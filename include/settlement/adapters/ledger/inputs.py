@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from settlement.adapters.ledger import frames_io
@@ -98,15 +100,17 @@ class BookedInputs:
         """Return the day's inputs: the source's facts with the positions, credits and prior rows of the books."""
         loans = facts.loans["loan_id"].tolist()
         of_loans = {"on": day, "loans": loans}
-        repaid = self._amounts(
+        repaid = frames_io.amounts(
+            self.transaction,
             f"select x.note_id, sum(x.gross_amount)::bigint from ledger.shares x {NEWEST}"
-            " where x.component = 'principal' and x.settlement_date < :on and x.loan_id = any(:loans)"
+            " where x.component = 'principal' and x.settlement_date < %(on)s and x.loan_id = any(%(loans)s)"
             " group by x.note_id",
             of_loans,
         )
-        allocated = self._amounts(
+        allocated = frames_io.amounts(
+            self.transaction,
             f"select x.receivable_id, sum(x.amount)::bigint from ledger.allocations x {NEWEST}"
-            " where x.settlement_date < :on and x.loan_id = any(:loans) group by x.receivable_id",
+            " where x.settlement_date < %(on)s and x.loan_id = any(%(loans)s) group by x.receivable_id",
             of_loans,
         )
         notes, receivables = facts.notes, facts.receivables
@@ -125,9 +129,6 @@ class BookedInputs:
             prior_shares=self._prior_shares(day, settled),
             prior_entries=self._prior_entries(originals["repayment_id"].tolist()),
         )
-
-    def _amounts(self, sql: str, parameters: dict[str, Any]) -> dict[str, int]:
-        return {row[0]: row[1] for row in self.transaction.execute(sa.text(sql), parameters)}
 
     def _with_state(self, repayments: pd.DataFrame) -> pd.DataFrame:
         quarantined = set(
@@ -224,8 +225,8 @@ class BookedInputs:
         )
 
 
-def _looked_up(keys: pd.Series, amounts: dict[str, int]) -> Any:
+def _looked_up(keys: "pd.Series[Any]", amounts: pa.Table) -> Any:
     """Return the amount of each key, 0 where there is none, as int64."""
-    if not amounts:
-        return np.zeros(len(keys), dtype=np.int64)
-    return keys.map(amounts).fillna(0).astype(np.int64).to_numpy()
+    places = pc.index_in(pa.array(keys.array).cast(pa.large_string()), amounts["key"].combine_chunks())
+    found = pc.fill_null(amounts["amount"].combine_chunks().take(places), 0)
+    return found.to_numpy(zero_copy_only=False)

@@ -137,9 +137,7 @@ class Outcomes:
         )
         return output_sha256
 
-    def _take_repayments(
-        self, on: date, taken: pd.DataFrame, arrivals: Callable[[pd.DataFrame], pd.DataFrame]
-    ) -> None:
+    def _take_repayments(self, on: date, taken: pd.DataFrame, arrivals: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
         taken = taken[taken["outcome"] != "refused"]  # an orphan is not extracted: only a break tells of it
         if taken.empty:
             return

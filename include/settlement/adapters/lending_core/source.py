@@ -10,6 +10,7 @@ from typing import Any
 import adbc_driver_manager
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from adbc_driver_postgresql import dbapi
 from sqlalchemy.engine import make_url
 
@@ -61,21 +62,17 @@ class PostgresLendingCore:
             repayments = repayments[~repayments["repayment_id"].isin(booked["repayment_id"])]
             if view.retry:
                 repayments = pd.concat([repayments, read("repayments", _joined(view.retry))], ignore_index=True)
-            repayments = repayments.sort_values("repayment_id", ignore_index=True)
             wanted = _joined(sorted({*repayments["loan_id"], *view.credit_loans}))
-            loans = read("loans", wanted).sort_values("loan_id", ignore_index=True)
+            loans = read("loans", wanted)
             known = _joined(loans["loan_id"].tolist())  # what belongs to a loan that does not exist is nobody's
-
-            def of_loans(name: str, *key: str) -> pd.DataFrame:
-                return read(name, known).sort_values(list(key), ignore_index=True)
-
+            holdings, investors = read("holdings", known), read("investors")
             originals = repayments["reverses_repayment_id"].dropna().unique().tolist()
             return Facts(
                 loans=loans,
-                notes=of_loans("notes", "note_id"),
-                holdings=of_loans("holdings", "note_id", "held_from"),
-                investors=of_loans("investors", "investor_id"),
-                receivables=of_loans("receivables", "receivable_id"),
+                notes=read("notes", known),
+                holdings=holdings,
+                investors=_named_in(investors, holdings["investor_id"]),
+                receivables=read("receivables", known),
                 repayments=repayments,
                 originals=read("repayments", _joined(originals)),
                 changed=changed,
@@ -144,6 +141,7 @@ class PostgresLendingCore:
         try:
             with dbapi.connect(self._uri, autocommit=True) as connection, connection.cursor() as cursor:
                 cursor.execute("begin isolation level repeatable read, read only")
+                cursor.execute("set local work_mem = '128MB'")  # the notes of a large day, joined in memory
 
                 def read(name: str, *parameters: Any) -> pd.DataFrame:
                     texts = [p.isoformat() if isinstance(p, datetime) else p for p in parameters]
@@ -188,6 +186,13 @@ def _changed(booked: pd.DataFrame, source: pd.DataFrame) -> list[Finding]:
 @cache
 def _sql(name: str) -> str:
     return resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _named_in(investors: pd.DataFrame, ids: pd.Series) -> pd.DataFrame:
+    """Return the investors among `ids`. There are far fewer investors than holdings, so they are chosen here."""
+    is_named = pc.is_in(pa.array(investors["investor_id"].array), pa.array(ids.array))
+    named: pd.DataFrame = investors[is_named.to_numpy(zero_copy_only=False)]
+    return named.reset_index(drop=True)
 
 
 def _joined(ids: Sequence[str]) -> str:

@@ -246,6 +246,7 @@ begin
 end $$;
 
 -- For bulk: a bare table that COPY fills, and then, in the same transaction, its attachment with all constraints.
+-- Millions of rows are sorted and summed there once a day, so it may take memory for it while it lasts.
 create function ledger.open_leaf(parent regclass, on_date date, part integer) returns text
 language plpgsql security definer set search_path = ledger, pg_temp as $$
 declare leaf text := ledger.leaf_name(parent, on_date, part);
@@ -256,7 +257,8 @@ begin
 end $$;
 
 create function ledger.attach_leaf(parent regclass, on_date date, part integer) returns void
-language plpgsql security definer set search_path = ledger, pg_temp as $$
+language plpgsql security definer set search_path = ledger, pg_temp set work_mem = '256MB'
+set maintenance_work_mem = '512MB' as $$
 declare leaf text := ledger.leaf_name(parent, on_date, part);
 begin
   execute format('revoke insert on ledger.%I from settlement_app', leaf);
