@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from settlement import config
+from settlement import cli_close, config
 from settlement.ports import Refused, Unavailable
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ Lang = Annotated[Language, typer.Option("--lang", help="Language of the text.")]
 OnDate = Annotated[
     str | None, typer.Argument(metavar="[DATE]", help="A settlement date, YYYY-MM-DD; the newest by default.")
 ]
+cli_close.add_to(app)
 
 
 def main() -> None:

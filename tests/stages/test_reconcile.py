@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from settlement import wiring
 from settlement.domain import messages
 from settlement.domain.messages import Message, Statement, StatementLine
-from settlement.ports import Services
-from settlement.stages import intake, reconcile
+from settlement.ports import Refused, Services
+from settlement.stages import breaks, intake, reconcile
 
 ACCOUNT = "KR23MOCK0000000099"
 NOON = datetime.fromisoformat("2026-02-20T12:00+09:00")
@@ -288,3 +288,68 @@ def test_the_database_refuses_a_second_match_of_a_line(account: Account) -> None
     )
     with pytest.raises(sa.exc.IntegrityError, match="matched already"):
         account.rows(second + " returning 1")
+
+
+def break_of(account: Account, cause: str) -> int:
+    return int(
+        account.rows(f"select break_id from ledger.breaks where cause = '{cause}' and resolved_on is null")[0][0]
+    )
+
+
+def test_a_line_is_written_off_by_one_person_up_to_the_limit_and_by_two_above_it(account: Account) -> None:
+    account.hear(statement(19, 0, line(900), line(5000, name="big")))
+    (small,), (big,) = account.rows("select break_id from ledger.breaks order by amount")
+    with wiring.services() as services:
+        breaks.write_off(services, small, reason="rounding", by="maker", now=NOON)
+        asked = breaks.write_off(services, big, reason="nobody claims it", by="maker", now=NOON)
+        assert asked["state"] == "waits for a second person"
+        assert account.balance("difference") == -900
+        with pytest.raises(Refused, match="second person"):
+            breaks.approve(services, big, by="maker", now=NOON)
+        breaks.approve(services, big, by="checker", now=NOON)
+    assert (account.balance("difference"), account.balance("suspense")) == (-5900, 0)
+    assert account.rows("select state, resolution from ledger.breaks order by amount") == [
+        ("written_off", "written off to difference: rounding (maker)"),
+        ("written_off", "written off to difference: nobody claims it (maker and checker)"),
+    ]
+    assert account.rows("select event, sum(amount) from reporting.journal where amount > 0 group by 1 order by 1") == [
+        ("line_suspended", 5900),
+        ("written_off", 5900),
+    ]
+    account.prove()
+
+
+def test_a_line_is_booked_to_an_account_or_matched_by_hand_and_history_says_by_whom(account: Account) -> None:
+    account.source(
+        "insert into core.loans values ('L1', 'KRW', '2026-01-15');"
+        " insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference)"
+        " values ('R9', 'L1', '2026-02-19 12:00+09', 500, 'REF-R9'),"
+        " ('R8', 'L1', '2026-02-19 12:00+09', 70, 'REF-R8')"
+    )
+    account.hear(statement(19, 1000, line(500, remittance="borrower says so"), line(-800, remittance="to our account")))
+    (fees,), (receipt,) = account.rows(
+        "select break_id from ledger.breaks where cause = 'unknown_at_bank' order by amount"
+    )
+    with wiring.services() as services:
+        breaks.assign(services, receipt, owner="kim", due_on=date(2026, 2, 24), by="lead", now=NOON)
+        with pytest.raises(Refused, match="amounts that differ"):
+            breaks.match_by_hand(services, receipt, subject="receipt:R8", reason="phone", by="kim", now=NOON)
+        breaks.match_by_hand(services, receipt, subject="receipt:R9", reason="phone", by="kim", now=NOON)
+        with pytest.raises(Refused, match="not an account"):
+            breaks.book(services, fees, account="client_bank", reason="fees of January", by="kim", now=NOON)
+        breaks.book(services, fees, account="fee_income", reason="fees of January", by="kim", now=NOON)
+        with services.ledger.books(read_only=True) as books:
+            told = [(row["by"], row["what"]) for row in books.break_history(receipt)]
+    assert told == [
+        ("settlement", "opened"),
+        ("lead", "assigned to kim"),
+        ("kim", "resolved: matched with [R9] by hand: phone"),
+    ]
+    assert (account.balance("fee_income"), account.balance("receipts_in_transit"), account.balance("suspense")) == (
+        800,
+        -500,
+        0,
+    )
+    assert account.rows("select distinct matched_by, rule from ledger.matches") == [("kim", "by_hand")]
+    account.prove(at=NOON.replace(day=23))
+    assert account.rows("select count(*) from ledger.breaks where resolved_on is null") == [(0,)]

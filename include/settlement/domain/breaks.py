@@ -41,3 +41,17 @@ class Finding:
     def side(self) -> str:
         """Who has to act."""
         return SIDES[self.cause]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a person wants done about a break: `kind` write_off or book, `target` the account that takes it."""
+
+    break_id: int
+    kind: str
+    target: str
+    amount: int
+    currency: str
+    reason: str
+    requested_by: str
+    needs_second: bool

@@ -107,7 +107,7 @@ def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, 
     if not lines:
         return {}
     matches, _ = match_lines(services, books, lines)
-    _book(books, matches, now=now)
+    book(books, matches, now=now)
     matched = {line.line_id for found in matches for line in found.lines}
     books.suspend([line for line in lines if line.line_id not in matched and not line.is_suspended], now=now)
     return {"matched": len(matched), "suspended": len(lines) - len(matched)}
@@ -122,7 +122,7 @@ def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> 
         payouts |= {payout["payout_id"]: payout for payout in books.payouts(states=OPEN_STATES)}
         unmatched = [row["repayment_id"] for row in books.unmatched_receipts()]
         receipts = services.core.receipts(references=references, repayment_ids=unmatched, calendar=services.calendar)
-    subjects = [*receipts, *(s for payout in payouts.values() for s in _movements_of(payout, services.calendar))]
+    subjects = [*receipts, *(s for payout in payouts.values() for s in movements_of(payout, services.calendar))]
     taken = books.matched_subjects(sorted({s.kind for s in subjects}), [s.subject_id for s in subjects])
     return matching.match(
         lines,
@@ -132,7 +132,7 @@ def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> 
     )
 
 
-def _movements_of(payout: Mapping[str, Any], calendar: SettlementCalendar) -> Iterator[Subject]:
+def movements_of(payout: Mapping[str, Any], calendar: SettlementCalendar) -> Iterator[Subject]:
     """Yield the movements of a payout that a statement may still show: its leaving, and its coming back."""
     state = payout["state"]
     # A payout can come back before the statement has shown it leave: the line of its leaving is still to come.
@@ -166,9 +166,9 @@ def _terms(services: Services) -> Terms:
     )
 
 
-def _book(books: Books, matches: Sequence[Match], *, now: datetime) -> None:
+def book(books: Books, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
     """Book matched lines; a payout that is matched is booked, one whose return is matched has come back."""
-    books.keep_matches(matches, now=now)
+    books.keep_matches(matches, now=now, by=by)
     lines = {subject.key: line for found in matches for line, subject, _, _ in found.parts()}
     leaving = {payout_id: line for (kind, payout_id), line in lines.items() if kind == "payout"}
     back = {payout_id: line for (kind, payout_id), line in lines.items() if kind == "payout_return"}

@@ -19,8 +19,16 @@ CLEARS = {
     "payout_return": "payouts_in_transit",
 }
 
-# The event of a match whose rule is not the plain one.
-EVENTS = {"bank_charge": "bank_charge", "bank_interest": "bank_interest"}
+# The event of a match with an account, by the account.
+EVENTS = {
+    "bank_charges": "bank_charge",
+    "bank_interest": "bank_interest",
+    "fee_income": "remitted",
+    "vat_payable": "remitted",
+    "tax_payable:national": "remitted",
+    "tax_payable:local": "remitted",
+    "cost_recovered": "remitted",
+}
 
 IN_TRANSIT = """
 -- One row per account and currency: the sum of everything that is between us and the bank, item by item.
@@ -50,6 +58,16 @@ select account, currency, sum(amount)::bigint from (
    where e.event = 'written_off' and p.account in ('receipts_in_transit', 'payouts_in_transit')
 ) items group by account, currency
 """
+
+
+def _event(found: Match, line: OpenLine) -> str:
+    """Return how the booking of a matched line is called."""
+    if found.rule == "written_off":
+        return "written_off"
+    if line.is_suspended:
+        return "suspense_resolved"
+    subject = found.subjects[0]
+    return EVENTS[subject.subject_id] if subject.kind == "account" else "line_matched"
 
 
 def _clears(subject: Subject) -> str:
@@ -269,7 +287,7 @@ class BankLines:
         self._mark_lines([line.line_id for found in matches for line in found.lines], "matched")
         posted: dict[str, list[tuple[OpenLine, list[tuple[str, int]], Subject | None]]] = {}
         for found, line, subject, amount, difference in parts:
-            event = "suspense_resolved" if line.is_suspended else EVENTS.get(found.rule, "line_matched")
+            event = _event(found, line)
             bank, clears = "suspense" if line.is_suspended else "client_bank", _clears(subject)
             posted.setdefault(event, []).append((line, [(bank, amount), (clears, -amount)], subject))
             if difference:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from settlement.domain.breaks import Finding
+from settlement.domain.breaks import Decision, Finding
 from settlement.domain.days import SettlementCalendar
 
 # Why a break of this cause is found no longer, where no match says so.
@@ -144,10 +145,83 @@ class Breaks:
         ).mappings()
         return [dict(row) for row in rows]
 
-    def _tell(self, break_id: int, what: str, *, now: datetime) -> None:
+    def break_history(self, break_id: int) -> list[dict[str, Any]]:
+        """Return everything that happened to a break, in order."""
+        rows = self.transaction.execute(
+            sa.text("select at, by, what from ledger.break_history where break_id = :id order by step"),
+            {"id": break_id},
+        ).mappings()
+        return [dict(row) for row in rows]
+
+    def note_break(
+        self,
+        break_id: int,
+        *,
+        by: str,
+        what: str,
+        now: datetime,
+        owner: str | None = None,
+        due_on: date | None = None,
+        comment: str | None = None,
+    ) -> None:
+        """Keep what a person said of an open break, and who takes it on until when."""
         self.transaction.execute(
             sa.text(
-                "insert into ledger.break_history (break_id, at, by, what) values (:id, :now, 'settlement', :what)"
+                "update ledger.breaks set owner = coalesce(:owner, owner), due_on = coalesce(:due, due_on),"
+                " comment = coalesce(:comment, comment),"
+                " state = case when coalesce(:owner, owner) is null then state else 'assigned' end where break_id = :id"
             ),
-            {"id": break_id, "now": now, "what": what},
+            {"id": break_id, "owner": owner, "due": due_on, "comment": comment},
+        )
+        self._tell(break_id, what, now=now, by=by)
+
+    def close_break(self, break_id: int, *, state: str, how: str, by: str, on: date, now: datetime) -> None:
+        """Let a break be over because of what a person did."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.breaks set state = :state, resolved_on = greatest(:on, opened_on), resolution = :how"
+                " where break_id = :id"
+            ),
+            {"id": break_id, "state": state, "on": on, "how": f"{how} ({by})"},
+        )
+        self._tell(break_id, f"{'written off' if state == 'written_off' else 'resolved'}: {how}", now=now, by=by)
+
+    def ask_decision(self, decision: Decision, *, now: datetime) -> None:
+        """Keep what a person wants done; where no second person is needed it is decided with that."""
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.break_decisions (break_id, kind, target, amount, currency, reason, requested_by,"
+                " requested_at, needs_second, decided_by, decided_at) values (:break_id, :kind, :target, :amount,"
+                " :currency, :reason, :requested_by, :now, :needs_second,"
+                " case when :needs_second then null else :requested_by end,"
+                " case when :needs_second then null else cast(:now as timestamptz) end)"
+            ),
+            {**asdict(decision), "now": now},
+        )
+
+    def waiting_decision(self, break_id: int) -> Decision | None:
+        """Return what waits for a second person."""
+        row = self.transaction.execute(
+            sa.text(
+                "select break_id, kind, target, amount, currency, reason, requested_by, needs_second"
+                " from ledger.break_decisions where break_id = :id and decided_at is null"
+            ),
+            {"id": break_id},
+        ).first()
+        return Decision(**row._asdict()) if row else None
+
+    def decide(self, break_id: int, *, by: str, now: datetime) -> None:
+        """Keep who decided what was waiting."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.break_decisions set decided_by = :by, decided_at = :now"
+                " where break_id = :id and decided_at is null"
+            ),
+            {"id": break_id, "by": by, "now": now},
+        )
+
+    def _tell(self, break_id: int, what: str, *, now: datetime, by: str = "settlement") -> None:
+        self.transaction.execute(
+            sa.text("insert into ledger.break_history (break_id, at, by, what) values (:id, :now, :by, :what)"),
+            {"id": break_id, "now": now, "what": what, "by": by},
         )

@@ -55,6 +55,10 @@ SEALED: Mapping[str, tuple[str, str]] = {
     "matches": ("t.line_id || '/' || t.subject_kind || '/' || t.subject_id", WHOLE),
     "breaks": ("t.break_id::text", "break_id, cause, side, opened_on, subject_kind, subject_id"),
     "break_history": ("t.break_id || '/' || t.step", WHOLE),
+    "break_decisions": (
+        "t.decision_id::text",
+        "decision_id, break_id, kind, target, amount, currency, reason, requested_by, requested_at, needs_second",
+    ),
 }
 PARTS: Mapping[str, tuple[str, str, str]] = {
     "shares": ("allocations", SEALED["allocations"][0], "t.note_id"),

@@ -56,6 +56,7 @@ CHANGEABLE = {
     "bank_messages": "update",
     "statement_lines": "update",
     "breaks": "update",
+    "break_decisions": "update",
     "refused_accounts": "update",
     "alert_outbox": "update, delete",
     "alert_roots": "update",

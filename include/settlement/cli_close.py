@@ -1,0 +1,254 @@
+"""The commands of reconciliation and the close: breaks, certificates, proofs, reports."""
+
+import getpass
+import json as jsons
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from settlement import config
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Day = Annotated[str, typer.Argument(metavar="DATE", help="A settlement date, YYYY-MM-DD.")]
+BreakId = Annotated[int, typer.Argument(metavar="BREAK", help="The break's number, as `settlement breaks` lists it.")]
+By = Annotated[str, typer.Option("--by", help="Who does this; the login by default.", default_factory=getpass.getuser)]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept for good.")]
+
+breaks = typer.Typer(help="List the open breaks, and do something about one.", invoke_without_command=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(certify)
+    app.command()(verify)
+    app.command()(replay)
+    app.command(name="matching-score")(matching_score)
+    app.add_typer(breaks, name="breaks")
+
+
+def certify(settlement_date: Day, json: Json = False) -> None:
+    """Print the certificate of a closed day. Exit status 1: the day is not closed."""
+    from settlement import wiring
+    from settlement.stages import close
+
+    with wiring.services() as services, services.ledger.books(read_only=True) as books:
+        found = close.certificate(books, _date(settlement_date))
+    if json:
+        print(jsons.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        _print_certificate(found)
+
+
+def verify(json: Json = False) -> None:
+    """Prove every invariant and the chain of certificates from the rows alone. Exit status 1: a row was changed."""
+    from settlement import wiring
+    from settlement.stages import close
+
+    with wiring.services() as services:
+        found = close.verify(services)
+    if json:
+        print(jsons.dumps(found, ensure_ascii=False, indent=2))
+    elif found:
+        print("\n".join(f"{row['row']}: broken is that {row['check']}" for row in found))
+    else:
+        print("Every invariant holds, and every sealed row is what was certified.")
+    raise typer.Exit(1 if found else 0)
+
+
+def replay(settlement_date: Day, json: Json = False) -> None:
+    """Compute a day again from its frozen inputs and compare byte for byte. Exit status 1: something differs."""
+    from settlement import wiring
+    from settlement.stages import close
+
+    with wiring.services() as services:
+        found = close.replay(services, _date(settlement_date))
+    if json:
+        print(jsons.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        where = f"{found['settlement_date']} r{found['revision']}"
+        same = f"{where}: the same bytes, sha256 {found['output_sha256']}"
+        print("\n".join(f"{where} differs: {row}" for row in found["differs"]) or same)
+        if not found["is_same_code"]:
+            print("It was computed by another version of the code.")
+    raise typer.Exit(1 if found["differs"] else 0)
+
+
+def matching_score(
+    lines: Annotated[int, typer.Option("--lines", help="How many statement lines to make.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", help="The seed they are made from.")] = 1,
+    json: Json = False,
+) -> None:
+    """Match labelled statements as banks write them, and print precision and recall. Exit status 1: a false match."""
+    from settlement.rehearse import matching_score
+
+    scores = matching_score.score(seed=seed, lines=lines)
+    rows = [
+        {
+            "kind": found.kind,
+            "lines": found.lines,
+            "pairs": found.pairs,
+            "found": found.found,
+            "false": found.false,
+            "precision": round(found.precision, 4),
+            "recall": round(found.recall, 4),
+        }
+        for found in scores
+    ]
+    _print_rows(rows, json=json)
+    raise typer.Exit(1 if scores[-1].false else 0)
+
+
+@breaks.callback()
+def list_breaks(context: typer.Context, json: Json = False) -> None:
+    """List the open breaks, oldest first."""
+    if context.invoked_subcommand is not None:
+        return
+    from settlement import wiring
+
+    with wiring.services() as services, services.ledger.books(read_only=True) as books:
+        found = books.open_breaks()
+    names = (
+        "break_id", "cause", "side", "subject_kind", "subject_id", "currency", "amount", "opened_on",
+        "age_business_days", "state", "owner", "due_on", "comment",
+    )  # fmt: skip
+    _print_rows([{name: row[name] for name in names} for row in found], json=json)
+
+
+@breaks.command()
+def history(break_id: BreakId, json: Json = False) -> None:
+    """Tell everything that happened to a break."""
+    from settlement import wiring
+
+    with wiring.services() as services, services.ledger.books(read_only=True) as books:
+        _print_rows(books.break_history(break_id), json=json)
+
+
+@breaks.command()
+def assign(
+    break_id: BreakId,
+    owner: Annotated[str, typer.Argument(help="Who takes it on.")],
+    by: By,
+    due: Annotated[str | None, typer.Option("--due", help="Until when, YYYY-MM-DD.")] = None,
+) -> None:
+    """Let somebody take a break on."""
+    from settlement import wiring
+    from settlement.stages import breaks as deciding
+
+    with wiring.services() as services:
+        deciding.assign(services, break_id, owner=owner, due_on=_date(due) if due else None, by=by, now=config.now())
+
+
+@breaks.command()
+def comment(break_id: BreakId, text: Annotated[str, typer.Argument(help="What to keep.")], by: By) -> None:
+    """Keep what somebody says about a break."""
+    from settlement import wiring
+    from settlement.stages import breaks as deciding
+
+    with wiring.services() as services:
+        deciding.comment(services, break_id, text=text, by=by, now=config.now())
+
+
+@breaks.command()
+def match(
+    break_id: BreakId,
+    subject: Annotated[str, typer.Argument(help="receipt:ID, or payout:END_TO_END_ID.")],
+    reason: Reason,
+    by: By,
+    json: Json = False,
+) -> None:
+    """Match the line of a break by hand, with a receipt or payout of the same amount."""
+    from settlement import wiring
+    from settlement.stages import breaks as deciding
+
+    with wiring.services() as services:
+        _print_done(
+            deciding.match_by_hand(services, break_id, subject=subject, reason=reason, by=by, now=config.now()),
+            json=json,
+        )
+
+
+@breaks.command(name="write-off")
+def write_off(break_id: BreakId, reason: Reason, by: By, json: Json = False) -> None:
+    """Write a break off; above the policy's limit a second person has to approve."""
+    from settlement import wiring
+    from settlement.stages import breaks as deciding
+
+    with wiring.services() as services:
+        _print_done(deciding.write_off(services, break_id, reason=reason, by=by, now=config.now()), json=json)
+
+
+@breaks.command()
+def book(
+    break_id: BreakId,
+    account: Annotated[str, typer.Argument(help="fee_income, vat_payable, bank_charges …")],
+    reason: Reason,
+    by: By,
+    json: Json = False,
+) -> None:
+    """Book the line of a break to an account; above the policy's limit a second person has to approve."""
+    from settlement import wiring
+    from settlement.stages import breaks as deciding
+
+    with wiring.services() as services:
+        _print_done(
+            deciding.book(services, break_id, account=account, reason=reason, by=by, now=config.now()), json=json
+        )
+
+
+@breaks.command()
+def approve(break_id: BreakId, by: By, json: Json = False) -> None:
+    """Approve, as a second person, what was asked for about a break."""
+    from settlement import wiring
+    from settlement.stages import breaks as deciding
+
+    with wiring.services() as services:
+        _print_done(deciding.approve(services, break_id, by=by, now=config.now()), json=json)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"[{text}] is not a date; write it as 2026-02-16") from None
+
+
+def _print_done(done: Mapping[str, Any], *, json: bool) -> None:
+    if json:
+        print(jsons.dumps(done, ensure_ascii=False, indent=2, default=str))
+    else:
+        print(
+            f"Break {done['break_id']}: {done['state']}" + (f", {done['resolution']}" if "resolution" in done else "")
+        )
+
+
+def _print_rows(rows: list[dict[str, Any]], *, json: bool) -> None:
+    if json:
+        print(jsons.dumps(rows, ensure_ascii=False, indent=2, default=str))
+        return
+    table = Table()
+    for name in rows[0] if rows else ():
+        table.add_column(name, justify="right" if isinstance(rows[0][name], int | float) else "left")
+    for row in rows:
+        table.add_row(*("" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+                        for value in row.values()))  # fmt: skip
+    Console().print(table if rows else "none")
+
+
+def _print_certificate(found: Mapping[str, Any]) -> None:
+    print(f"Certificate {found['number']} of {found['settlement_date']} r{found['revision']}, {found['issued_at']}")
+    print(f"policy {found['policy']['name']} {found['policy']['version']}  {found['policy']['sha256']}")
+    for name in ("input_sha256", "output_sha256", "code_version", "previous_sha256", "sha256"):
+        print(f"{name:16} {found[name] or '-'}")
+    _print_rows([{"side": side, **moved} for side, moved in found["movements"].items()], json=False)
+    for currency, totals in found["totals"].items():
+        print(f"{currency}: " + ", ".join(f"{name} {amount:,}" for name, amount in totals.items()))
+    for kind, sums in found["payouts"].items():
+        print(f"payouts {kind}: {sums['count']:,} / {sums['amount']:,}")
+    if found["open_breaks"]:
+        print("Open breaks:")
+        _print_rows(found["open_breaks"], json=False)
+    print("Sealed: " + ", ".join(f"{table} {sealed['rows']:,}" for table, sealed in found["sealed"].items()))
