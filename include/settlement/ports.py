@@ -170,11 +170,8 @@ class Snapshots(Protocol):
         """
 
 
-class Bank(Protocol):
-    """The channel to the bank: files out, messages in. Sending the same bytes again is always safe."""
-
-    def submit(self, file_id: str, content: bytes) -> Submission:
-        """Hand the file over and return what is proven of it; never raises for what the network does."""
+class Inbox(Protocol):
+    """Where messages lie for us: the bank's channel, or a folder in which people land statements."""
 
     def fetch(self) -> Iterable[Message]:
         """Return everything the bank has for us; may give again what it gave before.
@@ -187,6 +184,13 @@ class Bank(Protocol):
 
     def describe(self) -> str:
         """Return host and port, or folders, for messages to people; never a credential."""
+
+
+class Bank(Inbox, Protocol):
+    """The channel to the bank: files out, messages in. Sending the same bytes again is always safe."""
+
+    def submit(self, file_id: str, content: bytes) -> Submission:
+        """Hand the file over and return what is proven of it; never raises for what the network does."""
 
 
 class Alerts(Protocol):
@@ -413,3 +417,4 @@ class Services:
     write_file: Callable[[PaymentFile], bytes]
     read_message: Callable[[Message], Reading]
     is_now_set: bool = False
+    landing: Inbox | None = None

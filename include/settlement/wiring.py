@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 
 from settlement import config
 from settlement.adapters.bank import pain001, reading
-from settlement.adapters.bank.directory import DirectoryBank
+from settlement.adapters.bank.csv_statement import KOREAN_EXPORT, ColumnMap
+from settlement.adapters.bank.directory import DirectoryBank, PickupFolder
 from settlement.adapters.bank.http import HttpBank
 from settlement.adapters.ledger.books import PostgresLedger
 from settlement.adapters.lending_core.source import PostgresLendingCore
@@ -51,8 +53,9 @@ def services() -> Iterator[Services]:
             ),
             code_version=code_version(),
             write_file=pain001.write,
-            read_message=reading.read,
+            read_message=partial(reading.read, columns=statement_columns()),
             is_now_set=config.is_now_set(),
+            landing=landing_folder(),
         )
     finally:
         engine.dispose()
@@ -134,6 +137,37 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
         ),
         debtor,
     )
+
+
+def landing_folder() -> PickupFolder | None:
+    """Return the folder in which people land statements: `landing` in the extra of connection `settlement_bank`."""
+    found = config.optional_connection("settlement_bank")
+    return PickupFolder(_folder(found.extra["landing"])) if found and found.extra.get("landing") else None
+
+
+def statement_columns() -> ColumnMap | None:
+    """Return what the columns of a CSV statement mean: `statement_columns` in the extra of `settlement_bank`.
+
+    It is an object with the fields of `ColumnMap`, or the name `korean_export`; without it, no CSV is read.
+
+    :raises MissingConnection: it is neither, or a field is unknown or missing.
+    """
+    found = config.optional_connection("settlement_bank")
+    declared = found.extra.get("statement_columns") if found else None
+    if not declared:
+        return None
+    if declared == "korean_export":
+        return KOREAN_EXPORT
+    try:
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in dict(declared).items()
+        }
+        return ColumnMap(**fields)
+    except (TypeError, ValueError) as error:
+        raise MissingConnection(
+            'Connection [settlement_bank]: statement_columns in its extra is neither "korean_export" nor an object with'
+            f" the fields of a column map ({error})"
+        ) from None
 
 
 @cache

@@ -22,6 +22,7 @@ from settlement.stages import breaks, intake, reconcile
 ACCOUNT = "KR23MOCK0000000099"
 NOON = datetime.fromisoformat("2026-02-20T12:00+09:00")
 NUMBERS = count(1)
+CORPUS = Path(__file__).parent.parent / "corpus"
 POLICY = Path(__file__).parent.parent / "days" / "2026-02-16" / "policy.toml"
 
 
@@ -353,3 +354,38 @@ def test_a_line_is_booked_to_an_account_or_matched_by_hand_and_history_says_by_w
     assert account.rows("select distinct matched_by, rule from ledger.matches") == [("kim", "by_hand")]
     account.prove(at=NOON.replace(day=23))
     assert account.rows("select count(*) from ledger.breaks where resolved_on is null") == [(0,)]
+
+
+def test_a_banks_csv_in_the_landing_folder_is_a_statement_for_each_of_its_days(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    extra = {"debtor_account": "110-123-456789", "debtor_name": "N", "currency": "KRW"}
+    extra |= {"landing": f"file://{landing}", "statement_columns": "korean_export"}
+    connection = {"conn_type": "http", "host": "127.0.0.1", "port": 9, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_BANK", json.dumps(connection))
+    for name in ("korean-utf8-bom.csv", "korean-cp949.csv", "korean-total-differs.csv"):
+        (landing / name).write_bytes((CORPUS / "csv" / name).read_bytes())
+    with wiring.services() as services:
+        said = intake.take_in(_replace(services, bank=None), now=NOON)
+        reconcile.prove_books(services, as_of=NOON.date(), now=NOON)
+    assert said["refused"] == 1
+    assert account.rows("select business_date::text, opening, closing from ledger.statements order by 1") == [
+        ("2026-02-13", 500_000, 1_500_000),
+        ("2026-02-16", 1_500_000, 1_429_474),
+    ]
+    assert account.balance("client_bank") == 1_429_474
+    assert sorted(path.name for path in (landing / "processed").iterdir()) == sorted(
+        ("korean-utf8-bom.csv", "korean-cp949.csv", "korean-total-differs.csv")
+    )
+    assert [found[0] for found in account.breaks() if found[0] == "statement_chain"] == ["statement_chain"]
+
+
+def test_a_column_map_that_names_no_column_of_ours_is_said_so(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"debtor_account": ACCOUNT, "debtor_name": "N", "currency": "KRW", "statement_columns": {"datum": "x"}}
+    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_BANK", json.dumps({"conn_type": "http", "host": "h", "extra": extra}))
+    with pytest.raises(Refused, match="statement_columns"), wiring.services():
+        pass

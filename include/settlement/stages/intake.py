@@ -38,19 +38,21 @@ ACCEPTING = frozenset({"ACTC", "ACCP", "ACSP", "ACSC", "ACCC", "ACWC", "ACWP"})
 
 
 def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
-    """Take in everything the bank has, apply it, and match what is open; return counts by kind.
+    """Take in everything that the bank has and people landed, apply it, and match what is open; return counts by kind.
 
-    :raises Unavailable: the bank's channel cannot be read.
+    :raises Unavailable: the bank's channel or the landing folder cannot be read.
     """
-    if services.bank is None:
+    inboxes = [inbox for inbox in (services.bank, services.landing) if inbox is not None]
+    if not inboxes:
         return {"bank": "not configured"}
-    messages = list(services.bank.fetch())
     counts: Counter[str] = Counter()
-    while messages:
-        with services.ledger.books() as books:
-            for message in messages:
-                counts["new" if books.keep_message(message, direction="in", now=now) else "known"] += 1
-        messages = list(services.bank.acknowledge(messages))
+    for inbox in inboxes:
+        messages = list(inbox.fetch())
+        while messages:
+            with services.ledger.books() as books:
+                for message in messages:
+                    counts["new" if books.keep_message(message, direction="in", now=now) else "known"] += 1
+            messages = list(inbox.acknowledge(messages))
     counts.update(apply_new(services, now=now))
     counts.update(match_open(services, now=now))
     return dict(counts)
