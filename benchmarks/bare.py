@@ -24,7 +24,8 @@ SETTLED = ("repayments", "allocations", "shares", "credits", "entries", "posting
 PAID = ("payouts", "payout_history", "statement_lines", "matches")
 
 LEAVES = """
-select c.oid::regclass::text from pg_partition_tree(%s::regclass) t join pg_class c on c.oid = t.relid where t.isleaf
+select oid::regclass::text from pg_class where oid = %s::regclass and relkind = 'r'
+union all select relid::regclass::text from pg_partition_tree(%s::regclass) where isleaf
 """
 INDEXES = "select indexdef from pg_indexes where schemaname = 'ledger' and tablename = %s"
 
@@ -53,7 +54,7 @@ def measure(core_url: str, ledger_url: str, folder: Path, *, tables: tuple[str, 
     with psycopg.connect(ledger_url.replace("+psycopg", "")) as connection:
         for table in tables:
             into = constrained = 0.0
-            for (leaf,) in connection.execute(LEAVES, (f"ledger.{table}",)).fetchall():
+            for (leaf,) in connection.execute(LEAVES, [f"ledger.{table}"] * 2).fetchall():
                 connection.execute(f"copy {leaf} to '{file}' (format binary)")
                 into += _copied_in(connection, leaf, file, with_constraints=False)
                 constrained += _copied_in(connection, leaf, file, with_constraints=True)
