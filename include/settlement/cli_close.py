@@ -4,6 +4,7 @@ import getpass
 import json as jsons
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(certify)
     app.command()(verify)
     app.command()(replay)
+    app.command(name="report")(day_report)
     app.command(name="matching-score")(matching_score)
     app.add_typer(breaks, name="breaks")
 
@@ -75,6 +77,21 @@ def replay(settlement_date: Day, json: Json = False) -> None:
         if not found["is_same_code"]:
             print("It was computed by another version of the code.")
     raise typer.Exit(1 if found["differs"] else 0)
+
+
+def day_report(
+    settlement_date: Day,
+    to: Annotated[Path, typer.Option("--to", help="The folder to write to; it is made if it is not there.")],
+    json: Json = False,
+) -> None:
+    """Write the report of a day: a workbook, and each of its tables as CSV. The same day is the same bytes."""
+    from settlement import wiring
+    from settlement.adapters import reports
+    from settlement.stages import day_report as reporting
+
+    with wiring.services() as services, services.ledger.books(read_only=True) as books:
+        written = reports.write(reporting.day_report(services, books, _date(settlement_date)), to)
+    _print_rows([{"file": str(path)} for path in written], json=json)
 
 
 def matching_score(

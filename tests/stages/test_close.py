@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from settlement.adapters.ledger.books import PostgresBooks
 from settlement.ports import Refused
-from settlement.stages import close, reconcile
+from settlement.stages import close, day_report, reconcile
 
 from .conftest import Platform
 from .payout_stories import worked_day
@@ -178,3 +178,18 @@ def test_closing_again_certifies_nothing_again(platform: Platform) -> None:
     with platform.services() as services:
         reconcile.take_in_everything(services, now=platform.at("2026-02-24T06:00+09:00"))
     assert platform.rows("select count(*) from ledger.certificates") == [(1,)]
+
+
+def test_the_report_of_a_day_adds_up_and_is_the_same_again(platform: Platform) -> None:
+    closed(platform)
+    with platform.services() as services, services.ledger.books(read_only=True) as books:
+        said, again = (day_report.day_report(services, books, ON) for _ in range(2))
+    assert said == again
+    sheets = {sheet.name: sheet for sheet in said.sheets}
+    assert list(sheets) == ["summary", "shares", "payouts", "breaks", "taxes", "journal"]
+    assert ("received - all of these", "KRW", 0) in sheets["summary"].rows
+    assert sheets["taxes"].rows == [
+        ("corporation", "KRW", "interest", 3000, 0, 0),
+        ("individual", "KRW", "interest", 7000, 980, 90),
+    ]
+    assert [row[3] for row in sheets["payouts"].rows] == [43790, 26736, 17524]

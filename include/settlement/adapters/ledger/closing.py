@@ -175,6 +175,36 @@ select side, currency,
   from moved group by side, currency order by side, currency
 """
 
+# The tables of a day's report, each in an order that its rows alone decide.
+REPORTS: Mapping[str, str] = {
+    "shares": """
+        select repayment_id, receivable_id, note_id, investor_id, currency, component, gross_amount, fee_amount,
+               vat_amount, national_tax_amount, local_tax_amount, net_amount
+          from reporting.shares where settlement_date = :on
+         order by repayment_id, receivable_id, note_id, gross_amount""",
+    "payouts": """
+        select payout_id, investor_id, currency, amount, state, end_to_end_id, file_id, attempt, bank_reason, booked_on
+          from reporting.payouts where settlement_date = :on order by payout_id""",
+    "breaks": """
+        select break_id::text, cause, side, subject_kind, subject_id, currency, amount, opened_on, age_business_days,
+               state, owner, resolved_on, resolution
+          from reporting.breaks where opened_on <= :on and (resolved_on is null or resolved_on >= :on)
+         order by break_id""",
+    "taxes": """
+        select investor_id, currency, component, sum(gross_amount)::bigint as gross_amount,
+               sum(national_tax_amount)::bigint as national_tax_amount,
+               sum(local_tax_amount)::bigint as local_tax_amount
+          from reporting.shares where settlement_date = :on and component in ('interest', 'late_interest')
+         group by 1, 2, 3 order by 1, 2, 3""",
+    "journal": """
+        select event, account, currency, sum(amount) filter (where amount > 0)::bigint as debit,
+               -sum(amount) filter (where amount < 0)::bigint as credit
+          from (select event, case when account like 'investor_payable:%' then 'investor_payable'
+                       when account like 'borrower_credit:%' then 'borrower_credit' else account end as account,
+                       currency, amount from reporting.journal where settlement_date = :on) j
+         group by 1, 2, 3 order by 1, 2, 3""",
+}
+
 
 class Closing:
     """Certificates and seals."""
@@ -192,6 +222,11 @@ class Closing:
     def movements(self, *, on: date, before: date) -> list[dict[str, Any]]:
         """Return what bank, ledger and investors had after the day `before`, what moved until `on`, and have then."""
         rows = self.transaction.execute(sa.text(MOVEMENTS), {"on": on, "before": before}).mappings()
+        return [dict(row) for row in rows]
+
+    def report_rows(self, name: str, on: date) -> list[dict[str, Any]]:
+        """Return the rows of one table of a day's report."""
+        rows = self.transaction.execute(sa.text(REPORTS[name]), {"on": on}).mappings()
         return [dict(row) for row in rows]
 
     def certificates(self) -> list[dict[str, Any]]:

@@ -1,0 +1,70 @@
+"""The report of a day for finance, read from the books: identities, shares, payouts, breaks, taxes, the journal."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from settlement.domain.day_report import DayReport, Sheet
+from settlement.ports import Books, DayRun, Refused, Services
+from settlement.stages import extract, report
+
+KEPT = tuple(name for name in report.TOTALS if name not in ("repayment_count", "received_amount"))
+
+
+def day_report(services: Services, books: Books, on: date) -> DayReport:
+    """Return the tables of a settled day.
+
+    :raises Refused: the day was never computed.
+    """
+    found = books.revision(on)
+    if found is None:
+        raise Refused(f"[{on}] was never computed: there is nothing to report")
+    return DayReport(
+        settlement_date=on,
+        revision=found["revision"],
+        sheets=(
+            _summary(services, books, on, found),
+            *(_sheet(name, books.report_rows(name, on)) for name in ("shares", "payouts", "breaks")),
+            _taxes(services, books, on, found),
+            _sheet("journal", books.report_rows("journal", on)),
+        ),
+    )
+
+
+def _summary(services: Services, books: Books, on: date, revision: Mapping[str, Any]) -> Sheet:
+    """The day on one page: what came in, where it went, what each side has, and what it was computed with."""
+    rows: list[tuple[str, str, str | int]] = []
+    for totals in books.day_totals(on):
+        currency = totals["currency"]
+        rows += [("received", currency, int(totals["received_amount"]))]
+        rows += [(name.removesuffix("_amount"), currency, int(totals[name])) for name in KEPT]
+        rows += [("received - all of these", currency, int(totals["received_amount"] - sum(totals[n] for n in KEPT)))]
+    before = services.calendar.calendar.previous_business_day(on)
+    for side in books.movements(on=on, before=before):
+        rows += [(f"{side['side']} {name}", side["currency"], side[name]) for name in ("opening", "came", "went")]
+        rows += [(f"{side['side']} closing", side["currency"], side["closing"])]
+    for name in ("policy_name", "policy_sha256", "input_sha256", "output_sha256", "code_version"):
+        rows.append((name, "", str(revision[name])))
+    return Sheet(name="summary", columns=("what", "currency", "value"), rows=rows)
+
+
+def _taxes(services: Services, books: Books, on: date, revision: Mapping[str, Any]) -> Sheet:
+    """What was withheld, by tax class as it was frozen with the day's inputs."""
+    day = DayRun(settlement_date=on, revision=revision["revision"], run_id="report", dry_run=True)
+    inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=revision["input_sha256"])
+    classes = dict(zip(inputs.investors["investor_id"], inputs.investors["tax_class"], strict=True))
+    names = ("gross_amount", "national_tax_amount", "local_tax_amount")
+    sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for row in books.report_rows("taxes", on):
+        # A share that a reversal takes back may be of an investor whom the day's inputs do not name any more.
+        key = (str(classes.get(row["investor_id"], "of earlier days")), row["currency"], row["component"])
+        for place, name in enumerate(names):
+            sums[key][place] += int(row[name])
+    columns = ("tax_class", "currency", "component", *names)
+    return Sheet(name="taxes", columns=columns, rows=[(*key, *amounts) for key, amounts in sorted(sums.items())])
+
+
+def _sheet(name: str, rows: Sequence[Mapping[str, Any]]) -> Sheet:
+    columns = tuple(rows[0]) if rows else ("nothing",)
+    return Sheet(name=name, columns=columns, rows=[tuple(row.values()) for row in rows])
