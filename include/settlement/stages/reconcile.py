@@ -41,7 +41,11 @@ def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """
     if day.dry_run:
         return {"skipped": "dry run"}
-    return _prove_or_refuse(services, as_of=day.settlement_date, now=now)
+    proof = _prove_or_refuse(services, as_of=day.settlement_date, now=now)
+    with services.ledger.books(day=day) as books:
+        matched = sum(row["matched_count"] for row in books.match_totals(day.settlement_date))
+        report.done(services, books, day, "reconcile", row_count=matched, now=now)
+    return proof
 
 
 def take_in_everything(services: Services, *, as_of: date | None = None, now: datetime) -> dict[str, Any]:
@@ -124,8 +128,7 @@ def _broken_chain(gaps: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -
 
 
 def _refused(books: Books, chain: Sequence[Mapping[str, Any]], *, is_whole: bool) -> list[Finding]:
-    """A statement that was refused, until a later one proves that nothing is missing: then its chain is whole."""
-    proven_at = max((statement["applied_at"] for statement in chain), default=None) if is_whole else None
+    """A statement that was refused, until others prove that nothing is missing."""
     return [
         Finding(
             cause="statement_chain",
@@ -140,8 +143,16 @@ def _refused(books: Books, chain: Sequence[Mapping[str, Any]], *, is_whole: bool
         )
         for message in books.refused_messages()
         if not message["kind"].startswith(("pain.", "pacs.", "camt.054"))
-        and (proven_at is None or proven_at <= message["recorded_at"])
+        and not (is_whole and _is_made_good(message, chain))
     ]
+
+
+def _is_made_good(message: Mapping[str, Any], chain: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a statement came later for one that was refused: by its name, or as part of an unbroken chain."""
+    later = [statement for statement in chain if statement["applied_at"] > message["recorded_at"]]
+    return bool(later) and (
+        len(later) < len(chain) or any(statement["statement_id"] == message["statement_id"] for statement in later)
+    )
 
 
 def _missing(services: Services, books: Books, newest: Mapping[str, Any] | None) -> list[Finding]:
