@@ -66,6 +66,7 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
             now=now,
         )
         books.sync_breaks(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
+        report.done(services, books, day, "compute", row_count=len(inputs.repayments), now=now)
         return _summary(books.day_totals(day.settlement_date))
 
 

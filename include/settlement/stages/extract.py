@@ -10,6 +10,7 @@ from settlement.domain.breaks import Finding
 from settlement.domain.days import NotASettlementDate
 from settlement.domain.frames import Inputs
 from settlement.ports import Books, DayRun, Frozen, Refused, RunRequest, Services
+from settlement.stages import report
 
 
 def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRun:
@@ -44,7 +45,17 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
         books.sync_breaks(
             changed, causes=("source_changed",), on=day.settlement_date, calendar=services.calendar, now=now
         )
+        report.started(services, books, day, expected=_expected(inputs), count=len(inputs.repayments), now=now)
+        report.done(services, books, day, "extract", row_count=len(inputs.repayments), now=now)
         return totals | {"input_sha256": frozen.input_sha256}
+
+
+def _expected(inputs: Inputs) -> dict[str, int]:
+    """Return the money that the run takes up, by currency; reversals lessen it."""
+    currency = inputs.repayments["loan_id"].map(inputs.loans.set_index("loan_id")["currency"])
+    is_reversal = inputs.repayments["reverses_repayment_id"].notna()
+    amounts = inputs.repayments["amount"].where(~is_reversal, -inputs.repayments["amount"])
+    return {str(name): int(amount) for name, amount in amounts.groupby(currency).sum().items()}
 
 
 def see(services: Services, books: Books, day: DayRun) -> tuple[Inputs, list[Finding]]:

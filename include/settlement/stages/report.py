@@ -12,9 +12,13 @@ from settlement.domain.alerts import (
     ControlBroken,
     CurrencyTotals,
     DayCompleted,
+    DayProgress,
+    DayStarted,
+    MatchTotals,
     Money,
     MoneyStatus,
     PayoutTotals,
+    Step,
     TaskFailed,
     TaskRetry,
 )
@@ -33,6 +37,48 @@ TOTALS = (
     "quarantined_amount",
 )
 SETTLED = ("settled", "settled_with_breaks", "closed")
+
+
+def started(
+    services: Services, books: Books, day: DayRun, *, expected: Mapping[str, int], count: int, now: datetime
+) -> None:
+    """Tell people that a run took the settlement date on, and what it expects to settle."""
+    if services.alerts and not _is_settled(books, day):
+        services.alerts.record(
+            books.transaction,
+            DayStarted(
+                settlement_date=day.settlement_date,
+                revision=day.revision,
+                repayment_count=count,
+                expected=tuple(
+                    Money(amount=amount, currency=currency) for currency, amount in sorted(expected.items())
+                ),
+                deadline_at=_deadline(services, day.settlement_date),
+            ),
+            now=now,
+        )
+
+
+def done(services: Services, books: Books, day: DayRun, step: Step, *, row_count: int, now: datetime) -> None:
+    """Tell people that a step of the day has ended; a day that is settled already is not told of again."""
+    if services.alerts and not _is_settled(books, day):
+        services.alerts.record(
+            books.transaction,
+            DayProgress(
+                settlement_date=day.settlement_date,
+                revision=day.revision,
+                step=step,
+                state="done",
+                at=now,
+                row_count=row_count,
+            ),
+            now=now,
+        )
+
+
+def _is_settled(books: Books, day: DayRun) -> bool:
+    found = books.day(day.settlement_date)
+    return day.dry_run or (found is not None and found["settled_at"] is not None)
 
 
 def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -238,6 +284,7 @@ def _completed(
             for row in books.day_totals(day.settlement_date)
         ),
         payouts=tuple(PayoutTotals(currency=currency, **amounts) for currency, amounts in sorted(sums.items())),
+        matches=tuple(MatchTotals(**row) for row in books.match_totals(day.settlement_date)),
         breaks=tuple(
             BreakTotal(cause=cause, count=len(amounts), amount=Money(amount=sum(amounts), currency=currency))
             for (cause, currency), amounts in sorted(by_cause.items())

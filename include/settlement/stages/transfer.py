@@ -18,7 +18,7 @@ from settlement.domain.gate import Blocking, Objection, Proposal
 from settlement.domain.messages import Outcome, Payment, PaymentFile, Submission
 from settlement.domain.payouts import PROVEN_UNPAID
 from settlement.ports import Books, DayRun, NotYet, Refused, Services, Unavailable
-from settlement.stages import intake
+from settlement.stages import intake, report
 
 OVERRIDE = "override:"
 """A run whose reason begins so answers for the objections that it meets, in the name of whoever triggered it."""
@@ -250,6 +250,7 @@ def answers(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
         books.step([p["payout_id"] for p in silent], "unknown", cause="no_answer", now=now)
         of_day = books.payouts(day.settlement_date)
         tell_of_payouts(services, books, day.settlement_date, of_day, now=now)
+        report.done(services, books, day, "transfer", row_count=len(of_day), now=now)
     return {
         "payouts": {
             state: _amounts([p for p in of_day if p["state"] == state])

@@ -229,6 +229,21 @@ class BankLines:
         names = [field.name for field in fields(OpenLine)]
         return [OpenLine(**dict(zip(names, row, strict=True))) for row in rows]
 
+    def match_totals(self, on: date) -> list[dict[str, Any]]:
+        """Return how many lines the date's statements have and how many are matched, with amounts, by currency."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select l.currency, count(*) as line_count,"
+                " count(*) filter (where l.state = 'matched') as matched_count,"
+                " sum(abs(l.amount))::bigint as line_amount,"
+                " coalesce(sum(abs(l.amount)) filter (where l.state = 'matched'), 0)::bigint as matched_amount"
+                " from ledger.statement_lines l join ledger.statements s using (statement_id)"
+                " where s.business_date = :on group by l.currency order by l.currency"
+            ),
+            {"on": on},
+        ).mappings()
+        return [dict(row) for row in rows]
+
     def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]:
         """Return those of the subjects that a line is matched with already, as (kind, id)."""
         rows = self.transaction.execute(
