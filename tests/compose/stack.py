@@ -143,6 +143,8 @@ class Stack:
         text = text.replace("$$", "$")  # as the parser writes what it must not expand again
         for target, source in sorted(self._mounts(service).items(), key=lambda mount: -len(mount[0])):
             text = re.sub(rf"{re.escape(target)}(?![\w.-])", str(source), text)
+        if service == "postgres" and text == "127.0.0.1":
+            return str(self.server.socket_dir)  # the embedded server has no other address
         text = re.sub(r"@postgres:5432/(\w+)", rf"@/\1?host={self.server.socket_dir}", text)
         text = re.sub(r"(?<=[@/])(redis|api-server|bank)(?=:\d)|(?<=\"host\": \")bank(?=\")", "127.0.0.1", text)
         text = text.replace("0.0.0.0", "127.0.0.1")

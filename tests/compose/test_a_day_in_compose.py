@@ -145,6 +145,8 @@ def test_a_day_is_asked_for_approved_settled_and_told(deployment: Deployment) ->
     ]
     until("every alert in Slack", lambda: not deployment.rows("select from reporting.alerts where state = 'pending'"))
     assert deployment.rows("select event from reporting.alerts where state = 'failed'") == []
+    log = viewer.get(f"{run}/taskInstances/reconcile.prove/logs/1", headers={"Accept": "application/json"})
+    assert "reconcile.prove" in log.text
     status = deployment.stack.run("watch", ["settlement", "status", "2026-02-16", "--json"])
     assert json.loads(status.stdout)["state"] == "settled_with_breaks"
 
