@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settlement import config
+from settlement.ports import Refused
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Day = Annotated[str, typer.Argument(metavar="DATE", help="A settlement date, YYYY-MM-DD.")]
@@ -27,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(certify)
     app.command()(verify)
     app.command()(replay)
+    app.command()(export)
     app.command(name="report")(day_report)
     app.command(name="matching-score")(matching_score)
     app.add_typer(breaks, name="breaks")
@@ -45,13 +47,23 @@ def certify(settlement_date: Day, json: Json = False) -> None:
         _print_certificate(found)
 
 
-def verify(json: Json = False) -> None:
+def verify(
+    json: Json = False,
+    source: Annotated[Path | None, typer.Option("--from", help="Verify an archive that `export` wrote.")] = None,
+) -> None:
     """Prove every invariant and the chain of certificates from the rows alone. Exit status 1: a row was changed."""
     from settlement import wiring
+    from settlement.adapters import archive
     from settlement.stages import close
 
-    with wiring.services() as services:
-        found = close.verify(services)
+    if source is not None:
+        try:
+            found = [{"check": close.SEALS, "row": row} for row in archive.broken(source)]
+        except ValueError as error:
+            raise Refused(str(error)) from None
+    else:
+        with wiring.services() as services:
+            found = close.verify(services)
     if json:
         print(jsons.dumps(found, ensure_ascii=False, indent=2))
     elif found:
@@ -59,6 +71,24 @@ def verify(json: Json = False) -> None:
     else:
         print("Every invariant holds, and every sealed row is what was certified.")
     raise typer.Exit(1 if found else 0)
+
+
+def export(
+    first: Annotated[str, typer.Argument(metavar="FROM", help="The first settlement date, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Argument(metavar="TO", help="The last one.")],
+    to: Annotated[Path, typer.Option("--to", help="The file to write, a ZIP. It holds names and account numbers.")],
+    json: Json = False,
+) -> None:
+    """Write a period's certificates and all rows that they seal, to be verified elsewhere. Exit status 1: none."""
+    from settlement import wiring
+    from settlement.adapters import archive
+
+    with wiring.services() as services, services.ledger.books(read_only=True) as books:
+        found = [c for c in books.certificates() if _date(first) <= c["settlement_date"] <= _date(last)]
+        archive.write(to, found, {c["number"]: books.sealed_rows(c["number"]) for c in found})
+    rows = [{"number": c["number"], "settlement_date": str(c["settlement_date"]), "sha256": c["sha256"]} for c in found]
+    _print_rows(rows, json=json)
+    raise typer.Exit(0 if found else 1)
 
 
 def replay(settlement_date: Day, json: Json = False) -> None:

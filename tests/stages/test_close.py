@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from datetime import date, datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from settlement.adapters import archive
 from settlement.adapters.ledger.books import PostgresBooks
 from settlement.ports import Refused
 from settlement.stages import close, day_report, reconcile
@@ -193,3 +196,21 @@ def test_the_report_of_a_day_adds_up_and_is_the_same_again(platform: Platform) -
         ("individual", "KRW", "interest", 7000, 980, 90),
     ]
     assert [row[3] for row in sheets["payouts"].rows] == [43790, 26736, 17524]
+
+
+def test_an_exported_day_is_verified_without_the_database(platform: Platform, tmp_path: Path) -> None:
+    closed(platform)
+    path, again = tmp_path / "days.zip", tmp_path / "again.zip"
+    with platform.services() as services, services.ledger.books(read_only=True) as books:
+        for target in (path, again):
+            found = books.certificates()
+            archive.write(target, found, {c["number"]: books.sealed_rows(c["number"]) for c in found})
+    assert path.read_bytes() == again.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert archive.broken(path) == []
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(again, "w") as changed:
+        for name in whole.namelist():
+            changed.writestr(name, whole.read(name).replace(b"R1,L1,", b"R1,L2,"))
+    assert "allocations of certificate 1 (2026-02-16) is not what was certified" in archive.broken(again)
+    with pytest.raises(ValueError, match="no archive"):
+        archive.broken(tmp_path / "absent.zip")

@@ -8,7 +8,7 @@ derived again from rows that are: `INVARIANTS`.
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -296,6 +296,26 @@ class Closing:
             },
         )
 
+    def sealed_rows(self, number: int) -> Iterator[tuple[str, str, list[str]]]:
+        """Yield what a certificate seals, by table and in the order of keys: the texts that were hashed."""
+        run = self.transaction.execute
+        run(sa.text("set local timezone = 'UTC'"))
+        for table in sorted([*SEALED, *PARTS]):
+            if table in SEALED:
+                key, columns = SEALED[table]
+                said, order = f"array[{_said(columns)}]", ""
+            else:
+                _, key, order = PARTS[table]
+                said, order = f"array_agg({_said(WHOLE)} order by {order})", f"group by {key}, s.key"
+            for row in run(
+                sa.text(
+                    f"select s.key, {said} as said from ledger.seals s join ledger.{table} t on {key} = s.key"
+                    f" where s.number = :number and s.table_name = '{table}' {order} order by s.key"
+                ),
+                {"number": number},
+            ):
+                yield table, row.key, row.said
+
     def broken_seals(self) -> list[str]:
         """Return, for each table, the first row that is not what was sealed: changed, gone, or put in."""
         run = self.transaction.execute
@@ -378,11 +398,15 @@ class Closing:
         )
 
 
+def _said(columns: str) -> str:
+    """Return the SQL of what is sealed of a row, as text."""
+    if columns == WHOLE:
+        return "t::text"
+    return "row(" + ", ".join(f"t.{column.strip()}" for column in columns.split(",")) + ")::text"
+
+
 def _hash(columns: str) -> str:
-    said = (
-        "t::text" if columns == WHOLE else "row(" + ", ".join(f"t.{c.strip()}" for c in columns.split(",")) + ")::text"
-    )
-    return f"substring(sha256(convert_to({said}, 'UTF8')) for 6)"
+    return f"substring(sha256(convert_to({_said(columns)}, 'UTF8')) for 6)"
 
 
 def _first_other(sealed: bytes, now: bytes | None, names: Sequence[str] | None) -> str:
