@@ -160,6 +160,46 @@ def gate(
 
 
 @app.command()
+def unknown(
+    absent: Annotated[str, typer.Option("--absent", metavar="FILE", help="The bank says it has nothing of FILE.")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who asked the bank.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="What the bank said, and who.")] = "",
+    json: Json = False,
+    lang: Lang = Language.KO,
+) -> None:
+    """List the payment files of which nobody knows whether the bank has them. Exit status 1: there is one."""
+    from settlement import wiring
+    from settlement.stages import transfer
+
+    with wiring.services() as services:
+        if absent:
+            transfer.declare_absent(services, absent, by=by, reason=reason, now=config.now())
+        found = transfer.unknown_files(services)
+    if json:
+        print(jsons.dumps(found, ensure_ascii=False, indent=2, default=str))
+    elif found:
+        _print_table(found, list(found[0]))
+    raise typer.Exit(1 if found else 0)
+
+
+@app.command()
+def rehearse(
+    seed: Annotated[int, typer.Option("--seed", help="The first seed; the same seed plays the same rehearsal.")] = 1,
+    days: Annotated[int, typer.Option("--days", help="Settlement dates of each seed.")] = 20,
+    seeds: Annotated[int, typer.Option("--seeds", help="So many seeds, one after the other.")] = 1,
+    json: Json = False,
+    lang: Lang = Language.KO,
+) -> None:
+    """Rehearse months of bad days: a random lender, a bank and a network that misbehave, kills, and an auditor.
+
+    Exit status 1: the auditor found a violation; the command that plays it again is printed.
+    """
+    from settlement.rehearse import play
+
+    raise typer.Exit(play.run(seed, days, seeds=seeds, json=json, lang=lang.value))
+
+
+@app.command()
 def alerts(
     settlement_date: OnDate = None,
     resend: Annotated[bool, typer.Option("--resend", help="Try the failed ones again, and deliver now.")] = False,

@@ -60,7 +60,8 @@ class FaultProxy:
         self.injected: Counter[str] = Counter()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.own_host, self.own_port = "127.0.0.1", int(self._server.server_address[1])
+        self.url = f"http://{self.own_host}:{self.own_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 

@@ -295,6 +295,48 @@ def override(services: Services, on: date, *, by: str, reason: str, now: datetim
         return books.objections(on)
 
 
+def unknown_files(services: Services) -> list[dict[str, Any]]:
+    """Return the files of which nobody knows whether the bank has them, with the money at risk."""
+    with services.ledger.books(read_only=True) as books:
+        return [
+            {
+                name: file[name]
+                for name in ("file_id", "settlement_date", "currency", "amount", "payment_count", "sent_at")
+            }
+            | {"transmissions": len(books.transmissions(file["file_id"]))}
+            for file in books.files(states=("submitted", "unknown"))
+        ]
+
+
+def declare_absent(services: Services, file_id: str, *, by: str, reason: str, now: datetime) -> dict[str, Any]:
+    """Let a person say, after asking the bank, that it has nothing of a file: its payouts' money goes back.
+
+    It is for the file that no inquiry can clear: refused at a later transmission, of an earlier one nobody knows.
+
+    :raises Refused: name or reason is missing, the bank is known to have it, or it was sent so lately that it may
+        still arrive.
+    """
+    if not by.strip() or not reason.strip():
+        raise Refused(
+            "Whoever says that the bank has nothing of a file gives a name and a reason: --by NAME --reason TEXT"
+        )
+    with services.ledger.books(posting=True) as books:
+        file = books.file(file_id)
+        of_file = books.payouts_in_file(file_id)
+        sent = books.transmissions(file_id)
+        is_waiting = file is not None and file["state"] in ("submitted", "unknown")
+        if not is_waiting or any(p["state"] not in ("submitted", "unknown") for p in of_file):
+            raise Refused(f"File [{file_id}] is not unknown, so nobody needs to say where it is: settlement unknown")
+        if not sent or now - sent[-1]["started_at"] < ASK_AGAIN_AFTER:
+            raise Refused(
+                f"File [{file_id}] was handed over less than {ASK_AGAIN_AFTER} ago and may still arrive: wait"
+            )
+        evidence = {"by": by.strip(), "reason": reason.strip()}
+        intake.give_back(books, of_file, "rejected", cause="declared_absent", now=now, evidence=evidence)
+        books.mark_file(file_id, "rejected", now=now)
+    return {"file_id": file_id, "payouts": len(of_file), "amounts": _amounts(of_file)}
+
+
 def _is_to_be_asked_for(file: Mapping[str, Any], transmissions: Sequence[Mapping[str, Any]], *, now: datetime) -> bool:
     if not transmissions:
         return False

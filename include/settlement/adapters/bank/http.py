@@ -83,6 +83,8 @@ class HttpBank:
         login, password = login or parts.username, password or parts.password
         self._auth = httpx.BasicAuth(login, password or "") if login else None
         self._timeout = httpx.Timeout(answer_seconds, connect=connect_seconds)
+        # Reading the certificates of the world takes longer than a request: once, and for nothing without TLS.
+        self._tls = httpx.create_ssl_context(trust_env=False) if parts.scheme == "https" else False
         self._answer_seconds = answer_seconds
         self._kept: set[str] = set()
         self._late: dict[str, Message] = {}
@@ -218,7 +220,9 @@ class HttpBank:
         answer, came = _Answer(), bytearray()
         try:
             with (
-                httpx.Client(auth=self._auth, timeout=self._timeout, follow_redirects=False, trust_env=False) as client,
+                httpx.Client(
+                    auth=self._auth, timeout=self._timeout, follow_redirects=False, trust_env=False, verify=self._tls
+                ) as client,
                 client.stream(method, self._address + self._path + path, content=content, headers=headers) as response,
             ):
                 answer.status = response.status_code

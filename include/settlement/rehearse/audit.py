@@ -1,0 +1,208 @@
+"""The auditor: after every day it holds the bank's own record against the books, and believes neither alone.
+
+It shares no code with the engine and asks nothing but SQL of the books and plain HTTP of the bank:
+
+1. every payment that the bank has is a payout of ours, once, with its amount and its payee's account
+2. what the books say of a payout is true at the bank: what is rejected was not accepted, what is booked was, what came
+   back came back, and what was never sent is not there
+3. nobody is paid more than he earned, and what he earned is in his payouts or in his balance, to the won
+4. a balance above zero after a settled day is held, with a reason, or its payouts were turned down by a person
+5. the books' bank account is the bank's statement, wherever the statements are an unbroken chain
+6. every payout went from state to state as the rules allow, and ends where its history ends
+7. every entry sums to zero, and every balance is the sum of its postings
+8. in one place (day, revision, investor, currency, chunk) at most one attempt lives
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import psycopg
+
+STEPS = {
+    "prepared": {"approved", "rejected"},
+    "approved": {"submitted", "rejected"},
+    "submitted": {"accepted", "rejected", "unknown", "booked", "returned"},
+    "unknown": {"accepted", "rejected", "booked", "returned"},
+    "accepted": {"booked", "rejected", "returned"},
+    "booked": {"returned"},
+    "rejected": set(),
+    "returned": set(),
+}
+GIVEN_BACK = ("rejected", "returned")
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """Reads the books at `books` (as their owner) and the bank at `bank_url`; changes nothing."""
+
+    books: str
+    bank_url: str
+    account: str
+
+    def violations(self, *, is_settled: bool) -> list[str]:
+        """Return what is wrong, in sentences; `is_settled`: the newest day ran to its end."""
+        with psycopg.connect(self.books, autocommit=True) as connection:
+            connection.execute("begin isolation level repeatable read, read only")
+            payouts = _rows(
+                connection,
+                "select payout_id, end_to_end_id, investor_id, currency, amount, state, payee_account, settlement_date,"
+                " revision, chunk from ledger.payouts",
+            )
+            payments = httpx.get(f"{self.bank_url}/_mock/payments", timeout=60, trust_env=False).json()
+            ours = [payment for payment in payments if payment["debtor_iban"] == self.account]
+            found = [
+                *_payments_are_payouts(ours, payouts),
+                *_states_are_true(ours, payouts),
+                *_earned_is_accounted_for(connection, payouts, ours),
+                *(_balances_are_held(connection) if is_settled else ()),
+                *_bank_account_is_the_statement(connection),
+                *_steps_are_legal(connection, payouts),
+                *_entries_balance(connection),
+                *_one_attempt_lives(payouts),
+            ]
+            connection.execute("rollback")
+        return found
+
+
+def _payments_are_payouts(payments: list[dict[str, Any]], payouts: list[dict[str, Any]]) -> Iterator[str]:
+    by_id = {payout["end_to_end_id"]: payout for payout in payouts}
+    for end_to_end_id, times in Counter(payment["end_to_end_id"] for payment in payments).items():
+        if times > 1:
+            yield f"the bank has payment [{end_to_end_id}] {times} times"
+    for payment in payments:
+        payout = by_id.get(payment["end_to_end_id"])
+        if payout is None:
+            yield f"the bank has payment [{payment['end_to_end_id']}] that no payout knows"
+        elif (payment["amount"], payment["creditor_iban"]) != (payout["amount"], payout["payee_account"]):
+            yield f"the bank has payment [{payment['end_to_end_id']}] with another amount or account"
+
+
+def _states_are_true(payments: list[dict[str, Any]], payouts: list[dict[str, Any]]) -> Iterator[str]:
+    at_bank = {payment["end_to_end_id"]: payment for payment in payments}
+    for payout in payouts:
+        payment = at_bank.get(payout["end_to_end_id"])
+        is_accepted = payment is not None and payment["status"] == "accepted"
+        is_booked = payment is not None and payment["booked_at"] is not None
+        has_come_back = payment is not None and payment["returned_at"] is not None
+        truth = {
+            "prepared": payment is None,
+            "approved": payment is None,
+            "submitted": True,
+            "unknown": True,
+            "accepted": is_accepted,
+            "booked": is_booked,
+            "rejected": not is_accepted,
+            "returned": has_come_back,
+        }
+        if not truth[payout["state"]]:
+            yield f"payout [{payout['payout_id']}] is [{payout['state']}], the bank has {payment}"
+
+
+def _earned_is_accounted_for(
+    connection: psycopg.Connection[Any], payouts: list[dict[str, Any]], payments: list[dict[str, Any]]
+) -> Iterator[str]:
+    earned = {
+        (row["investor_id"], row["currency"]): int(row["amount"])
+        for row in _rows(
+            connection,
+            "select s.investor_id, s.currency, sum(s.net_amount) as amount from ledger.shares s"
+            " join ledger.days d using (settlement_date, revision) group by 1, 2",
+        )
+    }
+    owed = {
+        (row["account"].split(":", 1)[1], row["currency"]): -row["amount"]
+        for row in _rows(
+            connection, "select * from ledger.balances where account like 'investor@_payable:%' escape '@'"
+        )
+    }
+    living: Counter[tuple[str, str]] = Counter()
+    paid: Counter[tuple[str, str]] = Counter()
+    at_bank = {p["end_to_end_id"] for p in payments if p["status"] == "accepted" and p["returned_at"] is None}
+    for payout in payouts:
+        key = (payout["investor_id"], payout["currency"])
+        if payout["state"] not in GIVEN_BACK:
+            living[key] += payout["amount"]
+        if payout["end_to_end_id"] in at_bank:
+            paid[key] += payout["amount"]
+    for key in sorted(set(earned) | set(owed) | set(living)):
+        if earned.get(key, 0) != living[key] + owed.get(key, 0):
+            yield (
+                f"{key} earned [{earned.get(key, 0)}], payouts of [{living[key]}] and a balance of [{owed.get(key, 0)}]"
+                " do not make that"
+            )
+        # Below what was earned by a receipt undone after it was paid out: then the balance is below zero by as much.
+        if paid[key] > earned.get(key, 0) + max(0, -owed.get(key, 0)):
+            yield f"{key} earned [{earned.get(key, 0)}] and was paid [{paid[key]}]"
+
+
+def _balances_are_held(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    for row in _rows(
+        connection,
+        "select b.account, b.currency, -b.amount as amount, h.amount as held from ledger.balances b"
+        " left join ledger.holds h on 'investor_payable:' || h.investor_id = b.account and h.currency = b.currency"
+        " where b.account like 'investor@_payable:%' escape '@' and b.amount < 0 and -b.amount > coalesce(h.amount, 0)"
+        # The money of payouts that ended today, after they were prepared, is offered by the next run.
+        " and -b.amount - coalesce(h.amount, 0) > coalesce((select sum(p.amount) from ledger.payouts p"
+        "   where 'investor_payable:' || p.investor_id = b.account and p.currency = b.currency"
+        "   and p.state in ('rejected', 'returned')), 0)",
+    ):
+        yield f"[{row['account']}] is owed [{row['amount']}], and [{row['held']}] of it is held: nobody pays the rest"
+
+
+def _bank_account_is_the_statement(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    statements = _rows(connection, "select opening, closing from ledger.statements order by business_date, sequence")
+    if not statements:
+        return
+    unexplained = sum(after["opening"] - before["closing"] for before, after in pairwise(statements))
+    (row,) = _rows(
+        connection, "select coalesce(sum(amount), 0) as amount from ledger.balances where account = 'client_bank'"
+    )
+    if row["amount"] + unexplained != statements[-1]["closing"]:
+        yield f"client_bank stands at [{row['amount']}], the statement closes at [{statements[-1]['closing']}]"
+
+
+def _steps_are_legal(connection: psycopg.Connection[Any], payouts: list[dict[str, Any]]) -> Iterator[str]:
+    now = {payout["payout_id"]: "prepared" for payout in payouts}
+    for step in _rows(connection, "select payout_id, from_state, to_state from ledger.payout_history order by step"):
+        payout_id, before, after = step["payout_id"], step["from_state"], step["to_state"]
+        if now[payout_id] != before or after not in STEPS[before]:
+            yield f"payout [{payout_id}] went from [{now[payout_id]}] to [{after}] as [{before}]"
+        now[payout_id] = after
+    for payout in payouts:
+        last = now[payout["payout_id"]]
+        if payout["state"] != last:
+            yield f"payout [{payout['payout_id']}] is [{payout['state']}], its history ends at [{last}]"
+
+
+def _entries_balance(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    for row in _rows(connection, "select entry_id from ledger.postings group by 1 having sum(amount) <> 0"):
+        yield f"entry [{row['entry_id']}] does not sum to zero"
+    for row in _rows(
+        connection,
+        "select account from (select account, currency, sum(amount) as amount from ledger.postings group by 1, 2) p"
+        " full join ledger.balances b using (account, currency)"
+        " where coalesce(p.amount, 0) <> coalesce(b.amount, 0)",
+    ):
+        yield f"the balance of [{row['account']}] is not the sum of its postings"
+
+
+def _one_attempt_lives(payouts: list[dict[str, Any]]) -> Iterator[str]:
+    living = Counter(
+        (p["settlement_date"], p["revision"], p["investor_id"], p["currency"], p["chunk"])
+        for p in payouts
+        if p["state"] not in GIVEN_BACK
+    )
+    for place, times in living.items():
+        if times > 1:
+            yield f"{times} attempts live in {place}"
+
+
+def _rows(connection: psycopg.Connection[Any], query: str) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+        return cursor.execute(query).fetchall()
