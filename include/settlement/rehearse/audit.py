@@ -4,7 +4,7 @@ It shares no code with the engine and asks nothing but SQL of the books and plai
 
 1. every payment that the bank has is a payout of ours, once, with its amount and its payee's account
 2. what the books say of a payout is true at the bank: what is rejected was not accepted, what is booked was, what came
-   back came back, and what was never sent is not there
+   back came back, and what was never sent is not there; in the end nothing that the bank said was missed
 3. nobody is paid more than he earned, and what he earned is in his payouts or in his balance, to the won
 4. a balance above zero after a settled day is held, with a reason, or its payouts were turned down by a person
 5. the books' bank account is the bank's statement, wherever the statements are an unbroken chain
@@ -45,8 +45,12 @@ class Auditor:
     bank_url: str
     account: str
 
-    def violations(self, *, is_settled: bool) -> list[str]:
-        """Return what is wrong, in sentences; `is_settled`: the newest day ran to its end."""
+    def violations(self, *, is_settled: bool, is_heard_out: bool = False) -> list[str]:
+        """Return what is wrong, in sentences.
+
+        `is_settled`: the newest day ran to its end. `is_heard_out`: the bank has no more to say, so that nothing may
+        be under way that it has decided.
+        """
         with psycopg.connect(self.books, autocommit=True) as connection:
             connection.execute("begin isolation level repeatable read, read only")
             payouts = _rows(
@@ -59,6 +63,7 @@ class Auditor:
             found = [
                 *_payments_are_payouts(ours, payouts),
                 *_states_are_true(ours, payouts),
+                *(_nothing_was_missed(ours, payouts) if is_heard_out else ()),
                 *_earned_is_accounted_for(connection, payouts, ours),
                 *(_balances_are_held(connection) if is_settled else ()),
                 *_bank_account_is_the_statement(connection),
@@ -102,6 +107,18 @@ def _states_are_true(payments: list[dict[str, Any]], payouts: list[dict[str, Any
         }
         if not truth[payout["state"]]:
             yield f"payout [{payout['payout_id']}] is [{payout['state']}], the bank has {payment}"
+
+
+def _nothing_was_missed(payments: list[dict[str, Any]], payouts: list[dict[str, Any]]) -> Iterator[str]:
+    at_bank = {payment["end_to_end_id"]: payment for payment in payments}
+    for payout in payouts:
+        payment = at_bank.get(payout["end_to_end_id"])
+        if payment is not None and payment["returned_at"] is not None and payout["state"] != "returned":
+            yield f"payout [{payout['payout_id']}] came back and is [{payout['state']}]"
+        elif payment is not None and payment["status"] == "rejected" and payout["state"] != "rejected":
+            yield f"payout [{payout['payout_id']}] was rejected and is [{payout['state']}]"
+        elif payout["state"] in ("prepared", "approved", "submitted"):
+            yield f"payout [{payout['payout_id']}] is still [{payout['state']}]"
 
 
 def _earned_is_accounted_for(

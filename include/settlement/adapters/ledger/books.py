@@ -62,6 +62,9 @@ class PostgresLedger:
                 if read_only:
                     connection.exec_driver_sql("set transaction isolation level repeatable read, read only")
                 connection.exec_driver_sql("set local role settlement_app")
+                if day:  # so that whoever waits for this transaction can say for which run
+                    name = f"{APPLICATION} {day.run_id}"[:63]
+                    connection.execute(sa.text("select set_config('application_name', :name, true)"), {"name": name})
                 on = day.settlement_date if day else settlement_date
                 if on and not read_only:
                     _lock(connection, (LOCK_OF_DATES, on.toordinal()), f"settlement date {on}")
@@ -99,10 +102,11 @@ def _lock(connection: sa.Connection, key: tuple[int, int], what: str) -> None:
         return
     holder = connection.execute(
         sa.text(
-            "select a.pid, a.application_name, a.xact_start from pg_locks l join pg_stat_activity a using (pid)"
+            "select a.pid, a.application_name from pg_locks l join pg_stat_activity a using (pid)"
+            " join pg_database d on d.oid = l.database and d.datname = current_database()"
             " where l.locktype = 'advisory' and l.granted and l.classid = :a and l.objid = :b and l.objsubid = 2"
         ),
         {"a": key[0], "b": key[1]},
     ).first()
-    log.info("waiting_for_lock", lock=what, held_by=dict(holder._mapping) if holder else None)
+    log.info("waiting_for_lock", lock=what, held_by=holder._asdict() if holder else None)
     connection.execute(sa.text("select pg_advisory_xact_lock(:a, :b)"), {"a": key[0], "b": key[1]})
