@@ -91,7 +91,7 @@ def test_two_commands_share_the_services_of_a_home_and_the_last_one_stops_them(t
         wait_until(lambda: not processes_of(tmp_path))
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_however_the_command_ends_no_process_stays_and_the_next_one_starts(tmp_path: Path, end: signal.Signals) -> None:
     with another_user(tmp_path) as (user, _):
         user.send_signal(end)

@@ -140,7 +140,9 @@ class Bank:
         return sorted(self._ask("GET", "/_mock/accounts/PLATFORM/statements"), key=lambda row: row["day"])
 
     def keep_holidays(self, years: range) -> None:
-        """Teach the bank the holidays of our calendar; weekends it knows."""
+        """Teach the bank the holidays of our calendar, unless it knows some already; weekends it knows by itself."""
+        if self._ask("GET", "/_mock/holidays"):
+            return
         closed = [day for year in years for day in _weekdays_closed(year)]
         self._ask("PUT", "/_mock/holidays", json=[day.isoformat() for day in closed])
 
@@ -156,10 +158,12 @@ class Bank:
 
 
 @contextmanager
-def running(folder: Path, *, clock: str, log: Path | None = None, arguments: tuple[str, ...] = ()) -> Iterator[Bank]:
+def running(folder: Path, *, clock: str, arguments: tuple[str, ...] = ()) -> Iterator[Bank]:
     """Run a bank that keeps its books in `folder` and opens at `clock`, or at the hour it was left at."""
-    process, bank = start(folder, clock=clock, log=log, arguments=arguments)
+    log = folder / "bank.log"
+    process = start(folder, clock=clock, log=log, arguments=arguments)
     try:
+        bank = Bank(url=listening_url(process, log), folder=folder)
         open_for_business(bank)
         yield bank
     finally:
@@ -167,36 +171,21 @@ def running(folder: Path, *, clock: str, log: Path | None = None, arguments: tup
         process.wait()
 
 
-def start(
-    folder: Path, *, clock: str, log: Path | None = None, arguments: tuple[str, ...] = ()
-) -> tuple[subprocess.Popen[bytes], Bank]:
-    """Start the bank's process and return it once it answers; it ends with this process at the latest."""
+def start(folder: Path, *, clock: str, log: Path, arguments: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    """Start the bank's process, which says in the log where it listens; it ends with this process at the latest."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept = folder / "clock"
-    log = log or folder / "bank.log"
-    log.write_bytes(b"")
-    command = [
-        sys.executable,
-        "-m",
-        "mockbank",
-        "--port",
-        "0",
-        "--timezone",
-        TIMEZONE,
-        "--db",
-        str(folder / "bank.sqlite"),
-    ]
-    command += ["--clock", kept.read_text() if kept.exists() else clock, *arguments]
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
+    command = [sys.executable, "-m", "mockbank", "--port", "0", "--timezone", TIMEZONE]
+    command += ["--db", str(folder / "bank.sqlite"), "--clock", kept.read_text() if kept.exists() else clock]
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [*command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
             preexec_fn=tether.die_with_parent(Signals.SIGTERM),
         )
-    return process, Bank(url=listening_url(process, log), folder=folder)
 
 
 def listening_url(process: subprocess.Popen[bytes], log: Path) -> str:

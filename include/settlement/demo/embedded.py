@@ -166,8 +166,7 @@ def start(home: Path, *, durable: bool = True) -> Cluster:
     """Start a PostgreSQL in `home`, with its databases and roles; it ends with this process at the latest."""
     account = server_account()
     home = home.expanduser().resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    home.chmod(0o711 if account else 0o700)
+    make_home(home)
     claim = _claim(home)
     try:
         data = _own_directory(home / "postgres", account)
@@ -191,6 +190,11 @@ def start(home: Path, *, durable: bool = True) -> Cluster:
         cluster.stop()
         raise
     return cluster
+
+
+def make_home(home: Path) -> None:
+    """Create the home if it is not there; one that is keeps its mode, for what lies in it is closed by itself."""
+    home.mkdir(mode=0o711 if server_account() else 0o700, parents=True, exist_ok=True)
 
 
 def socket_directory(home: Path, account: pwd.struct_passwd | None = None) -> Path:

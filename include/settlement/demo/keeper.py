@@ -31,19 +31,20 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with (home / "services.lock").open("w") as lock:
-        if not _take(lock.fileno(), home):
-            return 0
         try:
+            if not _take(lock.fileno(), home):
+                return 0
             with _services(home, clock) as (endpoints, processes), _listening(home, endpoints) as listener:
                 return _keep(listener, endpoints, processes)
-        except (bank.CannotStart, embedded.CannotStart, RuntimeError) as error:
+        except RuntimeError as error:
             print(f"{type(error).__name__}: {error}", flush=True)
             return 1
 
 
 def _take(lock: int, home: Path) -> bool:
     """Take the home's lock; while its holder is ending, wait, and if it answers, give way."""
-    while True:
+    deadline = time.monotonic() + services.START_SECONDS
+    while time.monotonic() < deadline:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
@@ -52,27 +53,30 @@ def _take(lock: int, home: Path) -> bool:
             joined[0].close()
             return False
         time.sleep(0.1)
+    raise RuntimeError(f"Another keeper of [{home}] neither answers nor ends: see who holds [{home / 'services.lock'}]")
 
 
 @contextmanager
 def _services(home: Path, clock: str) -> Iterator[tuple[services.Endpoints, dict[str, subprocess.Popen[bytes]]]]:
     """Run the three services; they are stopped in the reverse order."""
+    bank_log, slack_log = home / "log" / "bank.log", home / "log" / "slack.log"
     with ExitStack() as stack:
-        cluster = embedded.start(home)
-        stack.callback(cluster.stop)
-        bank_process, the_bank = bank.start(home / "bank", clock=clock, log=home / "log" / "bank.log")
+        bank_process = bank.start(home / "bank", clock=clock, log=bank_log)
         stack.callback(_stop, bank_process)
-        slack_process, slack_url = _start_slack(home)
+        slack_process = _start_slack(home, log=slack_log)
         stack.callback(_stop, slack_process)
+        cluster = embedded.start(home)  # meanwhile the others get ready
+        stack.callback(cluster.stop)
+        the_bank = bank.Bank(url=bank.listening_url(bank_process, bank_log), folder=home / "bank")
+        slack_url = bank.listening_url(slack_process, slack_log)
         bank.open_for_business(the_bank)
         endpoints = services.Endpoints(home=home, postgres=cluster.server, bank=the_bank, slack_url=slack_url)
         yield endpoints, {"postgres": cluster.process, "bank": bank_process, "slack": slack_process}
 
 
-def _start_slack(home: Path) -> tuple[subprocess.Popen[bytes], str]:
-    log = home / "log" / "slack.log"
+def _start_slack(home: Path, *, log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "settlement.demo.slack_sink", "--folder", str(home / "slack")],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -80,7 +84,6 @@ def _start_slack(home: Path) -> tuple[subprocess.Popen[bytes], str]:
             start_new_session=True,
             preexec_fn=tether.die_with_parent(signal.SIGTERM),
         )
-    return process, bank.listening_url(process, log)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

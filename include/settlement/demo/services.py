@@ -117,7 +117,7 @@ def running(home: Path | None = None, *, clock: str = CLOCK) -> Iterator[Endpoin
     Raises CannotStart.
     """
     home = (home or default_home()).expanduser().resolve()
-    home.mkdir(parents=True, exist_ok=True)
+    embedded.make_home(home)
     hold, endpoints = _join(home, clock)
     with hold:
         yield endpoints
