@@ -15,10 +15,12 @@ Always: a line and a subject are matched at most once; lines + tolerated differe
 neither on the order of lines and subjects nor on how lines were split into statements.
 """
 
+import gc
 import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise, repeat
@@ -167,7 +169,8 @@ def match(
     """
     terms = terms or Terms()
     ordered = sorted(lines, key=attrgetter("line_id"))
-    matches, ordered, free = _exactly(ordered, list(subjects))
+    with _uncollected():
+        matches, ordered, free = _exactly(ordered, list(subjects))
     free.sort(key=attrgetter("key"))
     mismatches: list[Mismatch] = []
     sides = {(line.currency, line.amount > 0) for line in ordered}
@@ -185,7 +188,9 @@ def match(
         for close in CLOSE_RULES:
             matches += side.take(close(side))
         mismatches += side.mismatches()
-    return sorted(matches, key=_first_line), sorted(mismatches, key=lambda m: m.line.line_id)
+    if ordered:
+        matches.sort(key=_first_line)
+    return matches, sorted(mismatches, key=lambda m: m.line.line_id)
 
 
 # ------------------------------------------------------------------------------------------------------- exact rules
@@ -236,26 +241,43 @@ def _exactly(
             if line.is_charge or line.bank_code in codes:
                 matches.append(_what_the_bank_books_for_itself(line))
                 line_is_left[place] = False
+    places = [np.flatnonzero(~line_is_left)]
     its, theirs = _columns(lines, "amount", "currency"), _columns(subjects, "amount", "currency", "reference", "kind")
     for rule in EXACT_RULES:
-        keys = _columns(lines, rule.key)[rule.key]
         of_kind = np.logical_or.reduce([theirs["kind"] == kind for kind in rule.kinds])
-        asking = np.flatnonzero(line_is_left & (keys != None))  # noqa: E711 - by element
         asked = np.flatnonzero(subject_is_left & of_kind & (theirs["reference"] != ""))
-        if not len(asking) or not len(asked):
+        if not len(asked) or not line_is_left.any():
             continue
+        keys = _columns(lines, rule.key)[rule.key]
+        asking = np.flatnonzero(line_is_left & (keys != None))  # noqa: E711 - by element
         at, to = _joined(keys[asking], theirs["reference"][asked])
         at, to = asking[at], asked[to]
         agree = (its["amount"][at] == theirs["amount"][to]) & (its["currency"][at] == theirs["currency"][to])
         at, to = _unambiguous(lines, at[agree], to[agree])
         line_is_left[at] = subject_is_left[to] = False
-        one_line, one_subject = ((lines[x],) for x in at.tolist()), ((subjects[x],) for x in to.tolist())
-        matches += map(Match, one_line, one_subject, repeat(rule.name), repeat(rule.says))
+        places.append(at)
+        # zip over one sequence makes tuples of one, without a step of Python for each.
+        its_lines, its_subjects = zip(map(lines.__getitem__, at.tolist())), zip(map(subjects.__getitem__, to.tolist()))
+        matches += map(Match._make, zip(its_lines, its_subjects, repeat(rule.name), repeat(rule.says)))
+    if sum(len(some) > 0 for some in places) > 1:
+        matches = [matches[x] for x in np.argsort(np.concatenate(places)).tolist()]
     return (
         matches,
         [lines[x] for x in np.flatnonzero(line_is_left).tolist()],
         [subjects[x] for x in np.flatnonzero(subject_is_left).tolist()],
     )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the cyclic collector from walking over a million rows again and again while nothing becomes garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _columns(rows: Sequence[Any], *names: str) -> dict[str, np.ndarray]:
@@ -269,11 +291,6 @@ def _columns(rows: Sequence[Any], *names: str) -> dict[str, np.ndarray]:
 
 def _joined(keys: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the places of every key and reference that are the same."""
-    index = pd.Index(references)
-    if index.is_unique:
-        hits = index.get_indexer(pd.Index(keys))
-        found = np.flatnonzero(hits >= 0)
-        return found, hits[found]
     asking = pd.DataFrame({"reference": keys, "at": np.arange(len(keys))})
     asked = pd.DataFrame({"reference": references, "to": np.arange(len(references))})
     both = asking.merge(asked, how="inner", on="reference")
@@ -285,7 +302,7 @@ def _unambiguous(lines: Sequence[OpenLine], at: np.ndarray, to: np.ndarray) -> t
 
     Of several equal lines for one subject the earliest is it; the others are duplicates.
     """
-    if len(np.unique(at)) == len(at) and len(np.unique(to)) == len(to):
+    if not len(at) or (np.bincount(at).max() == 1 and np.bincount(to).max() == 1):
         order = np.argsort(at)
         return at[order], to[order]
     fits = pd.Series(to).groupby(at).nunique()
