@@ -2,7 +2,8 @@
 
 A commit is named after the function whose transaction it ends, a call to the bank after what is asked of it. Before a
 point the work is not done, after it the work is done and nobody may know; at either side the next attempt must end in
-the same books. `tests/crash` kills the process on both sides of every point and fails on a point that is not in here. (What a person does by hand, such as `transfer.declare_absent`, is one transaction.)
+the same books. `tests/crash` kills the process on both sides of every point and fails on a point that is not in here.
+What a person does by hand, such as `transfer.declare_absent`, is one transaction.
 """
 
 COMMITS = {
