@@ -39,6 +39,18 @@ OnDate = Annotated[
 cli_close.add_to(app)
 
 
+@app.callback()
+def _where_the_demo_stands(context: typer.Context) -> None:
+    """The daily settlement of a peer-to-peer lender."""
+    # What the demo tells people to type next works in the same shell: where no settlement database is configured and
+    # a demo has been settled here, its data stands in.
+    wants_help = any(word in ("--help", "-h") for word in sys.argv)
+    if context.invoked_subcommand not in ("demo", "up", "migrate", "rehearse", "matching-score") and not wants_help:
+        from settlement.demo import run
+
+        context.with_resource(run.stand_in())
+
+
 def main() -> None:
     """Run the command line; a refusal is one sentence on standard error and exit status 1."""
     try:
@@ -310,7 +322,8 @@ def _print_table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str], *, t
         table.add_row(
             *(f"{row[n]:,}" if isinstance(row[n], int) and n.endswith("amount") else str(row[n]) for n in names)
         )
-    Console().print(table)
+    # A pipe has no width of its own: figures are never cut there.
+    Console(width=None if sys.stdout.isatty() else 220).print(table)
 
 
 if __name__ == "__main__":
