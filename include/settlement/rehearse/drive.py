@@ -284,7 +284,7 @@ class _Rehearsal:
     def _settle(self, on: date, now: datetime, *, run_id: str) -> bool:
         """Run the day as a scheduler does, kills, retries, second runs and people included; True: it ran to its end."""
         order = self._order(now, settlement_date=on, run_id=run_id, answer=self._answer(), kill_at=self._kill_at())
-        if not self.is_quiet and self.random.random() < 0.08:
+        if not self.is_quiet and self.random.random() < 0.2:
             self._let_two_runs_meet(order)
             order = replace(order, kill_at=0)
         tries = 0
@@ -307,13 +307,14 @@ class _Rehearsal:
                 return False
 
     def _let_two_runs_meet(self, order: Order) -> None:
-        """Start the same day twice at once: the same run by two workers, or a backfill beside the scheduled run."""
-        self.count["days run twice at once"] += 1
-        other = replace(
-            order, kill_at=0, progress=self.folder / "progress_of_the_other", run_id=f"{order.run_id}-beside"
-        )
-        if self.random.random() < 0.5:
-            other = replace(other, run_id=order.run_id)
+        """Start two at once: one run by two workers, a backfill beside the scheduled run, the reconciliation beside."""
+        beside = self.random.choice(["twin", "backfill", "reconciliation"])
+        self.count[f"runs beside a {beside}"] += 1
+        other = replace(order, kill_at=0, progress=self.folder / "progress_of_the_other")
+        if beside == "backfill":
+            other = replace(other, run_id=f"{order.run_id}-beside")
+        elif beside == "reconciliation":
+            other = replace(other, settlement_date=None)
         self.worker.give(order)
         self.other.give(other)
         for at_work in (self.worker, self.other):
