@@ -109,8 +109,9 @@ def status(settlement_date: OnDate = None, json: Json = False, lang: Lang = Lang
     from settlement import wiring
     from settlement.stages import report
 
+    asked = _date(settlement_date) if settlement_date else None
     with wiring.services() as services, services.ledger.books(read_only=True) as books:
-        on = _date(settlement_date) if settlement_date else books.newest_day()
+        on = asked or books.newest_day()
         if on is None:
             raise Refused("No settlement date was ever opened: run the DAG daily_settlement, or `settlement demo`")
         standing = report.status(services, books, on)
@@ -132,8 +133,9 @@ def why(
     from settlement import wiring
     from settlement.stages import explain
 
+    on = _date(settlement_date)
     with wiring.services() as services, services.ledger.books(read_only=True) as books:
-        found = explain.why(books, investor_id, _date(settlement_date))
+        found = explain.why(books, investor_id, on)
     if json:
         print(jsons.dumps(found, ensure_ascii=False, indent=2, default=str))
     else:

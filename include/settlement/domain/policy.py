@@ -23,9 +23,15 @@ TAXED_COMPONENTS: tuple[Component, ...] = ("late_interest", "interest")
 MILLION = 1_000_000
 Ppm = Annotated[int, Field(ge=0, le=MILLION, strict=True)]
 Amount = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-CutOff = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+CODE, CLOCK, CUT_OFF = r"^[A-Z]{3}$", r"^([01][0-9]|2[0-3]):[0-5][0-9]$", r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"
+ALLOWED_TEXTS = {
+    CODE: "a currency is three capital letters (ISO 4217), such as KRW",
+    CLOCK: "a time of day is HH:MM, from 00:00 to 23:59",
+    CUT_OFF: "a cut-off is HH:MM, from 00:00 to 24:00 (the end of the day)",
+}
+Currency = Annotated[str, Field(pattern=CODE)]
+ClockTime = Annotated[str, Field(pattern=CLOCK)]
+CutOff = Annotated[str, Field(pattern=CUT_OFF)]
 
 
 class InvalidPolicy(ValueError):
@@ -281,6 +287,8 @@ def _problems(error: ValidationError) -> str:
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"]) or "(file)"
         message = re.sub(r"^Value error, ", "", problem["msg"])
+        if problem["type"] == "string_pattern_mismatch":
+            message = ALLOWED_TEXTS[problem["ctx"]["pattern"]]
         if problem["type"] == "extra_forbidden":
             message = "no such key; the allowed keys are written out in include/settlement/policies/kr.toml"
         value = (
