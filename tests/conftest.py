@@ -5,6 +5,9 @@ One server serves the whole session; every test that asks for a database gets a 
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +18,17 @@ import pytest
 from settlement.demo import bank, embedded, slack_sink
 
 _names = count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this session a temporary root of its own.
+
+    The usual one is shared by all sessions of a user, and each that begins closes it to everybody else: a PostgreSQL
+    that runs as another user in the middle of another session would lose its own data folder.
+    """
+    root = tempfile.mkdtemp(prefix="st-")
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = root
+    config.add_cleanup(lambda: shutil.rmtree(root, ignore_errors=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
