@@ -293,6 +293,7 @@ def test_a_return_that_only_the_statement_tells_gives_the_money_back_once(platfo
                 if message.kind == "camt.053":
                     books.keep_message(message, direction="in", now=now)
         intake.apply_new(services, now=now)
+        intake.match_open(services, now=now)
         assert states(platform) == in_state("returned")
         assert owed(platform) == OWED
         intake.take_in(services, now=now)
