@@ -111,6 +111,9 @@ class PayoutApproval(ApprovalOperator):
 
     A rejection, or no answer in the policy's time, is a decision and no failure: the payouts go back to the balances,
     nothing is skipped, and the tasks behind this one have nothing to send.
+
+    Known limit: an answer given in the very second of the question can meet a scheduler that has not yet heard that the
+    task waits. Airflow 3.3 then calls the task lost, and its retry asks again; nothing is paid in between.
     """
 
     def execute(self, context: Any) -> Any:
