@@ -370,3 +370,53 @@ def test_a_file_with_a_payout_whose_money_was_given_back_never_leaves(platform: 
         with pytest.raises(sa.exc.IntegrityError, match="cannot leave"), services.ledger.books(posting=True) as books:
             books.open_transmission(file_of(platform), run_id=None, now=now)
     assert platform.bank.payments() == []
+
+
+def test_a_person_who_asked_the_bank_clears_what_no_inquiry_can(platform: Platform) -> None:
+    worked_day(platform)
+    with misbehaving(platform, "drop_before"):
+        settle(platform)
+    platform.bank.change_account("PLATFORM", behaviour="reject-file")
+    bank_again(platform, "2026-02-17T06:20+09:00")
+    platform.bank.change_account("PLATFORM", behaviour="accept")
+    file_id = file_of(platform)
+    with platform.services() as services:
+        now = platform.at("2026-02-17T08:00+09:00")
+        (found,) = transfer.unknown_files(services)
+        assert (found["payouts"], found["amount"], found["state"], found["transmissions"]) == (3, 88050, "unknown", 2)
+        with pytest.raises(Refused, match="may still arrive"):
+            transfer.declare_absent(services, file_id, by="ops", reason="phoned", now=now)
+        now = platform.at("2026-02-18T08:00+09:00")
+        with pytest.raises(Refused, match="a name and a reason"):
+            transfer.declare_absent(services, file_id, by="", reason="phoned", now=now)
+        assert transfer.declare_absent(services, file_id, by="ops", reason="phoned the bank", now=now) == {
+            "file_id": file_id,
+            "payouts": 3,
+            "amounts": {"KRW": 88050},
+        }
+        assert transfer.unknown_files(services) == []
+        with pytest.raises(Refused, match="nothing is unknown"):
+            transfer.declare_absent(services, file_id, by="ops", reason="again", now=now)
+    assert (states(platform), owed(platform)) == (in_state("rejected"), OWED)
+    settle_next(platform)
+    assert states(platform) == [*in_state("rejected"), *in_state("accepted", attempt=2)]
+    assert booked_at_bank(platform) == AT_BANK
+
+
+def test_what_a_bank_passes_over_in_silence_can_be_cleared_beside_what_it_took(platform: Platform) -> None:
+    worked_day(platform)
+    with misbehaving(platform, "drop_before"):
+        settle(platform)
+    named = ids(platform)
+    with platform.services() as services:
+        report = status_report(
+            "S-9", file_of(platform), group="PART", **{named["A"]: ("ACCP", None), named["B"]: ("RJCT", "AC04")}
+        )
+        hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
+        now = platform.at("2026-02-18T08:00+09:00")
+        assert transfer.inquire(services, now=now) == {}  # a file of which the bank has spoken is never sent again
+        (found,) = transfer.unknown_files(services)
+        assert (found["payouts"], found["amount"], found["state"]) == (1, 17524, "received")
+        transfer.declare_absent(services, file_of(platform), by="ops", reason="phoned the bank", now=now)
+    assert [row[3] for row in states(platform)] == ["accepted", "rejected", "rejected"]
+    assert owed(platform) == OWED[1:]

@@ -33,6 +33,10 @@ ASK_AGAIN_AFTER = timedelta(hours=20)
 """A bank that took a file and says nothing of it is asked again after this time: on its next business day."""
 
 
+NOBODY_KNOWS = ("submitted", "unknown")
+"""The states of a payout of which the bank has proven nothing so far."""
+
+
 class _Objected(Exception):
     """Something speaks against paying, and nobody answers for it. Undoes the transaction that met it."""
 
@@ -296,45 +300,53 @@ def override(services: Services, on: date, *, by: str, reason: str, now: datetim
 
 
 def unknown_files(services: Services) -> list[dict[str, Any]]:
-    """Return the files of which nobody knows whether the bank has them, with the money at risk."""
+    """Return the files with payouts of which nobody knows whether the bank pays them, with the money at risk."""
     with services.ledger.books(read_only=True) as books:
+        at_risk: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for payout in books.payouts(states=NOBODY_KNOWS):
+            at_risk[payout["file_id"]].append(payout)
         return [
             {
-                name: file[name]
-                for name in ("file_id", "settlement_date", "currency", "amount", "payment_count", "sent_at")
+                "file_id": file["file_id"],
+                "settlement_date": file["settlement_date"],
+                "state": file["state"],
+                "sent_at": file["sent_at"],
+                "transmissions": len(books.transmissions(file["file_id"])),
+                "payouts": len(at_risk[file["file_id"]]),
+                "currency": file["currency"],
+                "amount": sum(payout["amount"] for payout in at_risk[file["file_id"]]),
             }
-            | {"transmissions": len(books.transmissions(file["file_id"]))}
-            for file in books.files(states=("submitted", "unknown"))
+            for file in books.files()
+            if file["file_id"] in at_risk
         ]
 
 
 def declare_absent(services: Services, file_id: str, *, by: str, reason: str, now: datetime) -> dict[str, Any]:
-    """Let a person say, after asking the bank, that it has nothing of a file: its payouts' money goes back.
+    """Let a person say, after asking the bank, that it has nothing more of a file: the rest of it gets its money back.
 
-    It is for the file that no inquiry can clear: refused at a later transmission, of an earlier one nobody knows.
+    It is for what no inquiry can clear: refused at a later transmission, of an earlier one nobody knows; or passed over
+    in silence by a bank that has the rest of the file.
 
-    :raises Refused: name or reason is missing, the bank is known to have it, or it was sent so lately that it may
+    :raises Refused: name or reason is missing, nothing of the file is unknown, or it was sent so lately that it may
         still arrive.
     """
     if not by.strip() or not reason.strip():
-        raise Refused(
-            "Whoever says that the bank has nothing of a file gives a name and a reason: --by NAME --reason TEXT"
-        )
+        raise Refused("Whoever speaks for the bank gives a name and a reason: --by NAME --reason TEXT")
     with services.ledger.books(posting=True) as books:
-        file = books.file(file_id)
         of_file = books.payouts_in_file(file_id)
+        left = [payout for payout in of_file if payout["state"] in NOBODY_KNOWS]
+        if not left:
+            raise Refused(f"Of file [{file_id}] nothing is unknown: `settlement unknown` lists the files that are")
         sent = books.transmissions(file_id)
-        is_waiting = file is not None and file["state"] in ("submitted", "unknown")
-        if not is_waiting or any(p["state"] not in ("submitted", "unknown") for p in of_file):
-            raise Refused(f"File [{file_id}] is not unknown, so nobody needs to say where it is: settlement unknown")
         if not sent or now - sent[-1]["started_at"] < ASK_AGAIN_AFTER:
             raise Refused(
                 f"File [{file_id}] was handed over less than {ASK_AGAIN_AFTER} ago and may still arrive: wait"
             )
         evidence = {"by": by.strip(), "reason": reason.strip()}
-        intake.give_back(books, of_file, "rejected", cause="declared_absent", now=now, evidence=evidence)
-        books.mark_file(file_id, "rejected", now=now)
-    return {"file_id": file_id, "payouts": len(of_file), "amounts": _amounts(of_file)}
+        intake.give_back(books, left, "rejected", cause="declared_absent", now=now, evidence=evidence)
+        if len(left) == len(of_file):
+            books.mark_file(file_id, "rejected", now=now)
+    return {"file_id": file_id, "payouts": len(left), "amounts": _amounts(left)}
 
 
 def _is_to_be_asked_for(file: Mapping[str, Any], transmissions: Sequence[Mapping[str, Any]], *, now: datetime) -> bool:
