@@ -25,6 +25,7 @@ COMMITS = {
     "transfer._keep_answer": "what the bank answered is kept, with what it proves",
     "transfer.answers": "what the bank said nothing of is unknown",
     "reconcile.prove_books": "breaks are up to date and proven days are closed",
+    "reconcile.prove": "people are told that the proof is done",
     "report.report": "the day is settled and its report waits for delivery",
 }
 
