@@ -1,11 +1,9 @@
 """A real Airflow settles the demo's five days by backfill, asks a second person, and takes a person's trigger.
 
-About six minutes on two cores. The scheduler, the API server and the DAG processor run as processes of their own, on
+About eleven minutes on two cores that others use too. The scheduler, the API server and the DAG processor run as processes of their own, on
 the demo's PostgreSQL, bank and Slack sink, in a home of the test's own; all of them end with the test, however it ends.
 """
 
-import json
-import os
 import re
 import subprocess
 import time
@@ -292,7 +290,4 @@ def test_the_plugin_is_loaded_without_an_error(settled: RealAirflow) -> None:
     plugins = settled.user("maker").get("/api/v2/plugins").json()["plugins"]
     assert ["bank_days.BankDays"] in [plugin["timetables"] for plugin in plugins]
     assert settled.user("maker").get("/api/v2/plugins/importErrors").json()["import_errors"] == []
-    done = settled.airflow("dags", "list-import-errors", "-o", "json")
-    assert "No data found" in done.stdout or json.loads(done.stdout or "[]") == [], (
-        done.stdout + os.linesep + done.stderr
-    )
+    assert settled.user("maker").get("/api/v2/importErrors").json()["import_errors"] == []
