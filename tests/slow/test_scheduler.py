@@ -1,7 +1,8 @@
 """A real Airflow settles the demo's five days by backfill, asks a second person, and takes a person's trigger.
 
-About eleven minutes on two cores that others use too. The scheduler, the API server and the DAG processor run as processes of their own, on
-the demo's PostgreSQL, bank and Slack sink, in a home of the test's own; all of them end with the test, however it ends.
+About eleven minutes on two cores that others use too. The scheduler, the API server and the DAG processor run as
+processes of their own, on the demo's PostgreSQL, bank and Slack sink, in a home of the test's own; all of them end with
+the test, however it ends.
 """
 
 import re
