@@ -88,3 +88,18 @@ def everything(platform: Platform) -> dict[str, list[str]]:
 
 
 VIEWS = ("settlement_days", "allocations", "shares", "journal", "payouts", "breaks", "balances", "held", "quarantine")
+
+
+def test_a_second_run_leaves_the_state_alone_that_a_later_break_would_change(platform: Platform) -> None:
+    platform.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    platform.source("update core.receivables set amount = 85000 where receivable_id = 'L1-1-P'")
+    platform.bank.receive(reference="REF-R1", amount=95000, on=date(2026, 2, 16), payer="홍길동")
+    platform.settle("2026-02-16", at="2026-02-17T06:00+09:00")
+    assert platform.rows("select state from reporting.settlement_days") == [("settled",)]
+    # Money that nobody announced opens a break of a later day.
+    platform.bank.receive(reference="NOBODY", amount=7, on=date(2026, 2, 19), payer="임꺽정")
+    platform.at("2026-02-20T06:00+09:00")
+    said = platform.settle("2026-02-16", at="2026-02-20T06:00+09:00", run_id="run-2")
+    assert said["report"]["already_settled"] is True
+    assert ("unknown_at_bank",) in platform.rows("select cause from reporting.breaks where state = 'open'")
+    assert platform.rows("select state from reporting.settlement_days") in ([("settled",)], [("closed",)])

@@ -91,10 +91,12 @@ def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
         breaks = books.open_breaks()
         waiting = [p for p in books.payouts(day.settlement_date) if p["state"] in ("prepared", "approved")]
         state = before["state"]
-        if day.transfer and state != "closed" and not waiting:
+        # What other days opened or closed since is theirs to tell: a settled day that this run paid nothing for stays.
+        is_paid_now = any(p["run_id"] == day.run_id for p in books.payouts(day.settlement_date))
+        already = before["settled_at"] is not None and state in SETTLED and not is_paid_now
+        if day.transfer and state != "closed" and not waiting and not already:
             state = "settled_with_breaks" if breaks or _has_unknown(books, day.settlement_date) else "settled"
             books.set_state(day.settlement_date, state, now=now)
-        already = before["settled_at"] is not None and before["state"] == state
         books.end_run(day, outcome="already_settled" if already else state, now=now)
         standing = status(services, books, day.settlement_date)
         if services.alerts and not already:
