@@ -7,7 +7,8 @@ It shares no code with the engine and asks nothing but SQL of the books and plai
    back came back, and what was never sent is not there; in the end nothing that the bank said was missed
 3. nobody is paid more than he earned, and what he earned is in his payouts or in his balance, to the won
 4. a balance above zero after a settled day is held, with a reason, or its payouts were turned down by a person
-5. the books' bank account is the bank's statement, wherever the statements are an unbroken chain
+5. the books' bank account, with the lines that are kept and still to be booked, is the bank's statement, wherever the
+   statements are an unbroken chain; in the end no line is still to be booked
 6. every payout went from state to state as the rules allow, and ends where its history ends
 7. every entry sums to zero, and every balance is the sum of its postings
 8. in one place (day, revision, investor, currency, chunk) at most one attempt lives
@@ -66,7 +67,7 @@ class Auditor:
                 *(_nothing_was_missed(ours, payouts) if is_heard_out else ()),
                 *_earned_is_accounted_for(connection, payouts, ours),
                 *(_balances_are_held(connection) if is_settled else ()),
-                *_bank_account_is_the_statement(connection),
+                *_bank_account_is_the_statement(connection, is_heard_out=is_heard_out),
                 *_steps_are_legal(connection, payouts),
                 *_entries_balance(connection),
                 *_one_attempt_lives(payouts),
@@ -172,7 +173,7 @@ def _balances_are_held(connection: psycopg.Connection[Any]) -> Iterator[str]:
         yield f"[{row['account']}] is owed [{row['amount']}], and [{row['held']}] of it is held: nobody pays the rest"
 
 
-def _bank_account_is_the_statement(connection: psycopg.Connection[Any]) -> Iterator[str]:
+def _bank_account_is_the_statement(connection: psycopg.Connection[Any], *, is_heard_out: bool) -> Iterator[str]:
     statements = _rows(connection, "select opening, closing from ledger.statements order by business_date, sequence")
     if not statements:
         return
@@ -180,8 +181,18 @@ def _bank_account_is_the_statement(connection: psycopg.Connection[Any]) -> Itera
     (row,) = _rows(
         connection, "select coalesce(sum(amount), 0) as amount from ledger.balances where account = 'client_bank'"
     )
-    if row["amount"] + unexplained != statements[-1]["closing"]:
-        yield f"client_bank stands at [{row['amount']}], the statement closes at [{statements[-1]['closing']}]"
+    # A statement is kept before its lines are booked: a process that dies between leaves them to the next.
+    (still_open,) = _rows(
+        connection,
+        "select count(*) as lines, coalesce(sum(amount), 0) as amount from ledger.statement_lines where state = 'open'",
+    )
+    if row["amount"] + still_open["amount"] + unexplained != statements[-1]["closing"]:
+        yield (
+            f"client_bank stands at [{row['amount']}] with [{still_open['amount']}] still to be booked, the statement"
+            f" closes at [{statements[-1]['closing']}]"
+        )
+    if is_heard_out and still_open["lines"]:
+        yield f"[{still_open['lines']}] lines of the bank are never booked"
 
 
 def _steps_are_legal(connection: psycopg.Connection[Any], payouts: list[dict[str, Any]]) -> Iterator[str]:
