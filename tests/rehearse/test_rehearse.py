@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from settlement.cli import app
 from settlement.demo import embedded
@@ -33,3 +39,26 @@ def test_a_planted_bug_is_caught(postgres: embedded.Server, tmp_path: Path, bug:
         if summary.violations:
             return
     pytest.fail(f"[{bug}] survived 8 seeds of 25 days")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_rehearsal_that_is_stopped_leaves_no_folder_and_no_process(tmp_path: Path, how: signal.Signals) -> None:
+    command = [sys.executable, "-m", "settlement.cli", "rehearse", "--days", "50"]
+    rehearsal = subprocess.Popen(
+        command, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("rehearsal-*/seed_1/snapshots_1/*")):  # a day is being settled
+            assert rehearsal.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        started = psutil.Process(rehearsal.pid).children(recursive=True)
+        assert len(started) > 4
+        os.killpg(rehearsal.pid, how)  # as a terminal does
+        assert rehearsal.wait(60) == 128 + how
+    finally:
+        rehearsal.kill()
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert alive == []
+    assert list(tmp_path.glob("rehearsal-*")) == []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json as jsons
 import shutil
+import signal
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from types import FrameType
 
 from settlement.demo import embedded
 from settlement.rehearse import drive
@@ -34,7 +36,12 @@ WORDS = {
 
 
 def run(seed: int, days: int, *, seeds: int, json: bool, lang: str) -> int:
-    """Play the seeds from `seed` on, print how each went, and return 0, or 1 where something was violated."""
+    """Play the seeds from `seed` on, print how each went, and return 0, or 1 where something was violated.
+
+    Ctrl-C and SIGTERM end it as its end would: no process and no folder stays behind.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end_in_order)
     words = WORDS[lang]
     home = Path(tempfile.mkdtemp(prefix="rehearsal-"))
     done: list[Summary] = []
@@ -63,6 +70,13 @@ def run(seed: int, days: int, *, seeds: int, json: bool, lang: str) -> int:
             print(f"{words['replay']}: settlement rehearse --seed {summary.seed} --days {days}")
             print(f"{words['kept']}: {home}")
     return 1 if has_violations else 0
+
+
+def _end_in_order(number: int, _frame: FrameType | None) -> None:
+    """Leave through every `finally`, and let nobody hurry that."""
+    for other in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(other, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _line(summary: Summary, words: dict[str, str], seconds: float) -> str:

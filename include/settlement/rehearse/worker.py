@@ -40,14 +40,16 @@ class Order:
 
 
 def serve(orders: Connection, environment: dict[str, str], log: Path) -> None:
-    """Carry out the orders that come through the pipe, one after the other, and say how each ended."""
+    """Carry out the orders that come through the pipe, one after the other, and say how each ended, until killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is for whoever gives the orders
     os.environ.update(environment, SETTLEMENT_NOW="2026-01-05T06:00+09:00")
     with log.open("a", encoding="utf-8", buffering=1) as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         killer = _Killer()
         with watched(killer.passes) as services:
-            while (order := orders.recv()) is not None:
+            while True:
+                order: Order = orders.recv()
                 killer.passed, killer.at = 0, order.kill_at
                 orders.send(_carry_out(services, order))
 
