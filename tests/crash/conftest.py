@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 from settlement.demo import bank as demo_bank
 from settlement.demo import embedded
+from settlement.rehearse.worker import PROCESSES
 
 from . import day
 
@@ -38,10 +38,6 @@ VIEWS = {
     "breaks": "cause, side, opened_on, currency, amount, subject_kind, subject_id, state, resolved_on",
     "alerts": "settlement_date, event, severity, channel, dedupe_key",
 }
-
-# A fork is had in no time, a process that imports pandas is not. The server knows installed modules only.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["settlement.wiring", "settlement.stages.reconcile", "settlement.stages.compute"])
 
 
 @dataclass
@@ -111,16 +107,20 @@ def templates(postgres: embedded.Server, migrated_template: str) -> Iterator[tup
     postgres.drop_database("crash_core")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def new_world(
-    postgres: embedded.Server, templates: tuple[str, str], a_bank: demo_bank.Bank, tmp_path: Path
+    postgres: embedded.Server,
+    templates: tuple[str, str],
+    a_bank: demo_bank.Bank,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Any]:
     """Return a context that begins the worked day anew: books, source, snapshots and bank."""
+    folders = tmp_path_factory.mktemp("worlds")
     policy = (WORKED_DAY / "policy.toml").read_text(encoding="utf-8")
     # Both gates are shut, so that somebody has to answer for the first and to approve at the second.
     policy = policy.replace('wait_until = "10:00"', 'wait_until = "10:00"\nlimit.KRW = 50000')
     policy = policy.replace('approvers = ["checker"]', 'limit.KRW = 50000\napprovers = ["checker"]')
-    (tmp_path / "policy.toml").write_text(policy, encoding="utf-8")
+    (folders / "policy.toml").write_text(policy, encoding="utf-8")
     numbers = count(1)
 
     @contextmanager
@@ -130,7 +130,7 @@ def new_world(
         postgres.create_database(core, owner="lending_core", template=templates[0])
         postgres.create_database(books, owner="settlement", template=templates[1])
         _back_to_the_beginning(a_bank)
-        folder = tmp_path / f"world_{number}"
+        folder = folders / f"world_{number}"
         folder.mkdir()
         world = World(
             core_url=postgres.url(core, user=embedded.READER),
@@ -138,7 +138,7 @@ def new_world(
             bank=a_bank,
             folder=folder,
         )
-        world.environment = _environment(world, tmp_path / "policy.toml")
+        world.environment = _environment(world, folders / "policy.toml")
         try:
             yield world
         finally:

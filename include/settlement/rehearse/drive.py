@@ -13,7 +13,6 @@ of two processes is first, whether an answer comes in time) may differ from repl
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from settlement import wiring
 from settlement.adapters.ledger import migrate
 from settlement.demo import bank as demo_bank
 from settlement.demo import embedded
-from settlement.ports import Refused
+from settlement.ports import BadEnd, Refused
 from settlement.rehearse import worker
 from settlement.rehearse.audit import Auditor
 from settlement.rehearse.faults import FaultProxy
@@ -96,10 +95,6 @@ MOODS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 Serve = Callable[[Connection, dict[str, str], Path], None]
-
-# A fork is had in no time, a process that imports pandas is not.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["settlement.rehearse.worker"])
 
 
 class Violated(Exception):
@@ -341,15 +336,8 @@ class _Rehearsal:
     def _fail(self, on: date, order: Order, at: str) -> None:
         self.count["days failed"] += 1
         with self._services(order.now) as services:
-            report.task_failed(
-                services,
-                settlement_date=on,
-                run_id=order.run_id,
-                task_id=at,
-                try_number=TRIES,
-                error="rehearsed",
-                now=order.now,
-            )
+            end = BadEnd(settlement_date=on, run_id=order.run_id, task_id=at, try_number=TRIES, error="rehearsed")
+            report.task_failed(services, end, now=order.now)
 
     # ------------------------------------------------------------------------------------------- between the days
 
@@ -434,8 +422,10 @@ class _Worker:
     def give(self, order: Order) -> None:
         """Hand over an order."""
         if self.process is None:
-            self.orders, theirs = PROCESSES.Pipe()
-            self.process = PROCESSES.Process(target=self.serve, args=(theirs, self.environment, self.log), daemon=True)
+            self.orders, theirs = worker.PROCESSES.Pipe()
+            self.process = worker.PROCESSES.Process(
+                target=self.serve, args=(theirs, self.environment, self.log), daemon=True
+            )
             self.process.start()
             theirs.close()
         self.orders.send(order)

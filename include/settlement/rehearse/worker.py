@@ -6,6 +6,7 @@ person at the approval in one, and knows nothing of the faults.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import traceback
@@ -19,6 +20,12 @@ from typing import Any
 from settlement.ports import DayRun, Displaced, NotYet, Refused, RunRequest, Services, Unavailable
 from settlement.rehearse.points import watched
 from settlement.stages import compute, extract, reconcile, report, transfer
+
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Where processes to be killed come from: a fork is had in no time, a process that imports pandas is not."""
+PROCESSES.set_forkserver_preload(
+    [__name__, "holidays.countries", "httpcore", "psycopg", "sqlalchemy.dialects.postgresql.psycopg"]
+)
 
 DONE, UNAVAILABLE, REFUSED, DISPLACED, WAITING, BROKEN = 0, 3, 4, 5, 7, 8
 KILLED = -signal.SIGKILL
