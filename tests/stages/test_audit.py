@@ -1,4 +1,4 @@
-"""The auditor of the rehearsals, held against a day whose outcome is known: silent where all is well, and not longer."""
+"""The auditor of the rehearsals, held against a day whose outcome is known: silent where all is well, not longer."""
 
 from __future__ import annotations
 
