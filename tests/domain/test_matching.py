@@ -233,3 +233,9 @@ def test_the_labelled_statements_are_matched_without_a_false_match() -> None:
     scores = {score.kind: score for score in matching_score.score(seed=11, lines=3000)}
     assert [score.kind for score in scores.values() if score.false] == []
     assert scores["all"].recall >= 0.98
+
+
+def test_exact_lines_are_matched_in_less_than_twice_the_time_of_the_join_of_their_keys() -> None:
+    speed = matching_score.speed(lines=200_000, repeats=5)
+    assert speed.matched == 200_000
+    assert speed.ratio < 2

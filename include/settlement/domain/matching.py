@@ -15,15 +15,13 @@ Always: a line and a subject are matched at most once; lines + tolerated differe
 neither on the order of lines and subjects nor on how lines were split into statements.
 """
 
-import gc
 import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import pairwise, repeat
+from itertools import compress, pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -167,30 +165,45 @@ def match(
 
     :return: matches and mismatches, each in the order of their first line.
     """
-    terms = terms or Terms()
+    ordered, offered = sorted(lines, key=attrgetter("line_id")), list(subjects)
+    matches, line_is_left = _of_the_bank_itself(ordered)
+    ordered = list(compress(ordered, line_is_left))
+    pairs = exactly(line_columns(ordered), subject_columns(offered))
+    for place, to, rule in zip(pairs["line"], pairs["subject"], pairs["rule"], strict=True):
+        found = Match(lines=(ordered[place],), subjects=(offered[to],), rule=rule, explanation=EXPLANATIONS[rule])
+        matches.append(found)
+    left, free = left_over(pairs, lines=len(ordered), subjects=len(offered))
+    gone = [subject for found in matches for subject in found.subjects if subject.kind != "account"]
+    close, mismatches = closely(
+        [ordered[place] for place in left], [offered[place] for place in free], taken=[*taken, *gone], terms=terms
+    )
+    return sorted([*matches, *close], key=attrgetter("match_id")), mismatches
+
+
+def closely(
+    lines: Sequence[OpenLine], subjects: Sequence[Subject], *, taken: Sequence[Subject] = (), terms: Terms | None = None
+) -> tuple[list[Match], list[Mismatch]]:
+    """Match what exact matching left: read closely what lines say, search sums, allow what the terms tolerate.
+
+    :return: matches and mismatches, each in the order of their first line.
+    """
     ordered = sorted(lines, key=attrgetter("line_id"))
-    with _uncollected():
-        matches, ordered, free = _exactly(ordered, list(subjects))
-    free.sort(key=attrgetter("key"))
-    mismatches: list[Mismatch] = []
-    sides = {(line.currency, line.amount > 0) for line in ordered}
+    free = sorted(subjects, key=attrgetter("key"))
     keys = {key for line in ordered for key in (line.end_to_end_id, line.reference) if key}
-    gone = (subject for found in matches for subject in found.subjects if subject.kind != "account")
-    named_before = [subject for subject in (*taken, *gone) if subject.reference in keys] if ordered else []
-    named_before.sort(key=attrgetter("key"))
-    for currency, is_credit in sorted(sides):
+    named_before = sorted((subject for subject in taken if subject.reference in keys), key=attrgetter("key"))
+    matches: list[Match] = []
+    mismatches: list[Mismatch] = []
+    for currency, is_credit in sorted({(line.currency, line.amount > 0) for line in ordered}):
         side = _Side(
             lines=[x for x in ordered if x.currency == currency and (x.amount > 0) is is_credit],
             free=[s for s in free if s.currency == currency and (s.amount > 0) is is_credit],
             taken=[s for s in named_before if (s.amount > 0) is is_credit],
-            terms=terms,
+            terms=terms or Terms(),
         )
         for close in CLOSE_RULES:
             matches += side.take(close(side))
         mismatches += side.mismatches()
-    if ordered:
-        matches.sort(key=_first_line)
-    return matches, sorted(mismatches, key=lambda m: m.line.line_id)
+    return sorted(matches, key=attrgetter("match_id")), sorted(mismatches, key=lambda m: m.line.line_id)
 
 
 # ------------------------------------------------------------------------------------------------------- exact rules
@@ -229,90 +242,87 @@ EXACT_RULES = (
 )
 
 
-def _exactly(
-    lines: Sequence[OpenLine], subjects: Sequence[Subject]
-) -> tuple[list[Match], list[OpenLine], list[Subject]]:
-    """Return what is exact, and the lines and subjects that are left. Lines come, and matches go, by line_id."""
-    matches = []
-    line_is_left, subject_is_left = np.ones(len(lines), dtype=bool), np.ones(len(subjects), dtype=bool)
-    codes = {code for code in set(map(attrgetter("bank_code"), lines)) if _is_interest(code)}
-    if codes or any(map(attrgetter("is_charge"), lines)):
-        for place, line in enumerate(lines):
-            if line.is_charge or line.bank_code in codes:
-                matches.append(_what_the_bank_books_for_itself(line))
-                line_is_left[place] = False
-    places = [np.flatnonzero(~line_is_left)]
-    its, theirs = _columns(lines, "amount", "currency"), _columns(subjects, "amount", "currency", "reference", "kind")
-    for rule in EXACT_RULES:
-        of_kind = np.logical_or.reduce([theirs["kind"] == kind for kind in rule.kinds])
-        asked = np.flatnonzero(subject_is_left & of_kind & (theirs["reference"] != ""))
-        if not len(asked) or not line_is_left.any():
+EXPLANATIONS = {rule.name: rule.says for rule in EXACT_RULES}
+
+
+def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
+    """Pair every line with the one subject whose very reference and very amount it carries, on whole columns.
+
+    Frames come as `line_columns` and `subject_columns` make them. A line that fits several subjects is not paired; of
+    several equal lines for one subject the earliest is it.
+
+    :return: one row per pair, in the order of lines: the places `line` and `subject` in the frames, and the `rule`.
+    """
+    line_is_left, subject_is_left = np.ones(len(lines), dtype=bool), (subjects["reference"] != "").to_numpy(copy=True)
+    amounts, due = lines["amount"].to_numpy(), subjects["amount"].to_numpy()
+    currencies = pd.factorize(pd.concat([lines["currency"], subjects["currency"]]))[0]
+    currency, due_currency = currencies[: len(lines)], currencies[len(lines) :]
+    paired = np.empty((3, 0), dtype=np.int64)
+    for number, rule in enumerate(EXACT_RULES):
+        asking = np.flatnonzero(line_is_left & lines[rule.key].notna().to_numpy())
+        asked = np.flatnonzero(subject_is_left & subjects["kind"].isin(rule.kinds).to_numpy())
+        if not len(asking) or not len(asked):
             continue
-        keys = _columns(lines, rule.key)[rule.key]
-        asking = np.flatnonzero(line_is_left & (keys != None))  # noqa: E711 - by element
-        at, to = _joined(keys[asking], theirs["reference"][asked])
+        at, to = _joined(lines[rule.key].take(asking), subjects["reference"].take(asked))
         at, to = asking[at], asked[to]
-        agree = (its["amount"][at] == theirs["amount"][to]) & (its["currency"][at] == theirs["currency"][to])
+        agree = (amounts[at] == due[to]) & (currency[at] == due_currency[to])
         at, to = _unambiguous(lines, at[agree], to[agree])
         line_is_left[at] = subject_is_left[to] = False
-        places.append(at)
-        # zip over one sequence makes tuples of one, without a step of Python for each.
-        its_lines, its_subjects = zip(map(lines.__getitem__, at.tolist())), zip(map(subjects.__getitem__, to.tolist()))
-        matches += map(Match._make, zip(its_lines, its_subjects, repeat(rule.name), repeat(rule.says)))
-    if sum(len(some) > 0 for some in places) > 1:
-        matches = [matches[x] for x in np.argsort(np.concatenate(places)).tolist()]
-    return (
-        matches,
-        [lines[x] for x in np.flatnonzero(line_is_left).tolist()],
-        [subjects[x] for x in np.flatnonzero(subject_is_left).tolist()],
-    )
+        paired = np.hstack([paired, [at, to, np.full(len(at), number)]])
+    # Pairs of each rule ascend already: a stable sort merges them.
+    at, to, numbers = paired[:, np.argsort(paired[0], kind="stable")]
+    rules = pd.Categorical.from_codes(numbers, categories=pd.Index(list(EXPLANATIONS)))
+    return pd.DataFrame({"line": at, "subject": to, "rule": rules})
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the cyclic collector from walking over a million rows again and again while nothing becomes garbage."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+def left_over(pairs: pd.DataFrame, *, lines: int, subjects: int) -> tuple[list[int], list[int]]:
+    """Return the places of the lines and of the subjects that are in no pair."""
+    line_is_left, subject_is_left = np.ones(lines, dtype=bool), np.ones(subjects, dtype=bool)
+    line_is_left[pairs["line"]] = subject_is_left[pairs["subject"]] = False
+    return np.flatnonzero(line_is_left).tolist(), np.flatnonzero(subject_is_left).tolist()
 
 
-def _columns(rows: Sequence[Any], *names: str) -> dict[str, np.ndarray]:
-    columns = {}
-    for name in names:
-        column = np.empty(len(rows), dtype=np.int64 if name == "amount" else object)
-        column[:] = list(map(attrgetter(name), rows))
-        columns[name] = column
-    return columns
+def line_columns(lines: Sequence[OpenLine]) -> pd.DataFrame:
+    """Return what exact rules read of lines, one row each."""
+    return _columns(lines, "line_id", "booking_date", "amount", "currency", "end_to_end_id", "reference")
 
 
-def _joined(keys: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of every key and reference that are the same."""
-    asking = pd.DataFrame({"reference": keys, "at": np.arange(len(keys))})
-    asked = pd.DataFrame({"reference": references, "to": np.arange(len(references))})
+def subject_columns(subjects: Sequence[Subject]) -> pd.DataFrame:
+    """Return what exact rules read of subjects, one row each."""
+    return _columns(subjects, "kind", "amount", "currency", "reference")
+
+
+def _columns(rows: Sequence[Any], *names: str) -> pd.DataFrame:
+    dtypes = {"amount": "int64", "booking_date": "object"}
+    return pd.DataFrame({name: pd.Series(map(attrgetter(name), rows), dtype=dtypes.get(name, "str")) for name in names})
+
+
+def _joined(keys: "pd.Series[str]", references: "pd.Series[str]") -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of every key and reference that are the same, in the order of keys."""
+    asking = pd.DataFrame({"reference": keys.array, "at": np.arange(len(keys))})
+    asked = pd.DataFrame({"reference": references.array, "to": np.arange(len(references))})
     both = asking.merge(asked, how="inner", on="reference")
     return both["at"].to_numpy(), both["to"].to_numpy()
 
 
-def _unambiguous(lines: Sequence[OpenLine], at: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs in the order of lines, without lines that fit several subjects.
-
-    Of several equal lines for one subject the earliest is it; the others are duplicates.
-    """
+def _unambiguous(lines: pd.DataFrame, at: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs without lines that fit several subjects, and with the earliest of several equal lines."""
     if not len(at) or (np.bincount(at).max() == 1 and np.bincount(to).max() == 1):
-        order = np.argsort(at)
-        return at[order], to[order]
-    fits = pd.Series(to).groupby(at).nunique()
-    claims: dict[int, int] = {}
-    for place, subject in zip(at.tolist(), to.tolist(), strict=True):
-        rival = claims.get(subject)
-        if fits[place] == 1 and (rival is None or _when(lines[place]) < _when(lines[rival])):
-            claims[subject] = place
-    pairs = sorted((place, subject) for subject, place in claims.items())
-    return np.array([x for x, _ in pairs], dtype=np.int64), np.array([x for _, x in pairs], dtype=np.int64)
+        return at, to
+    pairs = pd.DataFrame({"at": at, "to": to})
+    pairs = pairs[~pairs["at"].duplicated(keep=False)]
+    pairs = pairs.assign(
+        **{name: lines[name].take(pairs["at"].to_numpy()).array for name in ("booking_date", "line_id")}
+    )
+    earliest = pairs.sort_values(["booking_date", "line_id"]).drop_duplicates("to")
+    return earliest["at"].to_numpy(), earliest["to"].to_numpy()
+
+
+def _of_the_bank_itself(lines: Sequence[OpenLine]) -> tuple[list[Match], list[bool]]:
+    """Return the matches of what the bank books for itself, and which lines are left."""
+    codes = {code for code in set(map(attrgetter("bank_code"), lines)) if _is_interest(code)}
+    is_own = [line.is_charge or line.bank_code in codes for line in lines]
+    return [_what_the_bank_books_for_itself(line) for line in compress(lines, is_own)], [not own for own in is_own]
 
 
 def _is_interest(bank_code: str) -> bool:
@@ -326,10 +336,6 @@ def _what_the_bank_books_for_itself(line: OpenLine) -> Match:
     subject = Subject(kind="account", subject_id=account, amount=line.amount, currency=line.currency, reference=account)
     explanation = f"the bank marks it as {'a charge' if line.is_charge else 'interest'} of its own"
     return Match(lines=(line,), subjects=(subject,), rule=rule, explanation=explanation)
-
-
-def _first_line(found: Match) -> str:
-    return found[0][0].line_id if len(found[0]) == 1 else found.match_id
 
 
 def _when(line: OpenLine) -> tuple[date, str]:
