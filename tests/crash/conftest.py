@@ -114,17 +114,21 @@ def new_world(
     a_bank: demo_bank.Bank,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Any]:
-    """Return a context that begins the worked day anew: books, source, snapshots and bank."""
+    """Return a context that begins the worked day anew: books, source, snapshots and bank.
+
+    `is_open`: nobody has to answer for anything at the gate, or to approve anything behind it.
+    """
     folders = tmp_path_factory.mktemp("worlds")
     policy = (WORKED_DAY / "policy.toml").read_text(encoding="utf-8")
-    # Both gates are shut, so that somebody has to answer for the first and to approve at the second.
+    policy = f"first_settlement_date = {day.ON}\nlast_settlement_date = {day.ON}\n{policy}"
+    (folders / "open.toml").write_text(policy, encoding="utf-8")
     policy = policy.replace('wait_until = "10:00"', 'wait_until = "10:00"\nlimit.KRW = 50000')
     policy = policy.replace('approvers = ["checker"]', 'limit.KRW = 50000\napprovers = ["checker"]')
-    (folders / "policy.toml").write_text(policy, encoding="utf-8")
+    (folders / "shut.toml").write_text(policy, encoding="utf-8")
     numbers = count(1)
 
     @contextmanager
-    def new() -> Iterator[World]:
+    def new(*, is_open: bool = False) -> Iterator[World]:
         number = next(numbers)
         core, books = f"crash_core_{number}", f"crash_books_{number}"
         postgres.create_database(core, owner="lending_core", template=templates[0])
@@ -138,7 +142,7 @@ def new_world(
             bank=a_bank,
             folder=folder,
         )
-        world.environment = _environment(world, folders / "policy.toml")
+        world.environment = _environment(world, folders / ("open.toml" if is_open else "shut.toml"))
         try:
             yield world
         finally:

@@ -90,7 +90,7 @@ def play(
             os.kill(os.getpid(), signal.SIGKILL)
 
     names = [name for name, _ in STEPS]
-    with watched(watch) as services:
+    with watched(watch), wiring.services() as services:
         for name, step in STEPS[names.index(first) : names.index(last) + 1]:
             progress.write_text(name)
             step(services, datetime.fromisoformat(MORNING))

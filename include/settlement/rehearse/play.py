@@ -15,6 +15,8 @@ from settlement.demo import embedded
 from settlement.rehearse import drive
 from settlement.rehearse.drive import Summary
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
 WORDS = {
     "ko": {
         "violation": "위반",
@@ -40,8 +42,8 @@ def run(seed: int, days: int, *, seeds: int, json: bool, lang: str) -> int:
 
     Ctrl-C and SIGTERM end it as its end would: no process and no folder stays behind.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end_in_order)
+    for ending in ENDINGS:
+        signal.signal(ending, _end_in_order)
     words = WORDS[lang]
     home = Path(tempfile.mkdtemp(prefix="rehearsal-"))
     done: list[Summary] = []
@@ -74,8 +76,8 @@ def run(seed: int, days: int, *, seeds: int, json: bool, lang: str) -> int:
 
 def _end_in_order(number: int, _frame: FrameType | None) -> None:
     """Leave through every `finally`, and let nobody hurry that."""
-    for other in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(other, signal.SIG_IGN)
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 

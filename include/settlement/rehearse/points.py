@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,16 +16,17 @@ from typing import Any
 from sqlalchemy.engine.default import DefaultDialect
 
 from settlement import wiring
-from settlement.ports import Services
+from settlement.ports import Bank, Debtor
 
 Watch = Callable[[str, str], None]
 """Told of each point: its name, and `before` or `after`."""
 
 
 @contextmanager
-def watched(watch: Watch) -> Iterator[Services]:
-    """Build the services with every writing commit and every call to the bank told to `watch`."""
+def watched(watch: Watch) -> Iterator[None]:
+    """Have every writing commit, and every call on the bank of services built meanwhile, told to `watch`."""
     commit: Callable[[Any, Any], None] = DefaultDialect.do_commit
+    channel = wiring.bank_channel
 
     def do_commit(self: Any, connection: Any) -> None:
         if connection.execute("show transaction_read_only").fetchone()[0] == "on":
@@ -36,12 +37,17 @@ def watched(watch: Watch) -> Iterator[Services]:
         commit(self, connection)
         watch(point, "after")
 
+    def bank_channel() -> tuple[Bank | None, Debtor | None]:
+        bank, debtor = channel()
+        return (_WatchedBank(bank, watch) if bank else None), debtor
+
     DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]
+    wiring.bank_channel = bank_channel
     try:
-        with wiring.services() as services:
-            yield replace(services, bank=_WatchedBank(services.bank, watch) if services.bank else None)
+        yield
     finally:
         DefaultDialect.do_commit = commit  # type: ignore[method-assign]
+        wiring.bank_channel = channel
 
 
 def who_commits(frame: FrameType | None) -> str:

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from settlement import wiring
 from settlement.ports import DayRun, Displaced, NotYet, Refused, RunRequest, Services, Unavailable
 from settlement.rehearse.points import watched
 from settlement.stages import compute, extract, reconcile, report, transfer
@@ -54,7 +55,7 @@ def serve(orders: Connection, environment: dict[str, str], log: Path) -> None:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         killer = _Killer()
-        with watched(killer.passes) as services:
+        with watched(killer.passes), wiring.services() as services:
             while True:
                 order: Order = orders.recv()
                 killer.passed, killer.at = 0, order.kill_at
