@@ -18,7 +18,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 from airflow.sdk import Param, TaskGroup, chain, dag, task
 from bank_days import BankDays
-from task_rules import TASK_RULES, run_failed, services, the_day
+from task_rules import TASK_RULES, left_of_backfill, run_failed, services, the_day
 
 PARAMS = {
     "settlement_date": Param(
@@ -231,12 +231,15 @@ def prove() -> dict[str, Any]:
 
 
 @task
-def report() -> dict[str, Any]:
-    """Certify the day and tell people how it stands."""
+def report(**context: Any) -> dict[str, Any]:
+    """Say how the day stands, and what its backfill came to if this was the last run of it."""
     from settlement.stages import report
 
     with the_day() as (opened, day, now):
-        return report.report(opened, day, now=now)
+        standing = report.report(opened, day, now=now)
+        if day.backfill_id:
+            report.end_backfill(opened, day.backfill_id, left=left_of_backfill(context), now=now)
+        return standing
 
 
 @dag(

@@ -7,7 +7,7 @@ imported where a DAG file is parsed, in workers and in the DAG processor, so `se
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,11 @@ from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 if TYPE_CHECKING:
-    from settlement.ports import DayRun, Services
+    from settlement.ports import BadEnd, DayRun, Services
 
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 OPEN_DAY = "extract.open_day"
+OF_TASK = ("task_id", "map_index", "try_number", "log_url")
 
 log = logging.getLogger(__name__)
 
@@ -72,17 +73,17 @@ def the_day() -> Iterator[tuple[Services, DayRun, datetime]]:
 
 def task_failed(context: Any) -> None:
     """Put a failed task into the outbox of alerts."""
-    _tell("task_failed", context, _of_task)
+    _tell("task_failed", context)
 
 
 def task_retry(context: Any) -> None:
     """Put a task that failed and will be tried again into the outbox of alerts."""
-    _tell("task_retry", context, _of_task)
+    _tell("task_retry", context)
 
 
 def run_failed(context: Any) -> None:
     """Put a failed run into the outbox: it backs up every task that died without a word of its own."""
-    _tell("run_failed", context, _of_run)
+    _tell("run_failed", context, left=left_of_backfill(context))
 
 
 TASK_RULES: dict[str, Any] = {
@@ -97,7 +98,7 @@ TASK_RULES: dict[str, Any] = {
 }
 
 
-def _tell(event: str, context: Any, details: Callable[[Any], dict[str, Any]]) -> None:
+def _tell(event: str, context: Any, **more: Any) -> None:
     """Write one row about a failure; whatever goes wrong here is logged and changes nothing.
 
     It runs in the task's process or in the DAG processor, where a task's context may hold next to nothing.
@@ -107,42 +108,45 @@ def _tell(event: str, context: Any, details: Callable[[Any], dict[str, Any]]) ->
         from settlement.stages import report
 
         with wiring.services() as opened:
-            getattr(report, event)(
-                opened,
-                settlement_date=_settlement_date(context, opened),
-                run_id=context["run_id"],
-                now=config.now(),
-                **details(context),
-            )
+            getattr(report, event)(opened, _end(context, opened), now=config.now(), **more)
     except Exception:
         log.exception("The alert [%s] of run [%s] could not be written", event, context.get("run_id"))
 
 
-def _of_task(context: Any) -> dict[str, Any]:
-    ti = context["ti"]
-    exception = context.get("exception")
-    return {
-        "task_id": ti.task_id,
-        "map_index": ti.map_index,
-        "try_number": ti.try_number,
-        "error": f"{type(exception).__name__}: {exception}" if exception else "the process died",
-        "log_url": ti.log_url,
-    }
+def _end(context: Any, opened: Services) -> BadEnd:
+    """Say how it ended, and for which task where Airflow knows: then the failure of a run is told under its key."""
+    from settlement.ports import BadEnd
+
+    reason, exception, ti = context.get("reason"), context.get("exception"), context.get("ti")
+    if exception:
+        error = f"{type(exception).__name__}: {exception}"
+    else:
+        error = reason if reason and reason != "task_failure" else "the process died"
+    is_of_task = ti is not None and reason in (None, "task_failure")
+    run = context.get("dag_run")
+    return BadEnd(
+        settlement_date=_settlement_date(context, opened),
+        run_id=context["run_id"],
+        run_type=run.run_type if run else "manual",
+        error=error,
+        **({name: getattr(ti, name) for name in OF_TASK} if is_of_task else {}),
+    )
 
 
-def _of_run(context: Any) -> dict[str, Any]:
-    """Say why the run failed, and which task it was where Airflow knows: the same failure is then told once."""
-    reason = str(context.get("reason") or "")
-    ti = context.get("ti") if reason == "task_failure" else None
-    if ti is None:
-        return {"reason": reason}
-    return {
-        "reason": reason,
-        "task_id": ti.task_id,
-        "map_index": ti.map_index,
-        "try_number": ti.try_number,
-        "log_url": ti.log_url,
-    }
+def left_of_backfill(context: Any) -> Iterator[str]:
+    """Yield the ids of the other backfill runs of this DAG that Airflow has still to end. It asks as it goes."""
+    from airflow.sdk.execution_time.comms import GetPreviousDagRun
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    run = context["dag_run"]
+    for state in ("running", "queued"):
+        before = datetime.now(UTC)
+        while found := SUPERVISOR_COMMS.send(
+            GetPreviousDagRun(dag_id=run.dag_id, logical_date=before, state=state)
+        ).dag_run:
+            if found.run_type == "backfill" and found.run_id != run.run_id:
+                yield found.run_id
+            before = found.logical_date
 
 
 def _settlement_date(context: Any, opened: Services) -> Any:

@@ -67,6 +67,7 @@ def test_what_was_asked_reaches_the_first_stage_and_its_day_reaches_all_others(p
         "settlement_date": "2026-02-13",
         "revision": 1,
         "run_id": day["run_id"],
+        "backfill_id": None,
         "dry_run": False,
         "transfer": True,
     }
@@ -88,18 +89,21 @@ def test_what_is_refused_fails_at_once_and_is_told(played: dict[str, Any]) -> No
     assert refused["state"] == "failed"
     assert refused["calls"] == ["open_day", "task_failed", "run_failed"]
     assert refused["tries"]["extract.open_day"] == 1
-    told = refused["arguments"]["task_failed"]
+    told = refused["arguments"]["task_failed"]["subject"]
     assert told["error"] == "Refused: [2026-02-15] is a Sunday"
     assert told["settlement_date"] == "2026-02-15"
     assert (told["task_id"], told["try_number"], told["run_id"]) == ("extract.open_day", 1, refused["run_id"])
-    assert refused["arguments"]["run_failed"]["reason"] == "task_failure"
+    of_run = refused["arguments"]["run_failed"]["subject"]
+    assert (of_run["task_id"], of_run["error"]) == ("extract.open_day", "the process died")
 
 
 def test_a_broken_control_stops_the_day_at_once(played: dict[str, Any]) -> None:
     broken = played["broken"]
     assert broken["calls"] == ["open_day", "freeze_inputs", "distribute", "task_failed", "run_failed"]
     assert broken["tries"]["compute.distribute"] == 1
-    assert broken["arguments"]["task_failed"]["error"].startswith("Broken: Control [entries_balance] is broken")
+    assert broken["arguments"]["task_failed"]["subject"]["error"].startswith(
+        "Broken: Control [entries_balance] is broken"
+    )
 
 
 def test_what_did_not_answer_is_tried_again(played: dict[str, Any]) -> None:
@@ -107,7 +111,10 @@ def test_what_did_not_answer_is_tried_again(played: dict[str, Any]) -> None:
     assert unavailable["state"] == "success"
     assert unavailable["calls"] == [*IN_ORDER[:4], "task_retry", *IN_ORDER[3:]]
     assert unavailable["tries"]["transfer.take_in"] == 2
-    assert unavailable["arguments"]["task_retry"]["error"] == "Unavailable: the bank [127.0.0.1:9] did not answer"
+    assert (
+        unavailable["arguments"]["task_retry"]["subject"]["error"]
+        == "Unavailable: the bank [127.0.0.1:9] did not answer"
+    )
 
 
 def test_what_has_not_come_yet_is_asked_for_again_without_a_failure(played: dict[str, Any]) -> None:

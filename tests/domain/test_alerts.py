@@ -191,24 +191,5 @@ def test_a_critical_that_no_channel_wants_goes_out_by_email() -> None:
     assert recipients(EVENTS["day.started"][0], channel("C0CRITICAL", "critical")) == []
 
 
-def test_what_stands_behind_a_failure_is_mute() -> None:
-    ends = [
-        alerts.TaskEnd(task="transfer.submit", state="failed", try_number=2),
-        alerts.TaskEnd(task="reconcile.match", state="upstream_failed"),
-        alerts.TaskEnd(task="report", state="upstream_failed"),
-    ]
-    (told,) = alerts.failures_of_run(
-        ends, settlement_date=DAY, run_id="r", reason="task_failure", money=alerts.MoneyStatus(state="sent")
-    )
-    assert told.key == "failed:r:transfer.submit:-1:2"
-
-
-def test_a_run_without_a_failed_task_tells_of_itself() -> None:
-    (told,) = alerts.failures_of_run(
-        [], settlement_date=DAY, run_id="r", reason="timed_out", money=alerts.MoneyStatus(state="not_started")
-    )
-    assert (told.task, told.code) == ("", "timed_out")
-
-
 def test_a_set_of_breaks_has_one_name_in_any_order() -> None:
     assert alerts.digest(["b", "a"]) == alerts.digest(["a", "b"]) != alerts.digest(["a"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from settlement.cli import app
-from settlement.ports import DayRun, Refused
+from settlement.ports import BadEnd, DayRun, Refused
 from settlement.stages import intake, report, transfer
 from typer.testing import CliRunner
 
@@ -49,15 +49,10 @@ def approval(platform: Platform, *, at: str = MORNING, by: str | None = None) ->
 
 def fail(platform: Platform, *, at: str = MORNING) -> None:
     with platform.services() as services:
-        report.task_failed(
-            services,
-            settlement_date=date(2026, 2, 16),
-            run_id="run-1",
-            task_id="transfer.submit",
-            try_number=5,
-            error="it broke",
-            now=platform.at(at),
+        end = BadEnd(
+            settlement_date=date(2026, 2, 16), run_id="run-1", task_id="transfer.submit", try_number=5, error="it broke"
         )
+        report.task_failed(services, end, now=platform.at(at))
 
 
 # ------------------------------------------------------------------------------------------------------- the gate

@@ -746,9 +746,7 @@ def closes(event: Event) -> frozenset[str]:
     if isinstance(event, DayStarted):
         return frozenset({"run.absent"})
     if isinstance(event, DayCompleted):
-        over = {"run.absent", "task.failed", "deadline.risk", "deadline.missed", "control.broken", "input.late"}
-        if not any(payouts.unknown_count for payouts in event.payouts):
-            over.add("payouts.unknown")
+        over = {"run.absent", "task.failed", "deadline.risk", "deadline.missed", "control.broken"}
         if not event.breaks:
             over.add("breaks.opened")
         return frozenset(over)
@@ -758,52 +756,3 @@ def closes(event: Event) -> frozenset[str]:
 def digest(ids: Iterable[str]) -> str:
     """Return a short name for a set of ids: the same set has the same name, in whatever order it comes."""
     return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12]
-
-
-def code_of(error: BaseException | None) -> str:
-    """Return the code of a failure: the kind of the exception, or that there was none (a killed process)."""
-    return type(error).__name__ if error is not None else "killed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskEnd:
-    """How one task instance of a run ended, as a callback sees it."""
-
-    task: str
-    state: str
-    map_index: int = -1
-    try_number: int = 1
-    log_url: str | None = None
-
-
-def failures_of_run(
-    ends: Sequence[TaskEnd],
-    *,
-    settlement_date: date | None,
-    run_id: str,
-    reason: str,
-    money: MoneyStatus,
-    deadline_at: datetime | None = None,
-    backfill_id: str | None = None,
-) -> list[TaskFailed]:
-    """Return what a failed run has to tell: its failed tasks, or the run itself if no task of it failed.
-
-    What stands behind a failure (`upstream_failed`) is mute. The keys are those of the task's own callback, so a
-    failure that was told already is a conflict; one that nobody could tell (a killed process) is told here.
-    """
-    failed = [end for end in ends if end.state == "failed"] or [TaskEnd(task="", state="failed")]
-    return [
-        TaskFailed(
-            settlement_date=settlement_date,
-            backfill_id=backfill_id,
-            run_id=run_id,
-            task=end.task,
-            map_index=end.map_index,
-            try_number=end.try_number,
-            code="killed" if end.task else reason,
-            money=money,
-            deadline_at=deadline_at,
-            log_url=end.log_url,
-        )
-        for end in failed
-    ]

@@ -27,10 +27,14 @@ def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, A
     try:
         return _distribute(services, day, now=now)
     except controls.Broken as broken:
-        raise report.control_broken(services, day.settlement_date, broken, now=now) from broken
+        raise report.control_broken(
+            services, day.settlement_date, broken, backfill_id=day.backfill_id, now=now
+        ) from broken
     except BrokenInvariant as impossible:
         found = controls.Broken("arithmetic", str(impossible))
-        raise report.control_broken(services, day.settlement_date, found, now=now) from impossible
+        raise report.control_broken(
+            services, day.settlement_date, found, backfill_id=day.backfill_id, now=now
+        ) from impossible
 
 
 def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -65,6 +69,8 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
             code_version=services.code_version,
             now=now,
         )
+        passed = [control.__name__ for control in controls.CONTROLS]
+        books.note_controls(day.settlement_date, passed, is_held=True, now=now)
         books.sync_breaks(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
         report.done(services, books, day, "compute", row_count=len(inputs.repayments), now=now)
         return _summary(books.day_totals(day.settlement_date))

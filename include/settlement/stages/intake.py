@@ -7,12 +7,14 @@ a crash at any point loses nothing and applies nothing twice.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
 import structlog
 
 from settlement.domain import matching, presence
+from settlement.domain.alerts import PayoutsUnknown, Resolved
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.matching import Match, Mismatch, OpenLine, Subject, Terms
 from settlement.domain.messages import (
@@ -74,7 +76,7 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
         read.append((_order(said), message, said))
     for _, message, said in sorted(read, key=lambda item: item[0]):
         try:
-            with services.ledger.books(posting=True) as books:
+            with services.ledger.books(posting=True) as books, hearing_answers(services, books, now=now):
                 is_ours = _apply(services, books, said, message, now=now)
                 books.close_message(message.sha256, "applied" if is_ours else "foreign")
             counts["applied" if is_ours else "foreign"] += 1
@@ -109,10 +111,22 @@ def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, 
     if not lines:
         return {}
     matches, _ = match_lines(services, books, lines)
-    book(books, matches, now=now)
+    with hearing_answers(services, books, now=now):
+        book(books, matches, now=now)
     matched = {line.line_id for found in matches for line in found.lines}
     books.suspend([line for line in lines if line.line_id not in matched and not line.is_suspended], now=now)
     return {"matched": len(matched), "suspended": len(lines) - len(matched)}
+
+
+@contextmanager
+def hearing_answers(services: Services, books: Books, *, now: datetime) -> Iterator[None]:
+    """Do what may answer for unknown payouts; where it does for the last one of a date, people hear that it is over."""
+    before = books.unknown_dates()
+    yield
+    if services.alerts and before:
+        for on in sorted(before - books.unknown_dates()):
+            over = Resolved(settlement_date=on, problem="unknown", problem_event=PayoutsUnknown.name)
+            services.alerts.record(books.transaction, over, now=now)
 
 
 def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> tuple[list[Match], list[Mismatch]]:

@@ -1,12 +1,11 @@
 """What the bank says against what we say: take in, match, prove, and close the days that are proven."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from settlement.domain import controls, statements
-from settlement.domain.alerts import BreakLine, BreaksOpened, Money
+from settlement.domain.alerts import BreakLine, BreaksOpened, Money, digest
 from settlement.domain.breaks import Finding
 from settlement.ports import Books, DayRun, Services
 from settlement.stages import close, intake, report, transfer
@@ -41,7 +40,7 @@ def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """
     if day.dry_run:
         return {"skipped": "dry run"}
-    proof = _prove_or_refuse(services, as_of=day.settlement_date, now=now)
+    proof = _prove_or_refuse(services, as_of=day.settlement_date, backfill_id=day.backfill_id, now=now)
     with services.ledger.books(day=day) as books:
         matched = sum(row["matched_count"] for row in books.match_totals(day.settlement_date))
         report.done(services, books, day, "reconcile", row_count=matched, now=now)
@@ -61,14 +60,16 @@ def take_in_everything(services: Services, *, as_of: date | None = None, now: da
     return {"taken_in": counts, "inquiries": inquiries} | proof
 
 
-def _prove_or_refuse(services: Services, *, as_of: date, now: datetime) -> dict[str, Any]:
+def _prove_or_refuse(
+    services: Services, *, as_of: date, backfill_id: str | None = None, now: datetime
+) -> dict[str, Any]:
     try:
-        return prove_books(services, as_of=as_of, now=now)
+        return prove_books(services, as_of=as_of, backfill_id=backfill_id, now=now)
     except controls.Broken as broken:
-        raise report.control_broken(services, as_of, broken, now=now) from broken
+        raise report.control_broken(services, as_of, broken, backfill_id=backfill_id, now=now) from broken
 
 
-def prove_books(services: Services, *, as_of: date, now: datetime) -> dict[str, Any]:
+def prove_books(services: Services, *, as_of: date, backfill_id: str | None = None, now: datetime) -> dict[str, Any]:
     """Book what is open, find all breaks there are, prove both directions of custody, and close proven days.
 
     :raises controls.Broken: ledger and bank differ by something that has no name.
@@ -89,6 +90,8 @@ def prove_books(services: Services, *, as_of: date, now: datetime) -> dict[str, 
                 items=books.in_transit_by_item(),
             )
         )
+        passed = [control.__name__ for control in controls.CUSTODY_CONTROLS]
+        books.note_controls(as_of, passed, is_held=True, now=now)
         findings = [
             *books.findings_of_books(),
             *_broken_chain(gaps),
@@ -98,7 +101,7 @@ def prove_books(services: Services, *, as_of: date, now: datetime) -> dict[str, 
         ]
         counts = books.sync_breaks(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
         if counts["opened"]:
-            _tell_of_breaks(services, books, as_of, now=now)
+            _tell_of_breaks(services, books, as_of, backfill_id=backfill_id, now=now)
         closed = [] if gaps else _close_days(services, books, newest, now=now)
         return {
             "breaks": counts,
@@ -233,7 +236,7 @@ def _close_days(services: Services, books: Books, newest: Mapping[str, Any] | No
     return closed
 
 
-def _tell_of_breaks(services: Services, books: Books, on: date, *, now: datetime) -> None:
+def _tell_of_breaks(services: Services, books: Books, on: date, *, backfill_id: str | None, now: datetime) -> None:
     if not services.alerts:
         return
     breaks = [b for b in books.open_breaks() if b["opened_on"] == on]
@@ -248,7 +251,8 @@ def _tell_of_breaks(services: Services, books: Books, on: date, *, now: datetime
         books.transaction,
         BreaksOpened(
             settlement_date=on,
-            digest=hashlib.sha256(",".join(str(b["break_id"]) for b in breaks).encode()).hexdigest()[:12],
+            backfill_id=backfill_id,
+            digest=digest(str(b["break_id"]) for b in breaks),
             count=len(breaks),
             unmatched=tuple(Money(amount=amount, currency=currency) for currency, amount in sorted(sums.items())),
             breaks=tuple(
@@ -263,6 +267,13 @@ def _tell_of_breaks(services: Services, books: Books, on: date, *, now: datetime
             ),
             oldest_business_days=max(b["age_business_days"] for b in breaks),
             missing_payout_count=sum(b["cause"] == "missing_at_bank" and b["subject_kind"] == "payout" for b in breaks),
+            doubled_payout_count=sum(_is_doubled_payout(b) for b in breaks),
         ),
         now=now,
     )
+
+
+def _is_doubled_payout(found: Mapping[str, Any]) -> bool:
+    """Tell whether a break is a line that takes money for a payout which another line has shown already."""
+    candidates = found["evidence"].get("candidates", ())
+    return found["cause"] == "duplicate_line" and any(candidate.startswith("payout:") for candidate in candidates)

@@ -1,13 +1,15 @@
 """How the day stands, said once in the books, once to people, and in the same numbers."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from settlement.domain import controls
 from settlement.domain.alerts import (
+    STEPS,
+    BackfillSummary,
     BreakTotal,
     ControlBroken,
     CurrencyTotals,
@@ -22,7 +24,7 @@ from settlement.domain.alerts import (
     TaskFailed,
     TaskRetry,
 )
-from settlement.ports import Books, DayRun, Refused, Services
+from settlement.ports import BadEnd, Books, DayRun, Refused, Services
 
 TOTALS = (
     "repayment_count",
@@ -48,7 +50,9 @@ def started(
             books.transaction,
             DayStarted(
                 settlement_date=day.settlement_date,
+                backfill_id=day.backfill_id,
                 revision=day.revision,
+                run_id=day.run_id,
                 repayment_count=count,
                 expected=tuple(
                     Money(amount=amount, currency=currency) for currency, amount in sorted(expected.items())
@@ -66,7 +70,9 @@ def done(services: Services, books: Books, day: DayRun, step: Step, *, row_count
             books.transaction,
             DayProgress(
                 settlement_date=day.settlement_date,
+                backfill_id=day.backfill_id,
                 revision=day.revision,
+                run_id=day.run_id,
                 step=step,
                 state="done",
                 at=now,
@@ -137,50 +143,53 @@ def status(services: Services, books: Books, on: date) -> dict[str, Any]:
     }
 
 
-def control_broken(services: Services, on: date, broken: controls.Broken, *, now: datetime) -> Refused:
+def control_broken(
+    services: Services, on: date, broken: controls.Broken, *, backfill_id: str | None = None, now: datetime
+) -> Refused:
     """Record that a control stopped the day, and return the refusal to raise: trying again would break it again."""
-    if services.alerts:
-        with services.ledger.books() as books:
+    with services.ledger.books() as books:
+        books.note_controls(on, [broken.control], is_held=False, now=now)
+        if services.alerts:
             services.alerts.record(
-                books.transaction, ControlBroken(settlement_date=on, control=broken.control), now=now
+                books.transaction,
+                ControlBroken(settlement_date=on, backfill_id=backfill_id, control=broken.control),
+                now=now,
             )
+    if services.alerts:
         services.alerts.deliver(now=now, limit_seconds=5)
     return Refused(str(broken))
 
 
-def task_failed(
-    services: Services,
-    *,
-    settlement_date: date | None,
-    run_id: str,
-    task_id: str,
-    map_index: int = -1,
-    try_number: int,
-    error: str,
-    log_url: str | None = None,
-    now: datetime,
-) -> bool:
+def task_failed(services: Services, end: BadEnd, *, now: datetime) -> bool:
     """Record that a task failed for good, with the state of the day's money; False when that is on record already."""
     if services.alerts is None:
         return False
-    with services.ledger.books(settlement_date=settlement_date) as books:
-        money = _money_state(books, settlement_date) if settlement_date else MoneyStatus(state="not_started")
-        found = books.day(settlement_date) if settlement_date else None
-        if settlement_date and found and found["run_id"] == run_id and found["state"] not in SETTLED:
-            books.set_state(settlement_date, "failed", now=now, failure=f"{task_id}: {error[:300]}")
+    on = end.settlement_date
+    with services.ledger.books(settlement_date=on) as books:
+        backfill_id = _backfill_of(books, end, now=now)
+        found = books.day(on) if on else None
+        if on and found and found["run_id"] == end.run_id and found["state"] not in SETTLED:
+            books.set_state(on, "failed", now=now, failure=f"{end.task_id}: {end.error[:300]}")
+            if step := next((step for step in STEPS if end.task_id.startswith(f"{step}.")), None):
+                services.alerts.record(
+                    books.transaction,
+                    DayProgress(settlement_date=on, backfill_id=backfill_id, step=step, state="failed", at=now),
+                    now=now,
+                )
         recorded = services.alerts.record(
             books.transaction,
             TaskFailed(
-                settlement_date=settlement_date,
-                run_id=run_id,
-                task=task_id,
-                map_index=map_index,
-                try_number=try_number,
-                code=error.split(":", 1)[0][:60] or "failed",
-                error=error,
-                money=money,
-                deadline_at=_deadline(services, settlement_date) if settlement_date else None,
-                log_url=log_url,
+                settlement_date=on,
+                backfill_id=backfill_id,
+                run_id=end.run_id,
+                task=end.task_id,
+                map_index=end.map_index,
+                try_number=end.try_number,
+                code=end.code,
+                error=end.error,
+                money=_money_state(books, on) if on else MoneyStatus(state="not_started"),
+                deadline_at=_deadline(services, on) if on else None,
+                log_url=end.log_url,
             ),
             now=now,
         )
@@ -188,18 +197,7 @@ def task_failed(
     return recorded
 
 
-def task_retry(
-    services: Services,
-    *,
-    settlement_date: date | None,
-    run_id: str,
-    task_id: str,
-    map_index: int = -1,
-    try_number: int,
-    error: str,
-    log_url: str | None = None,
-    now: datetime,
-) -> bool:
+def task_retry(services: Services, end: BadEnd, *, now: datetime) -> bool:
     """Record that a task failed and is tried again by itself."""
     if services.alerts is None:
         return False
@@ -207,13 +205,14 @@ def task_retry(
         recorded = services.alerts.record(
             books.transaction,
             TaskRetry(
-                settlement_date=settlement_date,
-                run_id=run_id,
-                task=task_id,
-                map_index=map_index,
-                try_number=try_number,
-                code=error.split(":", 1)[0][:60] or "failed",
-                log_url=log_url,
+                settlement_date=end.settlement_date,
+                backfill_id=_backfill_of(books, end, now=now),
+                run_id=end.run_id,
+                task=end.task_id,
+                map_index=end.map_index,
+                try_number=end.try_number,
+                code=end.code,
+                log_url=end.log_url,
             ),
             now=now,
         )
@@ -221,38 +220,62 @@ def task_retry(
     return recorded
 
 
-def run_failed(
-    services: Services,
-    *,
-    settlement_date: date | None,
-    run_id: str,
-    reason: str,
-    task_id: str = "",
-    map_index: int = -1,
-    try_number: int = 0,
-    log_url: str | None = None,
-    now: datetime,
-) -> bool:
-    """Record that a run failed, where no task could say so itself: under the task's own key if the task is known."""
-    if settlement_date:
-        with services.ledger.books(settlement_date=settlement_date) as books:
-            found = books.day(settlement_date)
-            if found and found["run_id"] == run_id:
-                day = DayRun(settlement_date=settlement_date, revision=max(1, found["revision"]), run_id=run_id)
-                books.end_run(day, outcome=f"failed: {reason}", now=now)
+def run_failed(services: Services, end: BadEnd, *, left: Iterable[str] = (), now: datetime) -> bool:
+    """Record that a run failed, where no task could say so itself: under the task's own key if the task is known.
+
+    `left` are the backfill's runs that Airflow has still to end: where there are none, the backfill is over.
+    """
+    on, backfill_id = end.settlement_date, None
+    if on:
+        with services.ledger.books(settlement_date=on) as books:
+            found, run = books.day(on), books.run(end.run_id)
+            backfill_id = str(run["backfill_id"]) if run and run["backfill_id"] else None
+            if found and found["run_id"] == end.run_id:
+                day = DayRun(settlement_date=on, revision=max(1, found["revision"]), run_id=end.run_id)
+                books.end_run(day, outcome=f"failed: {end.code}", now=now)
                 if found["state"] not in SETTLED:
-                    books.set_state(settlement_date, "failed", now=now, failure=found["failure"] or reason)
-    return task_failed(
-        services,
-        settlement_date=settlement_date,
-        run_id=run_id,
-        task_id=task_id,
-        map_index=map_index,
-        try_number=try_number,
-        error="the process died" if task_id else reason,
-        log_url=log_url,
-        now=now,
-    )
+                    books.set_state(on, "failed", now=now, failure=found["failure"] or end.error)
+    recorded = task_failed(services, end, now=now)
+    if backfill_id:
+        end_backfill(services, backfill_id, left=left, now=now)
+    return recorded
+
+
+def end_backfill(services: Services, backfill_id: str, *, left: Iterable[str] = (), now: datetime) -> bool:
+    """End a backfill and tell what it came to; False while a run of it is left.
+
+    Two runs that end at the same time each find the other still running in Airflow; the books know that it has ended.
+    """
+    with services.ledger.books() as books:
+        for run_id in left:
+            run = books.run(run_id)
+            if run is None or str(run["backfill_id"]) != backfill_id or run["ended_at"] is None:
+                return False
+        came_to = books.end_backfill(backfill_id, now=now)
+        if services.alerts:
+            services.alerts.record(
+                books.transaction,
+                BackfillSummary(
+                    settlement_date=None,
+                    backfill_id=backfill_id,
+                    ok_count=came_to["ok"],
+                    changed_count=came_to["changed"],
+                    failed_count=came_to["failed"],
+                    difference_paid=tuple(Money(amount=a, currency=c) for c, a in came_to["paid"].items()),
+                ),
+                now=now,
+            )
+    if services.alerts:
+        services.alerts.deliver(now=now, limit_seconds=5)
+    return True
+
+
+def _backfill_of(books: Books, end: BadEnd, *, now: datetime) -> str | None:
+    """Return the backfill in whose thread the end is told: the run's own, or the one under way if it never opened."""
+    run = books.run(end.run_id)
+    if run:
+        return str(run["backfill_id"]) if run["backfill_id"] else None
+    return books.join_backfill(now=now) if end.run_type == "backfill" else None
 
 
 def _completed(
@@ -272,12 +295,15 @@ def _completed(
     for hold in books.holds():
         sums[hold["currency"]]["held_count"] += 1
         sums[hold["currency"]]["held_amount"] += hold["amount"]
+    held = books.controls_of(day.settlement_date)
     by_cause: dict[tuple[str, str], list[int]] = defaultdict(list)
     for found in breaks:
         by_cause[(found["cause"], found["currency"] or "")].append(abs(found["amount"] or 0))
     return DayCompleted(
         settlement_date=day.settlement_date,
+        backfill_id=day.backfill_id,
         revision=day.revision,
+        run_id=day.run_id,
         state=state,
         completed_at=now,
         deadline_at=_deadline(services, day.settlement_date),
@@ -291,8 +317,8 @@ def _completed(
             BreakTotal(cause=cause, count=len(amounts), amount=Money(amount=sum(amounts), currency=currency))
             for (cause, currency), amounts in sorted(by_cause.items())
         ),
-        controls_passed=len(controls.CONTROLS) + 1,
-        controls_total=len(controls.CONTROLS) + 1,
+        controls_passed=sum(held.values()),
+        controls_total=len(held),
     )
 
 

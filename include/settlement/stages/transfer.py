@@ -144,6 +144,7 @@ def approval(services: Services, day: DayRun, *, triggered_by: str | None = None
                 books.transaction,
                 ApprovalNeeded(
                     settlement_date=day.settlement_date,
+                    backfill_id=day.backfill_id,
                     batch=question["approval_id"],
                     count=len(waiting),
                     amounts=_money(question["amounts"]),
@@ -195,6 +196,7 @@ def decide(
                 books.transaction,
                 ApprovalDone(
                     settlement_date=day.settlement_date,
+                    backfill_id=day.backfill_id,
                     batch=approval_id,
                     approved=decision == "approved",
                     by=by,
@@ -253,7 +255,7 @@ def answers(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
         silent = books.payouts(day.settlement_date, states=("submitted",))
         books.step([p["payout_id"] for p in silent], "unknown", cause="no_answer", now=now)
         of_day = books.payouts(day.settlement_date)
-        tell_of_payouts(services, books, day.settlement_date, of_day, now=now)
+        _tell_of_payouts(services, books, day, of_day, now=now)
         report.done(services, books, day, "transfer", row_count=len(of_day), now=now)
     return {
         "payouts": {
@@ -343,7 +345,8 @@ def declare_absent(services: Services, file_id: str, *, by: str, reason: str, no
                 f"File [{file_id}] was handed over less than {ASK_AGAIN_AFTER} ago and may still arrive: wait"
             )
         evidence = {"by": by.strip(), "reason": reason.strip()}
-        intake.give_back(books, left, "rejected", cause="declared_absent", now=now, evidence=evidence)
+        with intake.hearing_answers(services, books, now=now):
+            intake.give_back(books, left, "rejected", cause="declared_absent", now=now, evidence=evidence)
         if len(left) == len(of_file):
             books.mark_file(file_id, "rejected", now=now)
     return {"file_id": file_id, "payouts": len(left), "amounts": _amounts(left)}
@@ -505,7 +508,7 @@ def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: dat
 
 def _keep_answer(services: Services, file_id: str, number: int, answer: Submission, *, now: datetime) -> None:
     """Record what came back and what it proves. What a bank said is kept even if the run was displaced meanwhile."""
-    with services.ledger.books(posting=True) as books:
+    with services.ledger.books(posting=True) as books, intake.hearing_answers(services, books, now=now):
         for message in answer.messages:
             books.keep_message(message, direction="in", now=now)
         books.close_transmission(file_id, number, answer, now=now)
@@ -513,8 +516,8 @@ def _keep_answer(services: Services, file_id: str, number: int, answer: Submissi
         intake.conclude(books, file_id, cause="answer", reason=answer.reason, evidence=evidence, now=now)
 
 
-def tell_of_payouts(
-    services: Services, books: Books, on: date, of_day: Sequence[Mapping[str, Any]], *, now: datetime
+def _tell_of_payouts(
+    services: Services, books: Books, day: DayRun, of_day: Sequence[Mapping[str, Any]], *, now: datetime
 ) -> None:
     """Record alerts for the day's unknown and rejected payouts."""
     if not services.alerts:
@@ -524,7 +527,8 @@ def tell_of_payouts(
         services.alerts.record(
             books.transaction,
             PayoutsUnknown(
-                settlement_date=on,
+                settlement_date=day.settlement_date,
+                backfill_id=day.backfill_id,
                 count=len(unknown),
                 amounts=_money(_amounts(unknown)),
                 inquiry_at=now + timedelta(minutes=15),
@@ -535,7 +539,13 @@ def tell_of_payouts(
         rejected = [p for p in of_day if p["state"] == "rejected" and p["bank_reason"] == code]
         services.alerts.record(
             books.transaction,
-            PayoutsRejected(settlement_date=on, code=code, count=len(rejected), amounts=_money(_amounts(rejected))),
+            PayoutsRejected(
+                settlement_date=day.settlement_date,
+                backfill_id=day.backfill_id,
+                code=code,
+                count=len(rejected),
+                amounts=_money(_amounts(rejected)),
+            ),
             now=now,
         )
 

@@ -6,18 +6,21 @@ Every few seconds it delivers what the outbox holds; every minute it compares th
 
 import time
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import structlog
 
 from settlement.domain import expectations
 from settlement.domain.alerts import Event
 from settlement.ports import Services
+from settlement.stages import report
 
 log = structlog.get_logger(__name__)
 
 DELIVER_EVERY_SECONDS = 2.0
 LOOK_EVERY_SECONDS = 60.0
+BACKFILL_IS_OVER_AFTER = timedelta(days=1)
+"""A backfill whose last run nobody heard end (a person marked it failed) is over after so long a silence."""
 
 
 def run(
@@ -92,6 +95,10 @@ def look(
         with services.ledger.books() as books:
             for event in (*over, *amiss, *told):
                 services.alerts.record(books.transaction, event, now=now)
+    with services.ledger.books(read_only=True) as books:
+        silent = books.silent_backfills(since=now - BACKFILL_IS_OVER_AFTER)
+    for backfill_id in silent:
+        report.end_backfill(services, backfill_id, now=now)
     seen.update(states)
     return amiss
 

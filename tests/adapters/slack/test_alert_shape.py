@@ -11,6 +11,17 @@ from alert_desk import CHANNEL, DAY, NOON, Desk, completed, failed, text_of
 from settlement.domain import alerts
 
 KRW = (alerts.Money(amount=88_050, currency="KRW"),)
+WITH_A_CHANNEL_FOR_THE_PAST = """
+name = "test"
+[alerts]
+language = "en"
+mention = "S0ONCALL"
+[[alerts.channels]]
+id = "C0SETTLE"
+[[alerts.channels]]
+id = "C0PAST"
+backfills = true
+"""
 
 
 def shards(*indexes: int, code: str = "Unavailable") -> list[alerts.TaskFailed]:
@@ -106,6 +117,8 @@ def test_a_completed_day_resolves_what_it_proves_to_be_over(desk: Desk) -> None:
     desk.tell(completed(payouts=(still_unknown,)))
     assert "1 critical alerts unresolved" in text_of(desk.thread()[0])
     desk.tell(completed())
+    assert desk.thread()[0]["text"].startswith("🔴"), "that the day is complete answers for no payout"
+    desk.tell(alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
     root, replies = desk.thread()
     assert root["text"].startswith("🟢")
     assert [reply["text"][0] for reply in replies] == ["✅"] * 4
@@ -142,19 +155,7 @@ def test_an_approval_is_one_message_that_says_in_the_end_who_decided(desk: Desk)
 
 
 def test_a_backfill_has_one_root_with_a_row_per_day(open_desk: Callable[..., Desk]) -> None:
-    desk = open_desk(
-        """
-        name = "test"
-        [alerts]
-        language = "en"
-        mention = "S0ONCALL"
-        [[alerts.channels]]
-        id = "C0SETTLE"
-        [[alerts.channels]]
-        id = "C0PAST"
-        backfills = true
-        """
-    )
+    desk = open_desk(WITH_A_CHANNEL_FOR_THE_PAST)
     days = [DAY - timedelta(days=3), DAY]
     for day in days:
         desk.tell(alerts.DayStarted(settlement_date=day, repayment_count=1, backfill_id="7"))
@@ -172,6 +173,37 @@ def test_a_backfill_has_one_root_with_a_row_per_day(open_desk: Callable[..., Des
     assert "2 days ok, 1 changed, 0 failed" in text_of(root)
     assert [reply["text"][0] for reply in replies] == ["🟠"]
     assert "S0ONCALL" not in text_of(root) + text_of(replies[0])
+
+
+def test_a_day_that_failed_in_a_backfill_is_failed_in_its_row_until_it_runs_again(
+    open_desk: Callable[..., Desk],
+) -> None:
+    desk = open_desk(WITH_A_CHANNEL_FOR_THE_PAST)
+    desk.tell(alerts.DayStarted(settlement_date=DAY, repayment_count=1, backfill_id="7"))
+    desk.tell(alerts.DayProgress(settlement_date=DAY, step="transfer", state="failed", at=NOON, backfill_id="7"))
+
+    def row() -> list[str]:
+        table = next(block for block in desk.thread("C0PAST")[0]["blocks"] if block["type"] == "table")
+        return [cell["text"] for cell in table["rows"][1]]
+
+    assert row() == ["2026-02-16 (Mon)", "failed", "–", "–", "–", "–"]
+    desk.tell(alerts.DayProgress(settlement_date=DAY, step="transfer", state="done", at=NOON, backfill_id="7"))
+    assert row()[1] == "running"
+
+
+def test_a_backfill_resolves_what_the_date_told_in_its_own_thread_and_the_other_dates_keep_theirs(
+    open_desk: Callable[..., Desk],
+) -> None:
+    desk = open_desk(WITH_A_CHANNEL_FOR_THE_PAST)
+    friday = DAY - timedelta(days=3)
+    desk.tell(failed())
+    desk.tell(failed(settlement_date=friday, run_id="backfill__friday", backfill_id="7"))
+    desk.tell(completed(backfill_id="7"))
+    root, replies = desk.thread()
+    assert root["text"].startswith("🟢 Settlement of 2026-02-16 (Mon) · settled")
+    assert [reply["text"][0] for reply in replies] == ["✅", "✅"]
+    _, replies = desk.thread("C0PAST")
+    assert [reply["text"][0] for reply in replies] == ["🟠"], "Friday has failed still"
 
 
 def test_only_the_critical_mentions_who_is_on_call(open_desk: Callable[..., Desk]) -> None:

@@ -1,18 +1,17 @@
 """The part of the books that knows the days: their states, their runs, and which run may write."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from settlement.adapters.ledger.backfills import Backfills
 from settlement.ports import DayRun, Displaced, RunRequest
 
 
-class Days:
+class Days(Backfills):
     """Days, runs and the fence."""
-
-    transaction: sa.Connection
 
     def open_day(self, request: RunRequest, *, settlement_date: date, now: datetime) -> DayRun:
         """Open the day for this run, which displaces any other, and return what the run works on."""
@@ -40,14 +39,16 @@ class Days:
             settlement_date=settlement_date,
             revision=max(1, revision),
             run_id=request.run_id,
+            backfill_id=self.join_backfill(now=now) if request.run_type == "backfill" else None,
             transfer=request.transfer,
         )
         self.transaction.execute(
             sa.text(
-                "insert into ledger.runs (run_id, settlement_date, revision, run_type, triggered_by, reason,"
-                " started_at) values (:run, :on, :revision, :type, :by, :reason, :now)"
+                "insert into ledger.runs (run_id, settlement_date, revision, run_type, backfill_id, triggered_by,"
+                " reason, started_at) values (:run, :on, :revision, :type, :backfill, :by, :reason, :now)"
                 " on conflict (run_id) do update set settlement_date = excluded.settlement_date,"
-                "   revision = excluded.revision, triggered_by = excluded.triggered_by, reason = excluded.reason,"
+                "   revision = excluded.revision, run_type = excluded.run_type, backfill_id = excluded.backfill_id,"
+                "   triggered_by = excluded.triggered_by, reason = excluded.reason,"
                 "   started_at = excluded.started_at, ended_at = null, outcome = null"
             ),
             {
@@ -55,6 +56,7 @@ class Days:
                 "on": settlement_date,
                 "revision": day.revision,
                 "type": request.run_type,
+                "backfill": int(day.backfill_id) if day.backfill_id else None,
                 "by": request.triggered_by,
                 "reason": request.reason,
                 "now": now,
@@ -105,6 +107,25 @@ class Days:
             ),
             {"run": day.run_id, "outcome": outcome, "now": now, "revision": day.revision},
         )
+
+    def note_controls(self, on: date, names: Sequence[str], *, is_held: bool, now: datetime) -> None:
+        """Keep what came of controls that ran for a date; the newest result of each stands."""
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.control_results (settlement_date, control, is_held, ran_at)"
+                " select :on, control, :held, :now from unnest(cast(:names as text[])) control"
+                " on conflict (settlement_date, control) do update set is_held = excluded.is_held, ran_at = :now"
+            ),
+            {"on": on, "names": list(names), "held": is_held, "now": now},
+        )
+
+    def controls_of(self, on: date) -> dict[str, bool]:
+        """Return which controls ran for a date, and whether each held."""
+        rows = self.transaction.execute(
+            sa.text("select control, is_held from ledger.control_results where settlement_date = :on order by 1"),
+            {"on": on},
+        )
+        return {row.control: row.is_held for row in rows}
 
     def newest_day(self) -> date | None:
         """Return the newest settlement date that was opened."""

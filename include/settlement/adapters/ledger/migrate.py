@@ -44,6 +44,8 @@ CHANGEABLE = {
     "days": "update",
     "snapshots": "update",
     "books_version": "update",
+    "control_results": "update",
+    "backfills": "update",
     "runs": "update",
     "repayments": "update",
     "quarantine": "update",

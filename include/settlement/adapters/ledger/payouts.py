@@ -327,6 +327,14 @@ class Payouts:
         ).mappings()
         return [dict(row) for row in rows]
 
+    def unknown_dates(self) -> set[date]:
+        """Return the settlement dates with payouts of which nobody knows whether the bank has them."""
+        return set(
+            self.transaction.execute(
+                sa.text("select distinct settlement_date from ledger.payouts where state = 'unknown'")
+            ).scalars()
+        )
+
     def payouts_by_end_to_end(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the payouts with these end-to-end ids, by that id."""
         rows = self.transaction.execute(

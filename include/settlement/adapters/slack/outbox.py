@@ -8,6 +8,7 @@ What always holds:
 - Writers never wait for a sender: a sender locks a thread in a mode that lets rows be added to it.
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -47,12 +48,13 @@ def record(
     if isinstance(event, alerts.DayEvent):
         # A channel that wants only critical events still shows the day above them as it is.
         channels += [channel for channel in _channels_of(connection, event.thread) if channel not in channels]
+        _keep_own_message_true(connection, event, now=now)
     write = _stand if event.standing else _insert
     is_new = False
     for channel in channels:
         is_new |= write(connection, event, channel=channel, now=now)
     for problem in alerts.closes(event) if is_new else ():
-        _resolve_all(connection, thread=event.thread, problem_event=problem, now=now)
+        _resolve_all(connection, settlement_date=event.settlement_date, problem_event=problem, now=now)
     return is_new
 
 
@@ -329,6 +331,14 @@ def _stand(connection: sa.Connection, event: alerts.Event, *, channel: str, now:
     return True
 
 
+def _keep_own_message_true(connection: sa.Connection, event: alerts.DayEvent, *, now: datetime) -> None:
+    """Let a date that had a message of its own before its backfill show there, too, how it stands by now."""
+    if event.backfill_id:
+        own = dataclasses.replace(event, backfill_id=None)
+        for channel in _channels_of(connection, own.thread):
+            _stand(connection, own, channel=channel, now=now)
+
+
 def _hold_place(connection: sa.Connection, event: alerts.Event, *, root_id: int, channel: str, now: datetime) -> None:
     """Make sure that the thread has a root message to reply to, showing what other channels know of the day."""
     if connection.execute(
@@ -401,10 +411,11 @@ def _resolve_one(connection: sa.Connection, event: alerts.Resolved, *, now: date
     return _resolve(connection, rows, now=now)
 
 
-def _resolve_all(connection: sa.Connection, *, thread: str, problem_event: str, now: datetime) -> bool:
+def _resolve_all(connection: sa.Connection, *, settlement_date: date | None, problem_event: str, now: datetime) -> bool:
+    """Resolve what was told of the date, in its own thread or in that of a backfill."""
     rows = connection.execute(
-        sa.text(_OPEN_PROBLEMS + " and r.thread = :thread and o.event = :event" + _LOCKED),
-        {"thread": thread, "event": problem_event},
+        sa.text(_OPEN_PROBLEMS + " and o.settlement_date = :date and o.event = :event" + _LOCKED),
+        {"date": settlement_date, "event": problem_event},
     ).all()
     return _resolve(connection, rows, now=now)
 

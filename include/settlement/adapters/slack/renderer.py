@@ -414,6 +414,8 @@ def _root_icon(row: Row, events: Mapping[str, alerts.Event], *, open_problems: i
     completed = events.get("day.completed") or events.get("backfill.summary")
     if open_problems:
         return "🔴"
+    if isinstance(completed, alerts.BackfillSummary) and completed.failed_count:
+        return "🟠"
     if isinstance(completed, alerts.DayCompleted | alerts.BackfillSummary):
         return "🟠" if row.severity == "warning" else "🟢"
     return "🔵" if events else "⚪"
@@ -522,7 +524,10 @@ def _match_lines(day: alerts.DayCompleted, words: Words) -> list[str]:
 def _backfill_line(day: date, events: Mapping[str, alerts.Event], words: Words) -> list[str]:
     completed = events.get(f"{day}/day.completed")
     if not isinstance(completed, alerts.DayCompleted):
-        return [words.date(day), words.code("day_states", "running"), NOTHING, NOTHING, NOTHING, NOTHING]
+        steps = [event for event in events.values() if isinstance(event, alerts.DayProgress)]
+        has_failed = any(step.state == "failed" for step in steps if step.settlement_date == day)
+        state = words.code("day_states", "failed" if has_failed else "running")
+        return [words.date(day), state, NOTHING, NOTHING, NOTHING, NOTHING]
 
     def amounts(name: str, items: Sequence[Any]) -> str:
         return " · ".join(money(alerts.Money(amount=getattr(i, name), currency=i.currency)) for i in items) or NOTHING

@@ -71,12 +71,30 @@ create table ledger.day_totals (
       + local_tax_amount + cost_amount + credit_amount + quarantined_amount)
 );
 
+-- One row per date and control that ran for it: what came of it last.
+create table ledger.control_results (
+  settlement_date  date not null,
+  control          text not null,
+  is_held          boolean not null,
+  ran_at           timestamptz not null,
+  primary key (settlement_date, control)
+);
+
+-- One row per backfill. Airflow runs one at a time and tells no task its number: this one is ours.
+create table ledger.backfills (
+  backfill_id  bigint generated always as identity primary key,
+  started_at   timestamptz not null,
+  ended_at     timestamptz
+);
+create unique index one_backfill_at_a_time on ledger.backfills ((true)) where ended_at is null;
+
 -- One row per attempt at a settlement date.
 create table ledger.runs (
   run_id           text primary key,
   settlement_date  date not null references ledger.days,
   revision         integer not null,
   run_type         text not null,
+  backfill_id      bigint references ledger.backfills,
   triggered_by     text,
   reason           text,
   started_at       timestamptz not null,
@@ -84,6 +102,7 @@ create table ledger.runs (
   outcome          text
 );
 create index on ledger.runs (settlement_date);
+create index on ledger.runs (backfill_id) where backfill_id is not null;
 
 -- ------------------------------------------------------------------------------------------- what a day computed
 
