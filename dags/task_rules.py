@@ -17,7 +17,7 @@ from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 if TYPE_CHECKING:
-    from settlement.ports import BadEnd, DayRun, Services
+    from settlement.ports import BadEnd, DayRun, Services, Telling
 
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 OPEN_DAY = "extract.open_day"
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 class OnlyWhatMayWorkLater(RetryPolicy):
     """Fail at once where trying again changes nothing: what the product refuses, and arithmetic that came out wrong.
 
-    Airflow's `ExceptionRetryPolicy` says the same with rules such as `RetryRule("settlement.ports.Refused", FAIL)`, but
-    imports the classes where the DAG file is parsed, and with them pandas.
+    Airflow's `ExceptionRetryPolicy` says the same with rules such as `RetryRule("settlement.domain.controls.Broken",
+    FAIL)`, but imports the classes where the DAG file is parsed, and with them pandas.
     """
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
@@ -107,13 +107,13 @@ def _tell(event: str, context: Any, **more: Any) -> None:
         from settlement import config, wiring
         from settlement.stages import report
 
-        with wiring.services() as opened:
+        with wiring.telling() as opened:
             getattr(report, event)(opened, _end(context, opened), now=config.now(), **more)
     except Exception:
         log.exception("The alert [%s] of run [%s] could not be written", event, context.get("run_id"))
 
 
-def _end(context: Any, opened: Services) -> BadEnd:
+def _end(context: Any, opened: Telling) -> BadEnd:
     """Say how it ended, and for which task where Airflow knows: then the failure of a run is told under its key."""
     from settlement.ports import BadEnd
 
@@ -149,7 +149,7 @@ def left_of_backfill(context: Any) -> Iterator[str]:
             before = found.logical_date
 
 
-def _settlement_date(context: Any, opened: Services) -> Any:
+def _settlement_date(context: Any, opened: Telling) -> Any:
     """Return the date that the run was asked for, or that its data interval is the window of, or None."""
     run = context.get("dag_run")
     if run is None:

@@ -65,11 +65,11 @@ def migrate(json: Json = False) -> None:
     """Create or upgrade the settlement database that AIRFLOW_CONN_SETTLEMENT_DB names, its roles and views."""
     import sqlalchemy as sa
 
-    from settlement.adapters.ledger import books
     from settlement.adapters.ledger import migrate as migrations
+    from settlement.adapters.ledger import transactions
 
     url = config.connection("settlement_db").url()
-    where = books.describe(sa.make_url(url))
+    where = transactions.describe(sa.make_url(url))
     try:
         revision = migrations.migrate(url)
     except sa.exc.OperationalError as error:

@@ -4,22 +4,25 @@ The adapters behind these are chosen in `wiring`; a stage is handed a `Services`
 Money is whole minor units; instants are aware and in UTC; `settlement_date` is a date of the policy's calendar.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import pandas as pd
+if TYPE_CHECKING:  # the callbacks of Airflow import this module, and frames would cost them seconds
+    import pandas as pd
 
-from settlement.domain.breaks import Decision, Finding
-from settlement.domain.days import SettlementCalendar
-from settlement.domain.frames import Inputs, Outcome
-from settlement.domain.gate import Contradiction, Objection
-from settlement.domain.matching import Match, OpenLine, Subject
-from settlement.domain.messages import Message, PaymentFile, Reading, Statement, Submission
-from settlement.domain.payouts import Hold, Payable, Payee, Payout, Place
-from settlement.domain.policy import Policy
+    from settlement.domain.breaks import Decision, Finding
+    from settlement.domain.days import SettlementCalendar
+    from settlement.domain.frames import Inputs, Outcome
+    from settlement.domain.gate import Contradiction, Objection
+    from settlement.domain.matching import Match, OpenLine, Subject
+    from settlement.domain.messages import Message, PaymentFile, Reading, Statement, Submission
+    from settlement.domain.payouts import Hold, Payable, Payee, Payout, Place
+    from settlement.domain.policy import Policy
 
 # ------------------------------------------------------------------------------------------------------- refusals
 
@@ -237,22 +240,29 @@ class Alerts(Protocol):
 # ---------------------------------------------------------------------------------------------------------- books
 
 
-class Books(Protocol):
-    """One transaction on the ledger. Everything in it is committed together when its context ends, or nothing is."""
+class TellingBooks(Protocol):
+    """What telling people of a failure needs of the books."""
 
     transaction: Any
+
+    def day(self, settlement_date: date) -> Mapping[str, Any] | None: ...
+    def set_state(self, settlement_date: date, state: str, *, now: datetime, failure: str | None = None) -> None: ...
+    def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None: ...
+    def join_backfill(self, *, now: datetime) -> str: ...
+    def end_backfill(self, backfill_id: str, *, now: datetime) -> dict[str, Any]: ...
+    def run(self, run_id: str) -> dict[str, Any] | None: ...
+    def payouts(self, settlement_date: date | None = None, states: Sequence[str] = ()) -> list[dict[str, Any]]: ...
+
+
+class Books(TellingBooks, Protocol):
+    """One transaction on the ledger. Everything in it is committed together when its context ends, or nothing is."""
 
     # days and their runs
     def open_day(self, request: RunRequest, *, settlement_date: date, now: datetime) -> DayRun: ...
     def hold_fence(self, day: DayRun) -> None: ...
-    def day(self, settlement_date: date) -> Mapping[str, Any] | None: ...
-    def set_state(self, settlement_date: date, state: str, *, now: datetime, failure: str | None = None) -> None: ...
-    def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None: ...
     def note_controls(self, on: date, names: Sequence[str], *, is_held: bool, now: datetime) -> None: ...
     def controls_of(self, on: date) -> dict[str, bool]: ...
     def newest_day(self) -> date | None: ...
-    def join_backfill(self, *, now: datetime) -> str: ...
-    def end_backfill(self, backfill_id: str, *, now: datetime) -> dict[str, Any]: ...
     def silent_backfills(self, *, since: datetime) -> list[str]: ...
     def open_days(self) -> list[date]: ...
     def day_totals(self, settlement_date: date) -> list[dict[str, Any]]: ...
@@ -305,10 +315,8 @@ class Books(Protocol):
     def object_to(self, day: DayRun, objections: Sequence[Objection], *, now: datetime) -> None: ...
     def objections(self, settlement_date: date) -> list[dict[str, Any]]: ...
     def override(self, settlement_date: date, *, said: Sequence[str], by: str, reason: str, now: datetime) -> int: ...
-    def run(self, run_id: str) -> dict[str, Any] | None: ...
     def prepare(self, day: DayRun, payouts: Sequence[Payout], holds: Sequence[Hold], *, now: datetime) -> None: ...
     def holds(self) -> list[dict[str, Any]]: ...
-    def payouts(self, settlement_date: date | None = None, states: Sequence[str] = ()) -> list[dict[str, Any]]: ...
     def unknown_dates(self) -> set[date]: ...
     def shares_of(self, investor_id: str, on: date) -> list[dict[str, Any]]: ...
     def payouts_of(self, investor_id: str, on: date) -> list[dict[str, Any]]: ...
@@ -430,18 +438,32 @@ class Ledger(Protocol):
         `posting` takes the lock under which everything is posted, so that postings never interleave."""
 
 
+class TellingLedger(Protocol):
+    """The settlement database, as far as telling people of a failure needs it."""
+
+    def books(self, *, settlement_date: date | None = None) -> AbstractContextManager[TellingBooks]:
+        """Open a transaction under the date's lock."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """Everything a stage works with, chosen in `wiring`. A channel that is not configured is None."""
+class Telling:
+    """What telling people of a failure works with: a callback of Airflow needs no more, and imports no more."""
 
     policy: Policy
     calendar: SettlementCalendar
+    ledger: TellingLedger
+    alerts: Alerts | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services(Telling):
+    """Everything a stage works with, chosen in `wiring`. A channel that is not configured is None."""
+
+    ledger: Ledger
     core: LendingCore
     snapshots: Snapshots
-    ledger: Ledger
     bank: Bank | None
     debtor: Debtor | None
-    alerts: Alerts | None
     code_version: str
     write_file: Callable[[PaymentFile], bytes]
     read_message: Callable[[Message], Reading]

@@ -15,14 +15,12 @@ from settlement.adapters.bank import pain001, reading
 from settlement.adapters.bank.csv_statement import KOREAN_EXPORT, ColumnMap
 from settlement.adapters.bank.directory import DirectoryBank, PickupFolder
 from settlement.adapters.bank.http import HttpBank
-from settlement.adapters.ledger.books import PostgresLedger
-from settlement.adapters.lending_core.source import PostgresLendingCore
+from settlement.adapters.ledger.telling import TellingLedger
 from settlement.adapters.slack import SlackAlerts
-from settlement.adapters.snapshots import ParquetSnapshots
 from settlement.domain import policy as policies
 from settlement.domain.days import BankCalendar, Override, SettlementCalendar
 from settlement.domain.policy import Policy
-from settlement.ports import Bank, Debtor, MissingConnection, Refused, Services
+from settlement.ports import Bank, Debtor, MissingConnection, Refused, Services, Telling
 
 
 @contextmanager
@@ -31,6 +29,10 @@ def services() -> Iterator[Services]:
 
     :raises Refused: the policy does not validate, or a connection that is needed is missing; the message names it.
     """
+    from settlement.adapters.ledger.books import PostgresLedger
+    from settlement.adapters.lending_core.source import PostgresLendingCore
+    from settlement.adapters.snapshots import ParquetSnapshots
+
     policy = load_policy()
     engine = settlement_engine()
     try:
@@ -43,14 +45,7 @@ def services() -> Iterator[Services]:
             ledger=PostgresLedger(engine),
             bank=bank,
             debtor=debtor,
-            alerts=SlackAlerts(
-                engine,
-                policy.alerts,
-                timezone=policy.timezone,
-                airflow_url=config.airflow_url(),
-                runbook_url=config.runbook_url(),
-                is_now_set=config.is_now_set(),
-            ),
+            alerts=_alerts(engine, policy),
             code_version=code_version(),
             write_file=pain001.write,
             read_message=partial(reading.read, columns=statement_columns()),
@@ -59,6 +54,36 @@ def services() -> Iterator[Services]:
         )
     finally:
         engine.dispose()
+
+
+@contextmanager
+def telling() -> Iterator[Telling]:
+    """Build what telling people of a failure needs, and no more: pandas, pyarrow and numpy are not imported for it.
+
+    :raises Refused: the policy does not validate, or the settlement database is not configured.
+    """
+    policy = load_policy()
+    engine = settlement_engine()
+    try:
+        yield Telling(
+            policy=policy,
+            calendar=calendar_of(policy),
+            ledger=TellingLedger(engine),
+            alerts=_alerts(engine, policy),
+        )
+    finally:
+        engine.dispose()
+
+
+def _alerts(engine: sa.Engine, policy: Policy) -> SlackAlerts:
+    return SlackAlerts(
+        engine,
+        policy.alerts,
+        timezone=policy.timezone,
+        airflow_url=config.airflow_url(),
+        runbook_url=config.runbook_url(),
+        is_now_set=config.is_now_set(),
+    )
 
 
 def load_policy() -> Policy:

@@ -84,7 +84,7 @@ def install_fakes() -> None:
         yield types.SimpleNamespace(calendar=CALENDAR)
 
     wiring = types.ModuleType("settlement.wiring")
-    wiring.services = services  # type: ignore[attr-defined]
+    wiring.services = wiring.telling = services  # type: ignore[attr-defined]
     sys.modules["settlement.wiring"] = wiring
     import settlement
 

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from settlement.adapters.ledger import books as ledger_books
+from settlement.adapters.ledger import transactions as ledger_transactions
 from settlement.adapters.ledger.books import PostgresBooks
 from settlement.domain.messages import Outcome
 from settlement.ports import DayRun, Services
@@ -57,7 +57,7 @@ def no_lock(orders: Connection, environment: dict[str, str], log: Path) -> None:
     def no_wait(*_arguments: Any) -> None:
         return None
 
-    ledger_books._lock = no_wait
+    ledger_transactions._lock = no_wait
     PostgresBooks.hold_fence = no_wait  # type: ignore[method-assign, assignment]
     worker.serve(orders, environment, log)
 

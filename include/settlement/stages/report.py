@@ -1,12 +1,13 @@
 """How the day stands, said once in the books, once to people, and in the same numbers."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from settlement.domain import controls
 from settlement.domain.alerts import (
     STEPS,
     BackfillSummary,
@@ -24,7 +25,10 @@ from settlement.domain.alerts import (
     TaskFailed,
     TaskRetry,
 )
-from settlement.ports import BadEnd, Books, DayRun, Refused, Services
+from settlement.ports import BadEnd, Books, DayRun, Refused, Services, Telling, TellingBooks
+
+if TYPE_CHECKING:
+    from settlement.domain import controls
 
 TOTALS = (
     "repayment_count",
@@ -95,18 +99,21 @@ def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
         before = books.day(day.settlement_date)
         assert before is not None
         breaks = books.open_breaks()
-        waiting = [p for p in books.payouts(day.settlement_date) if p["state"] in ("prepared", "approved")]
+        run, payouts = books.run(day.run_id), books.payouts(day.settlement_date)
+        assert run is not None
+        waiting = [p for p in payouts if p["state"] in ("prepared", "approved")]
         state = before["state"]
         # What other days opened or closed since is theirs to tell: a settled day that this run paid nothing for stays.
-        is_paid_now = any(p["run_id"] == day.run_id for p in books.payouts(day.settlement_date))
-        already = before["settled_at"] is not None and state in SETTLED and not is_paid_now
+        already = before["settled_at"] is not None and state in SETTLED and len(payouts) == run["payouts_before"]
         if day.transfer and state != "closed" and not waiting and not already:
             state = "settled_with_breaks" if breaks or _has_unknown(books, day.settlement_date) else "settled"
             books.set_state(day.settlement_date, state, now=now)
         books.end_run(day, outcome="already_settled" if already else state, now=now)
         standing = status(services, books, day.settlement_date)
-        if services.alerts and not already:
-            services.alerts.record(books.transaction, _completed(services, books, day, state, breaks, now=now), now=now)
+        if services.alerts and (day.backfill_id or not already):  # a backfill shows each of its days
+            at = before["settled_at"] if already else now
+            told = _completed(services, books, day, state, breaks, completed_at=at)
+            services.alerts.record(books.transaction, told, now=now)
     if services.alerts:
         services.alerts.deliver(now=now, limit_seconds=5)
     return standing | {"already_settled": already}
@@ -160,7 +167,7 @@ def control_broken(
     return Refused(str(broken))
 
 
-def task_failed(services: Services, end: BadEnd, *, now: datetime) -> bool:
+def task_failed(services: Telling, end: BadEnd, *, now: datetime) -> bool:
     """Record that a task failed for good, with the state of the day's money; False when that is on record already."""
     if services.alerts is None:
         return False
@@ -197,7 +204,7 @@ def task_failed(services: Services, end: BadEnd, *, now: datetime) -> bool:
     return recorded
 
 
-def task_retry(services: Services, end: BadEnd, *, now: datetime) -> bool:
+def task_retry(services: Telling, end: BadEnd, *, now: datetime) -> bool:
     """Record that a task failed and is tried again by itself."""
     if services.alerts is None:
         return False
@@ -220,7 +227,7 @@ def task_retry(services: Services, end: BadEnd, *, now: datetime) -> bool:
     return recorded
 
 
-def run_failed(services: Services, end: BadEnd, *, left: Iterable[str] = (), now: datetime) -> bool:
+def run_failed(services: Telling, end: BadEnd, *, left: Iterable[str] = (), now: datetime) -> bool:
     """Record that a run failed, where no task could say so itself: under the task's own key if the task is known.
 
     `left` are the backfill's runs that Airflow has still to end: where there are none, the backfill is over.
@@ -241,7 +248,7 @@ def run_failed(services: Services, end: BadEnd, *, left: Iterable[str] = (), now
     return recorded
 
 
-def end_backfill(services: Services, backfill_id: str, *, left: Iterable[str] = (), now: datetime) -> bool:
+def end_backfill(services: Telling, backfill_id: str, *, left: Iterable[str] = (), now: datetime) -> bool:
     """End a backfill and tell what it came to; False while a run of it is left.
 
     Two runs that end at the same time each find the other still running in Airflow; the books know that it has ended.
@@ -270,7 +277,7 @@ def end_backfill(services: Services, backfill_id: str, *, left: Iterable[str] = 
     return True
 
 
-def _backfill_of(books: Books, end: BadEnd, *, now: datetime) -> str | None:
+def _backfill_of(books: TellingBooks, end: BadEnd, *, now: datetime) -> str | None:
     """Return the backfill in whose thread the end is told: the run's own, or the one under way if it never opened."""
     run = books.run(end.run_id)
     if run:
@@ -279,7 +286,13 @@ def _backfill_of(books: Books, end: BadEnd, *, now: datetime) -> str | None:
 
 
 def _completed(
-    services: Services, books: Books, day: DayRun, state: str, breaks: Sequence[Mapping[str, Any]], *, now: datetime
+    services: Services,
+    books: Books,
+    day: DayRun,
+    state: str,
+    breaks: Sequence[Mapping[str, Any]],
+    *,
+    completed_at: datetime,
 ) -> DayCompleted:
     sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     kinds = {
@@ -305,7 +318,7 @@ def _completed(
         revision=day.revision,
         run_id=day.run_id,
         state=state,
-        completed_at=now,
+        completed_at=completed_at,
         deadline_at=_deadline(services, day.settlement_date),
         totals=tuple(
             CurrencyTotals(currency=row["currency"], **{name: int(row[name]) for name in TOTALS})
@@ -326,7 +339,7 @@ def _has_unknown(books: Books, on: date) -> bool:
     return bool(books.payouts(on, states=("unknown",)))
 
 
-def _money_state(books: Books, on: date) -> MoneyStatus:
+def _money_state(books: TellingBooks, on: date) -> MoneyStatus:
     """How far the day's money has come, by the payout that has come furthest into doubt."""
     of_day = books.payouts(on)
     for state, states in (
@@ -345,7 +358,7 @@ def _money_state(books: Books, on: date) -> MoneyStatus:
     return MoneyStatus(state="not_started")
 
 
-def _deadline(services: Services, on: date) -> datetime:
+def _deadline(services: Telling, on: date) -> datetime:
     zone = ZoneInfo(services.policy.timezone)
     return datetime.combine(
         on + timedelta(days=1), time.fromisoformat(services.policy.deadlines.settled_by), tzinfo=zone

@@ -13,7 +13,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from settlement.domain import gate, payouts
-from settlement.domain.alerts import ApprovalDone, ApprovalNeeded, Money, PayoutsRejected, PayoutsUnknown
+from settlement.domain.alerts import (
+    ApprovalDone,
+    ApprovalNeeded,
+    InputLate,
+    Money,
+    PayoutsRejected,
+    PayoutsUnknown,
+    Resolved,
+)
 from settlement.domain.gate import Blocking, Objection, Proposal
 from settlement.domain.messages import Outcome, Payment, PaymentFile, Submission
 from settlement.domain.payouts import PROVEN_UNPAID
@@ -25,6 +33,9 @@ OVERRIDE = "override:"
 
 USUAL_WEEKS = 8
 """So many weeks back the same weekday is looked at for what is usual."""
+
+LATE_BEFORE = timedelta(hours=1)
+"""So long before the policy's `gate.wait_until` a statement that has not come is late."""
 
 STILL_TALKING = timedelta(minutes=5)
 """For so long after a file was handed over without an answer, whoever did it may still be listening."""
@@ -68,9 +79,26 @@ def take_in(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
             for said in gate.statement_has_come(proposal, services.policy)
         ]
         until = _next_day_at(services, day.settlement_date, services.policy.gate.wait_until)
-        if missing and now < until and not services.is_now_set:
-            raise NotYet(f"{missing[0].said}; it is waited for until [{until.isoformat()}]", until=until)
-        _answer_for(books, day, missing, now=now)
+        is_waited_for = bool(missing) and now < until and not services.is_now_set
+        if not is_waited_for:
+            _answer_for(books, day, missing, now=now)
+        if services.alerts and missing and now >= until - LATE_BEFORE:
+            late = InputLate(
+                settlement_date=day.settlement_date,
+                backfill_id=day.backfill_id,
+                source="statement",
+                expected_at=until,
+            )
+            services.alerts.record(books.transaction, late, now=now)
+        elif services.alerts and not missing:
+            over = Resolved(
+                settlement_date=day.settlement_date, problem="input:statement", problem_event=InputLate.name
+            )
+            services.alerts.record(books.transaction, over, now=now)
+    if is_waited_for:
+        if services.alerts:
+            services.alerts.deliver(now=now, limit_seconds=5)
+        raise NotYet(f"{missing[0].said}; it is waited for until [{until.isoformat()}]", until=until)
     return counts | ({"statement": newest["statement_id"]} if newest else {})
 
 

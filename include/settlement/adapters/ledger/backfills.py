@@ -13,7 +13,8 @@ import sqlalchemy as sa
 class Backfills:
     """Backfills and what they came to."""
 
-    transaction: sa.Connection
+    def __init__(self, connection: sa.Connection) -> None:
+        self.transaction = connection
 
     def join_backfill(self, *, now: datetime) -> str:
         """Return the id of the backfill that is under way, which begins if there is none."""
@@ -58,7 +59,12 @@ class Backfills:
             ),
             mine,
         )
-        return {"ok": days.ok, "changed": days.changed, "failed": days.failed, "paid": {row.currency: row.amount for row in paid}}
+        return {
+            "ok": days.ok,
+            "changed": days.changed,
+            "failed": days.failed,
+            "paid": {row.currency: row.amount for row in paid},
+        }
 
     def silent_backfills(self, *, since: datetime) -> list[str]:
         """Return the backfills under way of which no run has begun or ended since then."""

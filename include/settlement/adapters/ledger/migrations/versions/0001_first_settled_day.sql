@@ -97,6 +97,7 @@ create table ledger.runs (
   backfill_id      bigint references ledger.backfills,
   triggered_by     text,
   reason           text,
+  payouts_before   integer not null default 0,  -- so many payouts the day had when the run opened it
   started_at       timestamptz not null,
   ended_at         timestamptz,
   outcome          text
