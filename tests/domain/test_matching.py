@@ -1,5 +1,6 @@
 """Matching: what each rule takes and leaves, and what holds for every set of lines and subjects."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from settlement.domain import matching
+from settlement.domain import matching, messages
 from settlement.domain.matching import Match, Mismatch, OpenLine, Subject, Terms
 from settlement.rehearse import matching_score
 
@@ -177,8 +178,9 @@ amounts = st.integers(1, 6).map(lambda n: n * 100) | st.integers(-6, -1).map(lam
 references = st.sampled_from(["REF-A", "REF-B", "REF-C", "REF-AB", "LOAN-0007", "", "RENT 12", "REF-A REF-B", E2E])
 some_lines = st.lists(
     st.builds(
-        lambda amount, text, place, day: {
+        lambda amount, text, place, day, account: {
             "amount": amount,
+            "counterparty_account": account,
             "booking_date": date(2026, 2, day),
             ("remittance", "reference", "end_to_end_id")[place]: text,
         },
@@ -186,6 +188,7 @@ some_lines = st.lists(
         references,
         st.integers(0, 2),
         st.integers(16, 18),
+        st.sampled_from([None, "110-1", "110-2"]),
     ),
     max_size=7,
 )
@@ -227,6 +230,30 @@ def test_a_line_and_a_subject_are_matched_once_and_sums_agree_in_whatever_order_
     random.shuffle(lines)
     random.shuffle(subjects)
     assert matching.match(lines, subjects, terms=terms) == (matches, mismatches)
+
+
+@given(some_lines, some_subjects, st.lists(st.integers(1, 3), min_size=7, max_size=7))
+@settings(deadline=None, max_examples=150)
+def test_the_result_does_not_depend_on_how_lines_were_split_into_statements(
+    said: list[dict[str, Any]], about: list[tuple[int, str, bool]], statement_of: list[int]
+) -> None:
+    def outcome(statements: list[int]) -> tuple[list[Any], list[Any]]:
+        lines, subjects = made(said, about)
+        # As the readers of statements do it: an id is made of the statement, of what the line says, and of a count.
+        seen: Counter[tuple[int, str]] = Counter()
+        named = []
+        for found, number in zip(lines, statements, strict=False):
+            text = repr(found.place[:-1])
+            seen[number, text] += 1
+            line_id = messages.line_id(f"S{number}", "KR23", text, occurrence=seen[number, text])
+            named.append(replace(found, line_id=line_id))
+        matches, mismatches = matching.match(named, subjects, terms=Terms(tolerance={"KRW": 100}))
+        return (
+            sorted((x.place[:-1], s.key, part, m.rule) for m in matches for x, s, part, _ in m.parts()),
+            sorted((m.line.place[:-1], m.cause, [s.key for s in m.candidates]) for m in mismatches),
+        )
+
+    assert outcome(statement_of) == outcome([1] * len(said))
 
 
 def test_the_labelled_statements_are_matched_without_a_false_match() -> None:

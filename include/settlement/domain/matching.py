@@ -31,6 +31,10 @@ import pandas as pd
 MOST_LINES, MOST_SUBJECTS = 8, 14
 """The largest cluster in which sums are searched: 2^8 sums of lines against 2^14 sums of subjects."""
 
+EARLIEST = ("booking_date", "amount", "end_to_end_id", "reference", "remittance", "counterparty_account", "line_id")
+"""What decides which of equal lines is the earlier one: what they say; and their ids, which change with the statement
+that a line stands in, only for lines that say the very same."""
+
 SHORTEST_REFERENCE = 4
 SHORTEST_FRAGMENT, MOST_FRAGMENT_NAMES = 8, 10
 """How much of a truncated reference must be left, and how many references may begin so, for it to say anything."""
@@ -57,6 +61,11 @@ class OpenLine:
     bank_code: str = ""
     file_id: str | None = None
     counterparty_account: str | None = field(default=None, repr=False)
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Where the line stands among others, whichever statements they came in."""
+        return tuple(getattr(self, name) or "" for name in EARLIEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +115,12 @@ class Match(NamedTuple):
     def parts(self) -> Iterator[tuple[OpenLine, Subject, int, int]]:
         """Yield which part of which line pays which subject, and what of the difference it clears.
 
-        Lines and subjects are poured into each other in the order of their ids; amounts of one match have one sign.
+        Lines in their order and subjects by their ids are poured into each other; amounts of one match have one sign.
         """
         if len(self.lines) == 1 and len(self.subjects) == 1:
             yield self.lines[0], self.subjects[0], self.lines[0].amount, self.difference
             return
-        lines = sorted(self.lines, key=lambda line: line.line_id)
+        lines = sorted(self.lines, key=attrgetter("place"))
         subjects = sorted(self.subjects, key=lambda subject: subject.key)
         place, left = 0, lines[0].amount
         for subject in subjects:
@@ -284,7 +293,7 @@ def left_over(pairs: pd.DataFrame, *, lines: int, subjects: int) -> tuple[list[i
 
 def line_columns(lines: Sequence[OpenLine]) -> pd.DataFrame:
     """Return what exact rules read of lines, one row each."""
-    return _columns(lines, "line_id", "booking_date", "amount", "currency", "end_to_end_id", "reference")
+    return _columns(lines, "currency", *EARLIEST)
 
 
 def subject_columns(subjects: Sequence[Subject]) -> pd.DataFrame:
@@ -309,12 +318,8 @@ def _unambiguous(lines: pd.DataFrame, at: np.ndarray, to: np.ndarray) -> tuple[n
     """Return the pairs without lines that fit several subjects, and with the earliest of several equal lines."""
     if not len(at) or (np.bincount(at).max() == 1 and np.bincount(to).max() == 1):
         return at, to
-    pairs = pd.DataFrame({"at": at, "to": to})
-    pairs = pairs[~pairs["at"].duplicated(keep=False)]
-    pairs = pairs.assign(
-        **{name: lines[name].take(pairs["at"].to_numpy()).array for name in ("booking_date", "line_id")}
-    )
-    earliest = pairs.sort_values(["booking_date", "line_id"]).drop_duplicates("to")
+    pairs = lines[list(EARLIEST)].take(at).assign(at=at, to=to).drop_duplicates("at", keep=False)
+    earliest = pairs.sort_values(list(EARLIEST), na_position="first").drop_duplicates("to")
     return earliest["at"].to_numpy(), earliest["to"].to_numpy()
 
 
@@ -336,10 +341,6 @@ def _what_the_bank_books_for_itself(line: OpenLine) -> Match:
     subject = Subject(kind="account", subject_id=account, amount=line.amount, currency=line.currency, reference=account)
     explanation = f"the bank marks it as {'a charge' if line.is_charge else 'interest'} of its own"
     return Match(lines=(line,), subjects=(subject,), rule=rule, explanation=explanation)
-
-
-def _when(line: OpenLine) -> tuple[date, str]:
-    return (line.booking_date, line.line_id)
 
 
 # ------------------------------------------------------------------------------------------------------- close rules
@@ -403,7 +404,7 @@ def by_our_reference(side: _Side) -> list[Match]:
         subject = side.free[key]
         explanation = f"the line names [{subject.reference}], and the amount is the same"
         # Several equal lines for one subject: the earliest is it, the others are duplicates of it.
-        line = min(lines, key=_when)
+        line = min(lines, key=attrgetter("place"))
         found.append(Match(lines=(line,), subjects=(subject,), rule="our_reference", explanation=explanation))
     return found
 
@@ -647,9 +648,15 @@ class _Names:
 
 
 def references_of(line: OpenLine) -> list[str]:
-    """Return everything in a line that may be a reference as we write it: to ask the books and the source for."""
+    """Return everything in a line that may be a reference as we write it: to ask the books and the source for.
+
+    A word that the bank broke or wrote in small letters is tried whole and in capitals too.
+    """
     ours = [found for text in _texts(line) for found in _PAYOUT_REFERENCE.findall(text)]
-    return [key for key in (line.end_to_end_id, line.reference, *line.remittance.split(), *ours) if key]
+    words = line.remittance.split()
+    whole = [*words, *(first + second for first, second in pairwise(words))]
+    said = (line.end_to_end_id, line.reference, *whole, *(word.upper() for word in whole), *ours)
+    return list(dict.fromkeys(key for key in said if key))
 
 
 _PAYOUT_REFERENCE = re.compile(r"ST\d{11}[A-Z2-7]{16}")

@@ -315,6 +315,8 @@ def _exact_day(lines: int, *, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
             "currency": books["currency"],
             "end_to_end_id": books["reference"].where(is_payout),
             "reference": books["reference"].where(~is_payout),
+            "remittance": pd.Series("", index=numbers, dtype="str"),
+            "counterparty_account": pd.Series(None, index=numbers, dtype="str"),
         }
     )
     return (
