@@ -7,71 +7,73 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from settlement import wiring
-from settlement.ports import DayRun, Refused, RunRequest, Services
+from settlement.ports import DayRun, Displaced, Refused, RunRequest, Services
 from settlement.rehearse.points import watched
 from settlement.stages import compute, extract, reconcile, report, transfer
 
 ON = date(2026, 2, 16)
-RUN = "run-1"
 MORNING = "2026-02-17T06:00+09:00"
 AFTERWARDS = "2026-02-23T06:00+09:00"
 
-Step = tuple[str, Callable[[Services, datetime], Any]]
+Step = Callable[[Services, DayRun, datetime], Any]
 
 
-def _of_the_day(stage: Callable[..., Any], **options: Any) -> Callable[[Services, datetime], Any]:
-    day = DayRun(settlement_date=ON, revision=1, run_id=RUN)
-    return lambda services, now: stage(services, day, now=now, **options)
+def _stage(stage: Callable[..., Any], **options: Any) -> Step:
+    return lambda services, run, now: stage(services, run, now=now, **options)
 
 
-def _open(services: Services, now: datetime) -> None:
-    request = RunRequest(settlement_date=ON, run_id=RUN, triggered_by="maker")
-    assert extract.open_day(services, request, now=now) == DayRun(settlement_date=ON, revision=1, run_id=RUN)
+def _open(services: Services, run: DayRun, now: datetime) -> None:
+    request = RunRequest(settlement_date=run.settlement_date, run_id=run.run_id, triggered_by="maker")
+    assert extract.open_day(services, request, now=now) == run
 
 
-def _prepare_and_be_refused(services: Services, now: datetime) -> None:
+def _prepare_and_be_refused(services: Services, run: DayRun, now: datetime) -> None:
     try:
-        _of_the_day(transfer.prepare)(services, now)
+        transfer.prepare(services, run, now=now)
+    except Displaced:
+        raise
     except Refused as refused:
         assert "gate.limit" in str(refused)  # noqa: PT017 - a retry after the override below is not refused
 
 
-def _answer_for_it(services: Services, now: datetime) -> None:
+def _answer_for_it(services: Services, run: DayRun, now: datetime) -> None:
     try:
-        transfer.override(services, ON, by="lead", reason="month end", now=now)
+        transfer.override(services, run.settlement_date, by="lead", reason="month end", now=now)
     except Refused as refused:
         assert "Nothing that somebody could answer for" in str(refused)  # noqa: PT017 - it was answered before the kill
 
 
-STEPS: Sequence[Step] = (
-    ("open_day", _open),
-    ("freeze_inputs", _of_the_day(extract.freeze_inputs)),
-    ("distribute", _of_the_day(compute.distribute)),
-    ("take_in", _of_the_day(transfer.take_in)),
-    ("refused", _prepare_and_be_refused),
-    ("override", _answer_for_it),
-    ("prepare", _of_the_day(transfer.prepare)),
-    ("approval", _of_the_day(transfer.approval)),
-    ("decide", _of_the_day(transfer.decide, approved=True, by="checker")),
-    ("submit", _of_the_day(transfer.submit)),
-    ("answers", _of_the_day(transfer.answers)),
-    ("statement", _of_the_day(reconcile.statement)),
-    ("match", _of_the_day(reconcile.match)),
-    ("prove", _of_the_day(reconcile.prove)),
-    ("report", _of_the_day(report.report)),
-)
+STEPS: dict[str, Step] = {
+    "open_day": _open,
+    "freeze_inputs": _stage(extract.freeze_inputs),
+    "distribute": _stage(compute.distribute),
+    "take_in": _stage(transfer.take_in),
+    "refused": _prepare_and_be_refused,
+    "override": _answer_for_it,
+    "prepare": _stage(transfer.prepare),
+    "approval": _stage(transfer.approval),
+    "decide": _stage(transfer.decide, approved=True, by="checker"),
+    "submit": _stage(transfer.submit),
+    "answers": _stage(transfer.answers),
+    "statement": _stage(reconcile.statement),
+    "match": _stage(reconcile.match),
+    "prove": _stage(reconcile.prove),
+    "report": _stage(report.report),
+}
+NAMES = list(STEPS)
 
 
 def play(
     environment: dict[str, str],
     progress: Path,
     *,
+    run_id: str = "run-1",
     first: str = "open_day",
     last: str = "report",
     kill: tuple[str, str, int] | None = None,
@@ -89,11 +91,11 @@ def play(
         if kill == (point, side, passed[point, side]):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    names = [name for name, _ in STEPS]
+    run = DayRun(settlement_date=ON, revision=1, run_id=run_id)
     with watched(watch), wiring.services() as services:
-        for name, step in STEPS[names.index(first) : names.index(last) + 1]:
+        for name in NAMES[NAMES.index(first) : NAMES.index(last) + 1]:
             progress.write_text(name)
-            step(services, datetime.fromisoformat(MORNING))
+            STEPS[name](services, run, datetime.fromisoformat(MORNING))
     progress.write_text("done")
 
 

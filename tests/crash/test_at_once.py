@@ -26,19 +26,22 @@ def at_bank(world: World) -> list[int]:
     return sorted(payment["amount"] for payment in world.bank.payments())
 
 
+def before(step: str) -> str:
+    return day.NAMES[day.NAMES.index(step) - 1]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [name for name, _ in day.STEPS])
+@pytest.mark.parametrize("step", day.NAMES)
 def test_a_task_that_runs_twice_at_once_does_its_work_once(new_world: Callable[..., Any], step: str) -> None:
-    names = [name for name, _ in day.STEPS]
     with new_world() as world:
-        if step != names[0]:
-            assert world.play(last=names[names.index(step) - 1]) == 0
+        if step != day.NAMES[0]:
+            assert world.play(last=before(step)) == 0
         twins = [world.start(first=step, last=step) for _ in range(2)]
         for twin in twins:
             twin.join(120)
         assert [twin.exitcode for twin in twins] == [0, 0]
-        if step != names[-1]:
-            assert world.play(first=names[names.index(step) + 1]) == 0
+        if step != day.NAMES[-1]:
+            assert world.play(first=day.NAMES[day.NAMES.index(step) + 1]) == 0
         world.outcome()
         assert world.rows(BOOKED) == PAID
         assert at_bank(world) == [17524, 26736, 43790]
@@ -48,9 +51,27 @@ def test_a_task_that_runs_twice_at_once_does_its_work_once(new_world: Callable[.
 def test_a_run_cleared_from_each_of_its_tasks_changes_nothing_more(new_world: Callable[..., Any]) -> None:
     with new_world() as world:
         assert world.play() == 0
-        for name, _ in reversed(day.STEPS):
+        for name in reversed(day.NAMES):
             if name not in ("open_day", "refused", "override"):
                 assert world.play(first=name) == 0
+        world.outcome()
+        assert world.rows(BOOKED) == PAID
+        assert at_bank(world) == [17524, 26736, 43790]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", day.NAMES[1:])
+def test_a_backfill_beside_a_run_displaces_it_wherever_it_is(new_world: Callable[..., Any], step: str) -> None:
+    with new_world() as world:
+        assert world.play(last=before(step)) == 0
+        beside = world.start(first=step)
+        backfill = world.start(run_id="backfill-1")
+        for process in (beside, backfill):
+            process.join(120)
+        # The run stops, or was at its end before; the backfill may trip over what it did meanwhile, and is tried again.
+        assert beside.exitcode in (0, 1)
+        assert world.play(run_id="backfill-1") == 0
+        assert world.play(first=step) != 0, "a displaced run goes on"
         world.outcome()
         assert world.rows(BOOKED) == PAID
         assert at_bank(world) == [17524, 26736, 43790]
