@@ -60,41 +60,59 @@ def _numbers(text: str) -> list[int]:
 
 def _measure(server: embedded.Server, folder: Path, shares: int, stages: tuple[str, ...]) -> dict[str, Any]:
     print(f"{shares:,} shares (load average {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
-    core, ledger = f"core_{shares}", f"ledger_{shares}"
+    core, ledger, stripped = f"core_{shares}", f"ledger_{shares}", f"ledger_{shares}_without"
     server.create_database(core, owner="lending_core", template="lending_core")
-    server.create_database(ledger, owner="settlement")
-    ledger_url = server.url(ledger, user="settlement")
-    migrate.migrate(ledger_url)
     size = _in_a_process(world.load, server.url(core, user=embedded.SUPERUSER), shares)
+    for name in (ledger, stripped):
+        server.create_database(name, owner="settlement")
+        migrate.migrate(server.url(name, user="settlement"))
+    bare.strip(server.url(stripped, user=embedded.SUPERUSER))
     processors = partial(_server_seconds, _servers_own(server))
-    before = processors()
-    timings = _in_a_process(day.run, server.url(core, user=embedded.READER), ledger_url, folder / ledger, stages=stages)
-    settled_for = processors() - before + sum(timings["cpu_seconds"].values())
+
+    def settle(name: str, stages: tuple[str, ...]) -> dict[str, Any]:
+        before = processors()
+        urls = server.url(core, user=embedded.READER), server.url(name, user="settlement")
+        timings: dict[str, Any] = _in_a_process(day.run, *urls, folder / name, stages=stages)
+        used = processors() - before + sum(timings["cpu_seconds"].values())
+        return timings | {"processor_seconds": used, "settling": sum(timings["seconds"][stage] for stage in SETTLING)}
+
+    without = settle(stripped, SETTLING)
+    server.drop_database(stripped)
+    whole = settle(ledger, stages)
     before = processors()
     tables = bare.SETTLED + (bare.PAID if "match" in stages else ())
     administrator = {name: server.url(name, user=embedded.SUPERUSER) for name in (core, ledger)}
-    copied = bare.measure(administrator[core], administrator[ledger], _servers_own(server), tables=tables)
+    found = bare.measure(administrator[core], administrator[ledger], _servers_own(server), tables=tables)
     copied_for = processors() - before
-    settled, whole = bare.total(copied, bare.SETTLED), bare.total(copied, tables)
-    seconds = timings["seconds"]
-    settling, total = sum(seconds[stage] for stage in SETTLING), sum(seconds.values())
+    copied = bare.total(found, bare.SETTLED)
     server.drop_database(core)
     server.drop_database(ledger)
+    ratios = {
+        "settling_ratio_without_constraints": without["settling"] / (copied.out + copied.into),
+        "settling_ratio_with_constraints": whole["settling"] / (copied.out + copied.into_with_constraints),
+    }
+    if "match" in stages:
+        everything = bare.total(found, tables)
+        ratios["day_ratio_with_constraints"] = sum(whole["seconds"].values()) / (
+            everything.out + everything.into_with_constraints
+        )
     return {
         "shares": size.shares,
         "loans": size.loans,
         "notes": size.notes,
         "investors": size.investors,
-        "seconds": seconds,
-        "cpu_seconds": timings["cpu_seconds"],
-        "processor_seconds": {"day": settled_for, "copy": copied_for},
-        "copy_seconds": {"out": whole.out, "in": whole.into, "in_with_constraints": whole.into_with_constraints},
-        "ratio_to_copy": total / (whole.out + whole.into),
-        "ratio_to_copy_with_constraints": total / (whole.out + whole.into_with_constraints),
-        "settling_ratio_to_copy": settling / (settled.out + settled.into),
-        "settling_ratio_to_copy_with_constraints": settling / (settled.out + settled.into_with_constraints),
-        "peak_rss_bytes": max(timings["peak_rss_bytes"].values()),
-        "peak_rss_bytes_until": timings["peak_rss_bytes"],
+        "seconds": whole["seconds"],
+        "seconds_without_constraints": without["seconds"],
+        "cpu_seconds": whole["cpu_seconds"],
+        "processor_seconds": {
+            "day": whole["processor_seconds"],
+            "day_without_constraints": without["processor_seconds"],
+            "copy": copied_for,
+        },
+        "copy_seconds": {"out": copied.out, "in": copied.into, "in_with_constraints": copied.into_with_constraints},
+        **ratios,
+        "peak_rss_bytes": max(timings["peak_rss_bytes"][stage] for timings in (whole, without) for stage in SETTLING),
+        "peak_rss_bytes_until": whole["peak_rss_bytes"],
         "load_average": os.getloadavg()[0],
     }
 
@@ -135,16 +153,21 @@ def _table(found: list[dict[str, Any]]) -> Table:
         table.add_column(f"{row['shares']:,} shares", justify="right")
     for stage in found[0]["seconds"]:
         table.add_row(f"{stage}, seconds", *[f"{row['seconds'][stage]:.1f}" for row in found])
+    for stage in SETTLING:
+        table.add_row(
+            f"{stage} without constraints, seconds",
+            *[f"{row['seconds_without_constraints'][stage]:.1f}" for row in found],
+        )
     for name in ("out", "in", "in_with_constraints"):
         table.add_row(f"COPY {name.replace('_', ' ')}, seconds", *[f"{row['copy_seconds'][name]:.1f}" for row in found])
     table.add_section()
     for name, label in (
-        ("settling_ratio_to_copy", "extract to post × COPY"),
-        ("settling_ratio_to_copy_with_constraints", "extract to post × COPY with constraints"),
-        ("ratio_to_copy", "whole day × COPY"),
-        ("ratio_to_copy_with_constraints", "whole day × COPY with constraints"),
+        ("settling_ratio_without_constraints", "extract to post × COPY, neither with constraints"),
+        ("settling_ratio_with_constraints", "extract to post × COPY, both with constraints"),
+        ("day_ratio_with_constraints", "whole day × COPY, both with constraints"),
     ):
-        table.add_row(label, *[f"{row[name]:.2f}" for row in found])
+        if name in found[0]:
+            table.add_row(label, *[f"{row[name]:.2f}" for row in found])
     table.add_row("peak RSS, MB", *[f"{row['peak_rss_bytes'] / 1e6:,.0f}" for row in found])
     table.add_row("growth exponent", "", *[f"{exponent:.2f}" for exponent in growth(found)])
     return table

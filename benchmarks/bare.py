@@ -20,12 +20,20 @@ READ = {
     "receivables": "select receivable_id, loan_id, installment_no, component, due_on, amount from core.receivables",
     "repayments": "select repayment_id, loan_id, received_at, amount, reverses_repayment_id from core.repayments",
 }
-SETTLED = ("repayments", "allocations", "shares", "credits", "entries", "postings")
+SETTLED = ("repayments", "allocations", "shares", "credits", "entries", "postings", "balances")
 PAID = ("payouts", "payout_history", "statement_lines", "matches")
 
 LEAVES = """
 select oid::regclass::text from pg_class where oid = %s::regclass and relkind = 'r'
 union all select relid::regclass::text from pg_partition_tree(%s::regclass) where isleaf
+"""
+LARGE = ("ledger.shares", "ledger.postings")
+STRIPPING = """
+select format('alter table %%s drop constraint %%I', conrelid::regclass, conname)
+  from pg_constraint where conrelid = any(%s::regclass[]) and contype in ('p', 'c')
+union all
+select format('drop index ledger.%%I', c.relname) from pg_index i join pg_class c on c.oid = i.indexrelid
+ where i.indrelid = any(%s::regclass[]) and not i.indisprimary
 """
 INDEXES = "select indexdef from pg_indexes where schemaname = 'ledger' and tablename = %s"
 
@@ -64,6 +72,17 @@ def measure(core_url: str, ledger_url: str, folder: Path, *, tables: tuple[str, 
         print(f"  COPY of {name}: {cost.out + cost.into:.2f} s, whole {cost.out + cost.into_with_constraints:.2f} s",
               file=sys.stderr, flush=True)  # fmt: skip
     return found
+
+
+def strip(ledger_url: str) -> None:
+    """Take their checks, keys and indexes from the two large tables, of shares and of postings.
+
+    The day can then be measured without constraints too. What stays are those of the small tables, and that the day
+    proves its entries and sums its balances.
+    """
+    with psycopg.connect(ledger_url.replace("+psycopg", "")) as connection:
+        for (statement,) in connection.execute(STRIPPING, [list(LARGE)] * 2).fetchall():
+            connection.execute(statement)
 
 
 def total(found: dict[str, Bare], tables: tuple[str, ...]) -> Bare:

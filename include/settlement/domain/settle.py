@@ -62,7 +62,7 @@ def settle_day(inputs: Inputs, policy: Policy, settlement_date: date) -> Outcome
 
 
 def settle_in_parts(
-    inputs: Inputs, policy: Policy, settlement_date: date, *, shares_per_part: int | None = 1_000_000
+    inputs: Inputs, policy: Policy, settlement_date: date, *, shares_per_part: int | None = 250_000
 ) -> Iterator[Outcome]:
     """Yield the outcome of `settle_day` in parts: whole loans, in order, numbered on; at least one part.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from settlement.domain import controls, settle
+from settlement.domain import codes, controls, settle
 from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.frames import Inputs, Outcome
@@ -102,11 +102,13 @@ def _noting_breaks(parts: Iterable[Outcome], findings: list[Finding]) -> Iterato
 
 def _with_arrivals(services: Services, repayments: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
     """Return what was taken with when each repayment came, and the settlement date in whose window that lies."""
-    received = repayments.set_index("repayment_id")["received_at"]
-    elsewhere = taken.loc[~taken["repayment_id"].isin(received.index), "repayment_id"].tolist()
-    if elsewhere:  # cancelled before their own run: they are not among the run's inputs
-        received = pd.concat([received, pd.Series(services.core.received_at(elsewhere), dtype=received.dtype)])
-    received_at = received.loc[taken["repayment_id"]].set_axis(taken.index)
+    ids, instants = repayments["repayment_id"], repayments["received_at"]
+    elsewhere = taken["repayment_id"][codes.lookup(taken["repayment_id"], codes.text(ids)) == codes.NONE]
+    if len(elsewhere):  # cancelled before their own run: they are not among the run's inputs
+        received = services.core.received_at(elsewhere.tolist())
+        ids = pd.concat([ids, pd.Series(list(received), dtype=ids.dtype)])
+        instants = pd.concat([instants, pd.Series(list(received.values()), dtype=instants.dtype)])
+    received_at = instants.take(codes.lookup(taken["repayment_id"], codes.text(ids))).set_axis(taken.index)
     return taken.assign(received_at=received_at, window_on=_windows(received_at, services.calendar))
 
 

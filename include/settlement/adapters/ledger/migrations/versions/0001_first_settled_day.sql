@@ -97,7 +97,7 @@ create table ledger.runs (
   backfill_id      bigint references ledger.backfills,
   triggered_by     text,
   reason           text,
-  payouts_before   integer not null default 0,  -- so many payouts the day had when the run opened it
+  step_before      bigint not null default 0,  -- the newest payout step when the run opened the day
   started_at       timestamptz not null,
   ended_at         timestamptz,
   outcome          text
@@ -161,7 +161,7 @@ create table ledger.shares (
   national_tax_amount  bigint not null,
   local_tax_amount     bigint not null,
   net_amount           bigint not null,
-  primary key (settlement_date, revision, position, note_id),
+  primary key (position, note_id, settlement_date, revision),  -- what tells rows of a leaf apart comes first
   constraint shares_are_not_empty check (gross_amount <> 0),
   constraint shares_add_up check (
     gross_amount = net_amount + fee_amount + vat_amount + national_tax_amount + local_tax_amount)
@@ -235,7 +235,7 @@ create table ledger.postings (
   constraint postings_are_not_empty check (amount <> 0)
 ) partition by range (settlement_date, part);
 create index on ledger.postings (entry_id);
-create index on ledger.postings (account, currency);
+create index on ledger.postings (account);
 
 -- One row per account and currency: the sum of its postings, kept by the database itself.
 create table ledger.balances (

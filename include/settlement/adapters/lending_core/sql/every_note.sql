@@ -1,0 +1,3 @@
+-- One row per note.
+select note_id, loan_id, principal
+  from core.notes

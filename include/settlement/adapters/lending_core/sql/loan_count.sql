@@ -1,0 +1,3 @@
+-- How many loans there are.
+select count(*) as loans
+  from core.loans
