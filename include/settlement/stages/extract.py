@@ -93,7 +93,8 @@ def _tell_of_late(services: Services, books: Books, day: DayRun, inputs: Inputs,
     if not services.alerts:
         return
     window, received = services.calendar.window(day.settlement_date), inputs.repayments["received_at"]
-    for on in sorted({services.calendar.settlement_date_of(at) for at in received[received < window.from_at]}):
+    came = {services.calendar.settlement_date_of(at) for at in received[received < window.from_at]}
+    for on in sorted(came | ({day.settlement_date} if len(received) else set())):
         over = Resolved(settlement_date=on, problem=f"input:{SOURCE}", problem_event=InputLate.name)
         services.alerts.record(books.transaction, over, now=now)
     before = day.settlement_date

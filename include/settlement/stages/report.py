@@ -99,12 +99,10 @@ def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
         before = books.day(day.settlement_date)
         assert before is not None
         breaks = books.open_breaks()
-        run, payouts = books.run(day.run_id), books.payouts(day.settlement_date)
-        assert run is not None
-        waiting = [p for p in payouts if p["state"] in ("prepared", "approved")]
+        waiting = books.payouts(day.settlement_date, states=("prepared", "approved"))
         state = before["state"]
         # What other days opened or closed since is theirs to tell: a settled day that this run paid nothing for stays.
-        already = before["settled_at"] is not None and state in SETTLED and len(payouts) == run["payouts_before"]
+        already = before["settled_at"] is not None and state in SETTLED and not books.has_paid(day.run_id)
         if day.transfer and state != "closed" and not waiting and not already:
             state = "settled_with_breaks" if breaks or _has_unknown(books, day.settlement_date) else "settled"
             books.set_state(day.settlement_date, state, now=now)

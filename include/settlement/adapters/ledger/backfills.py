@@ -18,14 +18,17 @@ class Backfills:
 
     def join_backfill(self, *, now: datetime) -> str:
         """Return the id of the backfill that is under way, which begins if there is none."""
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.backfills (started_at) select :now"
+                " where not exists (select from ledger.backfills where ended_at is null)"
+                " on conflict ((true)) where ended_at is null do nothing"
+            ),
+            {"now": now},
+        )
         return str(
             self.transaction.execute(
-                sa.text(
-                    "insert into ledger.backfills (started_at) values (:now)"
-                    " on conflict ((true)) where ended_at is null do update set started_at = backfills.started_at"
-                    " returning backfill_id"
-                ),
-                {"now": now},
+                sa.text("select backfill_id from ledger.backfills where ended_at is null")
             ).scalar_one()
         )
 
@@ -55,6 +58,8 @@ class Backfills:
                 "select p.currency, sum(p.amount)::bigint as amount from ledger.payouts p"
                 " join ledger.runs r using (run_id)"
                 " where r.backfill_id = :id and p.state in ('submitted', 'unknown', 'accepted', 'booked')"
+                "   and exists (select from ledger.payout_history h where h.payout_id = p.payout_id"
+                "                and h.step > r.step_before)"  # a run that is cleared keeps its id
                 " group by p.currency order by p.currency"
             ),
             mine,

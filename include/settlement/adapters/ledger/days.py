@@ -45,12 +45,12 @@ class Days(Backfills):
         self.transaction.execute(
             sa.text(
                 "insert into ledger.runs (run_id, settlement_date, revision, run_type, backfill_id, triggered_by,"
-                " reason, payouts_before, started_at) select :run, :on, :revision, :type, :backfill, :by, :reason,"
-                "   count(*), :now from ledger.payouts where settlement_date = :on"
+                " reason, step_before, started_at) values (:run, :on, :revision, :type, :backfill, :by, :reason,"
+                "   coalesce(pg_sequence_last_value(pg_get_serial_sequence('ledger.payout_history', 'step')), 0), :now)"
                 " on conflict (run_id) do update set settlement_date = excluded.settlement_date,"
                 "   revision = excluded.revision, run_type = excluded.run_type, backfill_id = excluded.backfill_id,"
                 "   triggered_by = excluded.triggered_by, reason = excluded.reason,"
-                "   payouts_before = excluded.payouts_before,"
+                "   step_before = excluded.step_before,"
                 "   started_at = excluded.started_at, ended_at = null, outcome = null"
             ),
             {

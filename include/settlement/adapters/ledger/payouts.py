@@ -681,6 +681,19 @@ class Payouts:
             {"on": settlement_date, "said": list(said), "by": by, "reason": reason, "now": now},
         ).rowcount
 
+    def has_paid(self, run_id: str) -> bool:
+        """Tell whether a run has made payouts since it opened its day. A run that is cleared opens it anew."""
+        return bool(
+            self.transaction.execute(
+                sa.text(
+                    "select exists (select from ledger.runs r join ledger.payouts p using (run_id, settlement_date)"
+                    " where run_id = :run and (p.state = 'prepared' or exists (select from ledger.payout_history h"
+                    "   where h.payout_id = p.payout_id and h.from_state = 'prepared' and h.step > r.step_before)))"
+                ),
+                {"run": run_id},
+            ).scalar()
+        )
+
     def run(self, run_id: str) -> dict[str, Any] | None:
         """Return one run: who triggered it, and why."""
         row = self.transaction.execute(sa.text("select * from ledger.runs where run_id = :id"), {"id": run_id}).first()

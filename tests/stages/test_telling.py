@@ -1,0 +1,167 @@
+"""What people are told of a day, read from the outbox: backfills, unknown payouts, inputs, controls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from settlement.ports import BadEnd, NotYet
+from settlement.stages import extract, reconcile, report, transfer, watch
+
+from .conftest import Platform, stage_day
+from .payout_stories import MORNING, NEXT, NEXT_MORNING, ON, misbehaving, settle, settle_next, worked_day
+
+UNKNOWN_AND_OVER = [("payouts.unknown", "day:2026-02-16"), ("resolved", "day:2026-02-16")]
+
+
+def told(platform: Platform, *events: str) -> list[tuple[str, str]]:
+    """Return the events of these names that people were told, with their threads, in order."""
+    return platform.rows(
+        "select event, thread from ledger.alert_outbox join ledger.alert_roots using (root_id)"
+        " where event = any(:events) order by alert_id",
+        events=list(events),
+    )
+
+
+def fields(platform: Platform, event: str) -> dict[str, Any]:
+    """Return the fields of the newest event of this name."""
+    found = platform.rows(
+        "select value -> 'fields' from ledger.alert_outbox, jsonb_each(payload)"
+        " where value ->> 'event' = :event order by alert_id desc limit 1",
+        event=event,
+    )
+    return dict(found[0][0])
+
+
+def end(platform: Platform, backfill_id: str, *left: str, at: str = NEXT_MORNING) -> bool:
+    with platform.services() as services:
+        return report.end_backfill(services, backfill_id, left=left, now=platform.at(at))
+
+
+# ---------------------------------------------------------------------------------------------------- backfills
+
+
+def test_the_days_of_a_backfill_are_told_in_one_thread_which_ends_with_what_they_came_to(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform, run_id="backfill__16", run_type="backfill")
+    with platform.services() as services:
+        now = datetime.fromisoformat(NEXT_MORNING)
+        request = BadEnd(settlement_date=date(2026, 2, 19), run_id="backfill__19", run_type="backfill", error="x")
+        assert report.task_failed(services, request, now=now)
+    assert told(platform, "day.completed", "task.failed") == [
+        ("day.completed", "backfill:1"),
+        ("task.failed", "backfill:1"),
+    ]
+    assert platform.rows("select severity from ledger.alert_outbox where event = 'task.failed'") == [("warning",)]
+    # Airflow has the run of the 19th still to end, and the run of the 16th, of which the books know that it has ended.
+    assert not end(platform, "1", "backfill__16", "backfill__19")
+    settle_next(platform, run_id="backfill__19", run_type="backfill")
+    assert end(platform, "1", "backfill__16")
+    summary = fields(platform, "backfill.summary")
+    assert (summary["ok_count"], summary["changed_count"], summary["failed_count"]) == (2, 0, 0)
+    assert summary["difference_paid"] == [{"amount": 88050, "currency": "KRW"}]
+    # The next one is another backfill; it shows the day that was settled already, and paid nothing.
+    again = platform.settle(ON, at=NEXT_MORNING, run_id="backfill__16", run_type="backfill")
+    assert again["report"]["already_settled"] is True
+    assert end(platform, "2")
+    assert told(platform, "backfill.summary")[1:] == [("backfill.summary", "backfill:2")]
+    assert fields(platform, "backfill.summary")["difference_paid"] == []
+    assert platform.rows("select distinct jsonb_object_keys(payload) from ledger.alert_outbox"
+                         " where dedupe_key = 'backfill:2' order by 1") == [
+        ("2026-02-16/day.completed",), ("backfill.summary",)
+    ]  # fmt: skip
+    assert told(platform, "day.started", "day.progress") == [], "no thread of a date's own"
+
+
+def test_a_run_of_a_backfill_that_failed_ends_it_and_one_that_nobody_heard_end_is_ended_by_the_watch(
+    platform: Platform,
+) -> None:
+    worked_day(platform)
+    settle(platform, run_id="backfill__16", run_type="backfill", stop_after="distribute")
+    failed = BadEnd(settlement_date=date(2026, 2, 16), run_id="backfill__16", run_type="backfill", error="timed_out")
+    with platform.services() as services:
+        report.run_failed(services, failed, now=datetime.fromisoformat(MORNING))
+    assert fields(platform, "backfill.summary")["failed_count"] == 1
+    settle(platform, run_id="backfill__16", run_type="backfill", stop_after="distribute")
+    with platform.services() as services:
+        watch.look(services, now=platform.at("2026-02-18T05:00+09:00"))
+        assert told(platform, "backfill.summary") == [("backfill.summary", "backfill:1")]
+        watch.look(services, now=platform.at("2026-02-18T07:00+09:00"))
+    assert told(platform, "backfill.summary")[1:] == [("backfill.summary", "backfill:2")]
+
+
+# ------------------------------------------------------------------------------------------------------ payouts
+
+
+def test_unknown_payouts_are_over_when_the_inquiry_answers_for_the_last_of_them(platform: Platform) -> None:
+    worked_day(platform)
+    with misbehaving(platform, "drop_before"):
+        settle(platform)
+    assert told(platform, "payouts.unknown", "resolved") == UNKNOWN_AND_OVER[:1]
+    with platform.services() as services:
+        reconcile.take_in_everything(services, now=platform.at("2026-02-17T06:42+09:00"))
+    assert told(platform, "payouts.unknown", "resolved") == UNKNOWN_AND_OVER
+    assert fields(platform, "resolved")["after_minutes"] == 42
+
+
+def test_the_controls_of_a_completed_day_are_those_that_ran(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform)
+    completed = fields(platform, "day.completed")
+    assert (completed["controls_passed"], completed["controls_total"]) == (8, 8)
+    with platform.services() as services, services.ledger.books() as books:
+        books.note_controls(date(2026, 2, 16), ["suspense_is_explained"], is_held=False, now=platform.at(MORNING))
+        assert sum(books.controls_of(date(2026, 2, 16)).values()) == 7
+
+
+# ------------------------------------------------------------------------------------------------------- inputs
+
+
+def test_a_statement_is_late_an_hour_before_the_run_stops_waiting_for_it(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform, stop_after="distribute")
+    silent_bank: Any = SimpleNamespace(fetch=list)
+    with platform.services() as services:
+        day = stage_day(ON)
+        silent = replace(services, bank=silent_bank, is_now_set=False)
+        for clock, expected in (("08:59", []), ("09:00", ["input.late"]), ("09:05", ["input.late"])):
+            with pytest.raises(NotYet):
+                transfer.take_in(silent, day, now=datetime.fromisoformat(f"2026-02-17T{clock}+09:00"))
+            assert [event for event, _ in told(platform, "input.late")] == expected
+        assert fields(platform, "input.late")["expected_at"] == "2026-02-17T10:00:00+09:00"
+        transfer.take_in(services, day, now=datetime.fromisoformat("2026-02-17T09:10+09:00"))
+    assert [event for event, _ in told(platform, "input.late", "resolved")] == ["input.late", "resolved"]
+
+
+def test_a_repayment_that_changed_after_its_day_was_settled_is_told_in_that_days_thread(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform)
+    platform.source("update core.repayments set amount = 94000 where repayment_id = 'R1'")
+    settle_next(platform, stop_after="freeze_inputs")
+    assert told(platform, "input.changed") == [("input.changed", "day:2026-02-16")]
+    changed = fields(platform, "input.changed")
+    assert (changed["source"], changed["change"], changed["count"]) == ("lending_core", "changed", 1)
+    assert changed["amounts"] == [{"amount": 95000, "currency": "KRW"}]
+    platform.source("update core.repayments set amount = 95000 where repayment_id = 'R1'")
+    platform.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-20", stop_after="freeze_inputs")
+    assert told(platform, "resolved") == [("resolved", "day:2026-02-16")]
+
+
+def test_a_day_without_a_repayment_after_days_that_had_some_is_told_of(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "USUALLY", 1)
+    worked_day(platform)
+    settle(platform)
+    settle_next(platform, stop_after="freeze_inputs")
+    assert told(platform, "input.late") == [("input.late", f"day:{NEXT}")]
+    assert fields(platform, "input.late")["source"] == "lending_core"
+    platform.source(
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference)"
+        " values ('R9', 'L1', '2026-02-19 12:00+09', 500, 'REF-R9')"
+    )
+    settle_next(platform, run_id="run-again", stop_after="freeze_inputs")
+    assert told(platform, "resolved") == [("resolved", f"day:{NEXT}")]
