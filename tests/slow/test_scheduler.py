@@ -9,7 +9,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
@@ -124,7 +124,17 @@ def _policy_that_asks(policy: Path, home: Path) -> Path:
     return asking
 
 
-def until(what: str, found: Callable[[], Found], *, seconds: float = 400) -> Found:
+@contextmanager
+def asking_for_seconds_only(airflow: RealAirflow) -> Iterator[None]:
+    """Let the policy give an approver no more than half a minute."""
+    policy = Path(airflow.environment["SETTLEMENT_POLICY"])
+    text = policy.read_text(encoding="utf-8")
+    policy.write_text(re.sub(r"(?m)^timeout_hours = .*$", "timeout_hours = 0.008", text), encoding="utf-8")
+    yield
+    policy.write_text(text, encoding="utf-8")
+
+
+def until(what: str, found: Callable[[], Found], *, seconds: float = 900) -> Found:
     """Wait until something is found, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -184,7 +194,8 @@ def finished(airflow: RealAirflow, run_id: str, state: str = "success") -> None:
 def settled(airflow: RealAirflow) -> RealAirflow:
     """Settle the five days by one backfill, created while the DAG is paused so that it is the first to run.
 
-    Nobody but the checker can answer. The first day is rejected, the payouts of the others are approved.
+    Nobody but the checker can answer. The first day is rejected, nobody answers for the second in time, and the payouts
+    of the others are approved.
     """
     until("the DAG is parsed", lambda: airflow.user("viewer").get(DAG).status_code == 200)
     airflow.backfill("2026-02-12", "2026-02-23")
@@ -198,11 +209,13 @@ def settled(airflow: RealAirflow) -> RealAirflow:
         "2026-02-23T15:00:00Z",
     ]
     assert airflow.user("maker").patch(DAG, json={"is_paused": False}).status_code == 200
-    first, *others = run_ids
+    first, second, *others = run_ids
     until("the first day asks", lambda: is_asking(airflow, first))
     assert answer(airflow, first, "Approve", user="maker") == 403
     assert answer(airflow, first, "Approve", user="viewer") == 403
     answered(airflow, first, "Reject")
+    with asking_for_seconds_only(airflow):
+        finished(airflow, second)
     for run_id in others:
         answered(airflow, run_id, "Approve")
     return airflow
@@ -217,17 +230,32 @@ def test_a_backfill_of_five_days_settles_exactly_these_in_order(settled: RealAir
     assert reasons == [(True,)]
 
 
-def test_a_rejected_day_succeeds_and_its_money_is_paid_by_the_next(settled: RealAirflow) -> None:
+def test_a_rejected_day_and_one_that_nobody_answers_for_succeed_and_the_next_pays_their_money(
+    settled: RealAirflow,
+) -> None:
     states = settled.rows(
-        "select settlement_date, array_agg(distinct state) from reporting.payouts group by 1 order by 1 limit 2"
+        "select settlement_date, array_agg(distinct state) from reporting.payouts group by 1 order by 1 limit 3"
     )
-    assert states[0] == (date(2026, 2, 12), ["rejected"])
-    assert "rejected" not in states[1][1] or len(states[1][1]) > 1
-    first = settled.runs()["2026-02-12"]["dag_run_id"]
-    assert {state for state, _ in task_states(settled, first).values()} == {"success"}
+    assert states[:2] == [(date(2026, 2, 12), ["rejected"]), (date(2026, 2, 13), ["rejected"])]
+    assert "rejected" not in states[2][1] or len(states[2][1]) > 1
+    for on in ("2026-02-12", "2026-02-13"):
+        assert {state for state, _ in task_states(settled, settled.runs()[on]["dag_run_id"]).values()} == {"success"}
     decided = settled.rows("select decision, decided_by from ledger.approvals order by settlement_date")
-    assert decided == [("rejected", "checker"), *[("approved", "checker")] * 4]
+    assert decided == [("rejected", "checker"), ("expired", "timeout"), *[("approved", "checker")] * 3]
     assert settled.rows("select count(*) from reporting.alerts where event = 'task.failed'") == [(0,)]
+
+
+def test_a_backfill_is_told_in_one_thread_that_ends_with_its_last_run(settled: RealAirflow) -> None:
+    assert settled.rows("select distinct thread from ledger.alert_roots where thread not like 'heartbeat%'") == [
+        ("backfill:1",)
+    ]
+    summaries = settled.rows(
+        "select payload -> 'backfill.summary' -> 'fields' from ledger.alert_outbox where event = 'backfill.summary'"
+    )
+    ((summary,),) = summaries
+    assert (summary["ok_count"], summary["changed_count"], summary["failed_count"]) == (5, 0, 0)
+    paid = settled.rows("select sum(amount)::bigint from reporting.payouts where state not in ('rejected', 'returned')")
+    assert summary["difference_paid"] == [{"amount": paid[0][0], "currency": "KRW"}]
 
 
 @pytest.mark.parametrize(
