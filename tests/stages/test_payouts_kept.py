@@ -21,6 +21,7 @@ from settlement.stages import reconcile
 
 from .conftest import Platform, stage_day
 from .payout_stories import (
+    DAY,
     MORNING,
     NEXT_MORNING,
     OWED,
@@ -231,6 +232,18 @@ def test_what_was_paid_on_money_that_was_taken_back_is_worked_off_by_later_credi
 
 
 # ----------------------------------------------------------------------------------------------------------- the gate
+
+
+def test_a_policy_that_trusts_the_ledger_also_counts_receipts_that_are_on_their_way(
+    platform: Platform, tmp_path: Path
+) -> None:
+    platform.source((DAY / "core.sql").read_text(encoding="utf-8"))  # the bank knows of no receipt
+    platform.bank.change_account("PLATFORM", balance=0)
+    use_policy(platform, tmp_path, needs='needs = "statement"')
+    with pytest.raises(Refused, match=r"Payouts of \[88050 KRW\] against proven money of \[0\]"):
+        settle(platform)
+    use_policy(platform, tmp_path, needs='needs = "ledger"')
+    assert settle(platform)["prepare"]["amounts"] == {"KRW": 88050}
 
 
 def test_a_day_far_above_the_same_weekday_stops_until_somebody_answers_for_it(
