@@ -95,6 +95,10 @@ class Bank:
         """Change how the bank treats an account: its `behaviour`, `parameters`, whether it is `closed`."""
         self._ask("PATCH", f"/_mock/accounts/{name}", json=fields)
 
+    def balance(self, name: str) -> int:
+        """Return what stands on an account."""
+        return next(int(held["balance"]) for held in self._ask("GET", "/_mock/accounts") if held["id"] == name)
+
     def receive(self, *, reference: str, amount: int, on: date, payer: str) -> None:
         """Let money arrive for the platform; it is booked on `on` or the next business day, and once only."""
         if reference in {credit["reference"] for credit in self.credits()}:

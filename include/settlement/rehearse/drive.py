@@ -41,6 +41,8 @@ from settlement.stages import report, transfer
 BEGIN = date(2026, 1, 5)
 QUIET_DAYS = 4
 TRIES = 4
+LEFT_IN_A_LEAN_NIGHT = 100_000
+"""So much is on the bank account in a morning of insufficient funds: enough for some payments and not for others."""
 PATIENCE_SECONDS = 120
 
 POLICY = """name = "rehearsal"
@@ -207,6 +209,8 @@ class _Rehearsal:
     serve: Serve
     summary: Summary
     is_quiet: bool = False
+    lacking: int = 0
+    """What the bank account lacks while the bank is in a mood of insufficient funds."""
 
     def __post_init__(self) -> None:
         log = self.folder / "rehearsal.log"
@@ -258,6 +262,9 @@ class _Rehearsal:
         if is_moody and mood != "statement-gap":
             self.count[f"bank {mood}"] += 1
             self.bank.change_account("PLATFORM", behaviour=mood, parameters=parameters)
+            if mood == "insufficient-funds":
+                self.lacking = self.bank.balance("PLATFORM") - LEFT_IN_A_LEAN_NIGHT
+                self.bank.change_account("PLATFORM", balance=LEFT_IN_A_LEAN_NIGHT)
         elif is_moody:
             self._be_in_no_mood()
         if self.is_quiet:
@@ -266,6 +273,9 @@ class _Rehearsal:
 
     def _be_in_no_mood(self) -> None:
         self.bank.change_account("PLATFORM", behaviour="accept", parameters={})
+        if self.lacking:
+            self.bank.change_account("PLATFORM", balance=self.bank.balance("PLATFORM") + self.lacking)
+            self.lacking = 0
 
     def _fault(self, method: str, path: str) -> str | None:
         if self.is_quiet:
