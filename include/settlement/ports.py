@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the callbacks of Airflow import this module, and frames wou
     import pandas as pd
 
     from settlement.domain.breaks import Decision, Finding
+    from settlement.domain.day_report import DayReport
     from settlement.domain.days import SettlementCalendar
     from settlement.domain.frames import Inputs, Outcome
     from settlement.domain.gate import Contradiction, Objection
@@ -192,6 +193,12 @@ class Snapshots(Protocol):
         :raises Refused: they are missing or their hash differs.
         """
 
+    def table(self, name: str, table: str, *, input_sha256: str) -> pd.DataFrame:
+        """Return one frame of the inputs kept under this name, proven with the others.
+
+        :raises Refused: they are missing or their hash differs.
+        """
+
 
 class Inbox(Protocol):
     """Where messages lie for us: the bank's channel, or a folder in which people land statements."""
@@ -221,6 +228,19 @@ class Alerts(Protocol):
 
     def record(self, transaction: Any, event: Any, *, now: datetime) -> bool:
         """Write the event in this transaction; False: it is there already."""
+
+    def attach(
+        self,
+        transaction: Any,
+        *,
+        settlement_date: date,
+        key: str,
+        name: str,
+        title: str,
+        content: bytes,
+        now: datetime,
+    ) -> bool:
+        """Put a file into the day's thread in this transaction, once for each `key`; False: it is there already."""
 
     def deliver(self, *, now: datetime, limit_seconds: float | None = None) -> Any:
         """Send what is due. Never raises because Slack or mail does not answer."""
@@ -317,6 +337,7 @@ class Books(TellingBooks, Protocol):
     def override(self, settlement_date: date, *, said: Sequence[str], by: str, reason: str, now: datetime) -> int: ...
     def prepare(self, day: DayRun, payouts: Sequence[Payout], holds: Sequence[Hold], *, now: datetime) -> None: ...
     def holds(self) -> list[dict[str, Any]]: ...
+    def has_paid(self, run_id: str) -> bool: ...
     def unknown_dates(self) -> set[date]: ...
     def shares_of(self, investor_id: str, on: date) -> list[dict[str, Any]]: ...
     def payouts_of(self, investor_id: str, on: date) -> list[dict[str, Any]]: ...
@@ -337,7 +358,6 @@ class Books(TellingBooks, Protocol):
         self, payouts: Sequence[Mapping[str, Any]], *, event: str, settlement_date: date, now: datetime
     ) -> None: ...
     def refuse_accounts(self, refused: Sequence[tuple[Mapping[str, Any], str]], *, now: datetime) -> None: ...
-    def has_paid(self, run_id: str) -> bool: ...
     def keep_file(
         self, day: DayRun, file_id: str, content: bytes, payouts: Sequence[Mapping[str, Any]], *, now: datetime
     ) -> None: ...
@@ -412,6 +432,7 @@ class Books(TellingBooks, Protocol):
     def revision(self, settlement_date: date) -> dict[str, Any] | None: ...
     def movements(self, *, on: date, before: date) -> list[dict[str, Any]]: ...
     def report_rows(self, name: str, on: date) -> list[dict[str, Any]]: ...
+    def taxes(self, on: date, classes: Mapping[str, str]) -> list[dict[str, Any]]: ...
     def certificates(self) -> list[dict[str, Any]]: ...
     def certificate(self, settlement_date: date) -> dict[str, Any] | None: ...
     def seal(self, number: int) -> dict[str, dict[str, Any]]: ...
@@ -467,6 +488,7 @@ class Services(Telling):
     debtor: Debtor | None
     code_version: str
     write_file: Callable[[PaymentFile], bytes]
+    write_report: Callable[[DayReport], bytes]
     read_message: Callable[[Message], Reading]
     is_now_set: bool = False
     landing: Inbox | None = None

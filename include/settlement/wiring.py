@@ -29,6 +29,7 @@ def services() -> Iterator[Services]:
 
     :raises Refused: the policy does not validate, or a connection that is needed is missing; the message names it.
     """
+    from settlement.adapters import reports
     from settlement.adapters.ledger.books import PostgresLedger
     from settlement.adapters.lending_core.source import PostgresLendingCore
     from settlement.adapters.snapshots import ParquetSnapshots
@@ -48,6 +49,7 @@ def services() -> Iterator[Services]:
             alerts=_alerts(engine, policy),
             code_version=code_version(),
             write_file=pain001.write,
+            write_report=reports.workbook,
             read_message=partial(reading.read, columns=statement_columns()),
             is_now_set=config.is_now_set(),
             landing=landing_folder(),

@@ -57,6 +57,18 @@ class ParquetSnapshots:
 
         :raises Refused: they are missing, or are not what was frozen.
         """
+        folder = self._proven(name, input_sha256)
+        loaded = {spec.name: _read(folder, spec) for spec in frames.INPUTS.values()}
+        return Inputs(**{field.name: loaded[field.name] for field in fields(Inputs)})
+
+    def table(self, name: str, table: str, *, input_sha256: str) -> pd.DataFrame:
+        """Return one frame of the inputs kept under this name and hash.
+
+        :raises Refused: they are missing, or are not what was frozen.
+        """
+        return _read(self._proven(name, input_sha256), frames.INPUTS[table])
+
+    def _proven(self, name: str, input_sha256: str) -> Path:
         folder = self._folder / name / input_sha256[:16]
         if not folder.is_dir():
             raise Refused(
@@ -68,10 +80,7 @@ class ParquetSnapshots:
             raise Refused(
                 f"Frozen inputs [{folder}] have sha256 [{found}], on record is [{input_sha256}]: they were changed"
             )
-        loaded = {
-            spec.name: _typed(pq.read_table(folder / f"{spec.name}.parquet"), spec) for spec in frames.INPUTS.values()
-        }
-        return Inputs(**{field.name: loaded[field.name] for field in fields(Inputs)})
+        return folder
 
 
 def _ordered(frame: pd.DataFrame, spec: frames.Spec) -> pa.Table:
@@ -82,8 +91,8 @@ def _ordered(frame: pd.DataFrame, spec: frames.Spec) -> pa.Table:
     return table.combine_chunks()  # pages follow chunks: the same rows in other chunks would be other bytes
 
 
-def _typed(table: pa.Table, spec: frames.Spec) -> pd.DataFrame:
-    frame = table.to_pandas(
+def _read(folder: Path, spec: frames.Spec) -> pd.DataFrame:
+    frame = pq.read_table(folder / f"{spec.name}.parquet").to_pandas(
         types_mapper=lambda kind: (
             pd.StringDtype(na_value=float("nan"))
             if pa.types.is_string(kind) or pa.types.is_large_string(kind)

@@ -1,6 +1,5 @@
 """The report of a day for finance, read from the books: identities, shares, payouts, breaks, taxes, the journal."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -32,6 +31,18 @@ def day_report(services: Services, books: Books, on: date) -> DayReport:
     )
 
 
+def totals_of_day(services: Services, books: Books, on: date) -> DayReport:
+    """Return the tables of a settled day that name nobody, for people who need no login to see them.
+
+    :raises Refused: the day was never computed, or its frozen inputs are not there.
+    """
+    found = books.revision(on)
+    if found is None:
+        raise Refused(f"[{on}] was never computed: there is nothing to report")
+    sheets = (_summary(services, books, on, found), _taxes(services, books, on, found))
+    return DayReport(settlement_date=on, revision=found["revision"], sheets=sheets)
+
+
 def _summary(services: Services, books: Books, on: date, revision: Mapping[str, Any]) -> Sheet:
     """The day on one page: what came in, where it went, what each side has, and what it was computed with."""
     rows: list[tuple[str, str, str | int]] = []
@@ -52,17 +63,9 @@ def _summary(services: Services, books: Books, on: date, revision: Mapping[str, 
 def _taxes(services: Services, books: Books, on: date, revision: Mapping[str, Any]) -> Sheet:
     """What was withheld, by tax class as it was frozen with the day's inputs."""
     day = DayRun(settlement_date=on, revision=revision["revision"], run_id="report", dry_run=True)
-    inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=revision["input_sha256"])
-    classes = dict(zip(inputs.investors["investor_id"], inputs.investors["tax_class"], strict=True))
-    names = ("gross_amount", "national_tax_amount", "local_tax_amount")
-    sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for row in books.report_rows("taxes", on):
-        # A share that a reversal takes back may be of an investor whom the day's inputs do not name any more.
-        key = (str(classes.get(row["investor_id"], "of earlier days")), row["currency"], row["component"])
-        for place, name in enumerate(names):
-            sums[key][place] += int(row[name])
-    columns = ("tax_class", "currency", "component", *names)
-    return Sheet(name="taxes", columns=columns, rows=[(*key, *amounts) for key, amounts in sorted(sums.items())])
+    investors = services.snapshots.table(extract.snapshot_name(day), "investors", input_sha256=revision["input_sha256"])
+    classes = dict(zip(investors["investor_id"], investors["tax_class"], strict=True))
+    return _sheet("taxes", books.taxes(on, classes))
 
 
 def _sheet(name: str, rows: Sequence[Mapping[str, Any]]) -> Sheet:

@@ -8,6 +8,8 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from settlement.domain.alerts import (
     STEPS,
     BackfillSummary,
@@ -43,6 +45,8 @@ TOTALS = (
     "quarantined_amount",
 )
 SETTLED = ("settled", "settled_with_breaks", "closed")
+
+log = structlog.get_logger(__name__)
 
 
 def started(
@@ -112,9 +116,34 @@ def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
             at = before["settled_at"] if already else now
             told = _completed(services, books, day, state, breaks, completed_at=at)
             services.alerts.record(books.transaction, told, now=now)
+            if not day.backfill_id:  # a backfill's thread is about many days, and shows each as a row
+                _attach_totals(services, books, day, now=now)
     if services.alerts:
         services.alerts.deliver(now=now, limit_seconds=5)
     return standing | {"already_settled": already}
+
+
+def _attach_totals(services: Services, books: Books, day: DayRun, *, now: datetime) -> None:
+    """Put the sheets of the day that name nobody into its thread; what cannot be made of them stops nothing."""
+    # Callbacks import this module to tell of a failure, and what writes sheets is slow to import.
+    from settlement.stages import day_report
+
+    assert services.alerts is not None
+    on = day.settlement_date
+    try:
+        totals = day_report.totals_of_day(services, books, on)
+    except Refused as refused:
+        log.warning("report_not_attached", settlement_date=on.isoformat(), reason=str(refused))
+        return
+    services.alerts.attach(
+        books.transaction,
+        settlement_date=on,
+        key=f"sheets:{totals.revision}",
+        name=f"{totals.name}.xlsx",
+        title=f"{on.isoformat()} r{totals.revision}",
+        content=services.write_report(totals),
+        now=now,
+    )
 
 
 def status(services: Services, books: Books, on: date) -> dict[str, Any]:

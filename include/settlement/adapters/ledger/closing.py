@@ -190,12 +190,6 @@ REPORTS: Mapping[str, str] = {
                state, owner, resolved_on, resolution
           from reporting.breaks where opened_on <= :on and (resolved_on is null or resolved_on >= :on)
          order by break_id""",
-    "taxes": """
-        select investor_id, currency, component, sum(gross_amount)::bigint as gross_amount,
-               sum(national_tax_amount)::bigint as national_tax_amount,
-               sum(local_tax_amount)::bigint as local_tax_amount
-          from reporting.shares where settlement_date = :on and component in ('interest', 'late_interest')
-         group by 1, 2, 3 order by 1, 2, 3""",
     "journal": """
         select event, account, currency, sum(amount) filter (where amount > 0)::bigint as debit,
                -sum(amount) filter (where amount < 0)::bigint as credit
@@ -204,6 +198,19 @@ REPORTS: Mapping[str, str] = {
                        currency, amount from reporting.journal where settlement_date = :on) j
          group by 1, 2, 3 order by 1, 2, 3""",
 }
+
+TAXES = """
+-- One row per tax class, currency and component of a day. A share that a reversal takes back may be of an investor whom
+-- the day's inputs do not name any more.
+select coalesce(c.tax_class, 'of earlier days') as tax_class, s.currency, s.component,
+       sum(s.gross_amount)::bigint as gross_amount, sum(s.national_tax_amount)::bigint as national_tax_amount,
+       sum(s.local_tax_amount)::bigint as local_tax_amount
+  from reporting.shares s
+  left join unnest(cast(:ids as text[]), cast(:classes as text[])) as c (investor_id, tax_class)
+       on c.investor_id = s.investor_id
+ where s.settlement_date = :on and s.component in ('interest', 'late_interest')
+ group by 1, 2, 3 order by 1, 2, 3
+"""
 
 
 class Closing:
@@ -227,6 +234,13 @@ class Closing:
     def report_rows(self, name: str, on: date) -> list[dict[str, Any]]:
         """Return the rows of one table of a day's report."""
         rows = self.transaction.execute(sa.text(REPORTS[name]), {"on": on}).mappings()
+        return [dict(row) for row in rows]
+
+    def taxes(self, on: date, classes: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return what was withheld on a day by tax class, where `classes` are those of the investors."""
+        rows = self.transaction.execute(
+            sa.text(TAXES), {"on": on, "ids": list(classes), "classes": list(classes.values())}
+        ).mappings()
         return [dict(row) for row in rows]
 
     def certificates(self) -> list[dict[str, Any]]:
