@@ -254,7 +254,11 @@ def watch(
     from settlement.adapters import airflow_health
     from settlement.stages import watch as watching
 
-    airflow = airflow_health.reader(config.airflow_health_url())
+    user = config.optional_connection("settlement_airflow")
+    airflow = airflow_health.reader(
+        config.airflow_health_url(),
+        login=(user.login, user.password) if user and user.login and user.password else None,
+    )
     with wiring.services() as services:
         raise typer.Exit(watching.run(services, now=config.now, once=once, airflow=airflow))
 

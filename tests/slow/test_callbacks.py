@@ -48,6 +48,7 @@ class Airflow:
 
     api: httpx.Client
     url: str
+    login: tuple[str, str]
     database: str
     processes: dict[str, Any]
 
@@ -78,6 +79,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         dags = home / "dags"
         dags.mkdir()
         shutil.copy(HERE / "misfortunes.py", dags)
+        (dags / "unparsable.py").write_text("from airflow.sdk import dag\n@dag(\n", encoding="utf-8")
         shutil.copy(airflow_home.PROJECT / "dags" / "task_rules.py", dags)
         users, passwords = airflow_home.users_environment(home, airflow_home.free_port())
         environment = airflow_home.environment(endpoints) | users
@@ -105,6 +107,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         yield Airflow(
             api=api,
             url=url,
+            login=("viewer", passwords["viewer"]),
             database=endpoints.postgres.settlement_db_url.replace("+psycopg", ""),
             processes=processes,
         )
@@ -152,8 +155,25 @@ def test_a_misfortune_is_told_once(misfortunes: Airflow, dag_id: str) -> None:
     assert sorted(event for event, _ in told) == TOLD[dag_id]
 
 
-def test_a_dag_that_does_not_parse_has_no_run(misfortunes: Airflow) -> None:
+def why_absent(airflow: Airflow, dag_id: str) -> str | None:
+    """Return what the watch would say of a date for which this DAG has made no run."""
+    return airflow_health.reader(airflow.url, login=airflow.login, dag_id=dag_id)()
+
+
+def test_a_dag_that_does_not_parse_has_no_run_and_the_watch_says_why(misfortunes: Airflow) -> None:
     assert misfortunes.api.post("/api/v2/dags/unparsable/dagRuns", json={"logical_date": None}).status_code == 404
+    until("the import error is known", lambda: why_absent(misfortunes, "unparsable") == "dag_unparsable")
+
+
+def test_a_paused_dag_runs_nothing_and_the_watch_says_so(misfortunes: Airflow) -> None:
+    assert why_absent(misfortunes, "paused") == "not_scheduled"
+    assert misfortunes.api.patch("/api/v2/dags/paused", json={"is_paused": True}).status_code == 200
+    asked = {"dag_run_id": "paused", "logical_date": None}
+    assert misfortunes.api.post("/api/v2/dags/paused/dagRuns", json=asked).status_code == 200
+    time.sleep(10)
+    assert misfortunes.state("paused") == "queued"
+    assert misfortunes.told("paused") == []
+    assert why_absent(misfortunes, "paused") == "dag_paused"
 
 
 def test_a_dead_scheduler_is_seen_from_outside(misfortunes: Airflow) -> None:

@@ -4,8 +4,8 @@ Method: the settlement dates whose run is due are those of the calendar, never t
 things are expected: a run within minutes of its time, a settled day before the deadline, and a warning an hour before
 if it does not look like it. Findings are events; their keys make them known once.
 
-Known limits: a date that no run took on is told of with what Airflow's health says; whether the DAG is paused or does
-not parse is for a person to see. Without a first settlement date in the policy only the newest date is expected.
+Known limits: a date that no run took on is told of with what Airflow says of itself, which without a login is little.
+Without a first settlement date in the policy only the newest date is expected.
 """
 
 from collections.abc import Mapping, Sequence

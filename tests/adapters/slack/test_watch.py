@@ -137,13 +137,31 @@ def test_from_event_to_slack_takes_seconds_with_the_watch_running(services: Any)
         thread.join()
 
 
-def serve(answer: bytes) -> HTTPServer:
+def serve(health: bytes, pages: dict[str, Any] | None = None) -> HTTPServer:
+    """Answer as Airflow does: its health to everybody, `pages` to the user of the token."""
+
     class Health(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
+            if self.path.endswith("/monitor/health"):
+                self.answer(200, health)
+            elif self.headers["Authorization"] != "Bearer t0ken":
+                self.answer(401, b"{}")
+            else:
+                page = (pages or {}).get(self.path.removeprefix("/api/v2/"))
+                self.answer(404 if page is None else 200, json.dumps(page).encode())
+
+        def do_POST(self) -> None:
+            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if said == {"username": "watch", "password": "secret"}:
+                self.answer(201, b'{"access_token": "t0ken"}')
+            else:
+                self.answer(401, b"{}")
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -180,3 +198,28 @@ def test_an_airflow_that_does_not_answer_is_unreachable() -> None:
     server.server_close()
     assert airflow_health.reader(address)() == "airflow_unreachable"
     assert airflow_health.reader(None)() is None
+
+
+DAG = {"is_paused": False, "is_stale": False, "has_import_errors": False}
+
+
+@pytest.mark.parametrize(
+    ("dag", "import_errors", "reason"),
+    [
+        (DAG | {"is_paused": True}, 0, "dag_paused"),
+        (DAG | {"has_import_errors": True}, 1, "dag_unparsable"),
+        (None, 1, "dag_unparsable"),
+        (None, 0, "dag_unknown"),
+        (DAG, 0, "not_scheduled"),
+    ],
+)
+def test_airflow_says_to_a_user_what_is_wrong_with_the_dag(dag: Any, import_errors: int, reason: str) -> None:
+    pages = {"dags/daily_settlement": dag, "importErrors": {"total_entries": import_errors}}
+    server = serve(b"{}", pages)
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert airflow_health.reader(address, login=("watch", "secret"))() == reason
+        assert airflow_health.reader(address, login=("watch", "wrong"))() is None
+    finally:
+        server.shutdown()
+        server.server_close()
