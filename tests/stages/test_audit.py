@@ -7,7 +7,7 @@ from settlement.rehearse.audit import Auditor
 from settlement.stages import intake
 
 from .conftest import Platform
-from .payout_stories import NEXT_MORNING, settle, worked_day
+from .payout_stories import NEXT_MORNING, file_of, hear, ids, settle, settle_next, status_report, worked_day
 
 
 def auditor(platform: Platform) -> Auditor:
@@ -36,3 +36,16 @@ def test_lines_that_are_kept_and_not_booked_yet_are_no_violation_until_the_bank_
         ]
         intake.match_open(services, now=now)
     assert auditor(platform).violations(is_settled=True, is_heard_out=True) == []
+
+
+def test_money_that_came_back_is_offered_by_the_next_day_or_the_auditor_says_so(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform)
+    with platform.services() as services:
+        report = status_report("S-9", file_of(platform), **{ids(platform)["A"]: ("RJCT", "AM04")})
+        hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
+    owed = [said for said in auditor(platform).violations(is_settled=True) if "is owed" in said]
+    assert owed == []
+    settle_next(platform, transfer=False)
+    owed = [said for said in auditor(platform).violations(is_settled=True) if "is owed" in said]
+    assert owed == ["[investor_payable:A] is owed [43790], and [None] of it is held: nobody pays the rest"]

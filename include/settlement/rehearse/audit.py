@@ -6,7 +6,7 @@ It shares no code with the engine and asks nothing but SQL of the books and plai
 2. what the books say of a payout is true at the bank: what is rejected was not accepted, what is booked was, what came
    back came back, and what was never sent is not there; in the end nothing that the bank said was missed
 3. nobody is paid more than he earned, and what he earned is in his payouts or in his balance, to the won
-4. a balance above zero after a settled day is held, with a reason, or its payouts were turned down by a person
+4. a balance above zero after a settled day is held, with a reason, or its payouts ended since that day was opened
 5. the books' bank account, with the lines that are kept and still to be booked, is the bank's statement, wherever the
    statements are an unbroken chain; in the end no line is still to be booked
 6. every payout went from state to state as the rules allow, and ends where its history ends
@@ -165,10 +165,11 @@ def _balances_are_held(connection: psycopg.Connection[Any]) -> Iterator[str]:
         "select b.account, b.currency, -b.amount as amount, h.amount as held from ledger.balances b"
         " left join ledger.holds h on 'investor_payable:' || h.investor_id = b.account and h.currency = b.currency"
         " where b.account like 'investor@_payable:%' escape '@' and b.amount < 0 and -b.amount > coalesce(h.amount, 0)"
-        # The money of payouts that ended today, after they were prepared, is offered by the next run.
-        " and -b.amount - coalesce(h.amount, 0) > coalesce((select sum(p.amount) from ledger.payouts p"
+        # The money of payouts that ended since the newest day was opened is offered by the next run.
+        " and -b.amount - coalesce(h.amount, 0) > coalesce((select sum(p.amount)"
+        "   from ledger.payouts p join ledger.payout_history s on s.payout_id = p.payout_id and s.to_state = p.state"
         "   where 'investor_payable:' || p.investor_id = b.account and p.currency = b.currency"
-        "   and p.state in ('rejected', 'returned')), 0)",
+        "   and p.state in ('rejected', 'returned') and s.at >= (select max(opened_at) from ledger.days)), 0)",
     ):
         yield f"[{row['account']}] is owed [{row['amount']}], and [{row['held']}] of it is held: nobody pays the rest"
 
