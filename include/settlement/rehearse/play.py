@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsons
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -66,11 +67,12 @@ def run(seed: int, days: int, *, seeds: int, json: bool, lang: str) -> int:
         print(jsons.dumps([summary.to_json() for summary in done], ensure_ascii=False, indent=2))
     else:
         _print_sum(done, words)
+    aside = sys.stderr if json else sys.stdout  # what reads JSON reads nothing else
     for summary in done:
         for violation in summary.violations:
-            print(f"{words['violation']}: {violation}")
-            print(f"{words['replay']}: settlement rehearse --seed {summary.seed} --days {days}")
-            print(f"{words['kept']}: {home}")
+            print(f"{words['violation']}: {violation}", file=aside)
+            print(f"{words['replay']}: settlement rehearse --seed {summary.seed} --days {days}", file=aside)
+            print(f"{words['kept']}: {home}", file=aside)
     return 1 if has_violations else 0
 
 
