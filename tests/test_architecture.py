@@ -86,6 +86,17 @@ def test_what_the_scheduler_imports_is_light() -> None:
     assert output_of(code) == "[]"
 
 
+def test_what_a_callback_imports_to_tell_of_a_failure_and_to_send_it_knows_no_frames() -> None:
+    frames = ("pandas", "numpy", "pyarrow")
+    code = f"""
+import sys
+import settlement.config, settlement.wiring, settlement.stages.report
+import airflow.providers.slack.hooks.slack
+print([name for name in {frames} if name in sys.modules])
+"""
+    assert output_of(code).splitlines()[-1] == "[]"
+
+
 def test_the_dag_files_parse_in_under_a_second_and_load_no_pandas() -> None:
     code = """
 import sys, time

@@ -105,7 +105,7 @@ def up(
 
 @app.command()
 def status(settlement_date: OnDate = None, json: Json = False, lang: Lang = Language.KO) -> None:
-    """Say where a settlement date stands: state, totals, payouts, breaks. Exit status 1: it failed or is absent."""
+    """Say where a settlement date stands, in the words of its Slack message. Exit status 1: it failed or is absent."""
     from settlement import wiring
     from settlement.stages import report
 
@@ -115,10 +115,9 @@ def status(settlement_date: OnDate = None, json: Json = False, lang: Lang = Lang
         if on is None:
             raise Refused("No settlement date was ever opened: run the DAG daily_settlement, or `settlement demo`")
         standing = report.status(services, books, on)
-    if json:
-        print(jsons.dumps(standing, ensure_ascii=False, indent=2))
-    else:
-        _print_status(standing, lang)
+        assert services.alerts is not None
+        said = services.alerts.plain(report.completed(services, books, on), language=lang.value)
+    _print(standing, "\n".join(filter(None, (said, standing["failure"]))), json=json)
     raise typer.Exit(1 if standing["state"] in ("absent", "failed") else 0)
 
 
@@ -272,39 +271,6 @@ def _date(text: str) -> date:
 
 def _print(value: Any, text: str, *, json: bool) -> None:
     print(jsons.dumps(value, ensure_ascii=False, indent=2, default=str) if json else text)
-
-
-TITLES: Mapping[str, Mapping[Language, str]] = {
-    "received_amount": {Language.KO: "수납", Language.EN: "received"},
-    "distributed_amount": {Language.KO: "분배", Language.EN: "distributed"},
-    "fee_amount": {Language.KO: "수수료", Language.EN: "fees"},
-    "vat_amount": {Language.KO: "부가세", Language.EN: "VAT"},
-    "national_tax_amount": {Language.KO: "소득세", Language.EN: "national tax"},
-    "local_tax_amount": {Language.KO: "지방소득세", Language.EN: "local tax"},
-    "cost_amount": {Language.KO: "비용", Language.EN: "costs"},
-    "credit_amount": {Language.KO: "보관금", Language.EN: "held credits"},
-    "quarantined_amount": {Language.KO: "격리", Language.EN: "quarantined"},
-}
-
-
-def _print_status(standing: Mapping[str, Any], lang: Language) -> None:
-    print(f"{standing['settlement_date']}  {standing['state']}  r{standing['revision']}")
-    if standing["failure"]:
-        print(standing["failure"])
-    for currency, totals in standing["totals"].items():
-        _print_table(
-            [{title[lang]: f"{totals[name]:,}" for name, title in TITLES.items()}],
-            [title[lang] for title in TITLES.values()],
-            title=currency,
-        )
-    for key, sums in standing["payouts"].items():
-        print(f"{key}: {sums['count']} / {sums['amount']:,}")
-    if standing["breaks"]:
-        _print_table(
-            standing["breaks"], ("break_id", "cause", "subject", "currency", "amount", "opened_on", "age_business_days")
-        )
-    if standing["now_is_set"]:
-        print("SETTLEMENT_NOW is set: this is not the clock's time")
 
 
 def _print_why(found: Mapping[str, Any], lang: Language) -> None:

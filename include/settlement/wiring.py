@@ -15,7 +15,7 @@ from settlement.adapters.bank import pain001, reading
 from settlement.adapters.bank.csv_statement import KOREAN_EXPORT, ColumnMap
 from settlement.adapters.bank.directory import DirectoryBank, PickupFolder
 from settlement.adapters.bank.http import HttpBank
-from settlement.adapters.ledger.telling import TellingLedger
+from settlement.adapters.ledger.transactions import TellingLedger
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy as policies
 from settlement.domain.days import BankCalendar, Override, SettlementCalendar

@@ -250,7 +250,7 @@ def test_a_backfill_is_told_in_one_thread_that_ends_with_its_last_run(settled: R
         ("backfill:1",)
     ]
     summaries = settled.rows(
-        "select payload -> 'backfill.summary' -> 'fields' from ledger.alert_outbox where event = 'backfill.summary'"
+        "select payload -> 'backfill.summary' -> 'fields' from ledger.alert_outbox where payload ? 'backfill.summary'"
     )
     ((summary,),) = summaries
     assert (summary["ok_count"], summary["changed_count"], summary["failed_count"]) == (5, 0, 0)

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from settlement.cli import app
 from settlement.ports import BadEnd, NotYet
 from settlement.stages import extract, reconcile, report, transfer, watch
+from typer.testing import CliRunner
 
 from .conftest import Platform, stage_day
 from .payout_stories import MORNING, NEXT, NEXT_MORNING, ON, misbehaving, settle, settle_next, worked_day
@@ -67,7 +69,7 @@ def test_the_days_of_a_backfill_are_told_in_one_thread_which_ends_with_what_they
     again = platform.settle(ON, at=NEXT_MORNING, run_id="backfill__16", run_type="backfill")
     assert again["report"]["already_settled"] is True
     assert end(platform, "2")
-    assert told(platform, "backfill.summary")[1:] == [("backfill.summary", "backfill:2")]
+    assert told(platform, "backfill.summary")[-1:] == [("backfill.summary", "backfill:2")]
     assert fields(platform, "backfill.summary")["difference_paid"] == []
     assert platform.rows("select distinct jsonb_object_keys(payload) from ledger.alert_outbox"
                          " where dedupe_key = 'backfill:2' order by 1") == [
@@ -112,9 +114,30 @@ def test_the_controls_of_a_completed_day_are_those_that_ran(platform: Platform) 
     settle(platform)
     completed = fields(platform, "day.completed")
     assert (completed["controls_passed"], completed["controls_total"]) == (8, 8)
+    assert completed["payouts"][0]["in_transit_amount"] == 88050
     with platform.services() as services, services.ledger.books() as books:
         books.note_controls(date(2026, 2, 16), ["suspense_is_explained"], is_held=False, now=platform.at(MORNING))
         assert sum(books.controls_of(date(2026, 2, 16)).values()) == 7
+
+
+def test_the_terminal_says_what_slack_says_and_both_change_when_the_day_is_closed(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform)
+    said = CliRunner().invoke(app, ["status", ON, "--lang", "en"])
+    assert said.exit_code == 0
+    assert "Settlement of 2026-02-16 (Mon) · settled with breaks" in said.stdout
+    assert "Extract repayments · done, 1 rows" in said.stdout
+    assert "In transit: 3, ₩88,050" in said.stdout and "Received | ₩95,000" in said.stdout
+    with platform.services() as services:
+        reconcile.take_in_everything(services, now=platform.at("2026-02-23T06:00+09:00"))
+    completed = fields(platform, "day.completed")
+    assert (completed["state"], completed["payouts"][0]["paid_amount"]) == ("closed", 88050)
+    assert "Paid: 3, ₩88,050" in CliRunner().invoke(app, ["status", ON, "--lang", "en"]).stdout
+    korean = CliRunner().invoke(app, ["status"]).stdout
+    assert korean.startswith("🟠 2026-02-16 (월) 정산 · 마감")
+    absent = CliRunner().invoke(app, ["status", "2026-02-24", "--lang", "en"])
+    assert absent.exit_code == 1
+    assert absent.stdout.splitlines()[0] == "⚪ Settlement of 2026-02-24 (Tue) · not started"
 
 
 # ------------------------------------------------------------------------------------------------------- inputs

@@ -261,12 +261,12 @@ class MatchTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayCompleted(DayEvent):
-    """The day's last step ended: what it came to."""
+    """What the day came to when its last step ended, and again when the bank has shown all of it."""
 
     name: ClassVar[str] = "day.completed"
 
     state: str
-    completed_at: datetime
+    completed_at: datetime | None = None
     deadline_at: datetime | None = None
     totals: tuple[CurrencyTotals, ...] = ()
     payouts: tuple[PayoutTotals, ...] = ()

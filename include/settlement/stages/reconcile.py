@@ -232,6 +232,8 @@ def _close_days(services: Services, books: Books, newest: Mapping[str, Any] | No
         if is_final and newest["business_date"] >= on and on not in waiting:
             books.set_state(on, "closed", now=now)
             close.issue(services, books, on, now=now)
+            if services.alerts:
+                services.alerts.record(books.transaction, report.completed(services, books, on), now=now)
             closed.append(on)
     return closed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -113,9 +113,7 @@ def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
         books.end_run(day, outcome="already_settled" if already else state, now=now)
         standing = status(services, books, day.settlement_date)
         if services.alerts and (day.backfill_id or not already):  # a backfill shows each of its days
-            at = before["settled_at"] if already else now
-            told = _completed(services, books, day, state, breaks, completed_at=at)
-            services.alerts.record(books.transaction, told, now=now)
+            services.alerts.record(books.transaction, completed(services, books, day.settlement_date), now=now)
             if not day.backfill_id:  # a backfill's thread is about many days, and shows each as a row
                 _attach_totals(services, books, day, now=now)
     if services.alerts:
@@ -149,18 +147,16 @@ def _attach_totals(services: Services, books: Books, day: DayRun, *, now: dateti
 def status(services: Services, books: Books, on: date) -> dict[str, Any]:
     """Return where a settlement date stands, as plain JSON values: state, totals by currency, payouts, breaks."""
     found = books.day(on)
-    payouts: dict[str, dict[str, int]] = defaultdict(lambda: {"count": 0, "amount": 0})
-    for payout in books.payouts(on):
-        sums = payouts[f"{payout['currency']} {payout['state']}"]
-        sums["count"] += 1
-        sums["amount"] += payout["amount"]
     return {
         "settlement_date": on.isoformat(),
         "state": found["state"] if found else "absent",
         "revision": found["revision"] if found else 0,
         "failure": found["failure"] if found else None,
         "totals": {row["currency"]: {name: int(row[name]) for name in TOTALS} for row in books.day_totals(on)},
-        "payouts": dict(payouts),
+        "payouts": {
+            f"{sums['currency']} {sums['state']}": {"count": sums["count"], "amount": sums["amount"]}
+            for sums in books.payout_sums(on)
+        },
         "breaks": [
             {
                 "break_id": b["break_id"],
@@ -312,15 +308,12 @@ def _backfill_of(books: TellingBooks, end: BadEnd, *, now: datetime) -> str | No
     return books.join_backfill(now=now) if end.run_type == "backfill" else None
 
 
-def _completed(
-    services: Services,
-    books: Books,
-    day: DayRun,
-    state: str,
-    breaks: Sequence[Mapping[str, Any]],
-    *,
-    completed_at: datetime,
-) -> DayCompleted:
+def completed(services: Services, books: Books, on: date) -> DayCompleted:
+    """Return what a date came to, as the books stand: what its message says, in Slack and in the terminal."""
+    found = books.day(on)
+    if found is None:
+        return DayCompleted(settlement_date=on, state="none")
+    run = books.run(found["run_id"])
     sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     kinds = {
         "booked": "paid",
@@ -328,31 +321,31 @@ def _completed(
         "rejected": "rejected",
         "unknown": "unknown",
     }
-    for payout in books.payouts(day.settlement_date):
-        kind = kinds.get(payout["state"], "in_transit")
-        sums[payout["currency"]][f"{kind}_count"] += 1
-        sums[payout["currency"]][f"{kind}_amount"] += payout["amount"]
+    for of_state in books.payout_sums(on):
+        kind = kinds.get(of_state["state"], "in_transit")
+        sums[of_state["currency"]][f"{kind}_count"] += of_state["count"]
+        sums[of_state["currency"]][f"{kind}_amount"] += of_state["amount"]
     for hold in books.holds():
         sums[hold["currency"]]["held_count"] += 1
         sums[hold["currency"]]["held_amount"] += hold["amount"]
-    held = books.controls_of(day.settlement_date)
+    held = books.controls_of(on)
     by_cause: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for found in breaks:
-        by_cause[(found["cause"], found["currency"] or "")].append(abs(found["amount"] or 0))
+    for opened in books.open_breaks():
+        by_cause[(opened["cause"], opened["currency"] or "")].append(abs(opened["amount"] or 0))
     return DayCompleted(
-        settlement_date=day.settlement_date,
-        backfill_id=day.backfill_id,
-        revision=day.revision,
-        run_id=day.run_id,
-        state=state,
-        completed_at=completed_at,
-        deadline_at=_deadline(services, day.settlement_date),
+        settlement_date=on,
+        backfill_id=str(run["backfill_id"]) if run and run["backfill_id"] else None,
+        revision=max(1, found["revision"]),
+        run_id=found["run_id"],
+        state=found["state"],
+        completed_at=found["settled_at"],
+        deadline_at=_deadline(services, on),
         totals=tuple(
             CurrencyTotals(currency=row["currency"], **{name: int(row[name]) for name in TOTALS})
-            for row in books.day_totals(day.settlement_date)
+            for row in books.day_totals(on)
         ),
         payouts=tuple(PayoutTotals(currency=currency, **amounts) for currency, amounts in sorted(sums.items())),
-        matches=tuple(MatchTotals(**row) for row in books.match_totals(day.settlement_date)),
+        matches=tuple(MatchTotals(**row) for row in books.match_totals(on)),
         breaks=tuple(
             BreakTotal(cause=cause, count=len(amounts), amount=Money(amount=sum(amounts), currency=currency))
             for (cause, currency), amounts in sorted(by_cause.items())
@@ -368,20 +361,23 @@ def _has_unknown(books: Books, on: date) -> bool:
 
 def _money_state(books: TellingBooks, on: date) -> MoneyStatus:
     """How far the day's money has come, by the payout that has come furthest into doubt."""
-    of_day = books.payouts(on)
+    of_day = books.payout_sums(on)
     for state, states in (
         ("unknown", ("unknown",)),
         ("sent", ("submitted", "accepted", "booked", "returned")),
         ("prepared", ("prepared", "approved")),
         ("rejected", ("rejected",)),
     ):
-        found = [p for p in of_day if p["state"] in states]
+        found = [sums for sums in of_day if sums["state"] in states]
         if found:
-            sums: dict[str, int] = defaultdict(int)
-            for payout in found:
-                sums[payout["currency"]] += payout["amount"]
-            amounts = tuple(Money(amount=a, currency=c) for c, a in sorted(sums.items()))
-            return MoneyStatus(state=state, count=len(found), amounts=amounts)  # type: ignore[arg-type]
+            amounts: dict[str, int] = defaultdict(int)
+            for sums in found:
+                amounts[sums["currency"]] += sums["amount"]
+            return MoneyStatus(
+                state=state,  # type: ignore[arg-type]
+                count=sum(sums["count"] for sums in found),
+                amounts=tuple(Money(amount=a, currency=c) for c, a in sorted(amounts.items())),
+            )
     return MoneyStatus(state="not_started")
 
 

@@ -101,6 +101,22 @@ class Days(Backfills):
             {"on": settlement_date, "state": state, "failure": failure, "now": now},
         )
 
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """Return one run: who triggered it, why, and how it ended."""
+        row = self.transaction.execute(sa.text("select * from ledger.runs where run_id = :id"), {"id": run_id}).first()
+        return row._asdict() if row else None
+
+    def payout_sums(self, settlement_date: date) -> list[dict[str, Any]]:
+        """Return how many payouts of a date stand in each state, and their amount, by currency."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select currency, state, count(*) as count, sum(amount)::bigint as amount from ledger.payouts"
+                " where settlement_date = :on group by currency, state order by currency, state"
+            ),
+            {"on": settlement_date},
+        ).mappings()
+        return [dict(row) for row in rows]
+
     def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None:
         """Keep how the run ended."""
         self.transaction.execute(

@@ -693,8 +693,3 @@ class Payouts:
                 {"run": run_id},
             ).scalar()
         )
-
-    def run(self, run_id: str) -> dict[str, Any] | None:
-        """Return one run: who triggered it, and why."""
-        row = self.transaction.execute(sa.text("select * from ledger.runs where run_id = :id"), {"id": run_id}).first()
-        return row._asdict() if row else None

@@ -101,3 +101,9 @@ def _lock(connection: sa.Connection, key: tuple[int, int], what: str) -> None:
     ).first()
     log.info("waiting_for_lock", lock=what, held_by=holder._asdict() if holder else None)
     connection.execute(sa.text("select pg_advisory_xact_lock(:a, :b)"), {"a": key[0], "b": key[1]})
+
+
+class TellingLedger(Transactions[Days]):
+    """The settlement database as far as a callback of Airflow needs it, without the weight of frames."""
+
+    kind = Days

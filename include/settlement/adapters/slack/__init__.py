@@ -6,11 +6,12 @@ for a second at most once Slack stops answering; without a limit it goes on, wai
 until nothing is left or Slack fails.
 """
 
+import dataclasses
 import smtplib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -119,6 +120,26 @@ class SlackAlerts:
         """Return alerts as in `reporting.alerts`, newest first."""
         with self._engine.connect() as connection:
             return outbox.listing(connection, settlement_date=settlement_date, state=state, limit=limit)
+
+    def plain(self, day: alerts.DayCompleted, *, language: alerts.Language) -> str:
+        """Return what the day's message in Slack would say now, as text for a terminal."""
+        own = dataclasses.replace(day, backfill_id=None)
+        with self._engine.connect() as connection:
+            payload = outbox.fold(outbox.seen(connection, own.thread), own)
+            open_problems = outbox.open_problems(connection, own.thread)
+        row = renderer.Row(
+            kind="root",
+            event=own.name,
+            severity=own.severity,
+            channel="",
+            dedupe_key=own.dedupe_key,
+            problem_key=own.key,
+            payload=payload,
+            thread=own.thread,
+            created_at=datetime.now(UTC),
+            settlement_date=own.settlement_date,
+        )
+        return renderer.plain(self.renderer.message(row, open_problems=open_problems, language=language))
 
     def test_connection(self) -> dict[str, Any]:
         """Return who the token is, which scopes it lacks, and whether each channel of the policy can be read.

@@ -182,6 +182,34 @@ def repeat_unresolved(connection: sa.Connection, *, now: datetime, limit: int = 
     return len(due)
 
 
+def seen(connection: sa.Connection, thread: str) -> Payload:
+    """Return what the root of a thread shows, in the channel that knows most."""
+    payload = connection.execute(
+        sa.text(
+            """
+            select payload from ledger.alert_outbox join ledger.alert_roots using (root_id)
+             where thread = :thread and kind = 'root' order by version desc limit 1
+            """
+        ),
+        {"thread": thread},
+    ).scalar()
+    return payload or {}
+
+
+def open_problems(connection: sa.Connection, thread: str) -> int:
+    """Return how many critical problems of a thread are not over."""
+    found = connection.execute(
+        sa.text(
+            "select count(distinct o.dedupe_key) from ledger.alert_outbox o join ledger.alert_roots r using (root_id)"
+            " where r.thread = :thread and o.kind = 'reply' and o.severity = 'critical' and o.resolved_at is null"
+            "   and o.state <> 'suppressed' and o.leader_id is null and o.event <> 'resolved'"
+            "   and o.problem_key not like '%:again:%'"
+        ),
+        {"thread": thread},
+    )
+    return int(found.scalar_one())
+
+
 def to_fields(event: alerts.Event) -> dict[str, Any]:
     """Return the event's fields as JSON values."""
     return cast("dict[str, Any]", _adapter(event.name).dump_python(event, mode="json"))
@@ -304,7 +332,7 @@ def _stand(connection: sa.Connection, event: alerts.Event, *, channel: str, now:
     if not event.opens_thread:
         _hold_place(connection, event, root_id=root_id, channel=channel, now=now)
     kind = "root" if event.opens_thread else "reply"
-    first = fold(_seen_elsewhere(connection, event.thread) if event.opens_thread else {}, event)
+    first = fold(seen(connection, event.thread) if event.opens_thread else {}, event)
     if _write_row(connection, event, root_id=root_id, kind=kind, channel=channel, payload=first, now=now):
         return True
     alert_id, payload = connection.execute(
@@ -357,24 +385,11 @@ def _hold_place(connection: sa.Connection, event: alerts.Event, *, root_id: int,
             "dedupe_key": alerts.summary_key(event.thread),
             "key": "summary",
             "group": None,
-            "payload": _json(_seen_elsewhere(connection, event.thread)),
+            "payload": _json(seen(connection, event.thread)),
             "state": "pending",
             "now": now,
         },
     )
-
-
-def _seen_elsewhere(connection: sa.Connection, thread: str) -> Payload:
-    payload = connection.execute(
-        sa.text(
-            """
-            select payload from ledger.alert_outbox join ledger.alert_roots using (root_id)
-             where thread = :thread and kind = 'root' order by version desc limit 1
-            """
-        ),
-        {"thread": thread},
-    ).scalar()
-    return payload or {}
 
 
 def _write_row(

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from settlement.adapters.slack import outbox
 from settlement.adapters.slack.catalogue import NOTHING, Words, Written, escape, money, percent, safe
 from settlement.domain import alerts
+from settlement.domain.expectations import SETTLED
 
 Block = dict[str, Any]
 
@@ -96,9 +97,19 @@ class Renderer:
     runbook_url: str | None = None
     is_now_set: bool = False
 
-    def message(self, row: Row, *, members: Sequence[Row] = (), open_problems: int = 0) -> Message:
-        """Return the row's message. `members` are the failures shown with it, `open_problems` stands in a root."""
-        words = self._words(row.channel)
+    def message(
+        self,
+        row: Row,
+        *,
+        members: Sequence[Row] = (),
+        open_problems: int = 0,
+        language: alerts.Language | None = None,
+    ) -> Message:
+        """Return the row's message, in its channel's language unless another one is asked for.
+
+        `members` are the failures shown with it, `open_problems` stands in a root.
+        """
+        words = Words(language=language, zone=self.zone) if language else self._words(row.channel)
         try:
             events = {slot: outbox.from_fields(v["event"], v["fields"]) for slot, v in row.payload.items()}
         except (KeyError, ValueError):
@@ -134,7 +145,7 @@ class Renderer:
         blocks += self._advice(current, words, is_over=bool(row.resolved_at))
         if row.resolved_at:
             blocks.append(_context(f"{RESOLVED} " + _resolved_after(row, words)))
-        blocks += self._footer()
+        blocks += self._footer(words)
         return fit(
             Message(
                 text=" ".join(
@@ -224,10 +235,9 @@ class Renderer:
         buttons = [_button(words.say("words", word), url) for word, url in urls.items() if url and _is_link(url)]
         return [{"type": "actions", "elements": buttons}] if buttons else []
 
-    def _footer(self) -> list[Block]:
+    def _footer(self, words: Words) -> list[Block]:
         if not self.is_now_set:
             return []
-        words = Words(language=self.policy.language, zone=self.zone)
         return [_context("🕰️ " + words.say("words", "now_is_set"))]
 
     def _unknown(self, row: Row, words: Words) -> Message:
@@ -251,7 +261,7 @@ class Renderer:
         blocks.insert(0, _header(f"{icon} {title(words)}"))
         if open_problems:
             blocks.insert(1, _section("🔴 *" + words.say("day", "open_problems", count=open_problems) + "*"))
-        return fit(Message(text=f"{icon} {self._both(words, title)}", blocks=[*blocks, *self._footer()]))
+        return fit(Message(text=f"{icon} {self._both(words, title)}", blocks=[*blocks, *self._footer(words)]))
 
     def _day(self, row: Row, events: Mapping[str, alerts.Event], words: Words) -> tuple[Any, list[Block]]:
         started = events.get("day.started")
@@ -414,6 +424,8 @@ def _root_icon(row: Row, events: Mapping[str, alerts.Event], *, open_problems: i
     completed = events.get("day.completed") or events.get("backfill.summary")
     if open_problems:
         return "🔴"
+    if isinstance(completed, alerts.DayCompleted) and completed.state not in SETTLED:
+        return {"none": "⚪", "failed": "🔴"}.get(completed.state, "🔵")
     if isinstance(completed, alerts.BackfillSummary) and completed.failed_count:
         return "🟠"
     if isinstance(completed, alerts.DayCompleted | alerts.BackfillSummary):
@@ -450,10 +462,10 @@ def _completed(day: alerts.DayCompleted, words: Words) -> list[Block]:
             blocks.append(
                 _section("⚠️ *" + words.say("day", "does_not_add_up", currency=totals.currency, amount=off) + "*")
             )
-    lines = [_against_deadline(day, words), *_payout_lines(day, words), *_match_lines(day, words)]
+    lines = [*_against_deadline(day, words), *_payout_lines(day, words), *_match_lines(day, words)]
     if day.controls_total:
         lines.append(words.say("day", "controls", passed=day.controls_passed, total=day.controls_total))
-    blocks.append(_section("\n".join(lines)))
+    blocks += [_section("\n".join(lines))] if lines else []
     if day.breaks:
         causes = [
             words.say(
@@ -485,16 +497,20 @@ def _total_rows(totals: Sequence[alerts.CurrencyTotals], words: Words) -> list[l
     return rows
 
 
-def _against_deadline(day: alerts.DayCompleted, words: Words) -> str:
+def _against_deadline(day: alerts.DayCompleted, words: Words) -> list[str]:
+    if day.completed_at is None:
+        return []
     if day.deadline_at is None:
-        return words.say("day", "completed", completed_at=day.completed_at)
+        return [words.say("day", "completed", completed_at=day.completed_at)]
     left = day.deadline_at - day.completed_at
-    return words.say(
-        "day",
-        "in_time" if left.total_seconds() >= 0 else "late",
-        completed_at=day.completed_at,
-        duration=Written(words.duration(abs(left))),
-    )
+    return [
+        words.say(
+            "day",
+            "in_time" if left.total_seconds() >= 0 else "late",
+            completed_at=day.completed_at,
+            duration=Written(words.duration(abs(left))),
+        )
+    ]
 
 
 def _payout_lines(day: alerts.DayCompleted, words: Words) -> list[str]:
