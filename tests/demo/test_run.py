@@ -5,6 +5,7 @@ import json
 import os
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -78,6 +79,28 @@ def test_slack_is_shown_as_a_person_reads_it_and_the_next_command_names_an_inves
     text = shown(OUTCOME)
     assert "정산 완료 <2026-02-12>" in text
     assert "settlement why I001 2026-02-12" in text
+
+
+def facts(**breaks: Any) -> run._Facts:
+    row = {"break_id": 1, "cause": "unknown_at_bank", "opened_on": date(2026, 2, 13), "resolved_on": None}
+    days = {day: {} for day in ("2026-02-13", "2026-02-19")}
+    return run._Facts(days=days, breaks={1: row | breaks} if breaks else {}, fingerprint=())
+
+
+def test_what_became_of_breaks_is_told_day_by_day_with_their_ages() -> None:
+    moments = [
+        facts(),
+        facts(age_business_days=0),
+        facts(age_business_days=1),
+        facts(age_business_days=1),
+        facts(age_business_days=3, resolved_on=date(2026, 2, 23)),
+    ]
+    days = ["2026-02-13", "2026-02-19", "2026-02-19", "2026-02-23"]
+    told = [
+        [(row["what"], row["age_business_days"], row["days"]) for row in before.news_of_breaks(after, day)]
+        for before, after, day in zip(moments, moments[1:], days, strict=False)
+    ]
+    assert told == [[("opened", 0, 0)], [("older", 1, 6)], [], [("resolved", 3, 10)]]
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])

@@ -61,6 +61,10 @@ def test_every_case_of_the_demo_is_there_once(lender: world.World) -> None:
     assert receipts(lender, "late payer") == [(FOURTH, False)]
     assert lender.loan[CASES["late payer"]].due_on == FIRST
     assert receipts(lender, "partial payment") == [(SECOND, False), (LAST, False)]
+    assert receipts(lender, "recorded late") == [(SECOND, False)]
+    recorded = [row.repayment_id for row in lender.repayments if row.recorded_at.date() == LAST]
+    assert "P-L018-0213" in recorded
+    assert "P-L018-0213" not in {row.repayment_id for row in lender.facts_until(FOURTH)["repayments"]}
     assert receipts(lender, "reversed repayment") == [(SECOND, False), (AFTER_THE_NEW_YEAR, True), (LAST, False)]
     assert [row.loan_id for row in lender.late_interest] == ["L010", "L015", "L025"]
     assert Counter(row.tax_class for row in lender.investors) == {

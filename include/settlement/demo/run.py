@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ WORDS = {
         "title": "Five business days around the Lunar New Year (won)",
         "columns": "date,received,to investors,fees + VAT,taxes,held,refused,paid out,breaks",
         "total": "total",
+        "opened": "break {break_id}, {cause}: {amount} won on [{subject_id}] opened",
+        "older": "break {break_id}, {cause}: business days old: {age_business_days}; days by the calendar: {days}",
+        "resolved": "break {break_id}, {cause}: resolved by itself; business days old: {age_business_days};"
+        " days by the calendar: {days}; {resolution}",
         "bank": "the bank booked {count} payouts of {amount} won in all, as the ledger says; closing balance {closing}",
         "bank_differs": "THE BANK AND THE LEDGER DIFFER: bank {theirs}, ledger {ours}",
         "nothing": "Every day was already settled: this run changed nothing.",
@@ -75,6 +79,9 @@ WORDS = {
         "title": "설 연휴 전후 5영업일 (원)",
         "columns": "정산일,수납,투자자 귀속,수수료+부가세,세금,보류금,격리,지급,차이",
         "total": "합계",
+        "opened": "차이 {break_id} {cause} 발생: [{subject_id}] {amount}원",
+        "older": "차이 {break_id} {cause} 경과 {age_business_days}영업일, 달력으로 {days}일",
+        "resolved": "차이 {break_id} {cause} 자동 해소: {age_business_days}영업일, 달력으로 {days}일. {resolution}",
         "bank": "은행 기장 지급 {count}건 {amount}원, 원장과 일치. 마감 잔액 {closing}원",
         "bank_differs": "은행과 원장이 다릅니다: 은행 {theirs}, 원장 {ours}",
         "nothing": "모든 날이 이미 정산되어 있어 이번 실행은 아무것도 바꾸지 않았습니다.",
@@ -98,6 +105,11 @@ select d.settlement_date, d.state, d.revision, d.received_amount, d.distributed_
        (select count(*) from reporting.breaks b where b.opened_on = d.settlement_date) as break_count
   from reporting.settlement_days d
  order by d.settlement_date
+"""
+BREAKS = """
+-- One row per break.
+select break_id, cause, subject_id, amount, opened_on, age_business_days, state, resolved_on, resolution
+  from reporting.breaks order by break_id
 """
 AMOUNTS = ("received", "distributed", "fee", "tax", "credit", "quarantined", "paid")
 SETTLED = "settled"  # the file that says that a home holds a settled demo
@@ -124,6 +136,7 @@ class Outcome:
     ledger_booked: dict[str, int]
     closing_balance: int
     investor: str
+    breaks: list[Row] = field(default_factory=list)
     failure: str | None = None
 
     @property
@@ -232,7 +245,8 @@ def _settle(home: Path, words: Row, console: Console) -> Outcome:
         migrate(endpoints.postgres.settlement_db_url)
         airflow_home.migrate(endpoints)
         done("databases")
-        before = _facts(endpoints)
+        before = seen = _facts(endpoints)
+        breaks: list[Row] = []
         failure = None
         for event in _told(endpoints):
             day = event.get("day", "")
@@ -248,15 +262,22 @@ def _settle(home: Path, words: Row, console: Console) -> Outcome:
                 watch.lap(day)
                 log = endpoints.home / "log" / "story.log"
                 failure = words["failed"].format(day=day, tasks=", ".join(event["failed"]), log=log)
-            elif day == story.AFTERWARDS:
-                done(day)
             else:
-                done(day, words["again" if before.same_day(_facts(endpoints), day) else "done"].format(day=day))
+                now_seen = _facts(endpoints)
+                if day == story.AFTERWARDS:
+                    done(day)
+                else:
+                    done(day, words["again" if before.same_day(now_seen, day) else "done"].format(day=day))
+                news = list(seen.news_of_breaks(now_seen, day))
+                for row in news:
+                    text = words[row["what"]].format(**row | {"amount": f"{row['amount'] or 0:,}"})
+                    console.print(f"    {text}", style="dim", markup=False, soft_wrap=True)
+                breaks, seen = [*breaks, *news], now_seen
         if failure:
             console.print(f"✗ {failure}", style="bold red", markup=False)
         else:
             (home / SETTLED).touch()
-        return _outcome(endpoints, before, watch, failure)
+        return _outcome(endpoints, before, watch, breaks, failure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,18 +285,37 @@ class _Facts:
     """What the settlement database holds at one moment."""
 
     days: dict[str, Row]
+    breaks: dict[int, Row]
     fingerprint: tuple[Any, ...]
 
     def same_day(self, later: _Facts, day: str) -> bool:
         known = ("revision", *(f"{name}_amount" for name in AMOUNTS))
         return day in self.days and [self.days[day][key] for key in known] == [later.days[day][key] for key in known]
 
+    def news_of_breaks(self, later: _Facts, day: str) -> Iterator[Row]:
+        """Yield what became of breaks between the two moments: opened, older by business days, resolved."""
+        for break_id, found in later.breaks.items():
+            former = self.breaks.get(break_id)
+            if found["resolved_on"]:
+                what, on = "resolved", found["resolved_on"]
+            elif former:
+                what, on = "older", date.fromisoformat(day) if day in later.days else found["opened_on"]
+            else:
+                what, on = "opened", found["opened_on"]
+            if found != former:
+                yield {"day": day, "what": what, "days": (on - found["opened_on"]).days, **found}
+
 
 def _facts(endpoints: services.Endpoints) -> _Facts:
     with _reading(endpoints) as connection:
         rows: list[Row] = connection.execute(DAYS).fetchall()
+        breaks: list[Row] = connection.execute(BREAKS).fetchall()
         counted = connection.execute(FINGERPRINT).fetchone() or {}
-    return _Facts(days={str(row["settlement_date"]): row for row in rows}, fingerprint=tuple(counted.values()))
+    return _Facts(
+        days={str(row["settlement_date"]): row for row in rows},
+        breaks={row["break_id"]: row for row in breaks},
+        fingerprint=tuple(counted.values()),
+    )
 
 
 def _reading(endpoints: services.Endpoints) -> psycopg.Connection[Row]:
@@ -302,7 +342,9 @@ def _told(endpoints: services.Endpoints) -> Iterator[Row]:
         yield {"error": f"the story ended with status [{status}]; see [{endpoints.home / 'log' / 'story.log'}]"}
 
 
-def _outcome(endpoints: services.Endpoints, before: _Facts, watch: _Stopwatch, failure: str | None) -> Outcome:
+def _outcome(
+    endpoints: services.Endpoints, before: _Facts, watch: _Stopwatch, breaks: list[Row], failure: str | None
+) -> Outcome:
     after = _facts(endpoints)
     with _reading(endpoints) as connection:
         booked = connection.execute("select end_to_end_id, amount from reporting.payouts where state = 'booked'")
@@ -323,6 +365,7 @@ def _outcome(endpoints: services.Endpoints, before: _Facts, watch: _Stopwatch, f
         ledger_booked=ledger_booked,
         closing_balance=statements[-1]["closing"] if statements else bank.OPENING_BALANCE,
         investor=newest["investor_id"] if newest else "",
+        breaks=breaks,
         failure=failure,
     )
 
@@ -331,6 +374,10 @@ def _as_json(outcome: Outcome) -> str:
     days = [{**row, "settlement_date": str(row["settlement_date"])} for row in outcome.days]
     value = {
         "days": days,
+        "breaks": [
+            {key: str(value) if isinstance(value, date) else value for key, value in row.items()}
+            for row in outcome.breaks
+        ],
         "totals": {f"{name}_amount": sum(row[f"{name}_amount"] for row in days) for name in AMOUNTS},
         "already_settled": outcome.already_settled,
         "changed": outcome.changed,

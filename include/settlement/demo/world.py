@@ -49,6 +49,7 @@ CASES = {
     "partial payment": "L015",
     "over-payment": "L060",
     "reversed repayment": "L025",
+    "recorded late": "L018",
     "frozen investor": "I007",
     "closed account": "I013",
     "no account": "I021",
@@ -172,15 +173,16 @@ class World:
         return {loan.loan_id: loan for loan in self.loans}
 
     def facts_until(self, day: date) -> dict[str, Sequence[NamedTuple]]:
-        """Return the rows of the lender's system by table, as they are when `day` is cut off."""
+        """Return the rows of the lender's system by table, as the run of `day` finds them on the morning after."""
         cut_off = datetime.combine(day + timedelta(days=1), time(), SEOUL)
+        morning = datetime.combine(day + timedelta(days=1), time(6), SEOUL)
         return {
             "loans": self.loans,
             "investors": self.investors,
             "notes": self.notes,
             "note_holdings": self.holdings,
             "receivables": [row for row in (*self.schedule, *self.late_interest) if row.recorded_at < cut_off],
-            "repayments": [row for row in self.repayments if row.received_at < cut_off],
+            "repayments": [r for r in self.repayments if r.received_at < cut_off and r.recorded_at < morning],
         }
 
     def bank_events(self, day: date) -> list[BankEvent]:
@@ -275,6 +277,7 @@ class World:
             CASES["partial payment"]: self._pays_in_two_parts,
             CASES["over-payment"]: self._pays_too_much,
             CASES["reversed repayment"]: self._pays_and_is_reversed,
+            CASES["recorded late"]: self._pays_and_is_recorded_late,
         }
         for loan in self.loans:
             yield from stories.get(loan.loan_id, self._pays)(loan, self._owed(loan))
@@ -310,6 +313,11 @@ class World:
         )
         on = date(2026, 2, 23)
         yield self._paid(loan, on, owed + _late_interest(loan, owed, on))
+
+    def _pays_and_is_recorded_late(self, loan: Loan, owed: int) -> Iterator[Repayment]:
+        """The bank shows the money of Friday the 13th at once; the lender's system learns of it on Monday the 23rd."""
+        recorded_at = datetime.combine(date(2026, 2, 23), time(10), SEOUL)
+        yield from (paid._replace(recorded_at=recorded_at) for paid in self._pays(loan, owed))
 
     def _owed(self, loan: Loan) -> int:
         return sum(row.amount for row in self.schedule if row.loan_id == loan.loan_id and row.due_on == loan.due_on)

@@ -107,18 +107,26 @@ class Breaks:
             how = self._why_gone(row)
             run(
                 sa.text(
-                    "update ledger.breaks set state = 'resolved', resolved_on = :on, resolution = :how"
-                    " where break_id = :id"
+                    "update ledger.breaks set state = 'resolved', resolved_on = :on, resolution = :how,"
+                    " age_business_days = :age where break_id = :id"
                 ),
-                {"id": row.break_id, "on": max(on, row.opened_on), "how": how},
+                {
+                    "id": row.break_id,
+                    "on": max(on, row.opened_on),
+                    "how": how,
+                    "age": _age(row, on=on, calendar=calendar),
+                },
             )
             self._tell(row.break_id, f"resolved: {how}", now=now)
         for key, row in present.items():
             if key in wanted:
-                age = len(calendar.calendar.days_between(row.opened_on + timedelta(days=1), on))
                 run(
                     sa.text("update ledger.breaks set age_business_days = :age, amount = :amount where break_id = :id"),
-                    {"id": row.break_id, "age": max(age, row.age_business_days), "amount": wanted[key].amount},
+                    {
+                        "id": row.break_id,
+                        "age": _age(row, on=on, calendar=calendar),
+                        "amount": wanted[key].amount,
+                    },
                 )
         return {"opened": len(opened), "resolved": len(gone), "open": len(wanted)}
 
@@ -225,3 +233,9 @@ class Breaks:
             sa.text("insert into ledger.break_history (break_id, at, by, what) values (:id, :now, :by, :what)"),
             {"id": break_id, "now": now, "what": what, "by": by},
         )
+
+
+def _age(row: sa.Row[Any], *, on: date, calendar: SettlementCalendar) -> int:
+    """Return how many business days a break has seen since it was opened; it never grows younger."""
+    seen = len(calendar.calendar.days_between(row.opened_on + timedelta(days=1), on))
+    return max(seen, int(row.age_business_days))
