@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from settlement.cli import app
+from settlement.domain.messages import Message
 from settlement.ports import BadEnd, NotYet
-from settlement.stages import extract, reconcile, report, transfer, watch
+from settlement.stages import extract, intake, reconcile, report, transfer, watch
 from typer.testing import CliRunner
 
 from .conftest import Platform, stage_day
 from .payout_stories import MORNING, NEXT, NEXT_MORNING, ON, misbehaving, settle, settle_next, worked_day
+from .test_reconcile import line, statement
 
 UNKNOWN_AND_OVER = [("payouts.unknown", "day:2026-02-16"), ("resolved", "day:2026-02-16")]
 
@@ -138,6 +140,28 @@ def test_the_terminal_says_what_slack_says_and_both_change_when_the_day_is_close
     absent = CliRunner().invoke(app, ["status", "2026-02-24", "--lang", "en"])
     assert absent.exit_code == 1
     assert absent.stdout.splitlines()[0] == "⚪ Settlement of 2026-02-24 (Tue) · not started"
+
+
+def test_a_payout_that_the_bank_has_booked_twice_is_critical(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform)
+    with platform.services() as services:
+        now = platform.at("2026-02-20T06:00+09:00")
+        reconcile.take_in_everything(services, now=now)
+        twice, closing = platform.rows(
+            "select p.end_to_end_id, (select closing from ledger.statements order by position desc limit 1)"
+            " from ledger.payouts p where investor_id = 'A' and state = 'booked'"
+        )[0]
+        said = statement(20, closing, line(-43790, on=date(2026, 2, 20), end_to_end_id=twice))
+        with services.ledger.books() as books:
+            books.keep_message(Message.of(b"twice", kind="camt.053"), direction="in", now=now)
+        intake.apply_new(replace(services, read_message=lambda message: (said,)), now=now)
+        reconcile.prove_books(services, as_of=date(2026, 2, 20), now=now)
+    opened = fields(platform, "breaks.opened")
+    assert (opened["doubled_payout_count"], opened["missing_payout_count"]) == (1, 0)
+    assert platform.rows(
+        "select severity from ledger.alert_outbox where event = 'breaks.opened' order by alert_id desc limit 1"
+    ) == [("critical",)]
 
 
 # ------------------------------------------------------------------------------------------------------- inputs

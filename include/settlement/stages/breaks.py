@@ -184,12 +184,13 @@ def _subject(services: Services, books: Books, name: str, *, is_credit: bool) ->
     if kind == "payout":
         for payout in books.payouts_by_end_to_end([subject_id]).values():
             for movement in intake.movements_of(payout, services.calendar):
-                if (movement.amount > 0) is is_credit:
+                is_shown = books.matched_subjects([movement.kind], [movement.subject_id])
+                if (movement.amount > 0) is is_credit and not is_shown:
                     return movement
     elif kind == "receipt":
         for receipt in services.core.receipts(references=[], repayment_ids=[subject_id], calendar=services.calendar):
             return receipt
-    raise Refused(f"[{name}] is not there: name a receipt as receipt:ID, a payout as payout:END_TO_END_ID")
+    raise Refused(f"[{name}] is not there, or matched already: name a receipt as receipt:ID, a payout as payout:END_TO_END_ID")
 
 
 def _close(

@@ -149,13 +149,13 @@ def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> 
 
 
 def movements_of(payout: Mapping[str, Any], calendar: SettlementCalendar) -> Iterator[Subject]:
-    """Yield the movements of a payout that a statement may still show: its leaving, and its coming back."""
-    state = payout["state"]
-    # A payout can come back before the statement has shown it leave: the line of its leaving is still to come.
-    if state in OPEN_STATES or (state == "returned" and payout["booked_on"] is None):
+    """Yield the movements of a payout that a statement may show: its leaving, and its coming back, in either order.
+
+    One that a line has shown already is told from it by whoever matches: a second line for it is a doubled payout.
+    """
+    if payout["state"] in ("booked", "returned", *OPEN_STATES):
         on = calendar.calendar.next_business_day(payout["settlement_date"])
         yield _movement_of(payout, "payout", -payout["amount"], on=on)
-    if state in ("booked", "returned", *OPEN_STATES):
         yield _movement_of(payout, "payout_return", payout["amount"], on=None)
 
 
