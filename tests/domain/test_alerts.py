@@ -91,7 +91,7 @@ EVENTS: dict[str, tuple[alerts.Event, str, str]] = {
         "2026-02-16:input:lending_core",
     ),
     "control.broken": (
-        alerts.ControlBroken(settlement_date=DAY, control="shares_sum"),
+        alerts.ControlBroken(settlement_date=DAY, control="shares_sum", problem="off by 1"),
         "critical",
         "2026-02-16:control:shares_sum",
     ),

@@ -619,8 +619,7 @@ class ControlBroken(Event):
     level: ClassVar[Severity] = "critical"
 
     control: str
-    difference: tuple[Money, ...] = ()
-    row_count: int = 0
+    problem: str
 
     @property
     def key(self) -> str:

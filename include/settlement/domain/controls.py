@@ -17,6 +17,7 @@ class Broken(Exception):
 
     def __init__(self, control: str, message: str) -> None:
         self.control = control
+        self.problem = message
         super().__init__(
             f"Control [{control}] is broken: {message}. Nothing was posted; keep the frozen inputs and tell engineering"
         )

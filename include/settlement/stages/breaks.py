@@ -190,7 +190,9 @@ def _subject(services: Services, books: Books, name: str, *, is_credit: bool) ->
     elif kind == "receipt":
         for receipt in services.core.receipts(references=[], repayment_ids=[subject_id], calendar=services.calendar):
             return receipt
-    raise Refused(f"[{name}] is not there, or matched already: name a receipt as receipt:ID, a payout as payout:END_TO_END_ID")
+    raise Refused(
+        f"[{name}] is not there or matched already: name a receipt as receipt:ID, a payout as payout:END_TO_END_ID"
+    )
 
 
 def _close(

@@ -182,7 +182,9 @@ def control_broken(
         if services.alerts:
             services.alerts.record(
                 books.transaction,
-                ControlBroken(settlement_date=on, backfill_id=backfill_id, control=broken.control),
+                ControlBroken(
+                    settlement_date=on, backfill_id=backfill_id, control=broken.control, problem=broken.problem
+                ),
                 now=now,
             )
     if services.alerts:

@@ -168,16 +168,18 @@ EVENTS: dict[str, tuple[alerts.Event, ...]] = {
         ),
     ),
     "run.absent": (
-        alerts.RunAbsent(
-            settlement_date=DAY, expected_at=at(6), reason="scheduler_down", last_good_date=date(2026, 2, 13)
-        ),
+        alerts.RunAbsent(settlement_date=DAY, expected_at=at(6), reason="dag_paused", last_good_date=date(2026, 2, 13)),
     ),
     "input.late": (alerts.InputLate(settlement_date=DAY, source="statement", expected_at=at(10)),),
     "input.changed": (
         alerts.InputChanged(settlement_date=DAY, source="lending_core", count=2, amounts=krw(20_000), change="changed"),
     ),
     "control.broken": (
-        alerts.ControlBroken(settlement_date=DAY, control="shares_sum_to_allocations", difference=krw(1), row_count=1),
+        alerts.ControlBroken(
+            settlement_date=DAY,
+            control="shares_sum_to_allocations",
+            problem="allocation [812] of [95000] has shares of [94999]",
+        ),
     ),
     "breaks.aged": (
         alerts.BreaksAged(
@@ -204,12 +206,15 @@ EVENTS: dict[str, tuple[alerts.Event, ...]] = {
             )
             for day in (date(2026, 2, 12), date(2026, 2, 13))
         ),
+        alerts.DayProgress(
+            settlement_date=DAY, backfill_id="7", step="transfer", state="failed", at=at(9, 4), row_count=0
+        ),
         alerts.BackfillSummary(
             settlement_date=None,
             backfill_id="7",
             ok_count=2,
-            changed_count=1,
-            failed_count=0,
+            changed_count=0,
+            failed_count=1,
             difference_paid=krw(1_200),
         ),
     ),

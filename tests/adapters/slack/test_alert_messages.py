@@ -16,7 +16,7 @@ from alert_desk import DAY, failed, text_of
 from golden_alerts import EVENTS, krw, renderer_in, row_of
 from settlement.adapters.slack import catalogue, outbox, renderer
 from settlement.demo import slack_limits
-from settlement.domain import alerts
+from settlement.domain import alerts, breaks, controls
 
 GOLDEN = dict(golden_alerts.messages())
 
@@ -243,3 +243,11 @@ def test_an_event_comes_back_from_the_outbox_as_it_was(name: str) -> None:
     for event in EVENTS[name]:
         fields = json.loads(json.dumps(outbox.to_fields(event)))
         assert outbox.from_fields(event.name, fields) == event
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_every_break_and_every_control_has_a_name_that_people_read(language: alerts.Language) -> None:
+    words = catalogue.load(language)
+    assert set(breaks.SIDES) - set(words["causes"]) == set()
+    named = {control.__name__ for control in (*controls.CONTROLS, *controls.CUSTODY_CONTROLS)}
+    assert named - set(words["controls"]) == set()

@@ -406,8 +406,6 @@ def _fields(event: alerts.Event, words: Words) -> dict[str, str]:
     if isinstance(event, alerts.BreaksOpened):
         for count in ("missing_payout_count", "doubled_payout_count", "oldest_business_days"):
             written[count] = written[count] if values[count] else ""
-    if isinstance(event, alerts.ControlBroken):
-        written["row_count"] = written["row_count"] if event.row_count else ""
     return written
 
 
