@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from settlement.adapters import archive
+from settlement.adapters.ledger import closing
 from settlement.adapters.ledger.books import PostgresBooks
 from settlement.ports import Refused
 from settlement.stages import close, day_report, reconcile
@@ -75,6 +77,25 @@ def test_a_replay_gives_the_same_bytes_and_finds_a_changed_share(platform: Platf
     assert found.startswith("shares [") and "N1" in found
 
 
+# What the worked day does not bring by itself, so that no table is empty when it is closed.
+BESIDES = """
+insert into ledger.backfills (backfill_id, started_at, ended_at) overriding system value values (7, now(), now());
+insert into ledger.approvals values ('A-1', '2026-02-16', 1, 'x', 3, '{"KRW": 88050}', now(), now(), 'approved',
+  'checker', now(), null);
+insert into ledger.objections values
+  ('2026-02-16', 'usual_totals', 'It is twice the usual', now(), 'run-1', null, null, null),
+  ('2026-02-16', 'usual_totals', 'It is thrice the usual', now(), 'run-1', 'checker', 'New Year', now());
+insert into ledger.refused_accounts values ('Z', '110-9', '', 'AC04', now(), '20260216.1.A.KRW.1.1');
+insert into ledger.quarantine values ('2026-02-16', 1, 'L9', 'R9', 'KRW', 10, 'no_notes', '{}', '2026-02-19');
+insert into ledger.breaks (break_id, cause, side, opened_on, currency, amount, subject_kind, subject_id, state,
+    resolved_on, resolution) overriding system value
+  values (7, 'unknown_at_bank', 'bank', '2026-02-16', 'KRW', 900, 'line', 'L9', 'written_off', '2026-02-16', 'small');
+insert into ledger.break_history (break_id, at, by, what) values (7, now(), 'maker', 'written off to difference');
+insert into ledger.break_decisions (break_id, kind, target, amount, currency, reason, requested_by, requested_at,
+    needs_second, decided_by, decided_at)
+  values (7, 'write_off', 'difference', 900, 'KRW', 'rounding', 'maker', now(), true, 'checker', now());
+"""
+
 # One change for each table, and the row that verify must name.
 TAMPERINGS = {
     "revisions": ("update ledger.revisions set code_version = 'x'", "revisions 2026-02-16/1"),
@@ -82,7 +103,14 @@ TAMPERINGS = {
         "update ledger.day_totals set fee_amount = fee_amount + 1, vat_amount = vat_amount - 1",
         "day_totals 2026-02-16/1/KRW",
     ),
+    "snapshots": ("update ledger.snapshots set frozen_at = now()", "snapshots 2026-02-16/1"),
+    "frozen inputs of another day": ("update ledger.snapshots set input_sha256 = 'x'", "snapshots 2026-02-16/1"),
+    "runs": ("update ledger.runs set triggered_by = 'nobody'", "runs run-1"),
+    "backfills": ("update ledger.backfills set started_at = 'epoch'", "backfills 7"),
     "repayments": ("update ledger.repayments set amount = amount + 1", "repayments R1"),
+    "a repayment's state": ("update ledger.repayments set state = 'quarantined', settled_on = null", "repayments R1"),
+    "a repayment's day": ("update ledger.repayments set settled_on = '2026-02-19'", "repayments R1"),
+    "a repayment's reversal": ("update ledger.repayments set reversed_by = 'R2'", "repayments R1"),
     "allocations": (
         "update ledger.allocations set receivable_id = 'X' where position = 2",
         "allocations 2026-02-16/1/2",
@@ -95,8 +123,19 @@ TAMPERINGS = {
         "delete from ledger.shares where note_id = 'N3' and position = 1",
         "shares 2026-02-16/1/1/the last is gone",
     ),
+    "an allocation put in": (
+        "insert into ledger.allocations select settlement_date, revision, 99, repayment_id, loan_id, receivable_id,"
+        " currency, 'cost', 1 from ledger.allocations limit 1",
+        "allocations 2026-02-16/1/99 was put in",
+    ),
+    "quarantine": ("update ledger.quarantine set rule = 'no_holder'", "quarantine 2026-02-16/1/R9"),
     "credits": ("update ledger.credits set amount = amount + 1", "credits 2026-02-16/1/1"),
     "entries": ("update ledger.entries set event = 'credit_applied' where entry_id = 1", "entries 1"),
+    "an entry put in": (
+        "insert into ledger.entries (entry_id, settlement_date, revision, recorded_at, event, currency)"
+        " values (-1, '2026-02-16', 1, now(), 'remitted', 'KRW')",
+        "entries -1 was put in",
+    ),
     "an entry gone": ("delete from ledger.entries where entry_id = 1", "entries 1 is gone"),
     "postings": (
         "update ledger.postings set account = 'cost_recovered' where account = 'fee_income'",
@@ -118,6 +157,35 @@ TAMPERINGS = {
         "update ledger.payouts set booked_on = '2026-02-20' where investor_id = 'C'",
         "payouts 20260216.1.C.KRW.1.1",
     ),
+    "a payout's file": ("update ledger.payouts set file_id = null where investor_id = 'C'", "payout_files SF"),
+    "what the bank said of a payout": (
+        "update ledger.payouts set bank_reason = 'AC04' where investor_id = 'B'",
+        "payouts 20260216.1.B.KRW.1.1",
+    ),
+    "when a payout was sent": (
+        "update ledger.payouts set submitted_at = 'epoch' where investor_id = 'B'",
+        "payouts 20260216.1.B.KRW.1.1",
+    ),
+    "payout_steps": (
+        "update ledger.payout_steps set to_state = 'prepared' where from_state = 'booked'",
+        "payout_steps ",
+    ),
+    "a step put in": (
+        "insert into ledger.payout_history overriding system value values"
+        " ('20260216.1.A.KRW.1.1', 0, 'prepared', 'approved', now(), 'x', '{}')",
+        "payout_history 20260216.1.A.KRW.1.1/0 was put in",
+    ),
+    "transmissions": ("update ledger.transmissions set outcome = 'refused'", "transmissions SF"),
+    "refused_accounts": ("update ledger.refused_accounts set reason = 'x'", "refused_accounts 20260216.1.A.KRW.1.1"),
+    "approvals": ("update ledger.approvals set decided_by = 'maker'", "approvals A-1"),
+    "objections": (
+        "update ledger.objections set raised_at = 'epoch' where overridden_at is null",
+        "objections 2026-02-16/usual_totals/",
+    ),
+    "who answered for an objection": (
+        "update ledger.objections set overridden_by = 'boss' where overridden_at is not null",
+        "objections answered 2026-02-16/usual_totals/",
+    ),
     "payout_history": (
         "update ledger.payout_history set cause = 'x' where step = 1",
         "payout_history 20260216.1.A.KRW.1.1/1",
@@ -127,10 +195,29 @@ TAMPERINGS = {
         "update ledger.statement_lines set state = 'suspended' where amount = 95000",
         "statement_lines L",
     ),
+    "a line that was never booked": (
+        "update ledger.statement_lines set state = 'open' where amount = 95000",
+        "statement_lines L",
+    ),
     "statements": ("update ledger.statements set closing = closing + 1, opening = opening + 1", "statements "),
     "matches": ("update ledger.matches set rule = 'x' where subject_kind = 'receipt'", "matches L"),
     "payout_files": ("update ledger.payout_files set content = 'x'", "payout_files SF"),
     "bank_messages": ("update ledger.bank_messages set content = 'x' where kind like 'camt.053%%'", "bank_messages "),
+    "what became of a message": (
+        "update ledger.bank_messages set state = 'refused' where kind like 'camt.053%%'",
+        "bank_messages ",
+    ),
+    "how a break ended": ("update ledger.breaks set resolution = 'x' where break_id = 7", "breaks that are over 7"),
+    "who asked for a decision": (
+        "update ledger.break_decisions set requested_by = 'x'",
+        "break_decisions 1",
+    ),
+    "who took a decision": (
+        "update ledger.break_decisions set decided_by = 'boss'",
+        "break_decisions that were taken 1",
+    ),
+    "a closed day opened": ("update ledger.days set state = 'settled' where state = 'closed'", "days 2026-02-16"),
+    "another revision of a day": ("update ledger.days set revision = 2 where state = 'closed'", "days 2026-02-16"),
     "breaks": ("update ledger.breaks set subject_id = 'L2'", "breaks 1"),
     "break_history": ("update ledger.break_history set what = 'x'", "break_history 1/1"),
     "certificates": (
@@ -147,7 +234,11 @@ TAMPERINGS = {
 
 
 def test_every_tampered_row_is_found_and_named(platform: Platform) -> None:
-    closed(platform)
+    worked_day(platform)
+    platform.settle("2026-02-16", at="2026-02-17T06:00+09:00")
+    tamper(platform, BESIDES)
+    with platform.services() as services:
+        reconcile.take_in_everything(services, now=platform.at("2026-02-23T06:00+09:00"))
     assert verified(platform) == []
     engine = sa.create_engine(platform.ledger_url.replace("settlement@", "postgres@"), poolclass=sa.NullPool)
     missed = {}
@@ -162,6 +253,36 @@ def test_every_tampered_row_is_found_and_named(platform: Platform) -> None:
                 missed[name] = found
     engine.dispose()
     assert missed == {}
+
+
+def test_every_table_is_sealed_and_tampered_with_or_is_left_out_for_a_reason(settlement_db_url: str) -> None:
+    engine = sa.create_engine(settlement_db_url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(
+            "select relname from pg_class where relnamespace = 'ledger'::regnamespace and relkind in ('r', 'p')"
+            " and not relispartition"
+        )
+        tables = set(found.scalars())
+    engine.dispose()
+    sealed = {found.table for found in closing.SEALED.values()} | set(closing.PARTS)
+    assert sealed | set(closing.UNSEALED) == tables
+    assert not sealed & set(closing.UNSEALED)
+    tampered = {re.findall(r"ledger\.(\w+)", sql)[0] for sql, _ in TAMPERINGS.values()}
+    derived = {"days", "balances", "certificates", "seals"}
+    assert tampered == sealed | derived
+
+
+def test_a_certificate_seals_what_has_come_since_the_one_before(platform: Platform) -> None:
+    closed(platform)
+    platform.settle("2026-02-19", at="2026-02-23T07:00+09:00", run_id="run-2")
+    with platform.services() as services:
+        reconcile.take_in_everything(services, now=platform.at("2026-02-25T06:00+09:00"))
+    sealed = dict(platform.rows("select table_name, count(*) from ledger.seals group by 1"))
+    for table in ("entries", "payout_history", "payouts", "matches", "statement_lines", "repayments", "allocations"):
+        assert platform.rows(f"select count(*) from ledger.{table}") == [(sealed.get(table, 0),)], table
+    counts = platform.rows("select number, count(*) from ledger.seals group by 1 order by 1")
+    assert counts[1][1] < counts[0][1]
+    assert verified(platform) == []
 
 
 def test_certificates_are_chained(platform: Platform) -> None:

@@ -7,6 +7,7 @@ that became part of the books since. So `verify` needs the rows alone, and `repl
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -24,17 +25,19 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
 
     :raises controls.Broken: a side's opening and movements do not make its closing, or ledger and bank differ.
     """
-    found, before = books.revision(on), books.certificates()
+    found, before = books.revision(on), books.newest_certificate()
     if found is None:
         raise Refused(f"[{on}] was never computed: there is nothing to certify")
     already = books.certificate(on)
     if already is not None and already["revision"] == found["revision"]:
         return dict(json.loads(already["body"]))
-    number = len(before) + 1
+    former: dict[str, Any] = json.loads(before["body"]) if before else {"number": 0, "sealed_until": {}}
+    number = former["number"] + 1
+    sealed_until = books.seal(number, since=former["sealed_until"])
     sides = books.movements(on=on, before=services.calendar.calendar.previous_business_day(on))
     body = {
         "number": number,
-        "previous_sha256": before[-1]["sha256"] if before else None,
+        "previous_sha256": before["sha256"] if before else None,
         "settlement_date": on.isoformat(),
         "revision": found["revision"],
         "issued_at": now.isoformat(),
@@ -51,7 +54,9 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "statements": _statements(services, books, on),
         "open_breaks": [_break(found) for found in books.open_breaks()],
         "controls": [control.__name__ for control in (*controls.CONTROLS, *controls.CUSTODY_CONTROLS)],
-        "sealed": books.seal(number),
+        "held": _held(books),
+        "sealed": books.sealed(number),
+        "sealed_until": sealed_until,
     }
     _check_movements(body["movements"])
     text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -125,6 +130,16 @@ def _statements(services: Services, books: Books, on: date) -> list[dict[str, An
         for found in chain
         if found["business_date"] == on
     ]
+
+
+def _held(books: Books) -> dict[str, dict[str, int]]:
+    """Return what is owed and not paid, by currency and reason, as payouts were last prepared."""
+    held: dict[str, dict[str, int]] = defaultdict(lambda: {"count": 0, "amount": 0})
+    for hold in books.holds():
+        sums = held[f"{hold['currency']} {hold['reason']}"]
+        sums["count"] += 1
+        sums["amount"] += hold["amount"]
+    return dict(held)
 
 
 def _break(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 A seal is six bytes of SHA-256 for each row. It is written once, when the first certificate after the row is issued; the
 certificate covers the hash of all seals written with it, and the certificate before it. So a row, a seal or a
 certificate that is changed later is found, and named. Columns that live on (states, what is derived) are not sealed but
-derived again from rows that are: `INVARIANTS`.
+derived again from rows that are: `INVARIANTS`. What is neither is listed with the reason: `UNSEALED`.
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -20,50 +22,158 @@ from settlement.domain import frames
 from settlement.domain.frames import Outcome
 from settlement.ports import DayRun
 
-# What is sealed, in the order in which it is verified: rows by their key, and the columns that never change. A part
-# (shares of an allocation, postings of an entry) is sealed under the key of its whole.
 WHOLE = "*"
-SEALED: Mapping[str, tuple[str, str]] = {
-    "revisions": ("t.settlement_date || '/' || t.revision", WHOLE),
-    "day_totals": ("t.settlement_date || '/' || t.revision || '/' || t.currency", WHOLE),
-    "repayments": (
-        "t.repayment_id",
-        "repayment_id, loan_id, currency, received_at, amount, reverses_repayment_id, window_on, taken_on",
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """What is sealed of a table: rows by their key, with the columns that do not change any more.
+
+    `only` says which rows have come so far. `new` says where to look for rows that no seal covers, so that a day costs
+    what it brought and not what the books hold: everywhere, where a table has few rows a day.
+    """
+
+    table: str
+    key: str
+    columns: str = WHOLE
+    only: str = "true"
+    new: str = "true"
+    each: str = ""  # "revision", "date": `new` names the revisions, or dates, that are sealed with it, one by one
+
+
+OF_REVISION = "t.settlement_date = :on and t.revision = :revision"
+NEW_ENTRIES = "select {} from ledger.entries e where e.entry_id > :entries"
+DAY_KEY = "t.settlement_date || '/' || t.revision"
+
+# By the name under which it is sealed, in the order in which it is sealed and verified. A row that goes on living after
+# it is sealed has a second name for what a person or the bank answers to it.
+SEALED: Mapping[str, Sealed] = {
+    "revisions": Sealed(table="revisions", key=DAY_KEY),
+    "snapshots": Sealed(
+        table="snapshots",
+        key=DAY_KEY,
+        only="(t.settlement_date, t.revision) in (select settlement_date, revision from ledger.revisions)",
     ),
-    "allocations": ("t.settlement_date || '/' || t.revision || '/' || t.position", WHOLE),
-    "credits": ("t.settlement_date || '/' || t.revision || '/' || t.position", WHOLE),
-    "quarantine": (
-        "t.settlement_date || '/' || t.revision || '/' || t.repayment_id",
-        "settlement_date, revision, loan_id, repayment_id, currency, amount, rule, evidence",
+    "day_totals": Sealed(table="day_totals", key=f"{DAY_KEY} || '/' || t.currency", new=OF_REVISION, each="revision"),
+    "runs": Sealed(table="runs", key="t.run_id", columns="run_id, settlement_date, run_type, triggered_by"),
+    "backfills": Sealed(table="backfills", key="t.backfill_id::text", columns="backfill_id, started_at"),
+    "repayments": Sealed(
+        table="repayments",
+        key="t.repayment_id",
+        columns="repayment_id, loan_id, currency, received_at, amount, reverses_repayment_id, window_on, taken_on",
+        new="t.taken_on = :on",
+        each="date",
     ),
-    "entries": ("t.entry_id::text", WHOLE),
-    "payouts": (
-        "t.payout_id",
-        "payout_id, settlement_date, revision, investor_id, currency, chunk, attempt, amount, end_to_end_id,"
-        " payee_name, payee_account, payee_bank, prepared_at",
+    "allocations": Sealed(table="allocations", key=f"{DAY_KEY} || '/' || t.position", new=OF_REVISION, each="revision"),
+    "credits": Sealed(table="credits", key=f"{DAY_KEY} || '/' || t.position", new=OF_REVISION, each="revision"),
+    "quarantine": Sealed(
+        table="quarantine",
+        key=f"{DAY_KEY} || '/' || t.repayment_id",
+        columns="settlement_date, revision, loan_id, repayment_id, currency, amount, rule, evidence",
+        new=OF_REVISION,
+        each="revision",
     ),
-    "payout_history": ("t.payout_id || '/' || t.step", WHOLE),
-    "payout_files": ("t.file_id", "file_id, settlement_date, currency, payment_count, amount, content, sha256"),
-    "bank_messages": ("t.sha256", "sha256, direction, kind, name, content, recorded_at"),
-    "statements": ("t.statement_id", WHOLE),
-    "statement_lines": (
-        "t.line_id",
-        "line_id, statement_id, booking_date, value_date, amount, currency, end_to_end_id, reference, remittance,"
-        " bank_code, is_return, reason, bank_reference, file_id, counterparty_account, transaction_count, is_reversal,"
-        " is_charge",
+    "entries": Sealed(table="entries", key="t.entry_id::text", new="t.entry_id > :entries"),
+    "payouts": Sealed(
+        table="payouts",
+        key="t.payout_id",
+        columns="payout_id, settlement_date, revision, investor_id, currency, chunk, attempt, amount, end_to_end_id,"
+        " payee_name, payee_account, payee_bank, prepared_at, run_id",
+        new=f"t.payout_id in ({NEW_ENTRIES.format('e.payout_id')} and e.event = 'payout_prepared')",
     ),
-    "matches": ("t.line_id || '/' || t.subject_kind || '/' || t.subject_id", WHOLE),
-    "breaks": ("t.break_id::text", "break_id, cause, side, opened_on, subject_kind, subject_id"),
-    "break_history": ("t.break_id || '/' || t.step", WHOLE),
-    "break_decisions": (
-        "t.decision_id::text",
-        "decision_id, break_id, kind, target, amount, currency, reason, requested_by, requested_at, needs_second",
+    "payout_history": Sealed(
+        table="payout_history", key="t.payout_id || '/' || t.step", new="t.step > :payout_history"
+    ),
+    "payout_steps": Sealed(table="payout_steps", key="t.from_state || '/' || t.to_state"),
+    "payout_files": Sealed(
+        table="payout_files",
+        key="t.file_id",
+        columns="file_id, settlement_date, currency, payment_count, amount, content, sha256, created_at",
+    ),
+    "transmissions": Sealed(table="transmissions", key="t.file_id || '/' || t.number", only="t.outcome is not null"),
+    "approvals": Sealed(
+        table="approvals", key="t.approval_id", only="t.decision is not null and t.decision <> 'superseded'"
+    ),
+    "objections": Sealed(
+        table="objections",
+        key="t.settlement_date || '/' || t.control || '/' || md5(t.said)",
+        columns="settlement_date, control, said, raised_at, run_id",
+    ),
+    "objections answered": Sealed(
+        table="objections",
+        key="t.settlement_date || '/' || t.control || '/' || md5(t.said)",
+        only="t.overridden_at is not null",
+    ),
+    "refused_accounts": Sealed(table="refused_accounts", key="t.payout_id"),
+    "bank_messages": Sealed(table="bank_messages", key="t.sha256", only="t.state <> 'new'"),
+    "statements": Sealed(table="statements", key="t.statement_id"),
+    "statement_lines": Sealed(
+        table="statement_lines",
+        key="t.line_id",
+        columns="line_id, statement_id, booking_date, value_date, amount, currency, end_to_end_id, reference,"
+        " remittance, bank_code, is_return, reason, bank_reference, file_id, counterparty_account, transaction_count,"
+        " is_reversal, is_charge",
+        new="t.statement_id in (select key from ledger.seals where number = :number and table_name = 'statements')",
+    ),
+    "matches": Sealed(
+        table="matches",
+        key="t.line_id || '/' || t.subject_kind || '/' || t.subject_id",
+        new=f"t.line_id in ({NEW_ENTRIES.format('e.line_id')})",
+    ),
+    "breaks": Sealed(
+        table="breaks",
+        key="t.break_id::text",
+        columns="break_id, cause, side, opened_on, subject_kind, subject_id",
+    ),
+    "breaks that are over": Sealed(table="breaks", key="t.break_id::text", only="t.resolved_on is not null"),
+    "break_history": Sealed(table="break_history", key="t.break_id || '/' || t.step"),
+    "break_decisions": Sealed(
+        table="break_decisions",
+        key="t.decision_id::text",
+        columns="decision_id, break_id, kind, target, amount, currency, reason, requested_by, requested_at,"
+        " needs_second",
+    ),
+    "break_decisions that were taken": Sealed(
+        table="break_decisions", key="t.decision_id::text", only="t.decided_at is not null"
     ),
 }
-PARTS: Mapping[str, tuple[str, str, str]] = {
-    "shares": ("allocations", SEALED["allocations"][0], "t.note_id"),
-    "postings": ("entries", SEALED["entries"][0], "t.account, t.amount"),
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A table whose rows are parts of a sealed whole, and are sealed under its key, in an order of their own."""
+
+    whole: str
+    order: str
+    new: str
+    each: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key of the whole, as it is made of the part."""
+        return SEALED[self.whole].key
+
+
+PARTS: Mapping[str, Part] = {
+    "shares": Part(whole="allocations", order="t.note_id", new=OF_REVISION, each="revision"),
+    "postings": Part(whole="entries", order="t.account, t.amount", new="t.entry_id > :entries"),
 }
+
+UNSEALED: Mapping[str, str] = {
+    "days": "it says where a day stands; its close and revision are derived from certificates and revisions",
+    "balances": "the sums of postings, and derived from them",
+    "holds": "written anew whenever payouts are prepared; what was held is in the certificate, what is owed a balance",
+    "control_results": "the newest result of each control; that all held is in the certificate",
+    "alembic_version": "the revision of this schema, which migrating changes",
+    "books_version": "a counter that tells stale inputs from fresh ones",
+    "certificates": "they are chained",
+    "seals": "the certificate that they were written with holds their hash",
+    "alert_roots": "how people were told; no money depends on it",
+    "alert_outbox": "how people were told; no money depends on it",
+    "alert_files": "how people were told; no money depends on it",
+    "alert_attempts": "how people were told; no money depends on it",
+}
+"""The tables that are not sealed, and why not."""
 
 # What must hold of the rows as they stand: each query returns the keys of the first rows that break it.
 INVARIANTS: Mapping[str, str] = {
@@ -130,16 +240,52 @@ INVARIANTS: Mapping[str, str] = {
           left join (select e.line_id, sum(p.amount) as booked from ledger.entries e
                        join ledger.postings p using (entry_id) where p.account = 'client_bank' group by 1) b
                using (line_id)
-         where l.state <> 'open' and b.booked is distinct from l.amount order by l.line_id limit 1""",
+         where b.booked is distinct from case when l.state <> 'open' then l.amount end order by l.line_id limit 1""",
     "lines are matched where a match says so, with all of their amount": """
         select 'statement_lines ' || l.line_id from ledger.statement_lines l
           left join (select line_id, sum(amount) as matched from ledger.matches group by 1) m using (line_id)
          where case when l.state = 'matched' then m.matched is distinct from l.amount else m.matched is not null end
          order by l.line_id limit 1""",
-    "closed days have a certificate": """
+    "payouts say what their history says": """
+        select 'payouts ' || p.payout_id from ledger.payouts p
+          left join lateral (
+            select max(h.at) filter (where h.to_state = 'submitted') as submitted_at,
+                   (array_agg(h.evidence ->> 'bank_reason' order by h.step desc)
+                     filter (where h.evidence ->> 'bank_reason' is not null))[1] as bank_reason
+              from ledger.payout_history h where h.payout_id = p.payout_id) h on true
+         where (p.submitted_at, p.bank_reason) is distinct from (h.submitted_at, h.bank_reason)
+         order by p.payout_id limit 1""",
+    "payment files hold the payouts that name them": """
+        select 'payout_files ' || f.file_id from ledger.payout_files f
+          left join ledger.payouts p using (file_id)
+         group by f.file_id having count(p.payout_id) <> f.payment_count or coalesce(sum(p.amount), 0) <> f.amount
+         order by f.file_id limit 1""",
+    "repayments stand where the books took them": """
+        select 'repayments ' || r.repayment_id from ledger.repayments r
+          left join ledger.repayments x on x.reverses_repayment_id = r.repayment_id and x.state <> 'quarantined'
+         where r.is_extracted <> exists (select from ledger.entries e
+                 where e.repayment_id = r.repayment_id and e.event = 'repayment_extracted')
+            or (r.state = 'quarantined') <> exists (select from ledger.quarantine q
+                 where q.repayment_id = r.repayment_id and q.released_on is null)
+            or r.reversed_by is distinct from x.repayment_id
+            or r.settled_on is not null
+               and not exists (select from ledger.allocations a
+                 where a.repayment_id = r.repayment_id and a.settlement_date = r.settled_on)
+               and not exists (select from ledger.credits c
+                 where c.repayment_id = r.repayment_id and c.settlement_date = r.settled_on)
+         order by r.repayment_id limit 1""",
+    "days are at their newest revision, and closed if that is certified": """
         select 'days ' || d.settlement_date from ledger.days d
-         where d.state = 'closed' and not exists (select from ledger.certificates c
-               where c.settlement_date = d.settlement_date) order by 1 limit 1""",
+          left join lateral (select max(revision) as newest from ledger.revisions r
+                              where r.settlement_date = d.settlement_date) r on true
+         where d.revision <> coalesce(r.newest, 0)
+            or (d.state = 'closed') <> exists (select from ledger.certificates c
+                 where c.settlement_date = d.settlement_date and c.revision = d.revision)
+         order by d.settlement_date limit 1""",
+    "frozen inputs are those that their revision was computed with": """
+        select 'snapshots ' || r.settlement_date || '/' || r.revision from ledger.revisions r
+          left join ledger.snapshots s using (settlement_date, revision)
+         where s.input_sha256 is distinct from r.input_sha256 order by 1 limit 1""",
     "breaks that are over say so in their history": """
         select 'breaks ' || b.break_id from ledger.breaks b
           left join lateral (select what from ledger.break_history h where h.break_id = b.break_id
@@ -248,6 +394,13 @@ class Closing:
         rows = self.transaction.execute(sa.text("select * from ledger.certificates order by number")).mappings()
         return [dict(row) for row in rows]
 
+    def newest_certificate(self) -> dict[str, Any] | None:
+        """Return the certificate that was issued last."""
+        row = self.transaction.execute(
+            sa.text("select * from ledger.certificates order by number desc limit 1")
+        ).first()
+        return row._asdict() if row else None
+
     def certificate(self, settlement_date: date) -> dict[str, Any] | None:
         """Return the newest certificate of a day."""
         row = self.transaction.execute(
@@ -256,30 +409,59 @@ class Closing:
         ).first()
         return row._asdict() if row else None
 
-    def seal(self, number: int) -> dict[str, dict[str, Any]]:
-        """Seal every row that no seal covers yet, and return the count and hash of what was sealed, by table."""
+    def seal(self, number: int, *, since: Mapping[str, int]) -> dict[str, int]:
+        """Seal every row that has come since a certificate and that no seal covers, and return how far that goes.
+
+        `since` and what is returned are the newest entry and payout step. Both are written only under the lock under
+        which everything is posted, as this is: whatever is not there yet will have a greater number.
+        """
         run = self.transaction.execute
         run(sa.text("set local timezone = 'UTC'"))
-        for table, (key, columns) in SEALED.items():
-            run(
-                sa.text(
-                    f"insert into ledger.seals (number, table_name, key, hashes) select :number, '{table}', {key},"
-                    f" {_hash(columns)} from ledger.{table} t where not exists (select from ledger.seals s"
-                    f" where s.table_name = '{table}' and s.key = {key})"
-                ),
-                {"number": number},
-            )
-        for table, (whole, key, order) in PARTS.items():
-            run(
-                sa.text(
-                    f"insert into ledger.seals (number, table_name, key, hashes) select :number, '{table}', {key},"
-                    f" string_agg({_hash(WHOLE)}, '' order by {order}) from ledger.{table} t"
-                    f" where {key} in (select key from ledger.seals where number = :number and"
-                    f" table_name = '{whole}') group by {key}"
-                ),
-                {"number": number},
-            )
-        return self.sealed(number)
+        reached = {
+            "entries": int(run(sa.text("select coalesce(max(entry_id), 0) from ledger.entries")).scalar_one()),
+            "payout_history": int(
+                run(sa.text("select coalesce(max(step), 0) from ledger.payout_history")).scalar_one()
+            ),
+        }
+        values = {"number": number, **{name: since.get(name, 0) for name in reached}}
+        for name, sealed in SEALED.items():
+            for scope in self._scopes(number, sealed.each):
+                run(
+                    sa.text(
+                        f"insert into ledger.seals (number, table_name, key, hashes) select :number, '{name}',"
+                        f" {sealed.key}, {_hash(sealed.columns)} from ledger.{sealed.table} t"
+                        f" where {sealed.new} and {sealed.only} and not exists (select from ledger.seals s"
+                        f" where s.table_name = '{name}' and s.key = {sealed.key})"
+                    ),
+                    values | scope,
+                )
+        for name, part in PARTS.items():
+            for scope in self._scopes(number, part.each):
+                run(
+                    sa.text(
+                        f"insert into ledger.seals (number, table_name, key, hashes) select :number, '{name}',"
+                        f" {part.key}, string_agg({_hash(WHOLE)}, '' order by {part.order}) from ledger.{name} t"
+                        f" where {part.new} group by {part.key}"
+                    ),
+                    values | scope,
+                )
+        return reached
+
+    def _scopes(self, number: int, each: str) -> list[dict[str, Any]]:
+        """Return what a statement of sealing is run for: once, or for each revision or date that is sealed now."""
+        if not each:
+            return [{}]
+        rows = self.transaction.execute(
+            sa.text(
+                "select r.settlement_date, r.revision from ledger.seals s join ledger.revisions r"
+                f" on s.key = {DAY_KEY.replace('t.', 'r.')} where s.number = :number and s.table_name = 'revisions'"
+                " order by 1, 2"
+            ),
+            {"number": number},
+        ).all()
+        if each == "date":
+            return [{"on": on} for on in sorted({on for on, _ in rows})]
+        return [{"on": on, "revision": revision} for on, revision in rows]
 
     def sealed(self, number: int) -> dict[str, dict[str, Any]]:
         """Return the count and hash of the seals that were written with a certificate, by table."""
@@ -316,14 +498,14 @@ class Closing:
         run(sa.text("set local timezone = 'UTC'"))
         for table in sorted([*SEALED, *PARTS]):
             if table in SEALED:
-                key, columns = SEALED[table]
-                said, order = f"array[{_said(columns)}]", ""
+                key, source = SEALED[table].key, SEALED[table].table
+                said, order = f"array[{_said(SEALED[table].columns)}]", ""
             else:
-                _, key, order = PARTS[table]
-                said, order = f"array_agg({_said(WHOLE)} order by {order})", f"group by {key}, s.key"
+                key, source = PARTS[table].key, table
+                said, order = f"array_agg({_said(WHOLE)} order by {PARTS[table].order})", f"group by {key}, s.key"
             for row in run(
                 sa.text(
-                    f"select s.key, {said} as said from ledger.seals s join ledger.{table} t on {key} = s.key"
+                    f"select s.key, {said} as said from ledger.seals s join ledger.{source} t on {key} = s.key"
                     f" where s.number = :number and s.table_name = '{table}' {order} order by s.key"
                 ),
                 {"number": number},
@@ -335,28 +517,59 @@ class Closing:
         run = self.transaction.execute
         run(sa.text("set local timezone = 'UTC'"))
         found = []
-        for table, (key, columns) in SEALED.items():
+        for name, sealed in SEALED.items():
             row = run(
                 sa.text(
-                    f"select s.key, {key} is null as is_gone from ledger.seals s left join ledger.{table} t on {key} ="
-                    f" s.key where s.table_name = '{table}' and ({key} is null or {_hash(columns)} <> s.hashes)"
+                    f"select s.key, {sealed.key} is null as is_gone from ledger.seals s"
+                    f" left join ledger.{sealed.table} t on {sealed.key} = s.key where s.table_name = '{name}'"
+                    f" and ({sealed.key} is null or {_hash(sealed.columns)} <> s.hashes)"
                     " order by s.number, s.key limit 1"
                 )
             ).first()
             if row is not None:
-                found.append(f"{table} {row.key}" + (" is gone" if row.is_gone else ""))
-        for table, (_, key, order) in PARTS.items():
+                found.append(f"{name} {row.key}" + (" is gone" if row.is_gone else ""))
+        for name, part in PARTS.items():
             row = run(
                 sa.text(
-                    f"select s.key, s.hashes, t.hashes as now, t.names from ledger.seals s full join (select {key} as"
-                    f" key, string_agg({_hash(WHOLE)}, '' order by {order}) as hashes,"
-                    f" array_agg({order.split(',')[0]} order by {order}) as names from ledger.{table} t group by 1) t"
-                    f" on t.key = s.key where s.table_name = '{table}' and t.hashes is distinct from s.hashes"
-                    " order by s.number, s.key limit 1"
+                    f"select s.key, s.hashes, t.hashes as now, t.names from ledger.seals s full join"
+                    f" (select {part.key} as key, string_agg({_hash(WHOLE)}, '' order by {part.order}) as hashes,"
+                    f" array_agg({part.order.split(',')[0]} order by {part.order}) as names from ledger.{name} t"
+                    f" group by 1) t on t.key = s.key where s.table_name = '{name}'"
+                    " and t.hashes is distinct from s.hashes order by s.number, s.key limit 1"
                 )
             ).first()
             if row is not None:
-                found.append(f"{table} {row.key}/{_first_other(row.hashes, row.now, row.names)}")
+                found.append(f"{name} {row.key}/{_first_other(row.hashes, row.now, row.names)}")
+        return [*found, *self._put_in()]
+
+    def _put_in(self) -> list[str]:
+        """Return, for each table, the first row that no seal covers although the certificates are past it."""
+        newest = self.newest_certificate()
+        if newest is None:
+            return []
+        reached = json.loads(newest["body"])["sealed_until"]
+        past = {
+            **dict.fromkeys(
+                ("day_totals", "allocations", "credits", "quarantine"),
+                f"exists (select from ledger.seals r where r.table_name = 'revisions' and r.key = {DAY_KEY})",
+            ),
+            "entries": "t.entry_id <= :entries",
+            "payout_history": "t.step <= :payout_history",
+            "statement_lines": "exists (select from ledger.seals r where r.table_name = 'statements'"
+            " and r.key = t.statement_id)",
+        }
+        found = []
+        for name, condition in past.items():
+            key = SEALED[name].key
+            row = self.transaction.execute(
+                sa.text(
+                    f"select {key} from ledger.{name} t where {condition} and not exists (select from ledger.seals s"
+                    f" where s.table_name = '{name}' and s.key = {key}) order by 1 limit 1"
+                ),
+                reached,
+            ).scalar()
+            if row is not None:
+                found.append(f"{name} {row} was put in")
         return found
 
     def broken_invariants(self) -> list[tuple[str, str]]:
