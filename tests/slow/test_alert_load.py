@@ -1,17 +1,23 @@
-"""A full outbox does not slow the day: 100 000 rows, then what a writer, a look and a delivery cost. About a minute."""
+"""What alerts cost and how soon they arrive: an outbox of 100 000 rows, and a watch that runs. About three minutes."""
 
 from __future__ import annotations
 
+import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from settlement.adapters.slack import SlackAlerts
+from settlement.demo import slack_sink
 from settlement.domain import alerts
 
 NOW = datetime(2026, 2, 17, 3, 0, tzinfo=UTC)
@@ -90,3 +96,68 @@ def test_a_hundred_thousand_rows_do_not_slow_the_day(engine: sa.Engine, state: s
     assert measured["record"] < max(2 * before, 0.02)
     assert measured["edit the root"] < 0.05
     assert measured["deliver"] < 0.5
+
+
+@pytest.mark.slow
+def test_from_an_event_to_slack_it_takes_seconds_while_the_watch_runs(
+    engine: sa.Engine, settlement_db_url: str, slack: slack_sink.Sink, tmp_path: Path
+) -> None:
+    """Nobody sends but the watch, a process of its own: what is measured is the longest way that an alert takes."""
+    connections = {
+        "SETTLEMENT_DB": {"conn_type": "generic", "extra": {"url": settlement_db_url}},
+        "LENDING_CORE": {"conn_type": "generic", "extra": {"url": settlement_db_url}},
+        "SETTLEMENT_SLACK": {"conn_type": "slack", "password": "xoxb-test", "extra": {"base_url": slack.base_url}},
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "SETTLEMENT"))}
+    environment |= {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
+    environment |= {"AIRFLOW_HOME": str(tmp_path), "SETTLEMENT_SNAPSHOTS": str(tmp_path / "snapshots")}
+    policy: Any = SimpleNamespace(
+        language="ko",
+        channels=(SimpleNamespace(id="C0SETTLE", severities=alerts.SEVERITIES, language=None, backfills=False),),
+        email_to=(),
+        mention="",
+    )
+    ours = SlackAlerts(engine, policy, timezone="Asia/Seoul", slack=lambda: None, mailer=lambda: None)
+
+    def record(number: int) -> None:
+        event = alerts.TaskRetry(
+            settlement_date=date(2026, 2, 16), run_id=f"r{number}", task="t", try_number=1, code="c"
+        )
+        with engine.begin() as connection:
+            ours.record(connection, event, now=datetime.now(UTC))
+
+    def waits() -> int:
+        with engine.connect() as connection:
+            return int(
+                connection.execute(
+                    sa.text("select count(*) from ledger.alert_outbox where event = 'task.retry' and state = 'pending'")
+                ).scalar_one()
+            )
+
+    record(0)
+    watch = subprocess.Popen([sys.executable, "-m", "settlement.cli", "watch"], env=environment)
+    try:
+        deadline = time.monotonic() + 240
+        for number in range(1, 41):
+            while number == 1 and waits():  # until it has started
+                assert watch.poll() is None and time.monotonic() < deadline
+                time.sleep(0.2)
+            record(number)
+            time.sleep(0.7)
+        while waits():
+            assert watch.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)
+    finally:
+        watch.kill()
+        watch.wait()
+    with engine.connect() as connection:
+        seconds = connection.execute(
+            sa.text(
+                "select extract(epoch from delivered_at - created_at) from ledger.alert_outbox"
+                " where event = 'task.retry' and problem_key not like 'retry:r0:%'"
+            )
+        ).scalars()
+        taken = sorted(float(found) for found in seconds)
+    print({"events": len(taken), "median": round(statistics.median(taken), 2), "slowest": round(taken[-1], 2)})
+    assert len(taken) == 40
+    assert statistics.median(taken) < 5
