@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
 
+from settlement.adapters.ledger import copying
 from settlement.domain import statements
 from settlement.domain.matching import Match, OpenLine, Subject
 from settlement.domain.messages import Message, Statement
@@ -29,6 +31,18 @@ EVENTS = {
     "tax_payable:local": "remitted",
     "cost_recovered": "remitted",
 }
+
+# What is written of a line and of a match, with the dtypes of it.
+LINE = dict.fromkeys(
+    ("line_id", "currency", "end_to_end_id", "reference", "bank_reference", "file_id", "remittance", "bank_code",
+     "reason", "counterparty_account"), "str",
+) | {
+    "booking_date": "datetime64[s]", "value_date": "datetime64[s]", "amount": "int64", "transaction_count": "int32",
+    "is_return": "bool", "is_reversal": "bool", "is_charge": "bool",
+}  # fmt: skip
+MATCH = dict.fromkeys(("line_id", "subject_kind", "subject_id"), "str") | {
+    "amount": "int64", "rule": "str", "explanation": "str", "match_id": "str", "difference": "int64",
+}  # fmt: skip
 
 IN_TRANSIT = """
 -- One row per account and currency: the sum of everything that is between us and the bank, item by item.
@@ -184,21 +198,13 @@ class BankLines:
                 "now": now,
             },
         )
-        if statement.lines:
-            self.transaction.execute(
-                sa.text(
-                    "insert into ledger.statement_lines (line_id, statement_id, booking_date, value_date, amount,"
-                    " currency, end_to_end_id, reference, remittance, bank_code, is_return, reason, bank_reference,"
-                    " file_id, counterparty_account, transaction_count, is_reversal, is_charge) values"
-                    " (:line_id, :statement_id, :booking_date, :value_date, :amount, :currency, :end_to_end_id,"
-                    " :reference, :remittance, :bank_code, :is_return, :reason, :bank_reference, :file_id,"
-                    " :counterparty_account, :transaction_count, :is_reversal, :is_charge)"
-                ),
-                [
-                    {name: getattr(line, name) for name in line.__slots__} | {"statement_id": statement.statement_id}
-                    for line in statement.lines
-                ],
-            )
+        copying.records_into(
+            self.transaction,
+            "ledger.statement_lines",
+            LINE,
+            [attrgetter(*LINE)(line) for line in statement.lines],
+            {"statement_id": statement.statement_id},
+        )
 
     def statements(self, account: str) -> list[dict[str, Any]]:
         """Return the account's statements in the order of their days; those of one day as their balances follow."""
@@ -277,27 +283,24 @@ class BankLines:
         if not matches:
             return
         parts = [(found, *part) for found in matches for part in found.parts()]
-        self.transaction.execute(
-            sa.text(
-                "insert into ledger.matches (line_id, subject_kind, subject_id, amount, rule, explanation, matched_at,"
-                " match_id, difference, matched_by) values"
-                " (:line, :kind, :id, :amount, :rule, :explanation, :now, :match, :difference, :by)"
-            ),
+        copying.records_into(
+            self.transaction,
+            "ledger.matches",
+            MATCH,
             [
-                {
-                    "line": line.line_id,
-                    "kind": subject.kind,
-                    "id": subject.subject_id,
-                    "amount": amount,
-                    "rule": found.rule,
-                    "explanation": found.explanation,
-                    "now": now,
-                    "match": found.match_id,
-                    "difference": difference,
-                    "by": by,
-                }
+                (
+                    line.line_id,
+                    subject.kind,
+                    subject.subject_id,
+                    amount,
+                    found.rule,
+                    found.explanation,
+                    found.match_id,
+                    difference,
+                )
                 for found, line, subject, amount, difference in parts
             ],
+            {"matched_at": now, "matched_by": by},
         )
         self._mark_lines([line.line_id for found in matches for line in found.lines], "matched")
         posted: dict[str, list[tuple[OpenLine, list[tuple[str, int]], Subject | None]]] = {}

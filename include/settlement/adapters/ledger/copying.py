@@ -11,13 +11,16 @@ field for a float.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
@@ -41,17 +44,45 @@ def into(connection: sa.Connection, table: str, columns: Iterable[str], rows: It
     raw = connection.connection.driver_connection
     assert raw is not None
     count = _fixed(np.full(1, len(names), dtype=">i2"))[0]
-    with raw.cursor() as cursor, cursor.copy(f"copy {table} ({', '.join(names)}) from stdin (format binary)") as copy:
+    statement = f"copy {table} ({', '.join(names)}) from stdin (format binary)"
+    with failing_alike(statement), raw.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(SIGNATURE)
         for batch in ahead(rows, 2):
             copy.write(content(pc.binary_join_element_wise(count, batch, NOTHING)))
         copy.write(END)
 
 
+@contextmanager
+def failing_alike(statement: str) -> Iterator[None]:
+    """Let a COPY fail as every other statement of its connection fails: with an error of SQLAlchemy."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise sa.exc.DBAPIError.instance(statement, None, error, psycopg.Error) from error
+
+
 def frame_into(connection: sa.Connection, table: str, frame: pd.DataFrame) -> None:
     """COPY a frame into the columns of a table that have the names of its columns."""
     if len(frame):
         into(connection, table, frame.columns, (fields(batch) for batch in batches(frame)))
+
+
+def records_into(
+    connection: sa.Connection,
+    table: str,
+    kinds: Mapping[str, str],
+    rows: Sequence[Sequence[Any]],
+    same: Mapping[str, Any],
+) -> None:
+    """COPY rows of values into a table: `kinds` are their columns with dtypes, `same` is what every row has beside."""
+    columns = zip(kinds.items(), zip(*rows, strict=True), strict=True) if rows else ()
+    frame = pd.DataFrame({name: pd.Series(list(values), dtype=kind) for (name, kind), values in columns})
+    frame_into(connection, table, keyed(frame, same))
+
+
+def keyed(frame: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the frame with columns that say the same in every row: a date, an instant, a text, or an `integer`."""
+    return frame.assign(**{name: _repeated(value, frame.index) for name, value in keys.items()})
 
 
 def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
@@ -84,6 +115,18 @@ def content(rows: Fields) -> memoryview:
     """Return the bytes of all the rows, one after the other, without copying them."""
     start, end = np.frombuffer(rows.buffers()[1], dtype=np.int64)[[rows.offset, rows.offset + len(rows)]].tolist()
     return memoryview(rows.buffers()[2])[start:end] if end > start else memoryview(b"")
+
+
+def _repeated(value: Any, index: pd.Index) -> "pd.Series[Any]":
+    count = len(index)
+    if isinstance(value, datetime):
+        instant = np.datetime64(value.astimezone(UTC).replace(tzinfo=None), "us")
+        return pd.Series(pd.DatetimeIndex(np.full(count, instant), tz="UTC"), index=index)
+    if isinstance(value, date):
+        return pd.Series(np.full(count, np.datetime64(value, "s")), index=index)
+    if isinstance(value, str):
+        return pd.Series([value] * count, dtype="category", index=index)
+    return pd.Series(np.full(count, value, dtype=np.int32), index=index)
 
 
 def _field(values: "pd.Series[Any]") -> Fields:

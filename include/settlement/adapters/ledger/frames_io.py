@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.csv
 import sqlalchemy as sa
 
+from settlement.adapters.ledger import copying
 from settlement.domain.frames import Kind, Spec
 
 AMOUNTS = pa.schema([("key", pa.large_string()), ("amount", pa.int64())])
@@ -20,8 +21,8 @@ def amounts(connection: sa.Connection, query: str, parameters: Mapping[str, Any]
     """
     raw = connection.connection.driver_connection
     assert raw is not None
-    rows = pa.BufferOutputStream()
-    with raw.cursor() as cursor, cursor.copy(f"copy ({query}) to stdout (format csv)", parameters) as copy:
+    rows, statement = pa.BufferOutputStream(), f"copy ({query}) to stdout (format csv)"
+    with copying.failing_alike(statement), raw.cursor() as cursor, cursor.copy(statement, parameters) as copy:
         for row in copy:
             rows.write(row)
     content = rows.getvalue()

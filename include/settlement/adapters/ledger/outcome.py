@@ -126,7 +126,7 @@ class Outcomes:
                 "now": now,
             },
         )
-        copying.frame_into(self.transaction, "ledger.day_totals", _keyed(whole, keys))
+        copying.frame_into(self.transaction, "ledger.day_totals", copying.keyed(whole, keys))
         self.transaction.execute(sa.text("update ledger.books_version set version = version + 1"))
         self.transaction.execute(
             sa.text(
@@ -187,7 +187,7 @@ class Outcomes:
     def _quarantine(self, on: date, part: Outcome, keys: Mapping[str, Any]) -> None:
         # A jsonb travels as its version, 1, and its text.
         kept = part.quarantine.assign(evidence="\x01" + part.quarantine["evidence"])
-        copying.frame_into(self.transaction, "ledger.quarantine", _keyed(kept, keys))
+        copying.frame_into(self.transaction, "ledger.quarantine", copying.keyed(kept, keys))
         if len(part.released):
             self.transaction.execute(
                 sa.text(
@@ -198,14 +198,14 @@ class Outcomes:
             )
 
     def _copy_in_order(self, table: str, frame: pd.DataFrame, keys: Mapping[str, Any], position: Any) -> None:
-        numbered = _keyed(frame, keys).assign(position=np.asarray(position, dtype=np.int32))
+        numbered = copying.keyed(frame, keys).assign(position=np.asarray(position, dtype=np.int32))
         copying.frame_into(self.transaction, f"ledger.{table}", numbered)
 
     def _copy_shares(self, leaves: "Leaves", part: Outcome, keys: Mapping[str, Any], digest: "Digest") -> None:
         """COPY the shares beside the keys of their allocations, which are made ready once for each allocation."""
         if part.shares.empty:
             return
-        of_allocation = _keyed(part.allocations[list(KEYS_OF_ALLOCATION)], keys)
+        of_allocation = copying.keyed(part.allocations[list(KEYS_OF_ALLOCATION)], keys)
         shared, first = copying.fields(of_allocation), int(part.allocations["allocation_no"].iloc[0])
 
         def rows() -> Iterator[copying.Fields]:
@@ -233,12 +233,10 @@ class Outcomes:
         headed = entries[["event", "currency", "repayment_id"]].assign(
             entry_id=entries["entry_no"] + offset,
             reverses_entry_id=entries["reverses_entry_id"].fillna(entries["reverses_entry_no"] + offset),
-            recorded_at=pd.Series(np.full(count, pd.Timestamp(now).asm8.astype("datetime64[us]")),
-                                  index=entries.index).dt.tz_localize("UTC"),
-        )  # fmt: skip
-        copying.frame_into(self.transaction, "ledger.entries", _keyed(headed, keys))
+        )
+        copying.frame_into(self.transaction, "ledger.entries", copying.keyed(headed, {**keys, "recorded_at": now}))
         place = {"settlement_date": keys["settlement_date"], "part": keys["revision"]}
-        of_entry = copying.fields(_keyed(headed[["entry_id", "currency"]], place))
+        of_entry = copying.fields(copying.keyed(headed[["entry_id", "currency"]], place))
         start = int(entries["entry_no"].iloc[0])
 
         def rows() -> Iterator[copying.Fields]:
@@ -313,18 +311,3 @@ def digest(parts: Iterable[Outcome]) -> str:
 
 def _summed(totals: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(totals).groupby("currency", sort=False, as_index=False).sum()
-
-
-def _keyed(frame: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the frame with columns that say the same in every row: a date, or whole numbers as `integer`."""
-    return frame.assign(
-        **{
-            name: pd.Series(
-                np.full(len(frame), np.datetime64(value, "s"))
-                if isinstance(value, date)
-                else np.full(len(frame), value, dtype=np.int32),
-                index=frame.index,
-            )
-            for name, value in keys.items()
-        }
-    )

@@ -3,18 +3,27 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import date, datetime
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
+from settlement.adapters.ledger import copying
 from settlement.domain.gate import Contradiction, Objection
 from settlement.domain.messages import Submission
 from settlement.domain.payouts import Hold, Payable, Payout, Place
 from settlement.ports import DayRun
 
 PAYABLE = "investor_payable:"
+
+SUBJECTS_OF_ENTRY = ("repayment_id", "payout_id", "line_id")
+"""What an entry may be about."""
+
+NUMBERS_OF_PAYOUT = {"chunk": "int32", "attempt": "int32", "amount": "int64"}
+"""The columns of a payout that are not text, as the ledger keeps them."""
 
 
 class Payouts:
@@ -55,7 +64,7 @@ class Payouts:
     def post_all(
         self, event: str, entries: Sequence[Mapping[str, Any]], *, settlement_date: date, now: datetime
     ) -> None:
-        """Post many entries of one event with two statements, whatever their number."""
+        """Post many entries of one event together, whatever their number."""
         if not entries:
             return
         run = self.transaction.execute
@@ -67,48 +76,31 @@ class Payouts:
             ),
             {"n": len(entries)},
         ).scalar_one()
-        run(
-            sa.text(
-                "insert into ledger.entries (entry_id, settlement_date, revision, recorded_at, event, currency,"
-                " repayment_id,"
-                " payout_id, line_id) select e.id, :on, coalesce((select revision from ledger.days where"
-                " settlement_date = :on), 0),"
-                " :now, :event, e.currency, e.repayment_id, e.payout_id, e.line_id"
-                " from unnest(cast(:ids as bigint[]), cast(:currencies as text[]), cast(:repayments as text[]),"
-                "   cast(:payouts as text[]), cast(:lines as text[])) as e (id, currency, repayment_id, payout_id,"
-                " line_id)"
-            ),
-            {
-                "on": settlement_date,
-                "now": now,
-                "event": event,
-                "ids": [first + place for place in range(len(entries))],
-                "currencies": [entry["currency"] for entry in entries],
-                "repayments": [entry.get("repayment_id") for entry in entries],
-                "payouts": [entry.get("payout_id") for entry in entries],
-                "lines": [entry.get("line_id") for entry in entries],
-            },
+        revision = run(
+            sa.text("select coalesce(max(revision), 0) from ledger.days where settlement_date = :on"),
+            {"on": settlement_date},
+        ).scalar_one()
+        copying.records_into(
+            self.transaction,
+            "ledger.entries",
+            {"entry_id": "int64"} | dict.fromkeys(("currency", *SUBJECTS_OF_ENTRY), "str"),
+            [
+                (number, entry["currency"], *map(entry.get, SUBJECTS_OF_ENTRY))
+                for number, entry in enumerate(entries, start=first)
+            ],
+            {"settlement_date": settlement_date, "revision": revision, "recorded_at": now, "event": event},
         )
-        legs = [
-            (first + place, account, entry["currency"], amount)
-            for place, entry in enumerate(entries)
-            for account, amount in entry["legs"]
-            if amount
-        ]
-        run(
-            sa.text(
-                "insert into ledger.postings (settlement_date, part, entry_id, account, currency, amount)"
-                " select :on, 0, p.* from unnest(cast(:ids as bigint[]), cast(:accounts as text[]), cast(:currencies"
-                " as text[]),"
-                " cast(:amounts as bigint[])) as p"
-            ),
-            {
-                "on": settlement_date,
-                "ids": [leg[0] for leg in legs],
-                "accounts": [leg[1] for leg in legs],
-                "currencies": [leg[2] for leg in legs],
-                "amounts": [leg[3] for leg in legs],
-            },
+        copying.records_into(
+            self.transaction,
+            "ledger.postings",
+            {"entry_id": "int64", "account": "str", "currency": "str", "amount": "int64"},
+            [
+                (number, account, entry["currency"], amount)
+                for number, entry in enumerate(entries, start=first)
+                for account, amount in entry["legs"]
+                if amount
+            ],
+            {"settlement_date": settlement_date, "part": 0},
         )
 
     # --------------------------------------------------------------------------------------------------- balances
@@ -268,35 +260,10 @@ class Payouts:
             )
         if not payouts:
             return
-        run(
-            sa.text(
-                "insert into ledger.payouts (payout_id, settlement_date, revision, investor_id, currency, chunk,"
-                " attempt,"
-                " amount, end_to_end_id, payee_name, payee_account, payee_bank, prepared_at, run_id) values"
-                " (:payout_id, :on,"
-                " :revision, :investor_id, :currency, :chunk, :attempt, :amount, :end_to_end_id, :payee_name,"
-                " :payee_account, :payee_bank, :now, :run_id)"
-            ),
-            [
-                {
-                    "payout_id": payout.payout_id,
-                    "on": day.settlement_date,
-                    "revision": day.revision,
-                    "investor_id": payout.investor_id,
-                    "currency": payout.currency,
-                    "chunk": payout.chunk,
-                    "attempt": payout.attempt,
-                    "amount": payout.amount,
-                    "end_to_end_id": payout.end_to_end_id,
-                    "payee_name": payout.payee_name,
-                    "payee_account": payout.payee_account,
-                    "payee_bank": payout.payee_bank,
-                    "now": now,
-                    "run_id": day.run_id,
-                }
-                for payout in payouts
-            ],
-        )
+        kinds = {field.name: NUMBERS_OF_PAYOUT.get(field.name, "str") for field in fields(Payout)}
+        of_day = {"settlement_date": day.settlement_date, "revision": day.revision, "run_id": day.run_id}
+        rows = [attrgetter(*kinds)(payout) for payout in payouts]
+        copying.records_into(self.transaction, "ledger.payouts", kinds, rows, {**of_day, "prepared_at": now})
         self.post_all(
             "payout_prepared",
             [

@@ -403,7 +403,6 @@ create unique index one_living_attempt on ledger.payouts (settlement_date, revis
 create index on ledger.payouts (investor_id, currency, prepared_at);
 create index on ledger.payouts (currency) where state = 'returned' and booked_on is null;
 create index on ledger.payouts (state) where state not in ('booked', 'rejected', 'returned');
-create index on ledger.payouts (settlement_date);
 create index on ledger.payouts (file_id);
 
 -- The state machine of a payout, as data: a step that is not in here does not happen.
@@ -428,22 +427,29 @@ create table ledger.payout_history (
   primary key (payout_id, step),
   foreign key (from_state, to_state) references ledger.payout_steps
 );
-create function ledger.take_payout_step() returns trigger language plpgsql security definer
+create function ledger.take_payout_steps() returns trigger language plpgsql security definer
 set search_path = ledger, pg_temp as $$
+declare
+  moved integer;
+  wrong record;
 begin
-  update ledger.payouts set state = new.to_state,
-         bank_reason = coalesce(new.evidence ->> 'bank_reason', bank_reason),
-         submitted_at = case when new.to_state = 'submitted' then new.at else submitted_at end,
-         booked_on = case when new.to_state = 'booked' then (new.evidence ->> 'booked_on')::date else booked_on end
-   where payout_id = new.payout_id and state = new.from_state;
-  if not found then
-    raise exception 'Payout [%] is not [%]: it cannot become [%]', new.payout_id, new.from_state, new.to_state
+  update ledger.payouts p set state = s.to_state,
+         bank_reason = coalesce(s.evidence ->> 'bank_reason', p.bank_reason),
+         submitted_at = case when s.to_state = 'submitted' then s.at else p.submitted_at end,
+         booked_on = case when s.to_state = 'booked' then (s.evidence ->> 'booked_on')::date else p.booked_on end
+    from steps s where p.payout_id = s.payout_id and p.state = s.from_state;
+  get diagnostics moved = row_count;
+  if moved <> (select count(*) from steps) then
+    select payout_id, s.from_state, max(s.to_state) as to_state into wrong
+      from steps s join ledger.payouts p using (payout_id)
+     group by payout_id, s.from_state having count(*) > 1 or bool_and(p.state <> s.to_state) limit 1;
+    raise exception 'Payout [%] is not [%]: it cannot become [%]', wrong.payout_id, wrong.from_state, wrong.to_state
       using errcode = 'integrity_constraint_violation';
   end if;
-  return new;
+  return null;
 end $$;
-create trigger take_payout_step before insert on ledger.payout_history
-  for each row execute function ledger.take_payout_step();
+create trigger take_payout_steps after insert on ledger.payout_history
+  referencing new table as steps for each statement execute function ledger.take_payout_steps();
 create function ledger.guard_payout() returns trigger language plpgsql as $$
 begin
   if tg_op = 'DELETE' or (new.state <> old.state and pg_trigger_depth() < 2)
