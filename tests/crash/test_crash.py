@@ -105,8 +105,10 @@ def test_a_day_killed_anywhere_ends_as_if_nothing_had_happened(
     for kill in killings(passed):
         with new_world() as world:
             found = differences(expected, kill_and_try_again(world, kill))
-            if found:
-                wrong[kill] = found
+        if found:
+            wrong[kill] = found
+            with capsys.disabled():
+                print(f"\n{kill}: {found}")
     with capsys.disabled():
         print(f"\n{len(passed)} passings of {len(LISTED)} points, {2 * len(passed)} killings, {len(wrong)} differ")
     assert wrong == {}
