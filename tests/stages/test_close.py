@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from settlement.adapters import archive
 from settlement.adapters.ledger import closing
+from settlement.adapters.ledger import in_transit as in_transit_items
 from settlement.adapters.ledger.books import PostgresBooks
 from settlement.ports import Refused
 from settlement.stages import close, day_report, reconcile
@@ -283,6 +284,35 @@ def test_a_certificate_seals_what_has_come_since_the_one_before(platform: Platfo
     counts = platform.rows("select number, count(*) from ledger.seals group by 1 order by 1")
     assert counts[1][1] < counts[0][1]
     assert verified(platform) == []
+
+
+@pytest.mark.parametrize("most_named", [0, 1000])
+def test_what_is_in_transit_is_counted_from_what_the_certificate_names_and_what_came_since(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, most_named: int
+) -> None:
+    def in_transit(*, is_whole: bool) -> dict[tuple[str, str], int]:
+        with platform.services() as services, services.ledger.books(read_only=True) as books:
+            return books.in_transit_by_item(is_whole=is_whole)
+
+    monkeypatch.setattr(in_transit_items, "MOST_NAMED", most_named)
+    worked_day(platform)
+    platform.settle("2026-02-16", at="2026-02-17T06:00+09:00")
+    # On the statement of the 19th, and in the source; no run has extracted it when the 16th is closed.
+    platform.source(
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference)"
+        " values ('R9', 'L1', '2026-02-19 12:00+09', 700, 'REF-R9')"
+    )
+    platform.bank.receive(reference="REF-R9", amount=700, on=date(2026, 2, 19), payer="홍길동")
+    with platform.services() as services:
+        reconcile.take_in_everything(services, now=platform.at("2026-02-23T06:00+09:00"))
+    early = {("receipts_in_transit", "KRW"): -700}
+    assert in_transit(is_whole=False) == in_transit(is_whole=True) == early
+    with platform.services() as services, services.ledger.books(read_only=True) as books:
+        said = close.certificate(books, ON)["in_transit"]
+    item = {"account": "receipts_in_transit", "subject_id": "R9", "currency": "KRW", "amount": -700}
+    assert said["named"] == ([item] if most_named else [])
+    platform.settle("2026-02-19", at="2026-02-23T07:00+09:00", run_id="run-2", stop_after="distribute")
+    assert in_transit(is_whole=False) == in_transit(is_whole=True) == {}
 
 
 def test_certificates_are_chained(platform: Platform) -> None:

@@ -18,6 +18,7 @@ from settlement.stages import extract, report
 
 CHAIN = "certificates are chained, and cover the seals that were written with them"
 SEALS = "rows are what was sealed"
+ITEMS = "what stands between us and the bank is explained item by item"
 
 
 def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "open_breaks": [_break(found) for found in books.open_breaks()],
         "controls": [control.__name__ for control in (*controls.CONTROLS, *controls.CUSTODY_CONTROLS)],
         "held": _held(books),
+        "in_transit": books.open_items(),
         "sealed": books.sealed(number),
         "sealed_until": sealed_until,
     }
@@ -91,6 +93,17 @@ def broken(books: Books) -> list[dict[str, str]]:
         *({"check": CHAIN, "row": row} for row in _broken_chain(books)),
         *({"check": SEALS, "row": row} for row in books.broken_seals()),
         *({"check": check, "row": row} for check, row in books.broken_invariants()),
+        *({"check": ITEMS, "row": row} for row in _unexplained(books)),
+    ]
+
+
+def _unexplained(books: Books) -> list[str]:
+    """Return the accounts between us and the bank that are not the sum of their items, counted from the beginning."""
+    posted, items = books.in_transit_by_posting(), books.in_transit_by_item(is_whole=True)
+    return [
+        f"balances {account} {currency}"
+        for account, currency in sorted({*posted, *items})
+        if posted.get((account, currency), 0) != items.get((account, currency), 0)
     ]
 
 

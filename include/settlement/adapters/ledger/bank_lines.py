@@ -44,35 +44,6 @@ MATCH = dict.fromkeys(("line_id", "subject_kind", "subject_id"), "str") | {
     "amount": "int64", "rule": "str", "explanation": "str", "match_id": "str", "difference": "int64",
 }  # fmt: skip
 
-IN_TRANSIT = """
--- One row per account and currency: the sum of everything that is between us and the bank, item by item.
-select account, currency, sum(amount)::bigint from (
-  -- a receipt from its extraction until its line; what of it a reversal or a person cleared besides
-  select 'receipts_in_transit' as account, currency, amount from ledger.repayments
-   where is_extracted and reverses_repayment_id is null
-  union all
-  select 'receipts_in_transit', r.currency, -r.amount
-    from ledger.repayments r join ledger.repayments o on o.repayment_id = r.reverses_repayment_id
-   where o.is_extracted and r.state in ('settled', 'cancelled')
-  union all
-  select 'receipts_in_transit', l.currency, -(m.amount + m.difference)
-    from ledger.matches m join ledger.statement_lines l using (line_id)
-   where m.subject_kind in ('receipt', 'receipt_undone')
-  union all
-  -- a payout from its preparation until its line, or until its money is given back
-  select 'payouts_in_transit', currency, -amount from ledger.payouts where state not in ('rejected', 'returned')
-  union all
-  select 'payouts_in_transit', l.currency, -(m.amount + m.difference)
-    from ledger.matches m join ledger.statement_lines l using (line_id)
-   where m.subject_kind in ('payout', 'payout_return')
-  union all
-  select 'suspense', currency, -amount from ledger.statement_lines where state = 'suspended'
-  union all
-  select p.account, p.currency, p.amount from ledger.entries e join ledger.postings p using (entry_id)
-   where e.event = 'written_off' and p.account in ('receipts_in_transit', 'payouts_in_transit')
-) items group by account, currency
-"""
-
 
 def _event(found: Match, line: OpenLine) -> str:
     """Return how the booking of a matched line is called."""
@@ -261,23 +232,6 @@ class BankLines:
         )
         return {(row[0], row[1]) for row in rows}
 
-    def unmatched_receipts(self) -> list[dict[str, Any]]:
-        """Return the extracted repayments whose money no statement line has shown yet, and undone receipts likewise."""
-        rows = self.transaction.execute(
-            sa.text(
-                "select r.repayment_id, r.loan_id, r.currency, r.amount, r.window_on, r.received_at,"
-                " r.reverses_repayment_id from ledger.repayments r"
-                " left join ledger.repayments o on o.repayment_id = r.reverses_repayment_id"
-                " where (r.is_extracted or r.reverses_repayment_id is not null"
-                "   and (r.state = 'settled' or r.state = 'cancelled' and o.is_extracted))"
-                " and not exists (select from ledger.matches m where m.subject_id = r.repayment_id"
-                "   and m.subject_kind in ('receipt', 'receipt_undone'))"
-                " and not exists (select from ledger.entries e where e.repayment_id = r.repayment_id"
-                "   and e.event = 'written_off') order by r.repayment_id"
-            )
-        ).mappings()
-        return [dict(row) for row in rows]
-
     def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
         """Write what lines turned out to be, with the entries that follow; what was in suspense leaves it."""
         if not matches:
@@ -334,21 +288,6 @@ class BankLines:
                 settlement_date=first["business_date"],
                 now=now,
             )
-
-    def in_transit_by_posting(self) -> dict[tuple[str, str], int]:
-        """Return what stands in the accounts between us and the bank, by (account, currency)."""
-        rows = self.transaction.execute(
-            sa.text(
-                "select account, currency, amount from ledger.balances"
-                " where account in ('receipts_in_transit', 'payouts_in_transit', 'suspense') and amount <> 0"
-            )
-        )
-        return {(row[0], row[1]): row[2] for row in rows}
-
-    def in_transit_by_item(self) -> dict[tuple[str, str], int]:
-        """Return what should stand in them, counted from repayments, payouts, matches and lines one by one."""
-        rows = self.transaction.execute(sa.text(IN_TRANSIT))
-        return {(row[0], row[1]): row[2] for row in rows if row[2]}
 
     def _mark_lines(self, line_ids: Sequence[str], state: str) -> None:
         self.transaction.execute(

@@ -4,13 +4,14 @@ from settlement.adapters.ledger.bank_lines import BankLines
 from settlement.adapters.ledger.breaks import Breaks
 from settlement.adapters.ledger.closing import Closing
 from settlement.adapters.ledger.days import Days
+from settlement.adapters.ledger.in_transit import InTransit
 from settlement.adapters.ledger.inputs import BookedInputs
 from settlement.adapters.ledger.outcome import Outcomes
 from settlement.adapters.ledger.payouts import Payouts
 from settlement.adapters.ledger.transactions import Transactions
 
 
-class PostgresBooks(Days, BookedInputs, Outcomes, Payouts, BankLines, Breaks, Closing):
+class PostgresBooks(Days, BookedInputs, Outcomes, Payouts, BankLines, InTransit, Breaks, Closing):
     """One transaction on the settlement database."""
 
 

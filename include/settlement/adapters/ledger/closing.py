@@ -295,30 +295,49 @@ INVARIANTS: Mapping[str, str] = {
 }
 
 MOVEMENTS = """
--- One row per currency: what the bank, client_bank and the investors had before, what came, what went, what they have.
-with of_bank as (
-  select s.currency, s.business_date > :before as is_of_day, l.amount
-    from ledger.statements s join ledger.statement_lines l using (statement_id) where s.business_date <= :on
-  union all
-  (select distinct on (currency) currency, false, opening from ledger.statements
-    order by currency, business_date, sequence nulls first, position)),
+-- One row per currency and side: what the bank, client_bank and the investors had before, what came, what went, what
+-- they have. Balances are as of now, and what has moved since is taken from them.
+with lines as (
+  select l.line_id, s.currency, l.amount, s.business_date <= :on as is_of_day
+    from ledger.statements s join ledger.statement_lines l using (statement_id) where s.business_date > :before),
 of_ledger as (
-  select e.currency, coalesce(s.business_date > :before, false) as is_of_day, p.amount
-    from ledger.postings p join ledger.entries e using (entry_id)
-    left join ledger.statement_lines l using (line_id) left join ledger.statements s using (statement_id)
-   where p.account = 'client_bank' and coalesce(s.business_date <= :on, true)),
+  select l.currency, p.amount, l.is_of_day
+    from lines l join ledger.entries e using (line_id) join ledger.postings p using (entry_id)
+   where p.account = 'client_bank' and p.settlement_date >= :first),
 of_investors as (
-  select p.currency, p.settlement_date > :before as is_of_day, -p.amount as amount from ledger.postings p
-   where starts_with(p.account, 'investor_payable:') and p.settlement_date <= :on),
+  select currency, -amount as amount, settlement_date <= :on as is_of_day from ledger.postings
+   where settlement_date > :before and starts_with(account, 'investor_payable:')),
 moved as (
-  select 'bank' as side, * from of_bank union all select 'ledger', * from of_ledger
-  union all select 'investors', * from of_investors)
+  (select distinct on (currency) 'bank' as side, currency, opening as amount, false as is_of_day
+     from ledger.statements order by currency, business_date, sequence nulls first, position)
+  union all
+  select 'bank', currency, closing - opening, false from ledger.statements where business_date <= :before
+  union all
+  select 'bank', currency, amount, true from lines where is_of_day
+  union all
+  select 'ledger', currency, amount, false from ledger.balances where account = 'client_bank'
+  union all
+  select 'ledger', currency, -amount, false from of_ledger
+  union all
+  select 'ledger', currency, amount, true from of_ledger where is_of_day
+  union all
+  select 'investors', currency, -amount, false from ledger.balances where starts_with(account, 'investor_payable:')
+  union all
+  select 'investors', currency, -amount, false from of_investors
+  union all
+  select 'investors', currency, amount, true from of_investors where is_of_day)
 select side, currency,
        coalesce(sum(amount) filter (where not is_of_day), 0)::bigint as opening,
        coalesce(sum(amount) filter (where is_of_day and amount > 0), 0)::bigint as came,
        coalesce(-sum(amount) filter (where is_of_day and amount < 0), 0)::bigint as went,
        sum(amount)::bigint as closing
   from moved group by side, currency order by side, currency
+"""
+
+FIRST_BOOKED = """
+-- One row: the first day on which a line is booked that a statement after the day `before` shows.
+select coalesce(min(l.booking_date), cast(:before as date))
+  from ledger.statements s join ledger.statement_lines l using (statement_id) where s.business_date > :before
 """
 
 # The tables of a day's report, each in an order that its rows alone decide.
@@ -374,7 +393,9 @@ class Closing:
 
     def movements(self, *, on: date, before: date) -> list[dict[str, Any]]:
         """Return what bank, ledger and investors had after the day `before`, what moved until `on`, and have then."""
-        rows = self.transaction.execute(sa.text(MOVEMENTS), {"on": on, "before": before}).mappings()
+        run = self.transaction.execute
+        first = run(sa.text(FIRST_BOOKED), {"before": before}).scalar_one()
+        rows = run(sa.text(MOVEMENTS), {"on": on, "before": before, "first": first}).mappings()
         return [dict(row) for row in rows]
 
     def report_rows(self, name: str, on: date) -> list[dict[str, Any]]:

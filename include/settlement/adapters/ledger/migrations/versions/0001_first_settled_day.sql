@@ -126,6 +126,7 @@ create table ledger.repayments (
 create index on ledger.repayments (loan_id);
 create index on ledger.repayments (state) where state = 'quarantined';
 create index on ledger.repayments (window_on);
+create index on ledger.repayments using brin (taken_on) with (pages_per_range = 16);
 
 -- One row per allocation of a repayment to a receivable; a reversal has negative rows of its own.
 create table ledger.allocations (
