@@ -228,7 +228,7 @@ def _close_days(services: Services, books: Books, newest: Mapping[str, Any] | No
     waiting = {row["window_on"] for row in books.unmatched_receipts()}
     closed = []
     for on in books.open_days():
-        is_final = all(payout["state"] in FINAL for payout in books.payouts(on))
+        is_final = all(sums["state"] in FINAL for sums in books.payout_sums(on))
         if is_final and newest["business_date"] >= on and on not in waiting:
             books.set_state(on, "closed", now=now)
             close.issue(services, books, on, now=now)

@@ -403,6 +403,7 @@ create unique index one_living_attempt on ledger.payouts (settlement_date, revis
   where state not in ('rejected', 'returned');
 create index on ledger.payouts (investor_id, currency, prepared_at);
 create index on ledger.payouts (currency) where state = 'returned' and booked_on is null;
+create index on ledger.payouts (investor_id, currency) where state = 'returned';
 create index on ledger.payouts (state) where state not in ('booked', 'rejected', 'returned');
 create index on ledger.payouts (file_id);
 
