@@ -45,7 +45,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--sizes", default="100000,1000000", type=_numbers, help="shares, joined by commas")
+    parser.add_argument("--sizes", default="100000,1000000,10000000", type=_numbers, help="shares, joined by commas")
     parser.add_argument("--stages", default="match", choices=STAGES[1:], help="the last stage to run")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--plot", help="where to write a picture of cost against size (SVG or PNG)")

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -68,6 +68,7 @@ class BankCalendar:
     categories: tuple[str, ...] = ("public",)
     overrides: tuple[Override, ...] = ()
 
+    @lru_cache(maxsize=4096)  # noqa: B019 - calendars are few, and each payout of a day asks for the same dates
     def is_business_day(self, on: date) -> bool:
         """Say whether the banks work on this date."""
         override = self._override(on)

