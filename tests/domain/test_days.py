@@ -73,7 +73,7 @@ def test_the_euro_is_settled_on_the_days_of_the_central_bank() -> None:
 @pytest.mark.parametrize(
     ("calendar", "message"),
     [
-        (BankCalendar("Korea"), r"calendar\.country \[Korea\] is neither a country nor a market"),
+        (BankCalendar("Atlantis"), r"calendar\.country \[Atlantis\] is neither a country nor a market"),
         (
             BankCalendar("ECB", ("public", "bank")),
             r"calendar\.categories \[bank\] are not known for \[ECB\].*\[public\]",

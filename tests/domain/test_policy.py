@@ -67,6 +67,13 @@ def test_a_value_out_of_bounds_is_refused_with_what_is_allowed() -> None:
     assert "gate.needs ['hope']" in said and "'statement' or 'ledger'" in said
 
 
+def test_a_calendar_that_nobody_knows_is_refused_before_a_day_is_settled_by_it() -> None:
+    said = refusal('name = "a"\n[calendar]\ncountry = "ZZ"')
+    assert "calendar.country [ZZ] is neither a country nor a market of the holidays package" in said
+    said = refusal('name = "a"\n[calendar]\ncountry = "ECB"\ncategories = ["bank"]')
+    assert "calendar.categories [bank] are not known for [ECB], which has [public]" in said
+
+
 def test_a_rate_in_percent_instead_of_ppm_is_no_integer() -> None:
     assert "fees.0.rate_ppm [8.0]" in refusal('name="a"\n[[fees]]\nname="f"\non=["interest"]\nrate_ppm=8.0\nvat_ppm=0')
 

@@ -14,6 +14,7 @@ when the first date is asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
@@ -67,6 +68,13 @@ class BankCalendar:
     country: str
     categories: tuple[str, ...] = ("public",)
     overrides: tuple[Override, ...] = ()
+
+    def check(self) -> None:
+        """Prove that the country and its categories are known.
+
+        :raises ValueError: naming the key, the value and, of categories, which there are.
+        """
+        _holidays(self.country, self.categories)
 
     @lru_cache(maxsize=4096)  # noqa: B019 - calendars are few, and each payout of a day asks for the same dates
     def is_business_day(self, on: date) -> bool:
@@ -244,12 +252,12 @@ def _holidays(country: str, categories: tuple[str, ...]) -> Any:
     """
     import holidays
 
-    markets = set(holidays.list_supported_financial())
-    countries = set(holidays.list_supported_countries())
-    if country not in markets | countries:
+    for find in (holidays.country_holidays, holidays.financial_holidays):
+        with suppress(NotImplementedError):  # nothing has both names; asking for the list would import every country
+            offered = find(country)
+            break
+    else:
         raise ValueError(f"calendar.country [{country}] is neither a country nor a market of the holidays package")
-    find = holidays.financial_holidays if country in markets else holidays.country_holidays
-    offered = find(country)
     if unknown := [category for category in categories if category not in offered.supported_categories]:
         raise ValueError(
             f"calendar.categories [{', '.join(unknown)}] are not known for [{country}], "

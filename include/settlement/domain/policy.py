@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from settlement.domain.days import BankCalendar
+
 Component = Literal["cost", "late_interest", "interest", "principal"]
 COMPONENTS: tuple[Component, ...] = ("cost", "late_interest", "interest", "principal")
 TAXED_COMPONENTS: tuple[Component, ...] = ("late_interest", "interest")
@@ -53,6 +55,11 @@ class Calendar(_Table):
     country: str = "KR"
     categories: tuple[str, ...] = ("public", "bank")
     overrides: tuple[Override, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        BankCalendar(self.country, self.categories).check()
+        return self
 
 
 class Waterfall(_Table):
@@ -142,11 +149,16 @@ class Approval(_Table):
         return self
 
 
+Remitted = Literal["fee_income", "vat_payable", "tax_payable:national", "tax_payable:local", "cost_recovered"]
+"""An account whose money leaves the bank account when it is handed on: to us, or to the tax office."""
+
+
 class Matching(_Table):
     tolerance: dict[Currency, Amount] = {}
     tolerance_ppm: dict[Currency, Ppm] = {}
     write_off_limit: dict[Currency, Amount] = {}
     within_business_days: Annotated[int, Field(ge=0, le=30, strict=True)] = 3
+    remitted_to: dict[Remitted, tuple[str, ...]] = {}
 
 
 class Deadlines(_Table):
