@@ -45,7 +45,7 @@ class OnlyWhatMayWorkLater(RetryPolicy):
 
 @contextmanager
 def services() -> Iterator[tuple[Services, datetime]]:
-    """Open the services for one stage, and hand them over with what stands for now.
+    """Open the services for one stage, hand them over with what stands for now, and try once to send what it told.
 
     Where the stage says `NotYet`, the task is put back and asks again later; it holds no worker meanwhile. The stage
     itself refuses once its deadline has passed, so that no task waits for ever.
@@ -55,6 +55,8 @@ def services() -> Iterator[tuple[Services, datetime]]:
     try:
         with wiring.services() as opened:
             yield opened, config.now()
+            if opened.alerts:
+                opened.alerts.deliver(now=config.now(), limit_seconds=5)
     except ports.NotYet as waiting:
         log.info("%s", waiting)
         clock = datetime.now(UTC)
@@ -89,7 +91,7 @@ def run_failed(context: Any) -> None:
 TASK_RULES: dict[str, Any] = {
     "retries": 4,
     "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": True,
+    "retry_exponential_backoff": 2,  # a factor in Airflow 3.3, where True is 1: each wait is twice the one before
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": OnlyWhatMayWorkLater(),
     "execution_timeout": timedelta(hours=1),
@@ -129,8 +131,19 @@ def _end(context: Any, opened: Telling) -> BadEnd:
         run_id=context["run_id"],
         run_type=run.run_type if run else "manual",
         error=error,
+        next_try_at=_next_try(ti),
         **({name: getattr(ti, name) for name in OF_TASK} if is_of_task else {}),
     )
+
+
+def _next_try(ti: Any) -> datetime | None:
+    """Return the instant before which Airflow does not try the task again; it adds a random part of up to as much."""
+    task = getattr(ti, "task", None)
+    if task is None or not task.retries:
+        return None
+    factor = float(task.retry_exponential_backoff) or 1.0
+    wait = task.retry_delay * factor ** (ti.try_number - 1)
+    return datetime.now(UTC) + min(wait, task.max_retry_delay or wait)
 
 
 def left_of_backfill(context: Any) -> Iterator[str]:

@@ -101,6 +101,7 @@ class BadEnd:
     map_index: int = -1
     try_number: int = 0
     error: str
+    next_try_at: datetime | None = None
     log_url: str | None = None
 
     @property

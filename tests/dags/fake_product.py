@@ -81,7 +81,7 @@ def install_fakes() -> None:
 
     @contextmanager
     def services() -> Iterator[Any]:
-        yield types.SimpleNamespace(calendar=CALENDAR)
+        yield types.SimpleNamespace(calendar=CALENDAR, alerts=None)
 
     wiring = types.ModuleType("settlement.wiring")
     wiring.services = wiring.telling = services  # type: ignore[attr-defined]

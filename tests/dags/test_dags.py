@@ -54,6 +54,15 @@ def test_all_dags_and_plugins_load_without_an_error(parsed: dict[str, Any]) -> N
     assert sorted(parsed["dags"]) == ["alert_delivery", "bank_reconciliation", "daily_settlement"]
 
 
+def test_each_try_waits_twice_as_long_as_the_one_before(parsed: dict[str, Any]) -> None:
+    (submit,) = [
+        task["__var"]
+        for task in settings(parsed, "daily_settlement")["tasks"]
+        if task["__var"]["task_id"] == "transfer.submit"
+    ]
+    assert submit["retry_exponential_backoff"] == 2
+
+
 def test_parsing_takes_under_a_second_and_loads_nothing_heavy(parsed: dict[str, Any]) -> None:
     assert parsed["seconds"] < 1
     assert parsed["heavy"] == []

@@ -111,10 +111,9 @@ def test_what_did_not_answer_is_tried_again(played: dict[str, Any]) -> None:
     assert unavailable["state"] == "success"
     assert unavailable["calls"] == [*IN_ORDER[:4], "task_retry", *IN_ORDER[3:]]
     assert unavailable["tries"]["transfer.take_in"] == 2
-    assert (
-        unavailable["arguments"]["task_retry"]["subject"]["error"]
-        == "Unavailable: the bank [127.0.0.1:9] did not answer"
-    )
+    told = unavailable["arguments"]["task_retry"]["subject"]
+    assert told["error"] == "Unavailable: the bank [127.0.0.1:9] did not answer"
+    assert told["next_try_at"] is not None
 
 
 def test_what_has_not_come_yet_is_asked_for_again_without_a_failure(played: dict[str, Any]) -> None:

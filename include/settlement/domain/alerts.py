@@ -434,7 +434,7 @@ class ApprovalNeeded(Event):
     amounts: tuple[Money, ...]
     limits: tuple[Money, ...] = ()
     expires_at: datetime | None = None
-    url: str | None = None
+    run_id: str = ""
 
     @property
     def key(self) -> str:

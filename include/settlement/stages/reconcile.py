@@ -55,8 +55,6 @@ def take_in_everything(services: Services, *, as_of: date | None = None, now: da
         intake.take_in(services, now=now)
     on = as_of or services.calendar.newest_settleable(now) or services.calendar.local_date(now)
     proof = _prove_or_refuse(services, as_of=on, now=now)
-    if services.alerts:
-        services.alerts.deliver(now=now, limit_seconds=5)
     return {"taken_in": counts, "inquiries": inquiries} | proof
 
 

@@ -116,8 +116,6 @@ def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
             services.alerts.record(books.transaction, completed(services, books, day.settlement_date), now=now)
             if not day.backfill_id:  # a backfill's thread is about many days, and shows each as a row
                 _attach_totals(services, books, day, now=now)
-    if services.alerts:
-        services.alerts.deliver(now=now, limit_seconds=5)
     return standing | {"already_settled": already}
 
 
@@ -244,6 +242,7 @@ def task_retry(services: Telling, end: BadEnd, *, now: datetime) -> bool:
                 map_index=end.map_index,
                 try_number=end.try_number,
                 code=end.code,
+                next_try_at=end.next_try_at,
                 log_url=end.log_url,
             ),
             now=now,

@@ -173,6 +173,7 @@ def approval(services: Services, day: DayRun, *, triggered_by: str | None = None
                 ApprovalNeeded(
                     settlement_date=day.settlement_date,
                     backfill_id=day.backfill_id,
+                    run_id=day.run_id,
                     batch=question["approval_id"],
                     count=len(waiting),
                     amounts=_money(question["amounts"]),

@@ -125,7 +125,7 @@ EVENTS: dict[str, tuple[alerts.Event, ...]] = {
             amounts=krw(6_000_000_000),
             limits=krw(5_000_000_000),
             expires_at=at(18),
-            url="http://localhost:8080/dags/daily_settlement/runs/scheduled__2026-02-17/required_actions",
+            run_id=RUN["run_id"],
         ),
     ),
     "approval.done": (

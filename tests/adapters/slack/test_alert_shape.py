@@ -144,9 +144,7 @@ def test_a_resolved_critical_is_repeated_no_more(desk: Desk) -> None:
 
 
 def test_an_approval_is_one_message_that_says_in_the_end_who_decided(desk: Desk) -> None:
-    needed = alerts.ApprovalNeeded(
-        settlement_date=DAY, batch="b1", count=3, amounts=KRW, limits=KRW, expires_at=NOON, url="https://airflow/a"
-    )
+    needed = alerts.ApprovalNeeded(settlement_date=DAY, batch="b1", count=3, amounts=KRW, limits=KRW, expires_at=NOON)
     desk.tell(needed)
     desk.tell(alerts.ApprovalDone(settlement_date=DAY, batch="b1", approved=True, by="checker", at=NOON))
     _, (message,) = desk.thread()

@@ -212,13 +212,14 @@ class Renderer:
         blocks: list[Block] = []
         todo = str(words.catalogue["events"][event.name]["do"])
         page = RUNBOOKS.get(event.name)
+        run = self._run_page(getattr(event, "run_id", ""))
         if todo and not is_over:
             blocks.append(_section(f"👉 *{words.say('words', 'todo')}* {todo}"))
         blocks += self._links(
             words,
             log=getattr(event, "log_url", None),
-            approval=getattr(event, "url", None),
-            day=self._run_page(getattr(event, "run_id", "")),
+            approval=f"{run}/required_actions" if run and isinstance(event, alerts.ApprovalNeeded) else None,
+            day=run,
             runbook=f"{self.runbook_url.rstrip('/')}/{page}.md" if page and self.runbook_url else None,
         )
         if page and not self.runbook_url:
