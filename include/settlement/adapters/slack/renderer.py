@@ -177,7 +177,7 @@ class Renderer:
             if all(fields[name] for name in _places(line))
         ]
         blocks = [_section("\n".join(lines))] if lines else []
-        if isinstance(event, alerts.TaskFailed) and event.error:
+        if isinstance(event, alerts.TaskFailed) and event.error not in ("", event.code):
             blocks.append(_section("```" + escape(event.error.replace("```", "'''")) + "```"))
         if isinstance(event, alerts.BreaksOpened) and event.breaks:
             rows = [
