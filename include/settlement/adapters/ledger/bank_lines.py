@@ -173,7 +173,7 @@ class BankLines:
             self.transaction,
             "ledger.statement_lines",
             LINE,
-            [attrgetter(*LINE)(line) for line in statement.lines],
+            map(attrgetter(*LINE), statement.lines),
             {"statement_id": statement.statement_id},
         )
 
@@ -241,7 +241,7 @@ class BankLines:
             self.transaction,
             "ledger.matches",
             MATCH,
-            [
+            (
                 (
                     line.line_id,
                     subject.kind,
@@ -253,7 +253,7 @@ class BankLines:
                     difference,
                 )
                 for found, line, subject, amount, difference in parts
-            ],
+            ),
             {"matched_at": now, "matched_by": by},
         )
         self._mark_lines([line.line_id for found in matches for line in found.lines], "matched")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -71,13 +72,24 @@ def records_into(
     connection: sa.Connection,
     table: str,
     kinds: Mapping[str, str],
-    rows: Sequence[Sequence[Any]],
+    rows: Iterable[Sequence[Any]],
     same: Mapping[str, Any],
 ) -> None:
-    """COPY rows of values into a table: `kinds` are their columns with dtypes, `same` is what every row has beside."""
-    columns = zip(kinds.items(), zip(*rows, strict=True), strict=True) if rows else ()
-    frame = pd.DataFrame({name: pd.Series(list(values), dtype=kind) for (name, kind), values in columns})
-    frame_into(connection, table, keyed(frame, same))
+    """COPY rows of values into a table: `kinds` are their columns with dtypes, `same` is what every row has beside.
+
+    However many rows there are, they go in by one statement and only some of them are in memory as columns.
+    """
+    coming = iter(rows)
+
+    def frames() -> Iterator[pd.DataFrame]:
+        while batch := list(islice(coming, ROWS_AT_ONCE)):
+            columns = zip(kinds.items(), zip(*batch, strict=True), strict=True)
+            frame = pd.DataFrame({name: pd.Series(list(values), dtype=kind) for (name, kind), values in columns})
+            yield keyed(frame, same)
+
+    made = frames()
+    if (first := next(made, None)) is not None:
+        into(connection, table, first.columns, (fields(frame) for frame in chain((first,), made)))
 
 
 def keyed(frame: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:

@@ -84,22 +84,22 @@ class Payouts:
             self.transaction,
             "ledger.entries",
             {"entry_id": "int64"} | dict.fromkeys(("currency", *SUBJECTS_OF_ENTRY), "str"),
-            [
+            (
                 (number, entry["currency"], *map(entry.get, SUBJECTS_OF_ENTRY))
                 for number, entry in enumerate(entries, start=first)
-            ],
+            ),
             {"settlement_date": settlement_date, "revision": revision, "recorded_at": now, "event": event},
         )
         copying.records_into(
             self.transaction,
             "ledger.postings",
             {"entry_id": "int64", "account": "str", "currency": "str", "amount": "int64"},
-            [
+            (
                 (number, account, entry["currency"], amount)
                 for number, entry in enumerate(entries, start=first)
                 for account, amount in entry["legs"]
                 if amount
-            ],
+            ),
             {"settlement_date": settlement_date, "part": 0},
         )
 
@@ -262,7 +262,7 @@ class Payouts:
             return
         kinds = {field.name: NUMBERS_OF_PAYOUT.get(field.name, "str") for field in fields(Payout)}
         of_day = {"settlement_date": day.settlement_date, "revision": day.revision, "run_id": day.run_id}
-        rows = [attrgetter(*kinds)(payout) for payout in payouts]
+        rows = map(attrgetter(*kinds), payouts)
         copying.records_into(self.transaction, "ledger.payouts", kinds, rows, {**of_day, "prepared_at": now})
         self.post_all(
             "payout_prepared",
