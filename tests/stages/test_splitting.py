@@ -17,9 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from settlement import wiring
 from settlement.adapters.bank import statements
-from settlement.adapters.bank.statements import Movement
 from settlement.demo import embedded
-from settlement.domain.messages import Message, Statement
+from settlement.domain.messages import Message, Movement, Statement
 from settlement.stages import intake, reconcile
 
 ACCOUNT, OPENING = "KR23MOCK0000000099", 10_000

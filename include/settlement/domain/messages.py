@@ -140,22 +140,18 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatementLine:
-    """One movement: an entry of the account, or one transaction of an entry that books several together.
+class Movement:
+    """An entry of the account, or one transaction of an entry that books several together, as a bank tells it.
 
-    `line_id` is made from the statement it stands on and what it says, so it is the same however often the statement
-    is read and in whatever order its lines come. `reference` is the structured reference that the payer gave,
-    `bank_reference` the bank's own number for the booking. `remittance` keeps the bank's lines apart with newlines.
-    `transaction_count` is above 1 for a batch of which the bank does not tell the parts. `is_charge` marks what the
-    bank kept for itself out of an entry. The other party's name is read nowhere; its account stands here for matching
-    only.
+    `reference` is the structured reference that the payer gave, `bank_reference` the bank's own number for the booking.
+    `remittance` keeps the bank's lines apart with newlines. `transaction_count` is above 1 for a batch of which the
+    bank does not tell the parts. `is_charge` marks what the bank kept for itself out of an entry. The other party's
+    name is read nowhere; its account stands here for matching only.
     """
 
-    line_id: str
     booking_date: date
     value_date: date | None
     amount: int
-    currency: str
     end_to_end_id: str | None = None
     reference: str | None = None
     bank_reference: str | None = None
@@ -168,6 +164,22 @@ class StatementLine:
     reason: str | None = None
     counterparty_account: str | None = field(default=None, repr=False)
     transaction_count: int = 1
+
+    def said(self) -> str:
+        """Return everything it says in one text, equal for equal movements only."""
+        return "\x1f".join(repr(getattr(self, name)) for name in Movement.__slots__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementLine(Movement):
+    """A movement on a statement, in the statement's currency.
+
+    `line_id` is made from the statement it stands on and what it says, so it is the same however often the statement
+    is read and in whatever order its lines come.
+    """
+
+    line_id: str
+    currency: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,9 +24,8 @@ from decimal import Decimal
 
 from settlement.adapters.bank import document, statements
 from settlement.adapters.bank.document import Document, Element, required, text, texts
-from settlement.adapters.bank.statements import Movement
 from settlement.domain import currencies
-from settlement.domain.messages import Notification, Statement, UnreadableMessage
+from settlement.domain.messages import Movement, Notification, Statement, UnreadableMessage
 
 _RETURN_FAMILIES = frozenset({"RRTN", "UPDD", "RPCR"})
 """Sub-families of ISO 20022 bank transaction codes that book something back."""

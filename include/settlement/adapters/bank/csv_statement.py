@@ -26,9 +26,8 @@ from itertools import groupby, pairwise
 
 from settlement.adapters.bank import statements
 from settlement.adapters.bank.document import LARGEST_MESSAGE
-from settlement.adapters.bank.statements import Movement
 from settlement.domain import currencies
-from settlement.domain.messages import Statement, UnreadableMessage
+from settlement.domain.messages import Movement, Statement, UnreadableMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

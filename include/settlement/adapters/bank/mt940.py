@@ -26,9 +26,8 @@ import mt940 as package
 
 from settlement.adapters.bank import statements
 from settlement.adapters.bank.document import LARGEST_MESSAGE
-from settlement.adapters.bank.statements import Movement
 from settlement.domain import currencies
-from settlement.domain.messages import Statement, UnreadableMessage
+from settlement.domain.messages import Movement, Statement, UnreadableMessage
 
 _TAG = re.compile(r":(\d{2}[A-Z]?|NS):")
 _KNOWN_TAGS = "13 13D 20 21 25 25P 28 28C 34F 60F 60M 61 62F 62M 64 65 86 90C 90D NS"

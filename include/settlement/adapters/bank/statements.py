@@ -6,36 +6,10 @@ every line gets the id that its content makes, and the whole gets its content ke
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 
 from settlement.domain import messages
-from settlement.domain.messages import Statement, StatementLine, UnreadableMessage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Movement:
-    """What one line will say, before it has an id; the fields are those of `StatementLine`."""
-
-    booking_date: date
-    value_date: date | None
-    amount: int
-    end_to_end_id: str | None = None
-    reference: str | None = None
-    bank_reference: str | None = None
-    file_id: str | None = None
-    remittance: str = ""
-    bank_code: str = ""
-    is_return: bool = False
-    is_reversal: bool = False
-    is_charge: bool = False
-    reason: str | None = None
-    counterparty_account: str | None = field(default=None, repr=False)
-    transaction_count: int = 1
-
-    def said(self) -> str:
-        """Return everything it says in one text, equal for equal movements only."""
-        return "\x1f".join(repr(getattr(self, name)) for name in self.__slots__)
+from settlement.domain.messages import Movement, Statement, StatementLine, UnreadableMessage
 
 
 def lines(
