@@ -185,10 +185,14 @@ def test_a_statement_is_late_an_hour_before_the_run_stops_waiting_for_it(platfor
 
 def test_a_repayment_that_changed_after_its_day_was_settled_is_told_in_that_days_thread(platform: Platform) -> None:
     worked_day(platform)
-    settle(platform)
+    settle(platform, run_id="backfill__16", run_type="backfill")
+    assert end(platform, "1", at=MORNING)
     platform.source("update core.repayments set amount = 94000 where repayment_id = 'R1'")
     settle_next(platform, stop_after="freeze_inputs")
-    assert told(platform, "input.changed") == [("input.changed", "day:2026-02-16")]
+    assert told(platform, "day.completed", "input.changed") == [
+        ("day.completed", "day:2026-02-16"),
+        ("input.changed", "day:2026-02-16"),
+    ]
     changed = fields(platform, "input.changed")
     assert (changed["source"], changed["change"], changed["count"]) == ("lending_core", "changed", 1)
     assert changed["amounts"] == [{"amount": 95000, "currency": "KRW"}]

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -82,6 +83,9 @@ def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding
             amounts=tuple(Money(amount=amount, currency=currency) for currency, amount in sorted(amounts.items())),
             change="gone" if are_gone else "changed",
         )
+        # A date that only a backfill has told of so far gets a message of its own, for this to stand below.
+        its_day = replace(report.completed(services, books, on), backfill_id=None)
+        services.alerts.record(books.transaction, its_day, now=now)
         services.alerts.record(books.transaction, event, now=now)
     for on in sorted(told - by_date.keys()):
         over = Resolved(settlement_date=on, problem=f"input:{SOURCE}", problem_event=InputChanged.name)
