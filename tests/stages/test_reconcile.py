@@ -183,6 +183,31 @@ def test_charges_and_interest_are_booked_to_their_own_accounts(account: Account)
     ]
 
 
+def test_fees_that_are_handed_on_to_the_account_that_the_policy_names_are_remitted(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy.toml"
+    remitted = '[matching]\nremitted_to = { fee_income = ["110-20-300400"], "tax_payable:national" = ["001-1"] }'
+    policy.write_text(POLICY.read_text(encoding="utf-8").replace("[matching]", remitted, 1), encoding="utf-8")
+    monkeypatch.setenv("SETTLEMENT_POLICY", str(policy))
+    account.hear(
+        statement(
+            19,
+            1000,
+            line(-300, counterparty_account="11020300400", remittance="fees of January"),
+            line(300, counterparty_account="11020300400", name="back"),
+            line(-40, counterparty_account="001-1"),
+        )
+    )
+    assert account.rows("select event, account, amount from reporting.journal where event = 'remitted' order by 3") == [
+        ("remitted", "client_bank", -300),
+        ("remitted", "client_bank", -40),
+        ("remitted", "tax_payable:national", 40),
+        ("remitted", "fee_income", 300),
+    ]
+    assert account.breaks() == [("unknown_at_bank", "Lback30019", 300)]
+
+
 def test_a_receipt_that_no_run_has_taken_yet_is_matched_through_the_source(account: Account) -> None:
     account.source(
         "insert into core.loans values ('L1', 'KRW', '2026-01-15');"
@@ -333,6 +358,12 @@ def test_a_line_is_booked_to_an_account_or_matched_by_hand_and_history_says_by_w
     )
     with wiring.services() as services:
         breaks.assign(services, receipt, owner="kim", due_on=date(2026, 2, 24), by="lead", now=NOON)
+        breaks.comment(services, receipt, text="asked the borrower", by="kim", now=NOON)
+        with services.ledger.books(read_only=True) as books:
+            (found,) = (row for row in books.open_breaks() if row["break_id"] == receipt)
+        assert (found["state"], found["owner"], found["due_on"], found["comment"]) == (
+            "assigned", "kim", date(2026, 2, 24), "asked the borrower",
+        )  # fmt: skip
         with pytest.raises(Refused, match="amounts that differ"):
             breaks.match_by_hand(services, receipt, subject="receipt:R8", reason="phone", by="kim", now=NOON)
         breaks.match_by_hand(services, receipt, subject="receipt:R9", reason="phone", by="kim", now=NOON)
@@ -344,6 +375,7 @@ def test_a_line_is_booked_to_an_account_or_matched_by_hand_and_history_says_by_w
     assert told == [
         ("settlement", "opened"),
         ("lead", "assigned to kim"),
+        ("kim", "comment: asked the borrower"),
         ("kim", "resolved: matched with [R9] by hand: phone"),
     ]
     assert (account.balance("fee_income"), account.balance("receipts_in_transit"), account.balance("suspense")) == (

@@ -148,10 +148,14 @@ def _calendar_days(first: date, last: date) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the policy allows: differences by currency, and how far apart the days of an amount match may lie."""
+    """What the policy allows: differences by currency, and how far apart the days of an amount match may lie.
+
+    `remitted_to` says of the other party's account, squeezed, which of our own it is paid from: fees, taxes, costs.
+    """
 
     tolerance: Mapping[str, int] = field(default_factory=dict)
     tolerance_ppm: Mapping[str, int] = field(default_factory=dict)
+    remitted_to: Mapping[str, str] = field(default_factory=dict)
     within_days: int = 3
     days_apart: Callable[[date, date], int] = _calendar_days
 
@@ -175,7 +179,7 @@ def match(
     :return: matches and mismatches, each in the order of their first line.
     """
     ordered, offered = sorted(lines, key=attrgetter("line_id")), list(subjects)
-    matches, line_is_left = _of_the_bank_itself(ordered)
+    matches, line_is_left = _of_accounts(ordered, terms or Terms())
     ordered = list(compress(ordered, line_is_left))
     pairs = exactly(line_columns(ordered), subject_columns(offered))
     for place, to, rule in zip(pairs["line"], pairs["subject"], pairs["rule"], strict=True):
@@ -323,11 +327,25 @@ def _unambiguous(lines: pd.DataFrame, at: np.ndarray, to: np.ndarray) -> tuple[n
     return earliest["at"].to_numpy(), earliest["to"].to_numpy()
 
 
-def _of_the_bank_itself(lines: Sequence[OpenLine]) -> tuple[list[Match], list[bool]]:
-    """Return the matches of what the bank books for itself, and which lines are left."""
-    codes = {code for code in set(map(attrgetter("bank_code"), lines)) if _is_interest(code)}
-    is_own = [line.is_charge or line.bank_code in codes for line in lines]
-    return [_what_the_bank_books_for_itself(line) for line in compress(lines, is_own)], [not own for own in is_own]
+def _of_accounts(lines: Sequence[OpenLine], terms: Terms) -> tuple[list[Match], list[bool]]:
+    """Return the matches of lines that belong to an account by themselves, and which lines are left."""
+    interest = {code for code in set(map(attrgetter("bank_code"), lines)) if _is_interest(code)}
+    found = [_of_account(line, interest, terms) for line in lines]
+    return [one for one in found if one], [one is None for one in found]
+
+
+def _of_account(line: OpenLine, interest: set[str], terms: Terms) -> Match | None:
+    """What the bank marks as its own belongs to an account, whatever else it names; so does what we hand on."""
+    if line.is_charge:
+        return _with_account(line, CHARGES, rule="bank_charge", explanation="the bank marks it as a charge of its own")
+    if line.bank_code in interest:
+        return _with_account(line, INTEREST, rule="bank_interest", explanation="the bank marks it as interest")
+    if terms.remitted_to and line.amount < 0 and line.counterparty_account:
+        account = terms.remitted_to.get(squeezed(line.counterparty_account))
+        if account:
+            explanation = f"it goes to an account that the policy names for [{account}]"
+            return _with_account(line, account, rule="remitted", explanation=explanation)
+    return None
 
 
 def _is_interest(bank_code: str) -> bool:
@@ -335,11 +353,8 @@ def _is_interest(bank_code: str) -> bool:
     return "INTR" in bank_code or bank_code[1:4] == "INT"
 
 
-def _what_the_bank_books_for_itself(line: OpenLine) -> Match:
-    """Charges and interest: what the bank marks as its own belongs to an account, whatever else it names."""
-    rule, account = ("bank_charge", CHARGES) if line.is_charge else ("bank_interest", INTEREST)
+def _with_account(line: OpenLine, account: str, *, rule: str, explanation: str) -> Match:
     subject = Subject(kind="account", subject_id=account, amount=line.amount, currency=line.currency, reference=account)
-    explanation = f"the bank marks it as {'a charge' if line.is_charge else 'interest'} of its own"
     return Match(lines=(line,), subjects=(subject,), rule=rule, explanation=explanation)
 
 
@@ -579,7 +594,7 @@ def _is_near(line: OpenLine, subject: Subject, terms: Terms) -> bool:
 
 def _may_be(line: OpenLine, subject: Subject) -> bool:
     if line.counterparty_account and subject.account:
-        return _squeezed(line.counterparty_account) == _squeezed(subject.account)
+        return squeezed(line.counterparty_account) == squeezed(subject.account)
     if subject.kind in ("payout", "payout_return"):
         return False  # a payout without its id and without its payee's account is nobody's
     return not subject.reference or not (line.end_to_end_id or line.reference or line.remittance.strip())
@@ -603,11 +618,11 @@ class _Names:
         self._full: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for subject in subjects:
-            reference = _squeezed(subject.reference)
+            reference = squeezed(subject.reference)
             if len(reference) >= SHORTEST_REFERENCE:
                 self._full[reference].append(subject.key)
             if subject.group:
-                self._groups[_squeezed(subject.group)].append(subject.key)
+                self._groups[squeezed(subject.group)].append(subject.key)
         self._ordered = sorted(self._full)
         self._lengths = sorted({len(reference) for reference in self._full}, reverse=True)
 
@@ -622,7 +637,7 @@ class _Names:
 
     def is_full(self, line: OpenLine, subject: Subject) -> bool:
         """Tell whether the line names the subject's reference in full."""
-        return any(_squeezed(subject.reference) in text for text in _texts(line))
+        return any(squeezed(subject.reference) in text for text in _texts(line))
 
     def _references(self, texts: Sequence[str]) -> list[str]:
         found: list[str] = []
@@ -665,13 +680,13 @@ _PAYOUT_REFERENCE = re.compile(r"ST\d{11}[A-Z2-7]{16}")
 def _texts(line: OpenLine) -> list[str]:
     """Return what a line says, in capitals and without anything but letters and digits."""
     said = (line.end_to_end_id, line.reference, line.remittance)
-    return [squeezed for text in said if text and (squeezed := _squeezed(text))]
+    return [bare for text in said if text and (bare := squeezed(text))]
 
 
 def _words(line: OpenLine) -> list[str]:
     """Return the words of a line, and each two neighbours as one, for a bank may break a word."""
     words = [
-        _squeezed(word) for text in (line.reference, line.remittance, line.file_id) if text for word in text.split()
+        squeezed(word) for text in (line.reference, line.remittance, line.file_id) if text for word in text.split()
     ]
     return [*words, *(first + second for first, second in pairwise(words))]
 
@@ -679,5 +694,6 @@ def _words(line: OpenLine) -> list[str]:
 _NOT_SAID = re.compile(r"[\W_]+")
 
 
-def _squeezed(text: str) -> str:
+def squeezed(text: str) -> str:
+    """Return a text in capitals and without anything but letters and digits."""
     return text.upper() if text.isalnum() else _NOT_SAID.sub("", text).upper()

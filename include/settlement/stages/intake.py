@@ -177,6 +177,11 @@ def _terms(services: Services) -> Terms:
     return Terms(
         tolerance=services.policy.matching.tolerance,
         tolerance_ppm=services.policy.matching.tolerance_ppm,
+        remitted_to={
+            matching.squeezed(theirs): account
+            for account, named in services.policy.matching.remitted_to.items()
+            for theirs in named
+        },
         within_days=services.policy.matching.within_business_days,
         days_apart=lambda first, last: max(0, len(calendar.days_between(min(first, last), max(first, last))) - 1),
     )
