@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 SCRIPT = Path(__file__).parent / "ui" / "look.mjs"
 PLAYWRIGHT = "playwright-core@1.65.1"
 PICTURES = ["dags", "grid", "trigger", "slack"]
@@ -36,7 +36,7 @@ def test_a_person_finds_the_days_the_trigger_form_and_the_messages_and_it_stops_
         command = [sys.executable, "-m", "settlement.cli", "up", "--home", str(home)]
         up = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"COLUMNS": "200"})
     try:
-        wait_until(lambda: up.poll() is not None or "environment.sh" in shown.read_text(), 600)
+        wait_until(lambda: up.poll() is not None or "environment.sh" in shown.read_text(), 1_200)
         said = shown.read_text()
         airflow, slack = (re.search(rf"{name}\s+(http\S+)", said) for name in ("Airflow", "Slack"))
         assert airflow and slack, said
@@ -45,7 +45,7 @@ def test_a_person_finds_the_days_the_trigger_form_and_the_messages_and_it_stops_
         assert (home / "airflow" / "passwords.json").stat().st_mode & 0o077 == 0
         subprocess.run(["npm", "install", "--silent", PLAYWRIGHT], cwd=tmp_path, check=True)
         look = ["node", str(SCRIPT), airflow[1], "maker", passwords["maker"], slack[1], str(tmp_path)]
-        pictures = subprocess.run(look, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=300).stdout
+        pictures = subprocess.run(look, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=600).stdout
         assert pictures.split() == PICTURES
         assert all((tmp_path / f"{name}.png").stat().st_size > 10_000 for name in PICTURES)
         up.send_signal(signal.SIGINT)
