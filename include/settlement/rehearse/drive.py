@@ -408,7 +408,7 @@ class _Rehearsal:
         found = self.auditor.violations(is_settled=is_settled, is_heard_out=is_heard_out)
         if found:
             raise Violated(f"after [{on}]: " + "; ".join(found[:5]))
-        if self.is_quiet:
+        if is_heard_out:
             with psycopg.connect(self.auditor.books) as connection:
                 for state, payouts in connection.execute("select state, count(*) from ledger.payouts group by 1"):
                     self.count[f"payouts {state}"] = payouts
