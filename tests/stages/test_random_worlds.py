@@ -21,7 +21,7 @@ from reference.world import Holding, Investor, Loan, Note, Receivable, Repayment
 from settlement import wiring
 from settlement.domain.days import BankCalendar, SettlementCalendar
 from settlement.ports import RunRequest, Services
-from settlement.stages import compute, extract
+from settlement.stages import close, compute, extract
 
 # The source as a company's views may show it: without keys that keep contradictions out.
 RELATIONS = {
@@ -203,3 +203,5 @@ def test_the_views_say_what_the_rules_say(new_pipeline: Any, seed: int) -> None:
         pipeline.run(on)
         found = differences(expected(reference, on, loan_of), pipeline.said(on))
         assert not found, "\n".join([f"seed {seed} on {on}", *found[:40]])
+    with pipeline.services() as services:
+        assert close.verify(services) == [], f"seed {seed}: books that nobody touched"

@@ -269,10 +269,8 @@ INVARIANTS: Mapping[str, str] = {
                  where q.repayment_id = r.repayment_id and q.released_on is null)
             or r.reversed_by is distinct from x.repayment_id
             or r.settled_on is not null
-               and not exists (select from ledger.allocations a
-                 where a.repayment_id = r.repayment_id and a.settlement_date = r.settled_on)
-               and not exists (select from ledger.credits c
-                 where c.repayment_id = r.repayment_id and c.settlement_date = r.settled_on)
+               and not exists (select from ledger.entries e
+                 where e.repayment_id = r.repayment_id and e.settlement_date = r.settled_on)
          order by r.repayment_id limit 1""",
     "days are at their newest revision, and closed if that is certified": """
         select 'days ' || d.settlement_date from ledger.days d
