@@ -1,8 +1,7 @@
-"""A day in euros under `eur.toml`, through every stage: cents, the TARGET calendar over Easter, no tax, a fee on all."""
+"""A day in euros under `eur.toml`, through every stage: cents, TARGET's calendar over Easter, no tax, a fee on all."""
 
 import json
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import httpx
