@@ -80,6 +80,8 @@ class Event:
     """The message keeps standing and is edited as later events of the same key arrive (the day's root message)."""
     opens_thread: ClassVar[bool] = False
     """The message is the root of its thread, not a reply in it."""
+    recurs: ClassVar[bool] = False
+    """Once it is resolved, the same thing is news again."""
 
     settlement_date: date | None
     backfill_id: str | None = None
@@ -387,6 +389,7 @@ class PayoutsUnknown(Event):
 
     name: ClassVar[str] = "payouts.unknown"
     level: ClassVar[Severity] = "critical"
+    recurs: ClassVar[bool] = True
 
     count: int
     amounts: tuple[Money, ...]

@@ -104,6 +104,23 @@ def test_a_problem_that_ends_turns_green_and_says_how_long_it_took(desk: Desk) -
     assert not desk.record(alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
 
 
+def test_payouts_that_become_unknown_after_the_former_were_answered_are_news_again(desk: Desk) -> None:
+    over = alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown")
+    desk.tell(alerts.PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
+    assert not desk.record(alerts.PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
+    desk.tell(over)
+    desk.tell(alerts.PayoutsUnknown(settlement_date=DAY, count=1, amounts=KRW))
+    root, replies = desk.thread()
+    assert root["text"].startswith("🔴")
+    assert [reply["text"][0] for reply in replies] == ["✅", "✅", "🔴"]
+    desk.tell(over)
+    root, replies = desk.thread()
+    assert not root["text"].startswith("🔴")
+    assert [reply["text"][0] for reply in replies] == ["✅"] * 4
+    keys = ["unknown", "resolved:unknown", "unknown#2", "resolved:unknown#2"]
+    assert desk.shown_keys()[1:] == [f"2026-02-16:{key}" for key in keys]
+
+
 def test_what_was_never_told_is_not_resolved(desk: Desk) -> None:
     assert not desk.record(alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
     assert desk.rows() == []

@@ -271,6 +271,7 @@ def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now
     if not is_root:
         _hold_place(connection, event, root_id=root_id, channel=channel, now=now)
     payload: Payload = {event.slot: slot_value(event)}
+    number = _times_resolved(connection, event, channel=channel) + 1 if event.recurs else 1
     is_told = event.covered_by is not None and _is_told(connection, event, channel=channel)
     is_mute = is_told or (event.covers is not None and _says_better(connection, event, payload, channel=channel))
     written = _write_row(
@@ -281,6 +282,7 @@ def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now
         channel=channel,
         payload=payload,
         state="suppressed" if is_mute else "pending",
+        number=number,
         now=now,
     )
     if is_told:
@@ -288,6 +290,19 @@ def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now
     if written and event.severity == "critical" and not is_root:
         _touch_root(connection, root_id)
     return written
+
+
+def _times_resolved(connection: sa.Connection, event: alerts.Event, *, channel: str) -> int:
+    """Return how often this was told and resolved already: the next time is news, told under a number of its own."""
+    return int(
+        connection.execute(
+            sa.text(
+                "select count(*) from ledger.alert_outbox where channel = :channel and resolved_at is not null"
+                " and (dedupe_key = :key or starts_with(dedupe_key, :key || '#')) and problem_key not like '%:again:%'"
+            ),
+            {"channel": channel, "key": event.dedupe_key},
+        ).scalar_one()
+    )
 
 
 def _is_told(connection: sa.Connection, event: alerts.Event, *, channel: str) -> bool:
@@ -402,7 +417,9 @@ def _write_row(
     payload: Payload,
     now: datetime,
     state: str = "pending",
+    number: int = 1,
 ) -> bool:
+    again = f"#{number}" if number > 1 else ""
     values = {
         "root_id": root_id,
         "kind": kind,
@@ -410,8 +427,8 @@ def _write_row(
         "event": event.name,
         "severity": event.severity,
         "channel": channel,
-        "dedupe_key": event.dedupe_key,
-        "key": event.key,
+        "dedupe_key": event.dedupe_key + again,
+        "key": event.key + again,
         "group": event.group,
         "payload": _json(payload),
         "state": state,
@@ -422,7 +439,8 @@ def _write_row(
 
 def _resolve_one(connection: sa.Connection, event: alerts.Resolved, *, now: datetime) -> bool:
     key = event.dedupe_key.replace("resolved:", "", 1)
-    rows = connection.execute(sa.text(_OPEN_PROBLEMS + " and o.dedupe_key = :key" + _LOCKED), {"key": key}).all()
+    named = " and (o.dedupe_key = :key or starts_with(o.dedupe_key, :key || '#'))"
+    rows = connection.execute(sa.text(_OPEN_PROBLEMS + named + _LOCKED), {"key": key}).all()
     return _resolve(connection, rows, now=now)
 
 
