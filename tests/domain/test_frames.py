@@ -68,6 +68,13 @@ def test_a_date_has_no_hour() -> None:
     assert "must be a date at midnight" in _message(rows, frames.LOANS)
 
 
+@pytest.mark.parametrize("day", ["-5877611-06-21", "0000-12-31", "10000-01-01"])
+def test_a_date_is_one_that_a_calendar_has(day: str) -> None:
+    rows = frames.build(frames.LOANS, [("L1", "KRW", "2026-01-15")])
+    rows["disbursed_on"] = np.array([day], dtype="datetime64[s]")
+    assert "must be a date from 0001-01-01 to 9999-12-31" in _message(rows, frames.LOANS)
+
+
 def test_a_categorical_is_as_good_as_text() -> None:
     notes = frames.build(frames.NOTES, [NOTE]).astype({"note_id": "category", "loan_id": "category"})
     assert frames.check(notes, frames.NOTES) is notes

@@ -14,6 +14,7 @@ content alone: by loan, then in the order of the run.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import date
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +22,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+FIRST_SECOND, LAST_SECOND = (int(np.datetime64(day, "s").astype(np.int64)) for day in (date.min, date.max))
+"""Outside them lie no dates, but PostgreSQL's infinities."""
 
 
 class Kind(StrEnum):
@@ -513,7 +517,10 @@ def _check_column(frame: pd.DataFrame, spec: Spec, column: Column) -> None:
         _refuse(frame, spec, column, ~allowed.to_numpy(), f"must be one of {list(column.one_of)}")
     if column.kind is Kind.DATE:
         seconds = values.to_numpy().view(np.int64)
-        _refuse(frame, spec, column, (seconds % 86_400 != 0) & values.notna().to_numpy(), "must be a date at midnight")
+        is_set = values.notna().to_numpy()
+        _refuse(frame, spec, column, (seconds % 86_400 != 0) & is_set, "must be a date at midnight")
+        is_outside = is_set & ((seconds < FIRST_SECOND) | (seconds > LAST_SECOND))
+        _refuse(frame, spec, column, is_outside, f"must be a date from {date.min} to {date.max}")
 
 
 def _refuse(frame: pd.DataFrame, spec: Spec, column: Column, is_bad: np.ndarray, rule: str) -> None:

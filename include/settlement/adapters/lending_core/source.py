@@ -64,9 +64,14 @@ class PostgresLendingCore:
             repayments = pd.concat(found, ignore_index=True)
             booked = view.taken([*suspicious, day])
             changed = _changed(booked, repayments)
-            repayments = repayments[~repayments["repayment_id"].isin(booked["repayment_id"])]
-            if view.retry:
-                repayments = pd.concat([repayments, read("repayments", _joined(view.retry))], ignore_index=True)
+            # Taken with windows that are not settled: cancelled ahead of them, whichever window they lie in by now.
+            ahead = view.taken(sorted(view.digests.keys() - {*view.settled, day}))
+            taken = [*booked["repayment_id"], *ahead["repayment_id"]]
+            repayments = repayments[~repayments["repayment_id"].isin(taken)]
+            # What is kept back is tried again as it was taken: its money stands in the ledger with that amount.
+            retry = sorted({*view.retry} - {found.subject_id for found in changed})
+            if retry:
+                repayments = pd.concat([repayments, read("repayments", _joined(retry))], ignore_index=True)
             wanted = _joined(sorted({*repayments["loan_id"], *view.credit_loans}))
             loans = read("loans", wanted)
             known = loans["loan_id"]  # what belongs to a loan that does not exist is nobody's

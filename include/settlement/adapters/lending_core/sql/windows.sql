@@ -5,4 +5,5 @@ select width_bucket(received_at, string_to_array($1, ',')::timestamptz[]) as buc
        sum(('x' || left(md5(concat_ws('|', repayment_id, loan_id, amount, (extract(epoch from received_at) * 1000000)::bigint,
                                       reverses_repayment_id)), 15))::bit(60)::bigint)::text as digest
   from core.repayments
+ where isfinite(received_at)
  group by 1

@@ -1,0 +1,111 @@
+"""A source that says something else than before, or no date at all: what was taken stands, and no money is made up."""
+
+from __future__ import annotations
+
+import pytest
+from settlement.ports import Refused
+from settlement.stages import close
+
+from .conftest import DAYS, Platform
+
+WORKED_DAY = (DAYS / "2026-02-16" / "core.sql").read_text(encoding="utf-8")
+ANOTHER_LOAN = """
+insert into core.loans values ('L2', 'KRW', '2026-01-15');
+insert into core.notes values ('N4', 'L2', 1000);
+insert into core.note_holdings values ('N4', 'C', '{held_from}', {held_until});
+insert into core.receivables (receivable_id, loan_id, installment_no, component, due_on, amount) values
+  ('L2-1-P', 'L2', 1, 'principal', '2026-02-16', 500);
+"""
+MORNING_AFTER = {
+    "2026-02-16": "2026-02-17T06:00+09:00",
+    "2026-02-19": "2026-02-20T06:00+09:00",
+    "2026-02-20": "2026-02-21T06:00+09:00",
+    "2026-02-23": "2026-02-24T06:00+09:00",
+}
+
+
+def another_loan(platform: Platform, *, held_from: str = "2026-01-15", held_until: str = "null") -> None:
+    """A loan of C's, of 1 000, with 500 of principal due."""
+    platform.source(WORKED_DAY)
+    platform.source(ANOTHER_LOAN.format(held_from=held_from, held_until=held_until))
+
+
+def came(platform: Platform, repayment_id: str, at: str, *, reverses: str | None = None) -> None:
+    platform.source(
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount, reverses_repayment_id)"
+        " values (:id, 'L2', :at, 100, :reverses)",
+        id=repayment_id,
+        at=at,
+        reverses=reverses,
+    )
+
+
+def settle(platform: Platform, on: str) -> None:
+    platform.settle(on, at=MORNING_AFTER[on], run_id=f"run-{on}", stop_after="distribute", transfer=False)
+
+
+def stands(platform: Platform, repayment_id: str) -> list[tuple[str, str | None]]:
+    return platform.rows(
+        "select state, settled_on::text from ledger.repayments where repayment_id = :id", id=repayment_id
+    )
+
+
+def paid(platform: Platform) -> list[tuple[str, int]]:
+    return platform.rows(
+        "select repayment_id, sum(net_amount)::bigint from reporting.shares where note_id = 'N4' group by 1"
+    )
+
+
+def broken(platform: Platform) -> list[dict[str, str]]:
+    with platform.services() as services:
+        return close.verify(services)
+
+
+def test_what_is_kept_back_is_tried_again_as_it_was_taken_or_not_at_all(platform: Platform) -> None:
+    another_loan(platform, held_from="2026-03-01")
+    came(platform, "R2", "2026-02-16 10:00+09")
+    settle(platform, "2026-02-16")
+    assert stands(platform, "R2") == [("quarantined", None)]
+    platform.source("update core.note_holdings set held_from = '2026-01-15' where note_id = 'N4'")
+    platform.source("update core.repayments set amount = 150 where repayment_id = 'R2'")
+    settle(platform, "2026-02-19")
+    assert (stands(platform, "R2"), paid(platform)) == ([("quarantined", None)], [])
+    assert platform.rows("select amount from reporting.balances where account = 'repayments_unallocated'") == [(-100,)]
+    assert platform.rows("select subject_id, amount from reporting.breaks where cause = 'source_changed'") == [
+        ("R2", 100)
+    ]
+    platform.source("update core.repayments set amount = 100 where repayment_id = 'R2'")
+    settle(platform, "2026-02-20")
+    assert (stands(platform, "R2"), paid(platform)) == ([("settled", "2026-02-20")], [("R2", 100)])
+    assert broken(platform) == []
+
+
+def test_what_was_cancelled_ahead_of_its_window_is_not_settled_in_another(platform: Platform) -> None:
+    another_loan(platform)
+    came(platform, "R2", "2026-02-23 10:00+09")
+    came(platform, "R2-undone", "2026-02-16 10:00+09", reverses="R2")
+    settle(platform, "2026-02-16")
+    platform.source("update core.repayments set received_at = '2026-02-19 10:00+09' where repayment_id = 'R2'")
+    settle(platform, "2026-02-19")
+    settle(platform, "2026-02-23")
+    assert (stands(platform, "R2"), paid(platform)) == ([("cancelled", None)], [])
+    assert platform.rows("select subject_id from reporting.breaks where cause = 'source_changed'") == [("R2",)]
+    assert broken(platform) == []
+
+
+def test_a_holding_until_infinity_lasts_and_money_that_comes_then_is_in_no_window(platform: Platform) -> None:
+    another_loan(platform, held_until="'infinity'")
+    came(platform, "R2", "2026-02-16 10:00+09")
+    came(platform, "R3", "infinity")
+    settle(platform, "2026-02-16")
+    settle(platform, "2026-02-19")
+    assert paid(platform) == [("R2", 100)]
+    assert stands(platform, "R3") == []
+
+
+def test_what_falls_due_at_infinity_is_not_paid_today(platform: Platform) -> None:
+    another_loan(platform)
+    came(platform, "R2", "2026-02-16 10:00+09")
+    platform.source("update core.receivables set due_on = 'infinity' where loan_id = 'L2'")
+    with pytest.raises(Refused, match=r"row \[receivable_id=L2-1-P\]: must be a date from 0001-01-01 to 9999-12-31"):
+        settle(platform, "2026-02-16")
