@@ -172,6 +172,21 @@ def test_a_statement_that_contradicts_an_earlier_one_is_refused_until_the_next_p
     assert not [found for found in account.breaks() if found[0] == "statement_chain"]
 
 
+def test_an_answer_that_cannot_be_read_is_a_break_until_the_statement_of_its_day_is_in(account: Account) -> None:
+    account.hear(statement(19, 1000))
+    with wiring.services() as services:
+        with services.ledger.books() as books:
+            books.keep_message(Message.of(b"<Document>half a", kind="pain.002"), direction="in", now=NOON)
+        assert intake.apply_new(services, now=NOON) == {"refused": 1}
+        reconcile.prove_books(services, as_of=NOON.date(), now=NOON)
+    assert account.rows("select cause, side, evidence ->> 'kind' from ledger.breaks where state = 'open'") == [
+        ("message_refused", "bank", "pain.002")
+    ]
+    account.hear(statement(20, 1000), at=NOON.replace(day=23))
+    assert account.breaks() == []
+    assert account.rows("select resolution from ledger.breaks") == [("the statement of its day is in",)]
+
+
 def test_charges_and_interest_are_booked_to_their_own_accounts(account: Account) -> None:
     account.hear(statement(19, 1000, line(-30, is_charge=True), line(7, bank_code="ACMT+MDOP+INTR")))
     assert account.balance("bank_charges") == 30

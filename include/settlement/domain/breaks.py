@@ -23,6 +23,7 @@ SIDES: Mapping[str, str] = {
     "late_return": "bank",
     "ambiguous": "ours",
     "statement_chain": "bank",
+    "message_refused": "bank",
 }
 
 

@@ -18,8 +18,12 @@ CAUSES = (
     "duplicate_line",
     "ambiguous",
     "statement_chain",
+    "message_refused",
     "late_return",
 )
+ANSWERS = ("pain.", "pacs.", "camt.054")
+"""How the kinds of messages begin that say less than the statement which follows them."""
+
 FINAL = frozenset({"booked", "rejected", "returned"})
 
 
@@ -93,7 +97,8 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
         findings = [
             *books.findings_of_books(),
             *_broken_chain(gaps),
-            *_refused(books, chain, is_whole=not gaps),
+            *_refused_statements(books, chain, is_whole=not gaps),
+            *_refused_answers(services, books, newest),
             *_missing(services, books, newest),
             *_unexplained(services, books),
         ]
@@ -128,7 +133,7 @@ def _broken_chain(gaps: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -
     ]
 
 
-def _refused(books: Books, chain: Sequence[Mapping[str, Any]], *, is_whole: bool) -> list[Finding]:
+def _refused_statements(books: Books, chain: Sequence[Mapping[str, Any]], *, is_whole: bool) -> list[Finding]:
     """A statement that was refused, until others prove that nothing is missing."""
     return [
         Finding(
@@ -143,8 +148,22 @@ def _refused(books: Books, chain: Sequence[Mapping[str, Any]], *, is_whole: bool
             },
         )
         for message in books.refused_messages()
-        if not message["kind"].startswith(("pain.", "pacs.", "camt.054"))
-        and not (is_whole and _is_made_good(message, chain))
+        if not message["kind"].startswith(ANSWERS) and not (is_whole and _is_made_good(message, chain))
+    ]
+
+
+def _refused_answers(services: Services, books: Books, newest: Mapping[str, Any] | None) -> list[Finding]:
+    """A status, return or notification that was refused, until the statement of its day says what really happened."""
+    return [
+        Finding(
+            cause="message_refused",
+            subject_kind="message",
+            subject_id=message["sha256"][:16],
+            evidence={"name": message["name"], "kind": message["kind"], "refusal": message["refusal"]},
+        )
+        for message in books.refused_messages()
+        if message["kind"].startswith(ANSWERS)
+        and (newest is None or newest["business_date"] < services.calendar.local_date(message["recorded_at"]))
     ]
 
 

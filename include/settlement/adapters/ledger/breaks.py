@@ -14,6 +14,7 @@ from settlement.domain.days import SettlementCalendar
 # Why a break of this cause is found no longer, where no match says so.
 GONE = {
     "statement_chain": "a later statement came, and each opens where the one before it closed",
+    "message_refused": "the statement of its day is in",
     "investor_overdrawn": "later credits made the balance good",
     "late_return": "the money was paid out again",
     "quarantined": "a later run took the repayment after all",
