@@ -6,7 +6,7 @@ Money is whole minor units; instants are aware and in UTC; `settlement_date` is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -125,13 +125,14 @@ class BooksView:
     """What the ledger knows before a run reads the source, so that the source is asked for the right rows.
 
     `settled` are the settlement dates before this one that were computed; `digests` the count and digest of what was
-    taken of each window; `taken(windows)` the rows of them; `retry` the quarantined repayments; `credit_loans` the
-    loans on which money is held.
+    taken of each window; `taken(windows)` the rows of them; `known(repayment_ids)` those that were ever taken; `retry`
+    the quarantined repayments; `credit_loans` the loans on which money is held.
     """
 
     settled: Sequence[date]
     digests: Mapping[date, tuple[int, str]]
     taken: Callable[[Sequence[date]], pd.DataFrame]
+    known: Callable[[Sequence[str]], Set[str]]
     retry: Sequence[str]
     credit_loans: Sequence[str]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from settlement.ports import Refused
 from settlement.stages import close
@@ -90,6 +92,21 @@ def test_what_was_cancelled_ahead_of_its_window_is_not_settled_in_another(platfo
     settle(platform, "2026-02-23")
     assert (stands(platform, "R2"), paid(platform)) == ([("cancelled", None)], [])
     assert platform.rows("select subject_id from reporting.breaks where cause = 'source_changed'") == [("R2",)]
+    assert broken(platform) == []
+
+
+def test_a_settled_date_that_becomes_a_holiday_is_not_settled_again(platform: Platform, tmp_path: Path) -> None:
+    another_loan(platform)
+    came(platform, "R2", "2026-02-19 10:00+09")
+    settle(platform, "2026-02-16")
+    settle(platform, "2026-02-19")
+    policy = (DAYS / "2026-02-16" / "policy.toml").read_text(encoding="utf-8")
+    closed = 'overrides = [{ date = 2026-02-19, business = false, reason = "announced late" }, '
+    (tmp_path / "policy.toml").write_text(policy.replace("overrides = [", closed), encoding="utf-8")
+    platform.monkeypatch.setenv("SETTLEMENT_POLICY", str(tmp_path / "policy.toml"))
+    settle(platform, "2026-02-20")
+    settle(platform, "2026-02-23")
+    assert (stands(platform, "R2"), paid(platform)) == ([("settled", "2026-02-19")], [("R2", 100)])
     assert broken(platform) == []
 
 

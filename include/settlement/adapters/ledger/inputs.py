@@ -59,6 +59,7 @@ class BookedInputs:
             settled=list(settled),
             digests={row.window_on: (row.receipts, row.digest) for row in digests},
             taken=self._taken,
+            known=self._known,
             retry=list(retry),
             credit_loans=sorted(set(credits)),
         )
@@ -79,6 +80,15 @@ class BookedInputs:
                 name: frames_io.as_kind([row[place] for row in rows], kinds[name])
                 for place, name in enumerate((*names, "currency"))
             }
+        )
+
+    def _known(self, repayment_ids: Sequence[str]) -> set[str]:
+        """Return those of the repayments that some run has taken, whatever window they lay in then."""
+        return set(
+            self.transaction.execute(
+                sa.text("select repayment_id from ledger.repayments where repayment_id = any(:ids)"),
+                {"ids": list(repayment_ids)},
+            ).scalars()
         )
 
     def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]:

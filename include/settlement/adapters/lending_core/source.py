@@ -61,13 +61,13 @@ class PostgresLendingCore:
         with self._snapshot() as read, self._snapshot(beside=read) as read_beside:
             suspicious = self._windows_that_differ(read, calendar, view)
             found = [read("received", *calendar.window(on)) for on in [*suspicious, day]]
-            repayments = pd.concat(found, ignore_index=True)
+            # Windows overlap where a date that was settled is a business day no longer.
+            repayments = pd.concat(found, ignore_index=True).drop_duplicates()
             booked = view.taken([*suspicious, day])
             changed = _changed(booked, repayments)
-            # Taken with windows that are not settled: cancelled ahead of them, whichever window they lie in by now.
-            ahead = view.taken(sorted(view.digests.keys() - {*view.settled, day}))
-            taken = [*booked["repayment_id"], *ahead["repayment_id"]]
-            repayments = repayments[~repayments["repayment_id"].isin(taken)]
+            # Asked by id, not by window: in a calendar that has changed a receipt lies in another window than when it
+            # was taken, and so does one that was cancelled ahead of its own run and moved since.
+            repayments = repayments[~repayments["repayment_id"].isin(view.known(repayments["repayment_id"].tolist()))]
             # What is kept back is tried again as it was taken: its money stands in the ledger with that amount.
             retry = sorted({*view.retry} - {found.subject_id for found in changed})
             if retry:
