@@ -10,6 +10,8 @@ worked off by later credits.
 
 import base64
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
@@ -24,6 +26,12 @@ PERMANENT_REASONS = frozenset({"AC01", "AC03", "AC04", "AC06", "AC07", "AC14", "
 Not among them: what is wrong with our own account or name (AC02, AC05, AC13, BE05, BE07, DNOR, RR02), and what passes
 by itself (AM04, ED05, MS03, AG01 …): those are offered again by the next run.
 """
+
+ACCOUNT = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,32}[\x21-\x7e])?")
+"""An account that a payment file can name: ISO 20022 Max34Text, printable."""
+
+BANK = re.compile(r"[\x21-\x7e]{1,28}")
+"""A BIC, or a member number in a clearing."""
 
 PROVEN_UNPAID = frozenset({"rejected", "returned"})
 """The states in which a payout's money is back with the investor: only then its next attempt may exist."""
@@ -166,7 +174,7 @@ def _why_held(
 ) -> str | None:
     if payee is not None and payee.status == "frozen":
         return "frozen"
-    if payee is None or not payee.account:
+    if payee is None or not payee.account or not _can_be_addressed(payee):
         return "no_account"
     if (owed.investor_id, payee.account, payee.bank or "") in refused:
         return "account_refused"
@@ -175,6 +183,15 @@ def _why_held(
     if owed.amount < policy.payouts[owed.currency].minimum:
         return "below_minimum"
     return None
+
+
+def _can_be_addressed(payee: Payee) -> bool:
+    """Tell whether a payment file can name the payee; one that it cannot would keep back everybody else in the file."""
+    return (
+        ACCOUNT.fullmatch(payee.account or "") is not None
+        and (not payee.bank or BANK.fullmatch(payee.bank) is not None)
+        and any(unicodedata.category(character)[0] not in "CZ" for character in payee.name)
+    )
 
 
 def _free_places(places: Sequence[Place], *, attempt: int) -> Iterator[tuple[int, int]]:

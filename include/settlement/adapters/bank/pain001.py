@@ -24,16 +24,15 @@ from lxml import etree
 
 from settlement.domain import currencies
 from settlement.domain.messages import Payment, PaymentFile, PaymentFileContradicts
+from settlement.domain.payouts import ACCOUNT, BANK
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
 LONGEST_TEXT = 140
 
 _FILE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,34}")
 _PAYMENT_ID = re.compile(r"[A-Za-z0-9+?/:().,'_-]{1,35}")
-_DOMESTIC_ACCOUNT = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,32}[\x21-\x7e])?")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _BIC = re.compile(r"[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?")
-_MEMBER = re.compile(r"[\x21-\x7e]{1,28}")
 
 
 def write(file: PaymentFile) -> bytes:
@@ -104,9 +103,9 @@ def _refuse_what_cannot_be_written(file: PaymentFile) -> None:
         raise refuse(f"currency [{file.currency}] is not an active code of ISO 4217")
     if not file.payments:
         raise refuse("it holds no payment")
-    if not _clean(file.debtor_name) or not _DOMESTIC_ACCOUNT.fullmatch(file.debtor_account):
+    if not _clean(file.debtor_name) or not ACCOUNT.fullmatch(file.debtor_account):
         raise refuse("the debtor needs a name and an account of at most 34 characters")
-    if file.debtor_agent and not _MEMBER.fullmatch(file.debtor_agent):
+    if file.debtor_agent and not BANK.fullmatch(file.debtor_agent):
         raise refuse(f"the debtor's bank [{file.debtor_agent}] is neither a BIC nor a clearing member")
     repeated = [
         name for name, count in Counter(payment.end_to_end_id for payment in file.payments).items() if count > 1
@@ -120,9 +119,9 @@ def _refuse_what_cannot_be_written(file: PaymentFile) -> None:
             raise refuse(f"payment [{payment.end_to_end_id}] has the amount [{payment.amount}]")
         if not _clean(payment.creditor_name):
             raise refuse(f"payment [{payment.end_to_end_id}] has no creditor's name")
-        if not _DOMESTIC_ACCOUNT.fullmatch(payment.creditor_account):
+        if not ACCOUNT.fullmatch(payment.creditor_account):
             raise refuse(f"payment [{payment.end_to_end_id}] has no account of 1 to 34 printable characters")
-        if payment.creditor_bank and not _MEMBER.fullmatch(payment.creditor_bank):
+        if payment.creditor_bank and not BANK.fullmatch(payment.creditor_bank):
             raise refuse(f"payment [{payment.end_to_end_id}] names the bank [{payment.creditor_bank}]")
 
 
