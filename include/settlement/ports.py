@@ -125,14 +125,16 @@ class BooksView:
     """What the ledger knows before a run reads the source, so that the source is asked for the right rows.
 
     `settled` are the settlement dates before this one that were computed; `digests` the count and digest of what was
-    taken of each window; `taken(windows)` the rows of them; `known(repayment_ids)` those that were ever taken; `retry`
-    the quarantined repayments; `credit_loans` the loans on which money is held.
+    taken of each window; `taken(windows)` the rows of them; `known(repayment_ids)` those that were ever taken;
+    `currencies(loan_ids)` those in which money of a loan was settled, by loan; `retry` the quarantined repayments;
+    `credit_loans` the loans on which money is held.
     """
 
     settled: Sequence[date]
     digests: Mapping[date, tuple[int, str]]
     taken: Callable[[Sequence[date]], pd.DataFrame]
     known: Callable[[Sequence[str]], Set[str]]
+    currencies: Callable[[Sequence[str]], Mapping[str, str]]
     retry: Sequence[str]
     credit_loans: Sequence[str]
 

@@ -126,3 +126,49 @@ def test_what_falls_due_at_infinity_is_not_paid_today(platform: Platform) -> Non
     platform.source("update core.receivables set due_on = 'infinity' where loan_id = 'L2'")
     with pytest.raises(Refused, match=r"row \[receivable_id=L2-1-P\]: must be a date from 0001-01-01 to 9999-12-31"):
         settle(platform, "2026-02-16")
+
+
+def test_a_currency_that_is_mended_takes_what_was_kept_back_anew(platform: Platform) -> None:
+    another_loan(platform)
+    platform.source("update core.loans set currency = 'krw' where loan_id = 'L2'")
+    came(platform, "R2", "2026-02-16 10:00+09")
+    settle(platform, "2026-02-16")
+    assert stands(platform, "R2") == [("quarantined", None)]
+    platform.source("update core.loans set currency = 'KRW' where loan_id = 'L2'")
+    settle(platform, "2026-02-19")
+    assert (stands(platform, "R2"), paid(platform)) == ([("settled", "2026-02-19")], [("R2", 100)])
+    assert platform.rows(
+        "select settlement_date::text, event, account, currency, amount from reporting.journal"
+        " where repayment_id = 'R2' order by entry_id, account"
+    ) == [
+        ("2026-02-16", "repayment_extracted", "receipts_in_transit", "krw", 100),
+        ("2026-02-16", "repayment_extracted", "repayments_unallocated", "krw", -100),
+        ("2026-02-19", "repayment_reversed", "receipts_in_transit", "krw", -100),
+        ("2026-02-19", "repayment_reversed", "repayments_unallocated", "krw", 100),
+        ("2026-02-19", "repayment_extracted", "receipts_in_transit", "KRW", 100),
+        ("2026-02-19", "repayment_extracted", "repayments_unallocated", "KRW", -100),
+        ("2026-02-19", "repayment_distributed", "investor_payable:C", "KRW", -100),
+        ("2026-02-19", "repayment_distributed", "repayments_unallocated", "KRW", 100),
+    ]
+    assert broken(platform) == []
+
+
+def test_a_loan_whose_currency_is_another_than_its_money_was_settled_in_waits_until_the_source_says_so_again(
+    platform: Platform,
+) -> None:
+    another_loan(platform)
+    came(platform, "R2", "2026-02-16 10:00+09")
+    settle(platform, "2026-02-16")
+    platform.source("update core.loans set currency = 'USD' where loan_id = 'L2'")
+    came(platform, "R3", "2026-02-19 10:00+09", reverses="R2")
+    came(platform, "R4", "2026-02-19 11:00+09")
+    settle(platform, "2026-02-19")
+    assert paid(platform) == [("R2", 100)]
+    assert platform.rows(
+        "select subject_id, currency, amount from reporting.breaks where cause = 'source_changed' order by 1"
+    ) == [("R3", "KRW", 100), ("R4", "KRW", 100)]
+    platform.source("update core.loans set currency = 'KRW' where loan_id = 'L2'")
+    settle(platform, "2026-02-20")
+    assert sorted(paid(platform)) == [("R2", 100), ("R3", -100), ("R4", 100)]
+    assert platform.rows("select 1 from reporting.breaks where cause = 'source_changed' and state = 'open'") == []
+    assert broken(platform) == []

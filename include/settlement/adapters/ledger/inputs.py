@@ -60,6 +60,7 @@ class BookedInputs:
             digests={row.window_on: (row.receipts, row.digest) for row in digests},
             taken=self._taken,
             known=self._known,
+            currencies=self._currencies,
             retry=list(retry),
             credit_loans=sorted(set(credits)),
         )
@@ -90,6 +91,17 @@ class BookedInputs:
                 {"ids": list(repayment_ids)},
             ).scalars()
         )
+
+    def _currencies(self, loan_ids: Sequence[str]) -> dict[str, str]:
+        """Return the currency in which money of these loans was settled, by loan."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select distinct loan_id, currency from ledger.repayments"
+                " where state = 'settled' and loan_id = any(:loans)"
+            ),
+            {"loans": list(loan_ids)},
+        )
+        return {row.loan_id: row.currency for row in rows}
 
     def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]:
         """Return (settlement date, loan) for the loans that a later day has already moved or kept back."""
@@ -132,7 +144,7 @@ class BookedInputs:
             holdings=facts.holdings,
             investors=facts.investors,
             receivables=receivables.assign(allocated=_looked_up(receivables["receivable_id"], allocated)),
-            repayments=self._with_state(facts.repayments),
+            repayments=self._with_state(facts.repayments, facts.loans),
             credits=self._credits(of_loans),
             originals=originals,
             prior_allocations=self._prior_allocations(day, settled),
@@ -140,13 +152,15 @@ class BookedInputs:
             prior_entries=self._prior_entries(originals["repayment_id"].tolist()),
         )
 
-    def _with_state(self, repayments: pd.DataFrame) -> pd.DataFrame:
-        quarantined = set(
-            self.transaction.execute(
-                sa.text("select repayment_id from ledger.repayments where state = 'quarantined'")
-            ).scalars()
+    def _with_state(self, repayments: pd.DataFrame, loans: pd.DataFrame) -> pd.DataFrame:
+        """Say which repayments are quarantined; one whose loan has another currency by now is extracted anew."""
+        rows = self.transaction.execute(
+            sa.text("select repayment_id, currency from ledger.repayments where state = 'quarantined'")
         )
-        state = np.where(repayments["repayment_id"].isin(quarantined), "quarantined", "new")
+        kept_in = repayments["repayment_id"].map({row.repayment_id: row.currency for row in rows})
+        currency = repayments["loan_id"].map(loans.set_index("loan_id")["currency"])
+        is_kept = kept_in.notna() & (currency.isna() | (kept_in == currency))
+        state = np.where(is_kept, "quarantined", "new")
         columns = [column for column in frames.REPAYMENTS.column_names if column != "state"]
         return repayments[columns].assign(state=pd.Series(state, dtype="str", index=repayments.index))
 

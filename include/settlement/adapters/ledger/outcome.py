@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -95,12 +95,12 @@ class Outcomes:
             for name in frames.OUTCOME.keys() - {"shares", "totals"}:
                 digest.take(name, getattr(part, name))
             totals.append(part.totals)
-            self._take_repayments(day.settlement_date, part.repayments, arrivals)
+            self._take_repayments(keys, part.repayments, arrivals, now=now)
             self._copy_in_order("allocations", part.allocations.drop(columns="allocation_no"),
                                 keys, part.allocations["allocation_no"])  # fmt: skip
             self._copy_in_order("credits", part.credits, keys, digest.rows["credits"] - len(part.credits) + 1
                                 + np.arange(len(part.credits)))  # fmt: skip
-            self._quarantine(day.settlement_date, part, keys)
+            self._quarantine(part, keys)
             self._copy_shares(leaves, part, keys, digest)
             self._post_entries(leaves, part, keys, now=now)
         leaves.attach()
@@ -137,11 +137,19 @@ class Outcomes:
         )
         return output_sha256
 
-    def _take_repayments(self, on: date, taken: pd.DataFrame, arrivals: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    def _take_repayments(
+        self,
+        keys: Mapping[str, Any],
+        taken: pd.DataFrame,
+        arrivals: Callable[[pd.DataFrame], pd.DataFrame],
+        *,
+        now: datetime,
+    ) -> None:
         taken = taken[taken["outcome"] != "refused"]  # an orphan is not extracted: only a break tells of it
         if taken.empty:
             return
         taken = arrivals(taken)
+        self._undo_extractions(keys, taken, now=now)
         state = taken["outcome"].map(STATE_AFTER)
         reverses = taken["reverses_repayment_id"]
         self.transaction.execute(
@@ -154,11 +162,11 @@ class Outcomes:
                 "  cast(:received as timestamptz[]), cast(:amounts as bigint[]), cast(:reverses as text[]),"
                 "  cast(:states as text[]), cast(:windows as date[]), cast(:extracted as boolean[]))"
                 "  as t (id, loan, currency, received_at, amount, reverses, state, window_on, is_extracted)"
-                " on conflict (repayment_id) do update set state = excluded.state,"
+                " on conflict (repayment_id) do update set state = excluded.state, currency = excluded.currency,"
                 " settled_on = excluded.settled_on, is_extracted = r.is_extracted or excluded.is_extracted"
             ),
             {
-                "on": on,
+                "on": keys["settlement_date"],
                 "ids": taken["repayment_id"].tolist(),
                 "loans": taken["loan_id"].tolist(),
                 "currencies": taken["currency"].tolist(),
@@ -184,18 +192,54 @@ class Outcomes:
                 },
             )
 
-    def _quarantine(self, on: date, part: Outcome, keys: Mapping[str, Any]) -> None:
+    def _undo_extractions(self, keys: Mapping[str, Any], taken: pd.DataFrame, *, now: datetime) -> None:
+        """Reverse the extraction of what was kept back in another currency than that in which it is taken now."""
+        run = self.transaction.execute
+        extracted = run(
+            sa.text(
+                "select e.entry_id, e.repayment_id from ledger.repayments r"
+                " join unnest(cast(:ids as text[]), cast(:currencies as text[])) as t (id, currency)"
+                "   on t.id = r.repayment_id and t.currency <> r.currency"
+                " join ledger.entries e on e.repayment_id = r.repayment_id and e.event = 'repayment_extracted'"
+                " where r.state = 'quarantined'"
+                "   and not exists (select from ledger.entries x where x.reverses_entry_id = e.entry_id)"
+            ),
+            {"ids": taken["repayment_id"].tolist(), "currencies": taken["currency"].tolist()},
+        ).all()
+        if not extracted:
+            return
+        self._release(keys, [row.repayment_id for row in extracted])
+        run(sa.text("select ledger.ensure_partition('ledger.postings', :settlement_date, 0)"), dict(keys))
+        run(
+            sa.text(
+                "with undone as ("
+                " insert into ledger.entries (settlement_date, revision, recorded_at, event, currency, repayment_id,"
+                "  reverses_entry_id)"
+                " select :settlement_date, :revision, :now, 'repayment_reversed', currency, repayment_id, entry_id"
+                "  from ledger.entries where entry_id = any(:entries) order by entry_id"
+                " returning entry_id, reverses_entry_id)"
+                " insert into ledger.postings (settlement_date, part, entry_id, account, currency, amount)"
+                " select :settlement_date, 0, u.entry_id, p.account, p.currency, -p.amount"
+                "  from undone u join ledger.postings p on p.entry_id = u.reverses_entry_id"
+            ),
+            {**keys, "now": now, "entries": [row.entry_id for row in extracted]},
+        )
+
+    def _release(self, keys: Mapping[str, Any], repayment_ids: list[str]) -> None:
+        self.transaction.execute(
+            sa.text(
+                "update ledger.quarantine set released_on = :settlement_date"
+                " where released_on is null and repayment_id = any(:ids)"
+            ),
+            {"settlement_date": keys["settlement_date"], "ids": repayment_ids},
+        )
+
+    def _quarantine(self, part: Outcome, keys: Mapping[str, Any]) -> None:
         # A jsonb travels as its version, 1, and its text.
         kept = part.quarantine.assign(evidence="\x01" + part.quarantine["evidence"])
         copying.frame_into(self.transaction, "ledger.quarantine", copying.keyed(kept, keys))
         if len(part.released):
-            self.transaction.execute(
-                sa.text(
-                    "update ledger.quarantine set released_on = :on"
-                    " where released_on is null and repayment_id = any(:ids)"
-                ),
-                {"on": on, "ids": part.released["repayment_id"].tolist()},
-            )
+            self._release(keys, part.released["repayment_id"].tolist())
 
     def _copy_in_order(self, table: str, frame: pd.DataFrame, keys: Mapping[str, Any], position: Any) -> None:
         numbered = copying.keyed(frame, keys).assign(position=np.asarray(position, dtype=np.int32))

@@ -74,6 +74,13 @@ class PostgresLendingCore:
                 repayments = pd.concat([repayments, read("repayments", _joined(retry))], ignore_index=True)
             wanted = _joined(sorted({*repayments["loan_id"], *view.credit_loans}))
             loans = read("loans", wanted)
+            # A loan's money is settled in one currency. Until the source says that one again, nothing of it moves.
+            booked_in = loans["loan_id"].map(view.currencies(loans["loan_id"].tolist()))
+            is_another = booked_in.notna() & (booked_in != loans["currency"])
+            if is_another.any():
+                changed += _in_another_currency(repayments, loans[is_another], booked_in[is_another])
+                repayments = repayments[~repayments["loan_id"].isin(loans.loc[is_another, "loan_id"])]
+                loans = loans[~is_another].reset_index(drop=True)
             known = loans["loan_id"]  # what belongs to a loan that does not exist is nobody's
             notes, holdings = self._positions(read, read_beside, known)
             originals = repayments["reverses_repayment_id"].dropna().unique().tolist()
@@ -209,6 +216,30 @@ def _changed(booked: pd.DataFrame, source: pd.DataFrame) -> list[Finding]:
                 )
             )
     return findings
+
+
+def _in_another_currency(repayments: pd.DataFrame, loans: pd.DataFrame, booked_in: pd.Series) -> list[Finding]:
+    """Return the repayments of loans whose currency is not the one in which their money was settled so far."""
+    was = dict(zip(loans["loan_id"], booked_in, strict=True))
+    now = dict(zip(loans["loan_id"], loans["currency"], strict=True))
+    return [
+        Finding(
+            cause="source_changed",
+            subject_kind="repayment",
+            subject_id=row["repayment_id"],
+            currency=was[row["loan_id"]],
+            amount=row["amount"],
+            evidence={
+                "taken": {
+                    "loan_id": row["loan_id"],
+                    "currency": was[row["loan_id"]],
+                    "received_at": row["received_at"],
+                },
+                "source": {"loan_id": row["loan_id"], "currency": now[row["loan_id"]]},
+            },
+        )
+        for row in repayments[repayments["loan_id"].isin(loans["loan_id"])].to_dict("records")
+    ]
 
 
 @cache
