@@ -429,6 +429,29 @@ def test_a_banks_csv_in_the_landing_folder_is_a_statement_for_each_of_its_days(
     assert [found[0] for found in account.breaks() if found[0] == "statement_chain"] == ["statement_chain"]
 
 
+def test_what_the_bank_leaves_and_what_a_person_lands_is_taken_in_together_and_counts_once(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = {name: tmp_path / name for name in ("drop", "pickup", "landing")}
+    for folder in folders.values():
+        folder.mkdir()
+    extra = {"debtor_account": "110-123-456789", "debtor_name": "N", "currency": "KRW"}
+    extra |= {"statement_columns": "korean_export"} | {name: f"file://{path}" for name, path in folders.items()}
+    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_BANK", json.dumps({"conn_type": "file", "extra": extra}))
+    # The same export in two encodings: once from the bank's folder, once from a colleague's.
+    (folders["pickup"] / "export.csv").write_bytes((CORPUS / "csv" / "korean-utf8-bom.csv").read_bytes())
+    (folders["landing"] / "by hand.csv").write_bytes((CORPUS / "csv" / "korean-cp949.csv").read_bytes())
+    with wiring.services() as services:
+        said = intake.take_in(services, now=NOON)
+        reconcile.prove_books(services, as_of=NOON.date(), now=NOON)
+    assert (said["new"], said["applied"]) == (2, 2)
+    assert account.rows("select business_date::text, opening, closing from ledger.statements order by 1") == [
+        ("2026-02-13", 500_000, 1_500_000),
+        ("2026-02-16", 1_500_000, 1_429_474),
+    ]
+    assert account.balance("client_bank") == 1_429_474
+
+
 def test_a_column_map_that_names_no_column_of_ours_is_said_so(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
