@@ -9,6 +9,7 @@ Dates are days since 1970-01-01. Among codes, -1 stands for "none".
 """
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -217,14 +218,16 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Book
         inputs.prior_allocations["repayment_id"],
         inputs.prior_entries["repayment_id"],
     )
-    investor_ids, holder = _investors(inputs)
+    with ThreadPoolExecutor(1) as beside:  # the two longest steps do not look at each other
+        investors = beside.submit(_investors, inputs)
+        notes = _notes(inputs, loan_ids, investors)
+    investor_ids, _ = investors.result()
     accounts = _accounts(loan_ids, investor_ids)
     tax_class_names = sorted(set(inputs.investors["tax_class"].unique()))
     tax_class = np.full(len(investor_ids) + 2, NONE, dtype=np.int64)
     tax_class[lookup(inputs.investors["investor_id"], investor_ids)] = lookup(
         inputs.investors["tax_class"], pa.array(tax_class_names, pa.large_string())
     )
-    notes = _notes(inputs, loan_ids, holder)
     receivables = _receivables(inputs, loan_ids, policy, settlement_day)
     _check_sums(inputs, notes)
     return Book(
@@ -388,7 +391,7 @@ def _accounts(loan_ids: Text, investor_ids: Text) -> Accounts:
     return Accounts(names=names.combine_chunks(), loan_count=len(loan_ids), investor_count=len(investor_ids))
 
 
-def _notes(inputs: frames.Inputs, loan_ids: Text, holder: Ints) -> Notes:
+def _notes(inputs: frames.Inputs, loan_ids: Text, investors: Future[tuple[Text, Ints]]) -> Notes:
     notes, holdings = inputs.notes, inputs.holdings
     loan = _owned(notes, frames.NOTES, "loan_id", "loans", lookup(notes["loan_id"], loan_ids))
     ids = text(notes["note_id"])
@@ -405,6 +408,7 @@ def _notes(inputs: frames.Inputs, loan_ids: Text, holder: Ints) -> Notes:
     by_note = _ascending((held, held_from))
     principal, outstanding = notes["principal"].to_numpy(), notes["outstanding"].to_numpy()
     until = days(holdings["held_until_exclusive"])
+    _, holder = investors.result()
     return Notes(
         ids=pa.concat_arrays([ids, strays]) if len(strays) else ids,
         start=starts_of(loan, len(loan_ids)),

@@ -252,7 +252,7 @@ def _among(rows: pd.DataFrame, key: str, wanted: pd.Series) -> pd.DataFrame:
     keys, wanted_keys = codes.text(rows[key]), codes.text(wanted)
     if pc.run_end_encode(keys).values.equals(wanted_keys):  # the same ones in the same order: nothing is hashed
         return rows
-    is_wanted = pc.is_in(keys, wanted_keys).to_numpy(zero_copy_only=False)
+    is_wanted = pc.is_in(keys, pc.unique(wanted_keys)).to_numpy(zero_copy_only=False)
     chosen: pd.DataFrame = rows[is_wanted]
     return chosen.reset_index(drop=True)
 
