@@ -43,6 +43,25 @@ def engine(settlement_db_url: str) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
+@pytest.fixture
+def ours(engine: sa.Engine) -> SlackAlerts:
+    """Alerts with neither Slack nor mail behind them: they are written, and whoever else sends them sends them."""
+    policy: Any = SimpleNamespace(
+        language="ko",
+        channels=(SimpleNamespace(id="C0SETTLE", severities=alerts.SEVERITIES, language=None, backfills=False),),
+        email_to=(),
+        mention="",
+    )
+    return SlackAlerts(engine, policy, timezone="Asia/Seoul", slack=lambda: None, mailer=lambda: None)
+
+
+def tell(engine: sa.Engine, ours: SlackAlerts, number: int, *, now: datetime) -> None:
+    """Record the retry of one run, in a transaction of its own."""
+    event = alerts.TaskRetry(settlement_date=date(2026, 2, 16), run_id=f"r{number}", task="t", try_number=1, code="c")
+    with engine.begin() as connection:
+        ours.record(connection, event, now=now)
+
+
 def median_seconds(work: Callable[[int], Any], times: int = 30) -> float:
     taken = []
     for number in range(times):
@@ -54,21 +73,9 @@ def median_seconds(work: Callable[[int], Any], times: int = 30) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["delivered", "pending"])
-def test_a_hundred_thousand_rows_do_not_slow_the_day(engine: sa.Engine, state: str) -> None:
-    policy: Any = SimpleNamespace(
-        language="ko",
-        channels=(SimpleNamespace(id="C0SETTLE", severities=alerts.SEVERITIES, language=None, backfills=False),),
-        email_to=(),
-        mention="",
-    )
-    ours = SlackAlerts(engine, policy, timezone="Asia/Seoul", slack=lambda: None, mailer=lambda: None)
-
+def test_a_hundred_thousand_rows_do_not_slow_the_day(engine: sa.Engine, ours: SlackAlerts, state: str) -> None:
     def record(number: int) -> None:
-        event = alerts.TaskRetry(
-            settlement_date=date(2026, 2, 16), run_id=f"r{number}", task="t", try_number=1, code="c"
-        )
-        with engine.begin() as connection:
-            ours.record(connection, event, now=NOW)
+        tell(engine, ours, number, now=NOW)
 
     def started(number: int) -> None:
         with engine.begin() as connection:
@@ -100,7 +107,7 @@ def test_a_hundred_thousand_rows_do_not_slow_the_day(engine: sa.Engine, state: s
 
 @pytest.mark.slow
 def test_from_an_event_to_slack_it_takes_seconds_while_the_watch_runs(
-    engine: sa.Engine, settlement_db_url: str, slack: slack_sink.Sink, tmp_path: Path
+    engine: sa.Engine, ours: SlackAlerts, settlement_db_url: str, slack: slack_sink.Sink, tmp_path: Path
 ) -> None:
     """Nobody sends but the watch, a process of its own: what is measured is the longest way that an alert takes."""
     connections = {
@@ -111,20 +118,9 @@ def test_from_an_event_to_slack_it_takes_seconds_while_the_watch_runs(
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "SETTLEMENT"))}
     environment |= {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
     environment |= {"AIRFLOW_HOME": str(tmp_path), "SETTLEMENT_SNAPSHOTS": str(tmp_path / "snapshots")}
-    policy: Any = SimpleNamespace(
-        language="ko",
-        channels=(SimpleNamespace(id="C0SETTLE", severities=alerts.SEVERITIES, language=None, backfills=False),),
-        email_to=(),
-        mention="",
-    )
-    ours = SlackAlerts(engine, policy, timezone="Asia/Seoul", slack=lambda: None, mailer=lambda: None)
 
     def record(number: int) -> None:
-        event = alerts.TaskRetry(
-            settlement_date=date(2026, 2, 16), run_id=f"r{number}", task="t", try_number=1, code="c"
-        )
-        with engine.begin() as connection:
-            ours.record(connection, event, now=datetime.now(UTC))
+        tell(engine, ours, number, now=datetime.now(UTC))
 
     def waits() -> int:
         with engine.connect() as connection:

@@ -21,6 +21,7 @@ from settlement.stages import reconcile
 
 from .conftest import Platform, stage_day
 from .payout_stories import (
+    AT_BANK,
     DAY,
     MORNING,
     NEXT_MORNING,
@@ -34,8 +35,6 @@ from .payout_stories import (
     use_policy,
     worked_day,
 )
-
-AT_BANK = [("김하나", 43790), ("이세찬", 17524), ("주식회사 두리", 26736)]
 
 
 def bank_again(platform: Platform, at: str) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from .conftest import Platform
 from .payout_stories import (
+    AT_BANK,
     MORNING,
     NEXT_MORNING,
     OWED,
@@ -28,7 +29,6 @@ from .payout_stories import (
     worked_day,
 )
 
-AT_BANK = [("김하나", 43790), ("이세찬", 17524), ("주식회사 두리", 26736)]
 RUN_1 = DayRun(settlement_date=date(2026, 2, 16), revision=1, run_id="run-1")
 LIMITED = 'limit.KRW = 50000\napprovers = ["checker"]'
 
