@@ -7,6 +7,7 @@ from typing import Any
 from settlement.domain import controls, statements
 from settlement.domain.alerts import BreakLine, BreaksOpened, Money, digest
 from settlement.domain.breaks import Finding
+from settlement.domain.days import SettlementCalendar
 from settlement.ports import Books, DayRun, Services
 from settlement.stages import close, intake, report, transfer
 
@@ -94,11 +95,12 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
         )
         passed = [control.__name__ for control in controls.CUSTODY_CONTROLS]
         books.note_controls(as_of, passed, is_held=True, now=now)
+        refused = books.refused_messages()
         findings = [
             *books.findings_of_books(),
             *_broken_chain(gaps),
-            *_refused_statements(books, chain, is_whole=not gaps),
-            *_refused_answers(services, books, newest),
+            *_refused_statements(refused, chain, is_whole=not gaps),
+            *_refused_answers(refused, newest, calendar=services.calendar),
             *_missing(services, books, newest),
             *_unexplained(services, books),
         ]
@@ -133,7 +135,9 @@ def _broken_chain(gaps: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -
     ]
 
 
-def _refused_statements(books: Books, chain: Sequence[Mapping[str, Any]], *, is_whole: bool) -> list[Finding]:
+def _refused_statements(
+    refused: Sequence[Mapping[str, Any]], chain: Sequence[Mapping[str, Any]], *, is_whole: bool
+) -> list[Finding]:
     """A statement that was refused, until others prove that nothing is missing."""
     return [
         Finding(
@@ -147,12 +151,14 @@ def _refused_statements(books: Books, chain: Sequence[Mapping[str, Any]], *, is_
                 "statement": message["statement_id"],
             },
         )
-        for message in books.refused_messages()
+        for message in refused
         if not message["kind"].startswith(ANSWERS) and not (is_whole and _is_made_good(message, chain))
     ]
 
 
-def _refused_answers(services: Services, books: Books, newest: Mapping[str, Any] | None) -> list[Finding]:
+def _refused_answers(
+    refused: Sequence[Mapping[str, Any]], newest: Mapping[str, Any] | None, *, calendar: SettlementCalendar
+) -> list[Finding]:
     """A status, return or notification that was refused, until the statement of its day says what really happened."""
     return [
         Finding(
@@ -161,9 +167,9 @@ def _refused_answers(services: Services, books: Books, newest: Mapping[str, Any]
             subject_id=message["sha256"][:16],
             evidence={"name": message["name"], "kind": message["kind"], "refusal": message["refusal"]},
         )
-        for message in books.refused_messages()
+        for message in refused
         if message["kind"].startswith(ANSWERS)
-        and (newest is None or newest["business_date"] < services.calendar.local_date(message["recorded_at"]))
+        and (newest is None or newest["business_date"] < calendar.local_date(message["recorded_at"]))
     ]
 
 
