@@ -20,7 +20,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 from settlement.adapters.ledger import migrate
-from settlement.demo import embedded
+from settlement_lab.servers import embedded
 
 from benchmarks import bare, day, world
 

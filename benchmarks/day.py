@@ -15,16 +15,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from settlement import config, wiring
-from settlement.domain.messages import (
-    Message,
-    Outcome,
-    Statement,
-    StatementLine,
-    Submission,
-    content_key,
-    line_id,
-)
-from settlement.ports import Debtor, RunRequest, Services
+from settlement.domain.bank.messages import Message, Outcome, Statement, StatementLine, Submission, content_key, line_id
+from settlement.ports.bank import Debtor
+from settlement.ports.days import RunRequest
+from settlement.ports.services import Services
 from settlement.stages import compute, extract, reconcile, transfer
 
 from benchmarks import world

@@ -50,7 +50,7 @@ PARAMS = {
 @task
 def open_day(**context: Any) -> dict[str, Any]:
     """Decide which date is settled, refuse one that cannot be, and make this run the one that settles it."""
-    from settlement.ports import RunRequest
+    from settlement.ports.days import RunRequest
     from settlement.stages import extract
 
     params, run = context["params"], context["dag_run"]
@@ -118,7 +118,7 @@ class PayoutApproval(ApprovalOperator):
 
     def execute(self, context: Any) -> Any:
         from settlement.domain.currencies import to_decimal_text
-        from settlement.ports import Refused
+        from settlement.domain.errors import Refused
         from settlement.stages import transfer
 
         triggered_by = context["dag_run"].triggering_user_name

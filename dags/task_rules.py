@@ -17,7 +17,8 @@ from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 if TYPE_CHECKING:
-    from settlement.ports import BadEnd, DayRun, Services, Telling
+    from settlement.ports.days import BadEnd, DayRun
+    from settlement.ports.services import Services, Telling
 
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 OPEN_DAY = "extract.open_day"
@@ -35,8 +36,8 @@ class OnlyWhatMayWorkLater(RetryPolicy):
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
         from settlement.domain.controls import Broken
+        from settlement.domain.errors import Refused
         from settlement.domain.money import BrokenInvariant
-        from settlement.ports import Refused
 
         if isinstance(exception, (Refused, Broken, BrokenInvariant)):
             return RetryDecision.fail("trying again would change nothing")
@@ -50,14 +51,15 @@ def services() -> Iterator[tuple[Services, datetime]]:
     Where the stage says `NotYet`, the task is put back and asks again later; it holds no worker meanwhile. The stage
     itself refuses once its deadline has passed, so that no task waits for ever.
     """
-    from settlement import config, ports, wiring
+    from settlement import config, wiring
+    from settlement.domain.errors import NotYet
 
     try:
         with wiring.services() as opened:
             yield opened, config.now()
             if opened.alerts:
                 opened.alerts.deliver(now=config.now(), limit_seconds=5)
-    except ports.NotYet as waiting:
+    except NotYet as waiting:
         log.info("%s", waiting)
         clock = datetime.now(UTC)
         raise AirflowRescheduleException(max(clock, min(clock + ASK_AGAIN_AFTER, waiting.until))) from waiting
@@ -66,7 +68,7 @@ def services() -> Iterator[tuple[Services, datetime]]:
 @contextmanager
 def the_day() -> Iterator[tuple[Services, DayRun, datetime]]:
     """Open the services for a stage of the day that this run's first task opened."""
-    from settlement.ports import DayRun
+    from settlement.ports.days import DayRun
 
     day = DayRun.from_json(get_current_context()["ti"].xcom_pull(task_ids=OPEN_DAY))
     with services() as (opened, now):
@@ -117,7 +119,7 @@ def _tell(event: str, context: Any, **more: Any) -> None:
 
 def _end(context: Any, opened: Telling) -> BadEnd:
     """Say how it ended, and for which task where Airflow knows: then the failure of a run is told under its key."""
-    from settlement.ports import BadEnd
+    from settlement.ports.days import BadEnd
 
     reason, exception, ti = context.get("reason"), context.get("exception"), context.get("ti")
     if exception:

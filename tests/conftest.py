@@ -15,7 +15,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from settlement.demo import bank, embedded, slack_sink
+from settlement_lab.servers import bank, embedded
+from settlement_lab.slack import sink as slack_sink
 
 _names = count(1)
 

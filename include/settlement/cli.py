@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settlement import cli_close, config
-from settlement.ports import Refused, Unavailable
+from settlement.domain.errors import Refused, Unavailable
 
 app = typer.Typer(
     name="settlement",
@@ -46,7 +46,7 @@ def _where_the_demo_stands(context: typer.Context) -> None:
     # a demo has been settled here, its data stands in.
     wants_help = any(word in ("--help", "-h") for word in sys.argv)
     if context.invoked_subcommand not in ("demo", "up", "migrate", "rehearse", "matching-score") and not wants_help:
-        from settlement.demo import run
+        from settlement_lab.demo import run
 
         context.with_resource(run.stand_in())
 
@@ -66,10 +66,10 @@ def migrate(json: Json = False) -> None:
     import sqlalchemy as sa
 
     from settlement.adapters.ledger import migrate as migrations
-    from settlement.adapters.ledger import transactions
+    from settlement.adapters.ledger import unit_of_work
 
     url = config.connection("settlement_db").url()
-    where = transactions.describe(sa.make_url(url))
+    where = unit_of_work.describe(sa.make_url(url))
     try:
         revision = migrations.migrate(url)
     except sa.exc.OperationalError as error:
@@ -88,7 +88,7 @@ def demo(
     home: Annotated[Path | None, typer.Option("--home", help="Folder of the demo; .settlement by default.")] = None,
 ) -> None:
     """Settle five days of a small platform on this machine, through Airflow: source, bank and Slack included."""
-    from settlement.demo import run
+    from settlement_lab.demo import run
 
     raise typer.Exit(run.run(home or run.default_home(), json=json, lang=lang.value))
 
@@ -98,7 +98,7 @@ def up(
     home: Annotated[Path | None, typer.Option("--home", help="Folder of the demo; .settlement by default.")] = None,
 ) -> None:
     """Open Airflow's pages on the demo's data, with users maker, checker and viewer; Ctrl-C stops everything."""
-    from settlement.demo import run
+    from settlement_lab.demo import run
 
     raise typer.Exit(run.up(home or run.default_home()))
 
@@ -111,7 +111,7 @@ def status(settlement_date: OnDate = None, json: Json = False, lang: Lang = Lang
 
     asked = _date(settlement_date) if settlement_date else None
     with wiring.services() as services, services.ledger.books(read_only=True) as books:
-        on = asked or books.newest_day()
+        on = asked or books.days.newest()
         if on is None:
             raise Refused("No settlement date was ever opened: run the DAG daily_settlement, or `settlement demo`")
         standing = report.status(services, books, on)
@@ -157,7 +157,7 @@ def gate(
 
     with wiring.services() as services:
         with services.ledger.books(read_only=True) as books:
-            on = _date(settlement_date) if settlement_date else books.newest_day()
+            on = _date(settlement_date) if settlement_date else books.days.newest()
         if on is None:
             raise Refused("No settlement date was ever opened")
         if override:
@@ -207,7 +207,7 @@ def rehearse(
 
     Exit status 1: the auditor found a violation; the command that plays it again is printed.
     """
-    from settlement.rehearse import play
+    from settlement_lab.rehearse import play
 
     raise typer.Exit(play.run(seed, days, seeds=seeds, json=json, lang=lang.value))
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settlement import config
-from settlement.ports import Refused
+from settlement.domain.errors import Refused
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Day = Annotated[str, typer.Argument(metavar="DATE", help="A settlement date, YYYY-MM-DD.")]
@@ -84,8 +84,8 @@ def export(
     from settlement.adapters import archive
 
     with wiring.services() as services, services.ledger.books(read_only=True) as books:
-        found = [c for c in books.certificates() if _date(first) <= c["settlement_date"] <= _date(last)]
-        archive.write(to, found, {c["number"]: books.sealed_rows(c["number"]) for c in found})
+        found = [c for c in books.close.certificates() if _date(first) <= c["settlement_date"] <= _date(last)]
+        archive.write(to, found, {c["number"]: books.close.sealed_rows(c["number"]) for c in found})
     rows = [{"number": c["number"], "settlement_date": str(c["settlement_date"]), "sha256": c["sha256"]} for c in found]
     _print_rows(rows, json=json)
     raise typer.Exit(0 if found else 1)
@@ -134,7 +134,7 @@ def matching_score(
 
     With --exact: match so many exact lines on columns, and print the time beside that of the join of their keys alone.
     """
-    from settlement.rehearse import matching_score
+    from settlement_lab.scores import matching_score
 
     if exact is not None:
         speed = matching_score.speed(lines=exact, seed=seed)
@@ -172,7 +172,7 @@ def list_breaks(context: typer.Context, json: Json = False) -> None:
     from settlement import wiring
 
     with wiring.services() as services, services.ledger.books(read_only=True) as books:
-        found = books.open_breaks()
+        found = books.breaks.open()
     names = (
         "break_id", "cause", "side", "subject_kind", "subject_id", "currency", "amount", "opened_on",
         "age_business_days", "state", "owner", "due_on", "comment",
@@ -186,7 +186,7 @@ def history(break_id: BreakId, json: Json = False) -> None:
     from settlement import wiring
 
     with wiring.services() as services, services.ledger.books(read_only=True) as books:
-        _print_rows(books.break_history(break_id), json=json)
+        _print_rows(books.breaks.history(break_id), json=json)
 
 
 @breaks.command()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from settlement.ports import MissingConnection, Refused
+from settlement.domain.errors import MissingConnection, Refused
 
 PACKAGE = Path(__file__).parent
 DEFAULT_POLICY = PACKAGE / "policies" / "kr.toml"

@@ -11,16 +11,19 @@ from urllib.parse import unquote, urlsplit
 import sqlalchemy as sa
 
 from settlement import config
-from settlement.adapters.bank import pain001, reading
-from settlement.adapters.bank.csv_statement import KOREAN_EXPORT, ColumnMap
-from settlement.adapters.bank.directory import DirectoryBank, PickupFolder
-from settlement.adapters.bank.http import HttpBank
-from settlement.adapters.ledger.transactions import TellingLedger
+from settlement.adapters.bank import reading
+from settlement.adapters.bank.channels.folders import DirectoryBank, PickupFolder
+from settlement.adapters.bank.channels.http import HttpBank
+from settlement.adapters.bank.formats import pain001
+from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT, ColumnMap
+from settlement.adapters.ledger.unit_of_work import TellingLedger
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy as policies
 from settlement.domain.days import BankCalendar, Override, SettlementCalendar
+from settlement.domain.errors import MissingConnection, Refused
 from settlement.domain.policy import Policy
-from settlement.ports import Bank, Debtor, MissingConnection, Refused, Services, Telling
+from settlement.ports.bank import Bank, Debtor
+from settlement.ports.services import Services, Telling
 
 
 @contextmanager
@@ -203,9 +206,8 @@ def code_version() -> str:
     whole = hashlib.sha256()
     package = Path(__file__).parent
     for file in sorted(package.rglob("*.py")):
-        if not {"demo", "rehearse"} & set(file.parts):
-            whole.update(str(file.relative_to(package)).encode())
-            whole.update(file.read_bytes())
+        whole.update(str(file.relative_to(package)).encode())
+        whole.update(file.read_bytes())
     return whole.hexdigest()
 
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from settlement.demo import airflow_home, embedded, tether
+from settlement_lab.demo import airflow_home
+from settlement_lab.servers import embedded, tether
 
 PROJECT = Path(__file__).parents[2]
 PORTS = ("6379", "8080", "8090", "8793", "8794", "8974")

@@ -18,8 +18,8 @@ import httpx
 import psycopg
 import pytest
 import stack as stacks
-from settlement.demo import bank as demo_bank
-from settlement.demo import slack_sink
+from settlement_lab.servers import bank as demo_bank
+from settlement_lab.slack import sink
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -36,7 +36,7 @@ class Deployment:
 
     stack: stacks.Stack
     bank: demo_bank.Bank
-    slack: slack_sink.Sink
+    slack: sink.Sink
 
     def user(self, name: str) -> httpx.Client:
         """Return a client logged in as one of the people."""
@@ -61,7 +61,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     folder = tmp_path_factory.mktemp("compose")
     policy = folder / "policy.toml"
     policy.write_text(the_policy(), encoding="utf-8")
-    with slack_sink.running(folder / "slack") as slack:
+    with sink.running(folder / "slack") as slack:
         connection = {
             "conn_type": "slack",
             "password": "xoxb-test",

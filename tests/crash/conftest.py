@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from settlement.demo import bank as demo_bank
-from settlement.demo import embedded
-from settlement.rehearse.worker import PROCESSES
+from settlement_lab.rehearse.worker import PROCESSES
+from settlement_lab.servers import bank as demo_bank
+from settlement_lab.servers import embedded
 
 from . import day
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from settlement import wiring
-from settlement.ports import DayRun, Displaced, Refused, RunRequest, Services
-from settlement.rehearse.points import watched
+from settlement.domain.errors import Displaced, Refused
+from settlement.ports.days import DayRun, RunRequest
+from settlement.ports.services import Services
 from settlement.stages import compute, extract, reconcile, report, transfer
+from settlement_lab.rehearse.points import watched
 
 ON = date(2026, 2, 16)
 MORNING = "2026-02-17T06:00+09:00"

@@ -21,7 +21,7 @@ of_the_product = task_rules.services
 
 @contextmanager
 def services() -> Iterator[Any]:
-    from settlement.rehearse.points import watched
+    from settlement_lab.rehearse.points import watched
 
     with watched(die_if_told_to), of_the_product() as opened:
         yield opened

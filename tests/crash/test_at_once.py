@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from settlement.adapters.ledger.books import PostgresLedger
-from settlement.ports import DayRun, RunRequest
+from settlement.ports.days import DayRun, RunRequest
 
 from . import day
 from .conftest import World
@@ -102,7 +102,7 @@ def test_a_lock_that_waits_says_on_whom(settlement_db_url: str) -> None:
     run = DayRun(settlement_date=on, revision=1, run_id="run-1")
     with ledger(settlement_db_url) as books_of, structlog.testing.capture_logs() as logs:
         with books_of.books(settlement_date=on) as books:
-            books.open_day(RunRequest(settlement_date=on, run_id="run-1"), settlement_date=on, now=now)
+            books.days.open(RunRequest(settlement_date=on, run_id="run-1"), settlement_date=on, now=now)
         with books_of.books(day=run):
 
             def second() -> None:

@@ -15,8 +15,9 @@ from typing import Any
 
 import httpx
 import pytest
-from settlement.demo import airflow_home, embedded, tether
-from settlement.demo.services import Endpoints
+from settlement_lab.demo import airflow_home
+from settlement_lab.servers import embedded, tether
+from settlement_lab.servers.services import Endpoints
 
 from . import day
 from .conftest import World

@@ -15,9 +15,10 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from settlement import ports
 from settlement.domain import controls
 from settlement.domain.days import BankCalendar, SettlementCalendar
+from settlement.domain.errors import NotYet, Refused, Unavailable
+from settlement.ports.days import DayRun
 
 STAGES = {
     "extract": ["open_day", "freeze_inputs"],
@@ -61,10 +62,10 @@ def main() -> None:
         "a day": play({"settlement_date": "2026-02-13", "reason": "asked by hand"}, logical_date=None),
         "a bare date": play({}, logical_date=datetime(2026, 2, 9, tzinfo=UTC)),
         "no date": play({"dry_run": True, "transfer": False}, logical_date=None),
-        "refused": play({"settlement_date": "2026-02-15"}, {"open_day": [ports.Refused("[2026-02-15] is a Sunday")]}),
+        "refused": play({"settlement_date": "2026-02-15"}, {"open_day": [Refused("[2026-02-15] is a Sunday")]}),
         "broken": play({}, {"distribute": [controls.Broken("entries_balance", "an entry sums to [1 KRW]")]}),
-        "unavailable": play({}, {"take_in": [ports.Unavailable("the bank [127.0.0.1:9] did not answer")]}),
-        "not yet": play({}, {"take_in": [ports.NotYet("the statement has not come", until=soon)]}),
+        "unavailable": play({}, {"take_in": [Unavailable("the bank [127.0.0.1:9] did not answer")]}),
+        "not yet": play({}, {"take_in": [NotYet("the statement has not come", until=soon)]}),
     }
     print(json.dumps(results, default=str))
 
@@ -100,7 +101,7 @@ def stage(name: str) -> Callable[..., Any]:
             raise errors[name].pop(0)
         if name == "open_day":
             on = subject.settlement_date or date(2026, 2, 12)
-            return ports.DayRun(
+            return DayRun(
                 settlement_date=on,
                 revision=1,
                 run_id=subject.run_id,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from settlement.demo.embedded import Server
+from settlement_lab.servers.embedded import Server
 
 ROOT = Path(__file__).parents[2]
 IN_ORDER = [

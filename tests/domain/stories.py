@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from settlement.domain import frames, policy, settle
+from settlement.domain import frames, policy
+from settlement.domain.computation import settle
 
 DAY = date(2026, 2, 16)
 POLICIES = Path(__file__).parents[2] / "include" / "settlement" / "policies"

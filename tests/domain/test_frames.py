@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from settlement.domain import frames, settle
+from settlement.domain import frames
+from settlement.domain.computation import settle
 from stories import DAY, KR, day, inputs, same
 
 NOTE = {"note_id": "N1", "loan_id": "L1", "principal": 10, "outstanding": 10}

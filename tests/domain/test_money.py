@@ -3,7 +3,8 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from settlement.domain import money, runs
+from settlement.domain import money
+from settlement.domain.computation import segments
 
 
 @given(amount=st.integers(0, 2**63 - 1), rate_ppm=st.integers(0, 1_000_000))
@@ -16,8 +17,8 @@ def test_a_tax_is_truncated_to_its_unit() -> None:
 
 
 def test_an_empty_run_sums_to_nothing() -> None:
-    assert runs.sums(np.array([1, 2, 3]), np.array([0, 0, 2, 2, 3, 3])).tolist() == [0, 3, 0, 3, 0]
+    assert segments.sums(np.array([1, 2, 3]), np.array([0, 0, 2, 2, 3, 3])).tolist() == [0, 3, 0, 3, 0]
 
 
 def test_sums_past_the_precision_of_a_float_are_exact() -> None:
-    assert runs.sums(np.array([2**53, 1]), np.array([0, 2])).tolist() == [2**53 + 1]
+    assert segments.sums(np.array([2**53, 1]), np.array([0, 2])).tolist() == [2**53 + 1]

@@ -11,7 +11,8 @@ from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
-from settlement.domain import frames, settle
+from settlement.domain import frames
+from settlement.domain.computation import settle
 from settlement.domain.days import SettlementCalendar
 
 from .reference import Result

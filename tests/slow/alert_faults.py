@@ -31,8 +31,8 @@ import sqlalchemy as sa
 import structlog
 from settlement.adapters.ledger import migrate
 from settlement.adapters.slack import SlackAlerts, client, outbox, sender
-from settlement.demo import embedded
 from settlement.domain import alerts, policy
+from settlement_lab.servers import embedded
 
 HERE = Path(__file__).parent
 CHANNELS = ("C0SETTLE", "C0ONCALL")

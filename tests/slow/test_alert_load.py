@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from settlement.adapters.slack import SlackAlerts
-from settlement.demo import slack_sink
 from settlement.domain import alerts
+from settlement_lab.slack import sink
 
 NOW = datetime(2026, 2, 17, 3, 0, tzinfo=UTC)
 
@@ -107,7 +107,7 @@ def test_a_hundred_thousand_rows_do_not_slow_the_day(engine: sa.Engine, ours: Sl
 
 @pytest.mark.slow
 def test_from_an_event_to_slack_it_takes_seconds_while_the_watch_runs(
-    engine: sa.Engine, ours: SlackAlerts, settlement_db_url: str, slack: slack_sink.Sink, tmp_path: Path
+    engine: sa.Engine, ours: SlackAlerts, settlement_db_url: str, slack: sink.Sink, tmp_path: Path
 ) -> None:
     """Nobody sends but the watch, a process of its own: what is measured is the longest way that an alert takes."""
     connections = {

@@ -21,7 +21,8 @@ import psycopg
 import pytest
 from settlement.adapters import airflow_health
 from settlement.adapters.ledger import migrate
-from settlement.demo import airflow_home, services, tether
+from settlement_lab.demo import airflow_home
+from settlement_lab.servers import services, tether
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_500)]
 

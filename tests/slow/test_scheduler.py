@@ -21,7 +21,8 @@ import httpx
 import psycopg
 import pytest
 from settlement.adapters.ledger import migrate
-from settlement.demo import airflow_home, services, tether, world
+from settlement_lab.demo import airflow_home, world
+from settlement_lab.servers import services, tether
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 

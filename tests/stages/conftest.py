@@ -14,9 +14,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from settlement import wiring
-from settlement.demo import bank as demo_bank
-from settlement.ports import DayRun, RunRequest, Services
+from settlement.ports.days import DayRun, RunRequest
+from settlement.ports.services import Services
 from settlement.stages import compute, extract, reconcile, report, transfer
+from settlement_lab.servers import bank as demo_bank
 
 DAYS = Path(__file__).parent.parent / "days"
 

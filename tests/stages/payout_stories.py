@@ -10,10 +10,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from settlement.domain.messages import Message
-from settlement.ports import Services
-from settlement.rehearse.faults import FaultProxy
+from settlement.domain.bank.messages import Message
+from settlement.ports.services import Services
 from settlement.stages import intake
+from settlement_lab.rehearse.faults import FaultProxy
 
 from .conftest import DAYS, Platform
 
@@ -98,7 +98,7 @@ def hear(services: Services, platform: Platform, content: str, *, kind: str, at:
     message = Message.of(content.encode(), kind=kind)
     now = platform.at(at)
     with services.ledger.books() as books:
-        books.keep_message(message, direction="in", now=now)
+        books.bank_lines.keep_message(message, direction="in", now=now)
     intake.apply_new(services, now=now)
 
 

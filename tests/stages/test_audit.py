@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from settlement.demo import bank as demo_bank
-from settlement.rehearse.audit import Auditor
 from settlement.stages import intake
+from settlement_lab.rehearse.audit import Auditor
+from settlement_lab.servers import bank as demo_bank
 
 from .conftest import Platform
 from .payout_stories import NEXT_MORNING, file_of, hear, ids, settle, settle_next, status_report, worked_day
@@ -28,7 +28,7 @@ def test_lines_that_are_kept_and_not_booked_yet_are_no_violation_until_the_bank_
         assert services.bank is not None
         with services.ledger.books() as books:
             for message in services.bank.fetch():
-                books.keep_message(message, direction="in", now=now)
+                books.bank_lines.keep_message(message, direction="in", now=now)
         intake.apply_new(services, now=now)  # and here the process dies
         assert auditor(platform).violations(is_settled=True) == []
         assert auditor(platform).violations(is_settled=True, is_heard_out=True) == [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from settlement.ports import Refused
+from settlement.domain.errors import Refused
 from settlement.stages import close
 
 from .conftest import DAYS, Platform

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from settlement.adapters import archive
-from settlement.adapters.ledger import closing
-from settlement.adapters.ledger import in_transit as in_transit_items
+from settlement.adapters.ledger.bank_lines import in_transit as in_transit_items
 from settlement.adapters.ledger.books import PostgresBooks
-from settlement.ports import Refused
+from settlement.adapters.ledger.close import repository as closing
+from settlement.domain.errors import Refused
 from settlement.stages import close, day_report, reconcile
 
 from .conftest import Platform
@@ -292,7 +292,7 @@ def test_what_is_in_transit_is_counted_from_what_the_certificate_names_and_what_
 ) -> None:
     def in_transit(*, is_whole: bool) -> dict[tuple[str, str], int]:
         with platform.services() as services, services.ledger.books(read_only=True) as books:
-            return books.in_transit_by_item(is_whole=is_whole)
+            return books.in_transit.by_item(is_whole=is_whole)
 
     monkeypatch.setattr(in_transit_items, "MOST_NAMED", most_named)
     worked_day(platform)
@@ -354,8 +354,8 @@ def test_an_exported_day_is_verified_without_the_database(platform: Platform, tm
     path, again = tmp_path / "days.zip", tmp_path / "again.zip"
     with platform.services() as services, services.ledger.books(read_only=True) as books:
         for target in (path, again):
-            found = books.certificates()
-            archive.write(target, found, {c["number"]: books.sealed_rows(c["number"]) for c in found})
+            found = books.close.certificates()
+            archive.write(target, found, {c["number"]: books.close.sealed_rows(c["number"]) for c in found})
     assert path.read_bytes() == again.read_bytes()
     assert path.stat().st_mode & 0o777 == 0o600
     assert archive.broken(path) == []

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from settlement.demo.slack_sink import Sink
 from settlement.stages import report
+from settlement_lab.slack.sink import Sink
 
 from .conftest import Platform, stage_day
 from .payout_stories import settle, worked_day

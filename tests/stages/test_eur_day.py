@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 from settlement import config
-from settlement.demo import bank as demo_bank
 from settlement.stages import reconcile
+from settlement_lab.servers import bank as demo_bank
 
 from .conftest import Platform
 

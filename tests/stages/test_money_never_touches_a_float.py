@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from settlement.domain import frames, settle
+from settlement.domain import frames
+from settlement.domain.computation import settle
 from settlement.domain.frames import Kind
 from settlement.stages import extract
 
@@ -72,12 +73,16 @@ def test_money_crosses_every_stage_as_whole_units(platform: Platform) -> None:
     with platform.services() as services:
         with services.ledger.books(read_only=True) as books:
             day = stage_day("2026-02-16")
-            frozen = books.frozen(day)
+            frozen = books.outcomes.frozen(day)
             assert frozen is not None
-            assert {type(owed.amount) for owed in books.payables()} <= {int}
-            read = [*books.day_totals(day.settlement_date), *books.payouts(day.settlement_date), *books.open_breaks()]
+            assert {type(owed.amount) for owed in books.payouts.payables()} <= {int}
+            read = [
+                *books.days.totals(day.settlement_date),
+                *books.payouts.find(day.settlement_date),
+                *books.breaks.open(),
+            ]
             assert {type(row[name]) for row in read for name in row if is_money(name)} <= {int, type(None)}
-            assert {type(amount) for amount in books.balances("").values()} == {int}
+            assert {type(amount) for amount in books.journal.balances("").values()} == {int}
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=frozen.input_sha256)
         for part in settle.settle_in_parts(inputs, services.policy, day.settlement_date):
             for bundle in (inputs, part):

@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
-from settlement.adapters.bank import pain001
-from settlement.demo import bank as demo_bank
-from settlement.domain.messages import Payment, PaymentFile
-from settlement.domain.payouts import Payout
-from settlement.ports import Refused
-from settlement.rehearse import audit
+from settlement.adapters.bank.formats import pain001
+from settlement.domain.bank.messages import Payment, PaymentFile
+from settlement.domain.errors import Refused
+from settlement.domain.payments.payouts import Payout
 from settlement.stages import reconcile
+from settlement_lab.rehearse import audit
+from settlement_lab.servers import bank as demo_bank
 
 from .conftest import Platform, stage_day
 from .payout_stories import (
@@ -82,7 +82,7 @@ def test_no_state_goes_backwards_and_a_payout_changes_by_its_steps_alone(platfor
                 pytest.raises(sa.exc.IntegrityError, match=r"payout_steps|payout_history"),
                 services.ledger.books(posting=True) as books,
             ):
-                books.step([books.payouts()[0]["payout_id"]], to_state, cause="test", now=now)
+                books.payouts.step([books.payouts.find()[0]["payout_id"]], to_state, cause="test", now=now)
         for change in ("state = 'rejected'", "amount = amount + 1", "end_to_end_id = 'X'", "payee_account = '1'"):
             with (
                 pytest.raises(sa.exc.DBAPIError, match=r"changes only by a step|permission denied"),
@@ -113,7 +113,7 @@ def test_a_payout_above_the_balance_is_refused_by_the_database(platform: Platfor
         pytest.raises(sa.exc.IntegrityError, match="Payout above the balance"),
         services.ledger.books(day=day, posting=True) as books,
     ):
-        books.prepare(day, [payout], [], now=platform.at(MORNING))
+        books.payouts.prepare(day, [payout], [], now=platform.at(MORNING))
     assert states(platform) == []
     assert owed(platform) == OWED
 

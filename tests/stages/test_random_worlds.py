@@ -20,7 +20,8 @@ from reference.reference import Reference
 from reference.world import Holding, Investor, Loan, Note, Receivable, Repayment, World
 from settlement import wiring
 from settlement.domain.days import BankCalendar, SettlementCalendar
-from settlement.ports import RunRequest, Services
+from settlement.ports.days import RunRequest
+from settlement.ports.services import Services
 from settlement.stages import close, compute, extract
 
 # The source as a company's views may show it: without keys that keep contradictions out.

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from settlement import wiring
-from settlement.domain import messages
-from settlement.domain.messages import Message, Statement, StatementLine
-from settlement.ports import Refused, Services
+from settlement.domain.bank import messages
+from settlement.domain.bank.messages import Message, Statement, StatementLine
+from settlement.domain.errors import Refused
+from settlement.ports.services import Services
 from settlement.stages import breaks, intake, reconcile
 
 ACCOUNT = "KR23MOCK0000000099"
@@ -39,7 +40,9 @@ class Account:
             spoken = {f"message-{next(NUMBERS)}": statement for statement in said}
             with services.ledger.books() as books:
                 for name in spoken:
-                    books.keep_message(Message.of(name.encode(), kind="camt.053", name=name), direction="in", now=at)
+                    books.bank_lines.keep_message(
+                        Message.of(name.encode(), kind="camt.053", name=name), direction="in", now=at
+                    )
             reading = _replace(services, read_message=lambda message: (spoken[message.name],))
             intake.apply_new(reading, now=at)
             return reconcile.prove_books(reading, as_of=at.date(), now=at)
@@ -176,7 +179,7 @@ def test_an_answer_that_cannot_be_read_is_a_break_until_the_statement_of_its_day
     account.hear(statement(19, 1000))
     with wiring.services() as services:
         with services.ledger.books() as books:
-            books.keep_message(Message.of(b"<Document>half a", kind="pain.002"), direction="in", now=NOON)
+            books.bank_lines.keep_message(Message.of(b"<Document>half a", kind="pain.002"), direction="in", now=NOON)
         assert intake.apply_new(services, now=NOON) == {"refused": 1}
         reconcile.prove_books(services, as_of=NOON.date(), now=NOON)
     assert account.rows("select cause, side, evidence ->> 'kind' from ledger.breaks where state = 'open'") == [
@@ -314,7 +317,7 @@ def test_a_line_of_another_account_in_the_same_file_changes_nothing(account: Acc
     with wiring.services() as services:
         ours, theirs = statement(19, 0, line(10)), replace(statement(19, 5, line(1)), account="X", statement_id="X-1")
         with services.ledger.books() as books:
-            books.keep_message(Message.of(b"both", kind="camt.053"), direction="in", now=NOON)
+            books.bank_lines.keep_message(Message.of(b"both", kind="camt.053"), direction="in", now=NOON)
         intake.apply_new(_replace(services, read_message=lambda message: (theirs, ours)), now=NOON)
         reconcile.prove_books(services, as_of=NOON.date(), now=NOON)
     assert account.rows("select statement_id from ledger.statements") == [("S-19",)]
@@ -375,7 +378,7 @@ def test_a_line_is_booked_to_an_account_or_matched_by_hand_and_history_says_by_w
         breaks.assign(services, receipt, owner="kim", due_on=date(2026, 2, 24), by="lead", now=NOON)
         breaks.comment(services, receipt, text="asked the borrower", by="kim", now=NOON)
         with services.ledger.books(read_only=True) as books:
-            (found,) = (row for row in books.open_breaks() if row["break_id"] == receipt)
+            (found,) = (row for row in books.breaks.open() if row["break_id"] == receipt)
         assert (found["state"], found["owner"], found["due_on"], found["comment"]) == (
             "assigned", "kim", date(2026, 2, 24), "asked the borrower",
         )  # fmt: skip
@@ -386,7 +389,7 @@ def test_a_line_is_booked_to_an_account_or_matched_by_hand_and_history_says_by_w
             breaks.book(services, fees, account="client_bank", reason="fees of January", by="kim", now=NOON)
         breaks.book(services, fees, account="fee_income", reason="fees of January", by="kim", now=NOON)
         with services.ledger.books(read_only=True) as books:
-            told = [(row["by"], row["what"]) for row in books.break_history(receipt)]
+            told = [(row["by"], row["what"]) for row in books.breaks.history(receipt)]
     assert told == [
         ("settlement", "opened"),
         ("lead", "assigned to kim"),

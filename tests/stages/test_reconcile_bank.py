@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from settlement.domain import messages
-from settlement.domain.messages import Message, Statement, StatementLine
+from settlement.domain.bank import messages
+from settlement.domain.bank.messages import Message, Statement, StatementLine
 from settlement.stages import close, intake, reconcile
 
 from .conftest import Platform
@@ -69,7 +69,7 @@ def test_an_entry_left_off_a_statement_is_told_with_its_amount_and_heals_with_th
     with platform.services() as services:
         now = platform.at("2026-02-25T06:00+09:00")
         with services.ledger.books() as books:
-            books.keep_message(Message.of(b"corrected", kind="camt.053"), direction="in", now=now)
+            books.bank_lines.keep_message(Message.of(b"corrected", kind="camt.053"), direction="in", now=now)
         statement = right_statement(platform)
         intake.apply_new(replace(services, read_message=lambda message: (statement,)), now=now)
         reconcile.prove_books(services, as_of=date(2026, 2, 24), now=now)

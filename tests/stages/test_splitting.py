@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from settlement import wiring
-from settlement.adapters.bank import statements
-from settlement.demo import embedded
-from settlement.domain.messages import Message, Movement, Statement
+from settlement.adapters.bank.formats import statements
+from settlement.domain.bank.messages import Message, Movement, Statement
 from settlement.stages import intake, reconcile
+from settlement_lab.servers import embedded
 
 ACCOUNT, OPENING = "KR23MOCK0000000099", 10_000
 ON, NOON = date(2026, 2, 19), datetime.fromisoformat("2026-02-20T12:00+09:00")
@@ -86,7 +86,9 @@ def _take_in(spoken: dict[str, Statement]) -> None:
     with wiring.services() as services:
         with services.ledger.books() as books:
             for name in spoken:
-                books.keep_message(Message.of(name.encode(), kind="camt.053", name=name), direction="in", now=NOON)
+                books.bank_lines.keep_message(
+                    Message.of(name.encode(), kind="camt.053", name=name), direction="in", now=NOON
+                )
         reading = replace(services, read_message=lambda message: (spoken[message.name],))
         intake.apply_new(reading, now=NOON)
         reconcile.prove_books(reading, as_of=ON, now=NOON)

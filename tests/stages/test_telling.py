@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from settlement.cli import app
-from settlement.domain.messages import Message
-from settlement.ports import BadEnd, NotYet
+from settlement.domain.bank.messages import Message
+from settlement.domain.errors import NotYet
+from settlement.ports.days import BadEnd
 from settlement.stages import extract, intake, reconcile, report, transfer, watch
 from typer.testing import CliRunner
 
@@ -118,8 +119,8 @@ def test_the_controls_of_a_completed_day_are_those_that_ran(platform: Platform) 
     assert (completed["controls_passed"], completed["controls_total"]) == (8, 8)
     assert completed["payouts"][0]["in_transit_amount"] == 88050
     with platform.services() as services, services.ledger.books() as books:
-        books.note_controls(date(2026, 2, 16), ["suspense_is_explained"], is_held=False, now=platform.at(MORNING))
-        assert sum(books.controls_of(date(2026, 2, 16)).values()) == 7
+        books.days.note_controls(date(2026, 2, 16), ["suspense_is_explained"], is_held=False, now=platform.at(MORNING))
+        assert sum(books.days.controls_of(date(2026, 2, 16)).values()) == 7
 
 
 def test_the_terminal_says_what_slack_says_and_both_change_when_the_day_is_closed(platform: Platform) -> None:
@@ -154,7 +155,7 @@ def test_a_payout_that_the_bank_has_booked_twice_is_critical(platform: Platform)
         )[0]
         said = statement(20, closing, line(-43790, on=date(2026, 2, 20), end_to_end_id=twice))
         with services.ledger.books() as books:
-            books.keep_message(Message.of(b"twice", kind="camt.053"), direction="in", now=now)
+            books.bank_lines.keep_message(Message.of(b"twice", kind="camt.053"), direction="in", now=now)
         intake.apply_new(replace(services, read_message=lambda message: (said,)), now=now)
         reconcile.prove_books(services, as_of=date(2026, 2, 20), now=now)
     opened = fields(platform, "breaks.opened")

@@ -7,7 +7,8 @@ from datetime import date
 
 import pytest
 import sqlalchemy as sa
-from settlement.ports import DayRun, Displaced, Refused, RunRequest, Unavailable
+from settlement.domain.errors import Displaced, Refused, Unavailable
+from settlement.ports.days import DayRun, RunRequest
 from settlement.stages import extract, intake, reconcile, transfer
 
 from .conftest import Platform
@@ -291,7 +292,7 @@ def test_a_return_that_only_the_statement_tells_gives_the_money_back_once(platfo
         with services.ledger.books() as books:
             for message in messages:
                 if message.kind == "camt.053":
-                    books.keep_message(message, direction="in", now=now)
+                    books.bank_lines.keep_message(message, direction="in", now=now)
         intake.apply_new(services, now=now)
         intake.match_open(services, now=now)
         assert states(platform) == in_state("returned")
@@ -309,7 +310,7 @@ def test_a_return_that_is_still_to_be_credited_does_not_hide_what_is_still_to_be
     with platform.services() as services:
         hear(services, platform, returned(ids(platform)["A"], 43790), kind="pacs.004", at="2026-02-17T08:00+09:00")
         with services.ledger.books(read_only=True) as books:
-            assert books.in_transit() == {"KRW": 88050}
+            assert books.payouts.under_way() == {"KRW": 88050}
 
 
 def test_what_a_bank_said_is_kept_even_if_the_run_was_displaced_while_it_said_it(platform: Platform) -> None:
@@ -364,11 +365,11 @@ def test_a_file_with_a_payout_whose_money_was_given_back_never_leaves(platform: 
     with platform.services() as services:
         transfer._write_files(services, day, now=now)
         with services.ledger.books(posting=True) as books:
-            first = books.payouts()[0]
+            first = books.payouts.find()[0]
             intake.give_back(books, [first], "rejected", cause="test", now=now, evidence={})
         assert transfer.send(services, [file_of(platform)], day=day, now=now) == {}
         with pytest.raises(sa.exc.IntegrityError, match="cannot leave"), services.ledger.books(posting=True) as books:
-            books.open_transmission(file_of(platform), run_id=None, now=now)
+            books.files.open_transmission(file_of(platform), run_id=None, now=now)
     assert platform.bank.payments() == []
 
 

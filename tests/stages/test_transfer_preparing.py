@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from settlement.cli import app
-from settlement.ports import BadEnd, DayRun, Refused
+from settlement.domain.errors import Refused
+from settlement.ports.days import BadEnd, DayRun
 from settlement.stages import intake, report, transfer
 from typer.testing import CliRunner
 
@@ -293,7 +294,7 @@ def test_a_rejected_chunk_of_several_goes_out_again_as_its_next_attempt(platform
         now = platform.at(MORNING)
         transfer.answers(services, RUN_1, now=now)
         with services.ledger.books(posting=True) as books:
-            second = next(p for p in books.payouts() if p["investor_id"] == "A" and p["chunk"] == 2)
+            second = next(p for p in books.payouts.find() if p["investor_id"] == "A" and p["chunk"] == 2)
             intake.give_back(books, [second], "rejected", cause="test", now=now, evidence={})
     settle(platform, run_id="run-2")
     assert platform.rows(

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from settlement.ports import RunRequest
+from settlement.ports.days import RunRequest
 from settlement.stages import compute, extract, transfer
 
 from .conftest import Platform

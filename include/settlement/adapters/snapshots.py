@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from settlement.domain import frames
+from settlement.domain.errors import Refused
 from settlement.domain.frames import Inputs
-from settlement.ports import Refused
 
 
 class ParquetSnapshots:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from settlement.domain.bank.matching import Match, OpenLine, Subject
 from settlement.domain.breaks import Decision
-from settlement.domain.matching import Match, OpenLine, Subject
-from settlement.ports import Books, Refused, Services
+from settlement.domain.errors import Refused
+from settlement.ports.books import Books
+from settlement.ports.services import Services
 from settlement.stages import intake
 
 REMITTED = ("fee_income", "vat_payable", "tax_payable:national", "tax_payable:local", "cost_recovered")
@@ -24,14 +26,14 @@ def assign(services: Services, break_id: int, *, owner: str, due_on: date | None
     """Let somebody take a break on, until a date if one is named."""
     with services.ledger.books(posting=True) as books:
         _open(books, break_id)
-        books.note_break(break_id, owner=owner, due_on=due_on, by=by, what=f"assigned to {owner}", now=now)
+        books.breaks.note(break_id, owner=owner, due_on=due_on, by=by, what=f"assigned to {owner}", now=now)
 
 
 def comment(services: Services, break_id: int, *, text: str, by: str, now: datetime) -> None:
     """Keep what somebody says about a break."""
     with services.ledger.books(posting=True) as books:
         _open(books, break_id)
-        books.note_break(break_id, comment=text, by=by, what=f"comment: {text}", now=now)
+        books.breaks.note(break_id, comment=text, by=by, what=f"comment: {text}", now=now)
 
 
 def match_by_hand(
@@ -49,7 +51,7 @@ def match_by_hand(
                 f"[{subject}] is [{meant.amount} {meant.currency}], the line is [{line.amount} {line.currency}]:"
                 " amounts that differ are not matched by hand. Book or write off the line instead"
             )
-        if books.matched_subjects([meant.kind], [meant.subject_id]):
+        if books.bank_lines.matched_subjects([meant.kind], [meant.subject_id]):
             raise Refused(f"[{subject}] has its line already: nothing is matched twice")
         found = Match(lines=(line,), subjects=(meant,), rule="by_hand", explanation=reason)
         intake.book(books, [found], by=by, now=now)
@@ -77,7 +79,7 @@ def approve(services: Services, break_id: int, *, by: str, now: datetime) -> Map
     """
     with services.ledger.books(posting=True) as books:
         found = _open(books, break_id)
-        decision = books.waiting_decision(break_id)
+        decision = books.breaks.waiting(break_id)
         if decision is None:
             raise Refused(f"Nothing about break [{break_id}] waits for a second person")
         if decision.requested_by == by:
@@ -86,7 +88,7 @@ def approve(services: Services, break_id: int, *, by: str, now: datetime) -> Map
             raise Refused(
                 f"Break [{break_id}] is [{found['amount']}] by now, asked was for [{decision.amount}]: ask again"
             )
-        books.decide(break_id, by=by, now=now)
+        books.breaks.decide(break_id, by=by, now=now)
         return _carry_out(services, books, found, decision, by=f"{decision.requested_by} and {by}", now=now)
 
 
@@ -97,7 +99,7 @@ def _decide_or_ask(
         found = _open(books, break_id)
         if found["amount"] is None or found["currency"] is None:
             raise Refused(f"Break [{break_id}] has no amount: there is nothing to book")
-        if books.waiting_decision(break_id) is not None:
+        if books.breaks.waiting(break_id) is not None:
             raise Refused(
                 f"Break [{break_id}] waits for a second person already: `settlement breaks approve {break_id}`"
             )
@@ -112,10 +114,10 @@ def _decide_or_ask(
             requested_by=by,
             needs_second=abs(found["amount"]) > limit,
         )
-        books.ask_decision(decision, now=now)
+        books.breaks.ask(decision, now=now)
         if decision.needs_second:
             asked = f"{kind} to {target} asked for: {reason}"
-            books.note_break(break_id, by=by, what=asked, now=now)
+            books.breaks.note(break_id, by=by, what=asked, now=now)
             return {"break_id": break_id, "state": "waits for a second person", "limit": limit}
         return _carry_out(services, books, found, decision, by=by, now=now)
 
@@ -152,7 +154,7 @@ def _post_write_off(services: Services, books: Books, found: Mapping[str, Any], 
     """Clear what a missing receipt or an overdrawn investor leaves standing, against `difference`."""
     is_receipt = found["subject_kind"] == "repayment"
     cleared = "receipts_in_transit" if is_receipt else f"investor_payable:{found['subject_id']}"
-    books.post(
+    books.journal.post(
         "written_off",
         [(WRITTEN_OFF, found["amount"]), (cleared, -found["amount"])],
         settlement_date=services.calendar.newest_settleable(now) or services.calendar.local_date(now),
@@ -163,14 +165,14 @@ def _post_write_off(services: Services, books: Books, found: Mapping[str, Any], 
 
 
 def _open(books: Books, break_id: int) -> dict[str, Any]:
-    for found in books.open_breaks():
+    for found in books.breaks.open():
         if found["break_id"] == break_id:
             return found
     raise Refused(f"Break [{break_id}] is not open: `settlement breaks` lists those that are")
 
 
 def _line_of(books: Books, found: Mapping[str, Any]) -> OpenLine:
-    for line in books.lines(("suspended",)):
+    for line in books.bank_lines.lines(("suspended",)):
         if found["subject_kind"] == "line" and line.line_id == found["subject_id"]:
             return line
     raise Refused(
@@ -182,9 +184,9 @@ def _subject(services: Services, books: Books, name: str, *, is_credit: bool) ->
     """Return what a person means by `receipt:ID`, or `payout:` with the payout's end-to-end id."""
     kind, _, subject_id = name.partition(":")
     if kind == "payout":
-        for payout in books.payouts_by_end_to_end([subject_id]).values():
+        for payout in books.payouts.by_end_to_end([subject_id]).values():
             for movement in intake.movements_of(payout, services.calendar):
-                is_shown = books.matched_subjects([movement.kind], [movement.subject_id])
+                is_shown = books.bank_lines.matched_subjects([movement.kind], [movement.subject_id])
                 if (movement.amount > 0) is is_credit and not is_shown:
                     return movement
     elif kind == "receipt":
@@ -206,5 +208,5 @@ def _close(
     state: str = "resolved",
 ) -> Mapping[str, Any]:
     on = services.calendar.newest_settleable(now) or services.calendar.local_date(now)
-    books.close_break(break_id, state=state, how=how, by=by, on=on, now=now)
+    books.breaks.close(break_id, state=state, how=how, by=by, on=on, now=now)
     return {"break_id": break_id, "state": state, "resolution": how, "by": by}

@@ -12,8 +12,12 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from settlement.domain import controls, settle
-from settlement.ports import Books, DayRun, Refused, Services
+from settlement.domain import controls
+from settlement.domain.computation import settle
+from settlement.domain.errors import Refused
+from settlement.ports.books import Books
+from settlement.ports.days import DayRun
+from settlement.ports.services import Services
 from settlement.stages import extract, report
 
 CHAIN = "certificates are chained, and cover the seals that were written with them"
@@ -26,16 +30,16 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
 
     :raises controls.Broken: a side's opening and movements do not make its closing, or ledger and bank differ.
     """
-    found, before = books.revision(on), books.newest_certificate()
+    found, before = books.close.revision(on), books.close.newest_certificate()
     if found is None:
         raise Refused(f"[{on}] was never computed: there is nothing to certify")
-    already = books.certificate(on)
+    already = books.close.certificate(on)
     if already is not None and already["revision"] == found["revision"]:
         return dict(json.loads(already["body"]))
     former: dict[str, Any] = json.loads(before["body"]) if before else {"number": 0, "sealed_until": {}}
     number = former["number"] + 1
-    sealed_until = books.seal(number, since=former["sealed_until"])
-    sides = books.movements(on=on, before=services.calendar.calendar.previous_business_day(on))
+    sealed_until = books.close.seal(number, since=former["sealed_until"])
+    sides = books.close.movements(on=on, before=services.calendar.calendar.previous_business_day(on))
     body = {
         "number": number,
         "previous_sha256": before["sha256"] if before else None,
@@ -46,23 +50,23 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "input_sha256": found["input_sha256"],
         "output_sha256": found["output_sha256"],
         "code_version": found["code_version"],
-        "totals": {row["currency"]: {name: int(row[name]) for name in report.TOTALS} for row in books.day_totals(on)},
+        "totals": {row["currency"]: {name: int(row[name]) for name in report.TOTALS} for row in books.days.totals(on)},
         "payouts": report.status(services, books, on)["payouts"],
         "movements": {
             f"{row['side']} {row['currency']}": {key: row[key] for key in ("opening", "came", "went", "closing")}
             for row in sides
         },
         "statements": _statements(services, books, on),
-        "open_breaks": [_break(found) for found in books.open_breaks()],
+        "open_breaks": [_break(found) for found in books.breaks.open()],
         "controls": [control.__name__ for control in (*controls.CONTROLS, *controls.CUSTODY_CONTROLS)],
         "held": _held(books),
-        "in_transit": books.open_items(),
-        "sealed": books.sealed(number),
+        "in_transit": books.in_transit.open_items(),
+        "sealed": books.close.sealed(number),
         "sealed_until": sealed_until,
     }
     _check_movements(body["movements"])
     text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    books.keep_certificate(number, on=on, revision=found["revision"], body=text, now=now)
+    books.close.keep_certificate(number, on=on, revision=found["revision"], body=text, now=now)
     return body
 
 
@@ -71,9 +75,9 @@ def certificate(books: Books, on: date) -> dict[str, Any]:
 
     :raises Refused: the day is not closed; the message says how far it is.
     """
-    found = books.certificate(on)
+    found = books.close.certificate(on)
     if found is None:
-        day = books.day(on)
+        day = books.days.find(on)
         raise Refused(
             f"[{on}] has no certificate: it is [{day['state'] if day else 'absent'}]. A day is closed by reconciliation"
             " once its payouts are final and its money is on a statement; `settlement status` says what is missing"
@@ -91,15 +95,15 @@ def broken(books: Books) -> list[dict[str, str]]:
     """Return every check that does not hold, with the first row that breaks it."""
     return [
         *({"check": CHAIN, "row": row} for row in _broken_chain(books)),
-        *({"check": SEALS, "row": row} for row in books.broken_seals()),
-        *({"check": check, "row": row} for check, row in books.broken_invariants()),
+        *({"check": SEALS, "row": row} for row in books.close.broken_seals()),
+        *({"check": check, "row": row} for check, row in books.close.broken_invariants()),
         *({"check": ITEMS, "row": row} for row in _unexplained(books)),
     ]
 
 
 def _unexplained(books: Books) -> list[str]:
     """Return the accounts between us and the bank that are not the sum of their items, counted from the beginning."""
-    posted, items = books.in_transit_by_posting(), books.in_transit_by_item(is_whole=True)
+    posted, items = books.in_transit.by_posting(), books.in_transit.by_item(is_whole=True)
     return [
         f"balances {account} {currency}"
         for account, currency in sorted({*posted, *items})
@@ -113,7 +117,7 @@ def replay(services: Services, on: date) -> dict[str, Any]:
     :raises Refused: the day was never computed, the policy in use is another one, or the frozen inputs are not there.
     """
     with services.ledger.books(read_only=True) as books:
-        found = books.revision(on)
+        found = books.close.revision(on)
         if found is None:
             raise Refused(f"[{on}] was never computed: there is nothing to replay")
         if found["policy_sha256"] != services.policy.sha256:
@@ -125,7 +129,7 @@ def replay(services: Services, on: date) -> dict[str, Any]:
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=found["input_sha256"])
         outcome = settle.settle_day(inputs, services.policy, on)
         controls.check_outcome(outcome)
-        differing = books.differs_from(day, outcome)
+        differing = books.close.differs_from(day, outcome)
     return {
         "settlement_date": on.isoformat(),
         "revision": found["revision"],
@@ -137,7 +141,7 @@ def replay(services: Services, on: date) -> dict[str, Any]:
 
 
 def _statements(services: Services, books: Books, on: date) -> list[dict[str, Any]]:
-    chain = books.statements(services.debtor.account) if services.debtor else []
+    chain = books.bank_lines.statements(services.debtor.account) if services.debtor else []
     return [
         {name: found[name] for name in ("statement_id", "sha256", "opening", "closing")}
         for found in chain
@@ -148,7 +152,7 @@ def _statements(services: Services, books: Books, on: date) -> list[dict[str, An
 def _held(books: Books) -> dict[str, dict[str, int]]:
     """Return what is owed and not paid, by currency and reason, as payouts were last prepared."""
     held: dict[str, dict[str, int]] = defaultdict(lambda: {"count": 0, "amount": 0})
-    for hold in books.holds():
+    for hold in books.payouts.holds():
         sums = held[f"{hold['currency']} {hold['reason']}"]
         sums["count"] += 1
         sums["amount"] += hold["amount"]
@@ -171,7 +175,7 @@ def _check_movements(movements: Mapping[str, Mapping[str, int]]) -> None:
 def _broken_chain(books: Books) -> list[str]:
     """Return the first certificate that is not what it was, or does not follow the one before it."""
     previous: str | None = None
-    for place, found in enumerate(books.certificates(), start=1):
+    for place, found in enumerate(books.close.certificates(), start=1):
         body = json.loads(found["body"])
         is_whole = (
             hashlib.sha256(found["body"].encode()).hexdigest() == found["sha256"]
@@ -183,9 +187,9 @@ def _broken_chain(books: Books) -> list[str]:
         )
         if not is_whole:
             return [f"certificates {found['number']}"]
-        sealed = books.sealed(found["number"])
+        sealed = books.close.sealed(found["number"])
         for table in sorted({*sealed, *body["sealed"]}):
             if sealed.get(table) != body["sealed"].get(table):
                 return [f"seals {found['number']}/{table}"]
         previous = found["sha256"]
-    return ["seals of no certificate"] if books.unknown_seals() else []
+    return ["seals of no certificate"] if books.close.unknown_seals() else []

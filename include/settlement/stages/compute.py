@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from settlement.domain import codes, controls, settle
+from settlement.domain import controls
 from settlement.domain.breaks import Finding
+from settlement.domain.computation import encode, settle
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.frames import Inputs, Outcome
 from settlement.domain.money import BrokenInvariant
-from settlement.ports import DayRun, Services
+from settlement.ports.days import DayRun
+from settlement.ports.services import Services
 from settlement.stages import extract, report
 
 CAUSES = ("quarantined", "bad_reversal", "orphan_repayment", "overpaid")
@@ -53,14 +55,14 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
             "dry_run": True
         }
     with services.ledger.books(day=day, posting=True) as books:
-        if books.is_computed(day):
-            return _summary(books.day_totals(day.settlement_date)) | {"already": "computed"}
-        frozen = books.frozen(day)
-        if frozen is None or frozen.books_version != books.books_version():
+        if books.outcomes.is_computed(day):
+            return _summary(books.days.totals(day.settlement_date)) | {"already": "computed"}
+        frozen = books.outcomes.frozen(day)
+        if frozen is None or frozen.books_version != books.outcomes.version():
             frozen = extract.freeze(services, books, day, extract.see(services, books, day)[0], now=now)
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=frozen.input_sha256)
         findings: list[Finding] = []
-        books.post_outcome(
+        books.outcomes.post(
             day,
             _noting_breaks(_parts(services, day, inputs), findings),
             arrivals=partial(_with_arrivals, services, inputs.repayments),
@@ -70,10 +72,10 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
             now=now,
         )
         passed = [control.__name__ for control in controls.CONTROLS]
-        books.note_controls(day.settlement_date, passed, is_held=True, now=now)
-        books.sync_breaks(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
+        books.days.note_controls(day.settlement_date, passed, is_held=True, now=now)
+        books.breaks.sync(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
         report.done(services, books, day, "compute", row_count=len(inputs.repayments), now=now)
-        return _summary(books.day_totals(day.settlement_date))
+        return _summary(books.days.totals(day.settlement_date))
 
 
 def _parts(services: Services, day: DayRun, inputs: Inputs) -> Iterator[Outcome]:
@@ -103,12 +105,12 @@ def _noting_breaks(parts: Iterable[Outcome], findings: list[Finding]) -> Iterato
 def _with_arrivals(services: Services, repayments: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
     """Return what was taken with when each repayment came, and the settlement date in whose window that lies."""
     ids, instants = repayments["repayment_id"], repayments["received_at"]
-    elsewhere = taken["repayment_id"][codes.lookup(taken["repayment_id"], codes.text(ids)) == codes.NONE]
+    elsewhere = taken["repayment_id"][encode.lookup(taken["repayment_id"], encode.text(ids)) == encode.NONE]
     if len(elsewhere):  # cancelled before their own run: they are not among the run's inputs
         received = services.core.received_at(elsewhere.tolist())
         ids = pd.concat([ids, pd.Series(list(received), dtype=ids.dtype)])
         instants = pd.concat([instants, pd.Series(list(received.values()), dtype=instants.dtype)])
-    received_at = instants.take(codes.lookup(taken["repayment_id"], codes.text(ids))).set_axis(taken.index)
+    received_at = instants.take(encode.lookup(taken["repayment_id"], encode.text(ids))).set_axis(taken.index)
     return taken.assign(received_at=received_at, window_on=_windows(received_at, services.calendar))
 
 

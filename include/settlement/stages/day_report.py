@@ -5,7 +5,10 @@ from datetime import date
 from typing import Any
 
 from settlement.domain.day_report import DayReport, Sheet
-from settlement.ports import Books, DayRun, Refused, Services
+from settlement.domain.errors import Refused
+from settlement.ports.books import Books
+from settlement.ports.days import DayRun
+from settlement.ports.services import Services
 from settlement.stages import extract, report
 
 KEPT = tuple(name for name in report.TOTALS if name not in ("repayment_count", "received_amount"))
@@ -16,7 +19,7 @@ def day_report(services: Services, books: Books, on: date) -> DayReport:
 
     :raises Refused: the day was never computed.
     """
-    found = books.revision(on)
+    found = books.close.revision(on)
     if found is None:
         raise Refused(f"[{on}] was never computed: there is nothing to report")
     return DayReport(
@@ -24,9 +27,9 @@ def day_report(services: Services, books: Books, on: date) -> DayReport:
         revision=found["revision"],
         sheets=(
             _summary(services, books, on, found),
-            *(_sheet(name, books.report_rows(name, on)) for name in ("shares", "payouts", "breaks")),
+            *(_sheet(name, books.close.report_rows(name, on)) for name in ("shares", "payouts", "breaks")),
             _taxes(services, books, on, found),
-            _sheet("journal", books.report_rows("journal", on)),
+            _sheet("journal", books.close.report_rows("journal", on)),
         ),
     )
 
@@ -36,7 +39,7 @@ def totals_of_day(services: Services, books: Books, on: date) -> DayReport:
 
     :raises Refused: the day was never computed, or its frozen inputs are not there.
     """
-    found = books.revision(on)
+    found = books.close.revision(on)
     if found is None:
         raise Refused(f"[{on}] was never computed: there is nothing to report")
     sheets = (_summary(services, books, on, found), _taxes(services, books, on, found))
@@ -46,13 +49,13 @@ def totals_of_day(services: Services, books: Books, on: date) -> DayReport:
 def _summary(services: Services, books: Books, on: date, revision: Mapping[str, Any]) -> Sheet:
     """The day on one page: what came in, where it went, what each side has, and what it was computed with."""
     rows: list[tuple[str, str, str | int]] = []
-    for totals in books.day_totals(on):
+    for totals in books.days.totals(on):
         currency = totals["currency"]
         rows += [("received", currency, int(totals["received_amount"]))]
         rows += [(name.removesuffix("_amount"), currency, int(totals[name])) for name in KEPT]
         rows += [("received - all of these", currency, int(totals["received_amount"] - sum(totals[n] for n in KEPT)))]
     before = services.calendar.calendar.previous_business_day(on)
-    for side in books.movements(on=on, before=before):
+    for side in books.close.movements(on=on, before=before):
         rows += [(f"{side['side']} {name}", side["currency"], side[name]) for name in ("opening", "came", "went")]
         rows += [(f"{side['side']} closing", side["currency"], side["closing"])]
     for name in ("policy_name", "policy_sha256", "input_sha256", "output_sha256", "code_version"):
@@ -65,7 +68,7 @@ def _taxes(services: Services, books: Books, on: date, revision: Mapping[str, An
     day = DayRun(settlement_date=on, revision=revision["revision"], run_id="report", dry_run=True)
     investors = services.snapshots.table(extract.snapshot_name(day), "investors", input_sha256=revision["input_sha256"])
     classes = dict(zip(investors["investor_id"], investors["tax_class"], strict=True))
-    return _sheet("taxes", books.taxes(on, classes))
+    return _sheet("taxes", books.close.taxes(on, classes))
 
 
 def _sheet(name: str, rows: Sequence[Mapping[str, Any]]) -> Sheet:

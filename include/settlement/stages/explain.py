@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import date
 from typing import Any
 
-from settlement.ports import Books
+from settlement.ports.books import Books
 
 PARTS = ("gross_amount", "fee_amount", "vat_amount", "national_tax_amount", "local_tax_amount", "net_amount")
 
@@ -14,13 +14,13 @@ def why(books: Books, investor_id: str, on: date) -> dict[str, Any]:
 
     A payout pays the balance, whichever day earned it, so it may differ from the day's net; the journal shows both.
     """
-    shares = books.shares_of(investor_id, on)
-    payouts = books.payouts_of(investor_id, on)
+    shares = books.payouts.shares_of(investor_id, on)
+    payouts = books.payouts.of_investor(investor_id, on)
     totals: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(PARTS, 0))
     for share in shares:
         for part in PARTS:
             totals[share["currency"]][part] += share[part]
-    journal = books.journal_of(investor_id, on)
+    journal = books.payouts.journal_of(investor_id, on)
     return {
         "investor_id": investor_id,
         "settlement_date": on.isoformat(),
@@ -28,5 +28,5 @@ def why(books: Books, investor_id: str, on: date) -> dict[str, Any]:
         "totals": dict(totals),
         "payouts": payouts,
         "journal": journal,
-        "holds": [hold for hold in books.holds() if hold["investor_id"] == investor_id],
+        "holds": [hold for hold in books.payouts.holds() if hold["investor_id"] == investor_id],
     }

@@ -11,8 +11,12 @@ from settlement.domain import frames
 from settlement.domain.alerts import InputChanged, InputLate, Money, Resolved
 from settlement.domain.breaks import Finding
 from settlement.domain.days import NotASettlementDate
+from settlement.domain.errors import Refused
 from settlement.domain.frames import Inputs
-from settlement.ports import Books, DayRun, Frozen, Refused, RunRequest, Services
+from settlement.ports.books import Books
+from settlement.ports.days import DayRun, RunRequest
+from settlement.ports.outcomes import Frozen
+from settlement.ports.services import Services
 from settlement.stages import report
 
 SOURCE = "lending_core"
@@ -33,7 +37,7 @@ def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRu
     except NotASettlementDate as error:
         raise Refused(str(error)) from None
     with services.ledger.books(settlement_date=on, read_only=request.dry_run) as books:
-        return books.open_day(request, settlement_date=on, now=now)
+        return books.days.open(request, settlement_date=on, now=now)
 
 
 def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -42,7 +46,7 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
     :raises Refused: a later day has already settled loans that this one would move.
     """
     with services.ledger.books(day=day, read_only=day.dry_run) as books:
-        if books.is_computed(day):
+        if books.outcomes.is_computed(day):
             return {"already": "computed"}
         inputs, changed = see(services, books, day)
         totals = {"repayments": len(inputs.repayments), "loans": len(inputs.loans), "notes": len(inputs.notes)}
@@ -50,7 +54,7 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
             return totals | {"dry_run": True}
         frozen = freeze(services, books, day, inputs, now=now)
         _tell_of_changes(services, books, changed, now=now)
-        books.sync_breaks(
+        books.breaks.sync(
             changed, causes=("source_changed",), on=day.settlement_date, calendar=services.calendar, now=now
         )
         _tell_of_late(services, books, day, inputs, now=now)
@@ -68,7 +72,7 @@ def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding
         by_date[services.calendar.settlement_date_of(found.evidence["taken"]["received_at"])].append(found)
     told = {
         services.calendar.settlement_date_of(datetime.fromisoformat(known["evidence"]["taken"]["received_at"]))
-        for known in books.open_breaks()
+        for known in books.breaks.open()
         if known["cause"] == "source_changed"
     }
     for on, findings in sorted(by_date.items()):
@@ -104,7 +108,7 @@ def _tell_of_late(services: Services, books: Books, day: DayRun, inputs: Inputs,
     before = day.settlement_date
     for _ in range(USUALLY):
         before = services.calendar.calendar.previous_business_day(before)
-        if not any(row["repayment_count"] for row in books.day_totals(before)):
+        if not any(row["repayment_count"] for row in books.days.totals(before)):
             return
     if received.empty:
         event = InputLate(
@@ -127,8 +131,8 @@ def _expected(inputs: Inputs) -> dict[str, int]:
 def see(services: Services, books: Books, day: DayRun) -> tuple[Inputs, list[Finding]]:
     """Return the day's inputs as the source and the books stand now, and what the source says otherwise than before."""
     on = day.settlement_date
-    facts = services.core.facts(day=on, calendar=services.calendar, view=books.view(on, services.calendar))
-    later = books.settled_later(on, facts.loans["loan_id"].tolist())
+    facts = services.core.facts(day=on, calendar=services.calendar, view=books.inputs.view(on, services.calendar))
+    later = books.inputs.settled_later(on, facts.loans["loan_id"].tolist())
     if later:
         dates = ", ".join(sorted({str(date) for date, _ in later}))
         loans = ", ".join(sorted({loan for _, loan in later})[:5])
@@ -136,14 +140,14 @@ def see(services: Services, books: Books, day: DayRun) -> tuple[Inputs, list[Fin
             f"[{on}] cannot be settled after [{dates}]: those days have already settled loans that have money here"
             f" ([{loans}]{' …' if len(later) > 5 else ''}). Settle dates in order; what is settled is not changed"
         )
-    return books.inputs(on, facts), facts.changed
+    return books.inputs.see(on, facts), facts.changed
 
 
 def freeze(services: Services, books: Books, day: DayRun, inputs: Inputs, *, now: datetime) -> Frozen:
     """Keep the inputs in the snapshot store and put their hash on record."""
     with usable_source(day):
         input_sha256 = services.snapshots.freeze(snapshot_name(day), inputs)
-    return books.keep_frozen(day, input_sha256, now=now)
+    return books.outcomes.keep_frozen(day, input_sha256, now=now)
 
 
 @contextmanager

@@ -13,11 +13,10 @@ from typing import Any
 
 import structlog
 
-from settlement.domain import matching, presence
 from settlement.domain.alerts import PayoutsUnknown, Resolved
-from settlement.domain.days import SettlementCalendar
-from settlement.domain.matching import Match, Mismatch, OpenLine, Subject, Terms
-from settlement.domain.messages import (
+from settlement.domain.bank import matching
+from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, Terms
+from settlement.domain.bank.messages import (
     DUPLICATE_REASONS,
     REJECTED,
     FileAnswer,
@@ -29,9 +28,13 @@ from settlement.domain.messages import (
     Statement,
     UnreadableMessage,
 )
-from settlement.domain.payouts import PERMANENT_REASONS
-from settlement.domain.presence import Presence
-from settlement.ports import Books, Refused, Services
+from settlement.domain.days import SettlementCalendar
+from settlement.domain.errors import Refused
+from settlement.domain.payments import files
+from settlement.domain.payments.files import Presence
+from settlement.domain.payments.payouts import PERMANENT_REASONS
+from settlement.ports.books import Books
+from settlement.ports.services import Services
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +56,7 @@ def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
         while messages:
             with services.ledger.books() as books:
                 for message in messages:
-                    counts["new" if books.keep_message(message, direction="in", now=now) else "known"] += 1
+                    counts["new" if books.bank_lines.keep_message(message, direction="in", now=now) else "known"] += 1
             messages = list(inbox.acknowledge(messages))
     counts.update(apply_new(services, now=now))
     counts.update(match_open(services, now=now))
@@ -63,7 +66,7 @@ def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
 def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
     """Apply the kept messages that are not applied yet: status reports and returns, then statements by their days."""
     with services.ledger.books(read_only=True) as books:
-        messages = books.new_messages()
+        messages = books.bank_lines.new_messages()
     read: list[tuple[Any, Message, Any]] = []
     counts: Counter[str] = Counter()
     for message in messages:
@@ -78,7 +81,7 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
         try:
             with services.ledger.books(posting=True) as books, hearing_answers(services, books, now=now):
                 is_ours = _apply(services, books, said, message, now=now)
-                books.close_message(message.sha256, "applied" if is_ours else "foreign")
+                books.bank_lines.close_message(message.sha256, "applied" if is_ours else "foreign")
             counts["applied" if is_ours else "foreign"] += 1
         except UnreadableMessage as error:
             refuse(services, message, error, now=now)
@@ -90,7 +93,7 @@ def refuse(services: Services, message: Message, error: UnreadableMessage, *, no
     """Keep a message that cannot be used, with the reason; it changes nothing else."""
     log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=str(error))
     with services.ledger.books(posting=True) as books:
-        books.close_message(
+        books.bank_lines.close_message(
             message.sha256,
             "refused",
             refusal=str(error),
@@ -107,24 +110,24 @@ def match_open(services: Services, *, now: datetime) -> dict[str, int]:
 
 def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, int]:
     """Match and book every line that is open or in suspense, in the transaction of these books."""
-    lines = books.lines(("open", "suspended"))
+    lines = books.bank_lines.lines(("open", "suspended"))
     if not lines:
         return {}
     matches, _ = match_lines(services, books, lines)
     with hearing_answers(services, books, now=now):
         book(books, matches, now=now)
     matched = {line.line_id for found in matches for line in found.lines}
-    books.suspend([line for line in lines if line.line_id not in matched and not line.is_suspended], now=now)
+    books.bank_lines.suspend([line for line in lines if line.line_id not in matched and not line.is_suspended], now=now)
     return {"matched": len(matched), "suspended": len(lines) - len(matched)}
 
 
 @contextmanager
 def hearing_answers(services: Services, books: Books, *, now: datetime) -> Iterator[None]:
     """Do what may answer for unknown payouts; where it does for the last one of a date, people hear that it is over."""
-    before = books.unknown_dates()
+    before = books.payouts.unknown_dates()
     yield
     if services.alerts and before:
-        for on in sorted(before - books.unknown_dates()):
+        for on in sorted(before - books.payouts.unknown_dates()):
             over = Resolved(settlement_date=on, problem="unknown", problem_event=PayoutsUnknown.name)
             services.alerts.record(books.transaction, over, now=now)
 
@@ -132,14 +135,14 @@ def hearing_answers(services: Services, books: Books, *, now: datetime) -> Itera
 def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> tuple[list[Match], list[Mismatch]]:
     """Return what the lines are, and which of them point at something of ours without fitting it."""
     references = sorted({key for line in lines for key in matching.references_of(line)})
-    payouts = {p["payout_id"]: p for p in books.payouts_by_end_to_end(references).values()}
+    payouts = {p["payout_id"]: p for p in books.payouts.by_end_to_end(references).values()}
     receipts: Sequence[Subject] = []
     if len(payouts) < len(lines):  # some line is no payout: offer everything that is still under way
-        payouts |= {payout["payout_id"]: payout for payout in books.payouts(states=OPEN_STATES)}
-        unmatched = [row["repayment_id"] for row in books.unmatched_receipts()]
+        payouts |= {payout["payout_id"]: payout for payout in books.payouts.find(states=OPEN_STATES)}
+        unmatched = [row["repayment_id"] for row in books.in_transit.receipts()]
         receipts = services.core.receipts(references=references, repayment_ids=unmatched, calendar=services.calendar)
     subjects = [*receipts, *(s for payout in payouts.values() for s in movements_of(payout, services.calendar))]
-    taken = books.matched_subjects(sorted({s.kind for s in subjects}), [s.subject_id for s in subjects])
+    taken = books.bank_lines.matched_subjects(sorted({s.kind for s in subjects}), [s.subject_id for s in subjects])
     return matching.match(
         lines,
         [subject for subject in subjects if subject.key not in taken],
@@ -189,19 +192,19 @@ def _terms(services: Services) -> Terms:
 
 def book(books: Books, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
     """Book matched lines; a payout that is matched is booked, one whose return is matched has come back."""
-    books.keep_matches(matches, now=now, by=by)
+    books.bank_lines.keep_matches(matches, now=now, by=by)
     lines = {subject.key: line for found in matches for line, subject, _, _ in found.parts()}
     leaving = {payout_id: line for (kind, payout_id), line in lines.items() if kind == "payout"}
     back = {payout_id: line for (kind, payout_id), line in lines.items() if kind == "payout_return"}
     payouts = {
         payout["payout_id"]: payout
-        for payout in books.payouts_by_end_to_end(
+        for payout in books.payouts.by_end_to_end(
             [s.reference for found in matches for s in found.subjects if s.kind.startswith("payout")]
         ).values()
     }
     # What came back before the statement showed it leave stays returned: a state never goes backwards.
     booked = [payout_id for payout_id in leaving if payouts[payout_id]["state"] in OPEN_STATES]
-    books.step(
+    books.payouts.step(
         booked,
         "booked",
         cause="statement",
@@ -211,7 +214,7 @@ def book(books: Books, matches: Sequence[Match], *, now: datetime, by: str = "se
             for payout_id in booked
         ],
     )
-    books.note_booking({payout_id: line.booking_date for payout_id, line in leaving.items()})
+    books.payouts.note_booking({payout_id: line.booking_date for payout_id, line in leaving.items()})
     if back:
         # A payout that leaves and comes back in the same lines is booked by now.
         returned = [payouts[payout_id] | ({"state": "booked"} if payout_id in booked else {}) for payout_id in back]
@@ -265,17 +268,17 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
     bank takes a file id once; that it is a duplicate is no verdict.
     """
     if answer.file_id and answer.group_status == REJECTED and (answer.reason or not answer.payments):
-        books.note_report(answer.file_id, answer.message_id, is_duplicate=answer.is_duplicate)
+        books.files.note_report(answer.file_id, answer.message_id, is_duplicate=answer.is_duplicate)
         evidence = {"message": answer.message_id, "text": answer.text}
         conclude(books, answer.file_id, cause="status_report", reason=answer.reason, evidence=evidence, now=now)
         return
-    found = books.payouts_by_end_to_end([status.end_to_end_id for status in answer.payments])
+    found = books.payouts.by_end_to_end([status.end_to_end_id for status in answer.payments])
     said = [(found[s.end_to_end_id], s) for s in answer.payments if s.end_to_end_id in found]
     if not answer.payments and answer.file_id and answer.group_status in ACCEPTING:
         whole = PaymentStatus(end_to_end_id="", status=answer.group_status or "")
-        said = [(payout, whole) for payout in books.payouts_in_file(answer.file_id)]
+        said = [(payout, whole) for payout in books.payouts.in_file(answer.file_id)]
     accepted = [(p, s) for p, s in said if s.status in ACCEPTING and p["state"] in ("submitted", "unknown")]
-    books.step(
+    books.payouts.step(
         [payout["payout_id"] for payout, _ in accepted],
         "accepted",
         cause="status_report",
@@ -300,23 +303,23 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
         if payout["state"] == "booked":
             log.warning("booked_payout_rejected", payout_id=payout["payout_id"], reason=status.reason)
     for file_id in sorted({payout["file_id"] for payout, _ in said if payout["file_id"]}):
-        books.mark_file(file_id, "received", now=now)
+        books.files.mark(file_id, "received", now=now)
 
 
 def conclude(
     books: Books, file_id: str, *, cause: str, reason: str | None, evidence: Mapping[str, Any], now: datetime
 ) -> None:
     """Let a file and its payouts be where everything that is known of it by now proves them to be."""
-    file = books.file(file_id)
+    file = books.files.file(file_id)
     if file is None:
         return
-    where = presence.of_file(
-        [Outcome(sent["outcome"]) if sent["outcome"] else None for sent in books.transmissions(file_id)],
+    where = files.of_file(
+        [Outcome(sent["outcome"]) if sent["outcome"] else None for sent in books.files.transmissions(file_id)],
         rejections=len(file["rejections"]),
         duplicates=len(file["duplicates"]),
         is_spoken_of=file["state"] == "received",
     )
-    of_file = books.payouts_in_file(file_id)
+    of_file = books.payouts.in_file(file_id)
     if where is Presence.REJECTED:
         rejected = [payout for payout in of_file if payout["state"] in OPEN_STATES]
         # The reason is about the file, not about anybody's account: none is held for it.
@@ -325,12 +328,12 @@ def conclude(
         )
     elif where is Presence.UNKNOWN:
         unheard = [payout["payout_id"] for payout in of_file if payout["state"] == "submitted"]
-        books.step(unheard, "unknown", cause=f"file_{cause}", now=now, evidence=evidence)
-    books.mark_file(file_id, where.value, now=now)
+        books.payouts.step(unheard, "unknown", cause=f"file_{cause}", now=now, evidence=evidence)
+    books.files.mark(file_id, where.value, now=now)
 
 
 def _apply_return(books: Books, returned: Return, *, now: datetime) -> None:
-    payout = books.payouts_by_end_to_end([returned.end_to_end_id]).get(returned.end_to_end_id)
+    payout = books.payouts.by_end_to_end([returned.end_to_end_id]).get(returned.end_to_end_id)
     if payout is None or payout["state"] in ("returned", "rejected", "prepared", "approved"):
         return
     if (payout["amount"], payout["currency"]) != (returned.amount, returned.currency):
@@ -347,24 +350,24 @@ def _apply_notification(books: Books, notification: Notification, *, now: dateti
     debits = {line.end_to_end_id: line for line in notification.lines if line.amount < 0 and line.end_to_end_id}
     notified = [
         payout["payout_id"]
-        for end_to_end_id, payout in books.payouts_by_end_to_end(list(debits)).items()
+        for end_to_end_id, payout in books.payouts.by_end_to_end(list(debits)).items()
         if payout["state"] in ("submitted", "unknown") and payout["amount"] == -debits[end_to_end_id].amount
     ]
     evidence = {"notification_id": notification.notification_id}
-    books.step(notified, "accepted", cause="notification", now=now, evidence=evidence)
+    books.payouts.step(notified, "accepted", cause="notification", now=now, evidence=evidence)
 
 
 def _apply_statement(books: Books, statement: Statement, message: Message, *, now: datetime) -> None:
     """Keep a statement; its lines are booked by whoever matches next, in one transaction with all that is open."""
-    if books.has_statement(statement):
+    if books.bank_lines.has_statement(statement):
         return
-    if books.contradicts(statement):
+    if books.bank_lines.contradicts(statement):
         raise UnreadableMessage(
             f"statement [{statement.statement_id}] was received before and said something else",
             statement_id=statement.statement_id,
         )
-    books.keep_statement(statement, message.sha256, now=now)
-    books.follow_opening(statement.account, statement.currency, now=now)
+    books.bank_lines.keep_statement(statement, message.sha256, now=now)
+    books.bank_lines.follow_opening(statement.account, statement.currency, now=now)
 
 
 def give_back(
@@ -389,7 +392,7 @@ def give_back(
         for payout, reason, said in zip(payouts, given, each, strict=True)
         if payout["state"] != state
     ]
-    books.step(
+    books.payouts.step(
         [payout["payout_id"] for payout, _, _ in moving],
         state,
         cause=cause,
@@ -398,8 +401,8 @@ def give_back(
     )
     for on in sorted({payout["settlement_date"] for payout, _, _ in moving}):
         of_day = [payout for payout, _, _ in moving if payout["settlement_date"] == on]
-        books.credit_back(of_day, event=f"payout_{state}", settlement_date=on, now=now)
-    books.refuse_accounts([(payout, r) for payout, r, _ in moving if r in PERMANENT_REASONS and r], now=now)
+        books.payouts.credit_back(of_day, event=f"payout_{state}", settlement_date=on, now=now)
+    books.payouts.refuse_accounts([(payout, r) for payout, r, _ in moving if r in PERMANENT_REASONS and r], now=now)
 
 
 def require_bank(services: Services) -> None:

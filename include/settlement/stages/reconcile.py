@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from settlement.domain import controls, statements
+from settlement.domain import controls
 from settlement.domain.alerts import BreakLine, BreaksOpened, Money, digest
+from settlement.domain.bank import statement as statements
 from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
-from settlement.ports import Books, DayRun, Services
+from settlement.ports.books import Books
+from settlement.ports.days import DayRun
+from settlement.ports.services import Services
 from settlement.stages import close, intake, report, transfer
 
 CAUSES = (
@@ -47,7 +50,7 @@ def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
         return {"skipped": "dry run"}
     proof = _prove_or_refuse(services, as_of=day.settlement_date, backfill_id=day.backfill_id, now=now)
     with services.ledger.books(day=day) as books:
-        matched = sum(row["matched_count"] for row in books.match_totals(day.settlement_date))
+        matched = sum(row["matched_count"] for row in books.bank_lines.match_totals(day.settlement_date))
         report.done(services, books, day, "reconcile", row_count=matched, now=now)
     return proof
 
@@ -79,32 +82,32 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
     """
     with services.ledger.books(posting=True) as books:
         intake.book_lines(services, books, now=now)
-        chain = books.statements(services.debtor.account) if services.debtor else []
+        chain = books.bank_lines.statements(services.debtor.account) if services.debtor else []
         gaps = statements.gaps(chain)
         newest = chain[-1] if chain else None
         currency = services.debtor.currency if services.debtor else ""
         controls.check_custody(
             controls.Custody(
                 currency=currency,
-                client_bank=books.balance("client_bank", currency),
+                client_bank=books.journal.balance("client_bank", currency),
                 closing=newest["closing"] if newest else None,
                 unexplained=sum(after["opening"] - before["closing"] for before, after in gaps),
-                posted=books.in_transit_by_posting(),
-                items=books.in_transit_by_item(),
+                posted=books.in_transit.by_posting(),
+                items=books.in_transit.by_item(),
             )
         )
         passed = [control.__name__ for control in controls.CUSTODY_CONTROLS]
-        books.note_controls(as_of, passed, is_held=True, now=now)
-        refused = books.refused_messages()
+        books.days.note_controls(as_of, passed, is_held=True, now=now)
+        refused = books.bank_lines.refused_messages()
         findings = [
-            *books.findings_of_books(),
+            *books.breaks.found(),
             *_broken_chain(gaps),
             *_refused_statements(refused, chain, is_whole=not gaps),
             *_refused_answers(refused, newest, calendar=services.calendar),
             *_missing(services, books, newest),
             *_unexplained(services, books),
         ]
-        counts = books.sync_breaks(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
+        counts = books.breaks.sync(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
         if counts["opened"]:
             _tell_of_breaks(services, books, as_of, backfill_id=backfill_id, now=now)
         closed = [] if gaps else _close_days(services, books, newest, now=now)
@@ -195,11 +198,11 @@ def _missing(services: Services, books: Books, newest: Mapping[str, Any] | None)
             amount=row["amount"] if row["reverses_repayment_id"] is None else -row["amount"],
             evidence={"expected_on": row["window_on"]},
         )
-        for row in books.unmatched_receipts()
+        for row in books.in_transit.receipts()
         if row["window_on"] <= until and services.debtor and row["currency"] == services.debtor.currency
     ]
     calendar = services.calendar
-    for payout in books.payouts(states=intake.OPEN_STATES):
+    for payout in books.payouts.find(states=intake.OPEN_STATES):
         sent_on = max(
             calendar.calendar.next_business_day(payout["settlement_date"]), calendar.local_date(payout["submitted_at"])
         )
@@ -221,7 +224,7 @@ def _missing(services: Services, books: Books, newest: Mapping[str, Any] | None)
 
 def _unexplained(services: Services, books: Books) -> list[Finding]:
     """Lines in suspense: unknown, or pointing at something of ours that they do not fit."""
-    lines = books.lines(("suspended",))
+    lines = books.bank_lines.lines(("suspended",))
     if not lines:
         return []
     _, mismatches = intake.match_lines(services, books, lines)
@@ -248,12 +251,12 @@ def _close_days(services: Services, books: Books, newest: Mapping[str, Any] | No
     """Close the settled days whose payouts are all final and whose receipts a statement has shown."""
     if newest is None:
         return []
-    waiting = {row["window_on"] for row in books.unmatched_receipts()}
+    waiting = {row["window_on"] for row in books.in_transit.receipts()}
     closed = []
-    for on in books.open_days():
-        is_final = all(sums["state"] in FINAL for sums in books.payout_sums(on))
+    for on in books.days.unclosed():
+        is_final = all(sums["state"] in FINAL for sums in books.days.payout_sums(on))
         if is_final and newest["business_date"] >= on and on not in waiting:
-            books.set_state(on, "closed", now=now)
+            books.days.set_state(on, "closed", now=now)
             close.issue(services, books, on, now=now)
             if services.alerts:
                 services.alerts.record(books.transaction, report.completed(services, books, on), now=now)
@@ -264,7 +267,7 @@ def _close_days(services: Services, books: Books, newest: Mapping[str, Any] | No
 def _tell_of_breaks(services: Services, books: Books, on: date, *, backfill_id: str | None, now: datetime) -> None:
     if not services.alerts:
         return
-    breaks = [b for b in books.open_breaks() if b["opened_on"] == on]
+    breaks = [b for b in books.breaks.open() if b["opened_on"] == on]
     if not breaks:
         return
     largest = sorted(breaks, key=lambda b: (-abs(b["amount"] or 0), b["break_id"]))

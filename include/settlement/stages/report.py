@@ -27,7 +27,10 @@ from settlement.domain.alerts import (
     TaskFailed,
     TaskRetry,
 )
-from settlement.ports import BadEnd, Books, DayRun, Refused, Services, Telling, TellingBooks
+from settlement.domain.errors import Refused
+from settlement.ports.books import Books, TellingBooks
+from settlement.ports.days import BadEnd, DayRun
+from settlement.ports.services import Services, Telling
 
 if TYPE_CHECKING:
     from settlement.domain import controls
@@ -91,7 +94,7 @@ def done(services: Services, books: Books, day: DayRun, step: Step, *, row_count
 
 
 def _is_settled(books: Books, day: DayRun) -> bool:
-    found = books.day(day.settlement_date)
+    found = books.days.find(day.settlement_date)
     return day.dry_run or (found is not None and found["settled_at"] is not None)
 
 
@@ -100,17 +103,17 @@ def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     if day.dry_run:
         return {"dry_run": True}
     with services.ledger.books(day=day, posting=True) as books:
-        before = books.day(day.settlement_date)
+        before = books.days.find(day.settlement_date)
         assert before is not None
-        breaks = books.open_breaks()
-        waiting = books.payouts(day.settlement_date, states=("prepared", "approved"))
+        breaks = books.breaks.open()
+        waiting = books.payouts.find(day.settlement_date, states=("prepared", "approved"))
         state = before["state"]
         # What other days opened or closed since is theirs to tell: a settled day that this run paid nothing for stays.
-        already = before["settled_at"] is not None and state in SETTLED and not books.has_paid(day.run_id)
+        already = before["settled_at"] is not None and state in SETTLED and not books.payouts.has_paid(day.run_id)
         if day.transfer and state != "closed" and not waiting and not already:
             state = "settled_with_breaks" if breaks or _has_unknown(books, day.settlement_date) else "settled"
-            books.set_state(day.settlement_date, state, now=now)
-        books.end_run(day, outcome="already_settled" if already else state, now=now)
+            books.days.set_state(day.settlement_date, state, now=now)
+        books.days.end_run(day, outcome="already_settled" if already else state, now=now)
         standing = status(services, books, day.settlement_date)
         if services.alerts and (day.backfill_id or not already):  # a backfill shows each of its days
             services.alerts.record(books.transaction, completed(services, books, day.settlement_date), now=now)
@@ -144,16 +147,16 @@ def _attach_totals(services: Services, books: Books, day: DayRun, *, now: dateti
 
 def status(services: Services, books: Books, on: date) -> dict[str, Any]:
     """Return where a settlement date stands, as plain JSON values: state, totals by currency, payouts, breaks."""
-    found = books.day(on)
+    found = books.days.find(on)
     return {
         "settlement_date": on.isoformat(),
         "state": found["state"] if found else "absent",
         "revision": found["revision"] if found else 0,
         "failure": found["failure"] if found else None,
-        "totals": {row["currency"]: {name: int(row[name]) for name in TOTALS} for row in books.day_totals(on)},
+        "totals": {row["currency"]: {name: int(row[name]) for name in TOTALS} for row in books.days.totals(on)},
         "payouts": {
             f"{sums['currency']} {sums['state']}": {"count": sums["count"], "amount": sums["amount"]}
-            for sums in books.payout_sums(on)
+            for sums in books.days.payout_sums(on)
         },
         "breaks": [
             {
@@ -165,7 +168,7 @@ def status(services: Services, books: Books, on: date) -> dict[str, Any]:
                 "opened_on": b["opened_on"].isoformat(),
                 "age_business_days": b["age_business_days"],
             }
-            for b in books.open_breaks()
+            for b in books.breaks.open()
         ],
         "now_is_set": services.is_now_set,
     }
@@ -176,7 +179,7 @@ def control_broken(
 ) -> Refused:
     """Record that a control stopped the day, and return the refusal to raise: trying again would break it again."""
     with services.ledger.books() as books:
-        books.note_controls(on, [broken.control], is_held=False, now=now)
+        books.days.note_controls(on, [broken.control], is_held=False, now=now)
         if services.alerts:
             services.alerts.record(
                 books.transaction,
@@ -197,9 +200,9 @@ def task_failed(services: Telling, end: BadEnd, *, now: datetime) -> bool:
     on = end.settlement_date
     with services.ledger.books(settlement_date=on) as books:
         backfill_id = _backfill_of(books, end, now=now)
-        found = books.day(on) if on else None
+        found = books.days.find(on) if on else None
         if on and found and found["run_id"] == end.run_id and found["state"] not in SETTLED:
-            books.set_state(on, "failed", now=now, failure=f"{end.task_id}: {end.error[:300]}")
+            books.days.set_state(on, "failed", now=now, failure=f"{end.task_id}: {end.error[:300]}")
             if step := next((step for step in STEPS if end.task_id.startswith(f"{step}.")), None):
                 services.alerts.record(
                     books.transaction,
@@ -259,13 +262,13 @@ def run_failed(services: Telling, end: BadEnd, *, left: Iterable[str] = (), now:
     on, backfill_id = end.settlement_date, None
     if on:
         with services.ledger.books(settlement_date=on) as books:
-            found, run = books.day(on), books.run(end.run_id)
+            found, run = books.days.find(on), books.days.run(end.run_id)
             backfill_id = str(run["backfill_id"]) if run and run["backfill_id"] else None
             if found and found["run_id"] == end.run_id:
                 day = DayRun(settlement_date=on, revision=max(1, found["revision"]), run_id=end.run_id)
-                books.end_run(day, outcome=f"failed: {end.code}", now=now)
+                books.days.end_run(day, outcome=f"failed: {end.code}", now=now)
                 if found["state"] not in SETTLED:
-                    books.set_state(on, "failed", now=now, failure=found["failure"] or end.error)
+                    books.days.set_state(on, "failed", now=now, failure=found["failure"] or end.error)
     recorded = task_failed(services, end, now=now)
     if backfill_id:
         end_backfill(services, backfill_id, left=left, now=now)
@@ -279,10 +282,10 @@ def end_backfill(services: Telling, backfill_id: str, *, left: Iterable[str] = (
     """
     with services.ledger.books() as books:
         for run_id in left:
-            run = books.run(run_id)
+            run = books.days.run(run_id)
             if run is None or str(run["backfill_id"]) != backfill_id or run["ended_at"] is None:
                 return False
-        came_to = books.end_backfill(backfill_id, now=now)
+        came_to = books.backfills.end(backfill_id, now=now)
         if services.alerts:
             services.alerts.record(
                 books.transaction,
@@ -303,18 +306,18 @@ def end_backfill(services: Telling, backfill_id: str, *, left: Iterable[str] = (
 
 def _backfill_of(books: TellingBooks, end: BadEnd, *, now: datetime) -> str | None:
     """Return the backfill in whose thread the end is told: the run's own, or the one under way if it never opened."""
-    run = books.run(end.run_id)
+    run = books.days.run(end.run_id)
     if run:
         return str(run["backfill_id"]) if run["backfill_id"] else None
-    return books.join_backfill(now=now) if end.run_type == "backfill" else None
+    return books.backfills.join(now=now) if end.run_type == "backfill" else None
 
 
 def completed(services: Services, books: Books, on: date) -> DayCompleted:
     """Return what a date came to, as the books stand: what its message says, in Slack and in the terminal."""
-    found = books.day(on)
+    found = books.days.find(on)
     if found is None:
         return DayCompleted(settlement_date=on, state="none")
-    run = books.run(found["run_id"])
+    run = books.days.run(found["run_id"])
     sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     kinds = {
         "booked": "paid",
@@ -322,16 +325,16 @@ def completed(services: Services, books: Books, on: date) -> DayCompleted:
         "rejected": "rejected",
         "unknown": "unknown",
     }
-    for of_state in books.payout_sums(on):
+    for of_state in books.days.payout_sums(on):
         kind = kinds.get(of_state["state"], "in_transit")
         sums[of_state["currency"]][f"{kind}_count"] += of_state["count"]
         sums[of_state["currency"]][f"{kind}_amount"] += of_state["amount"]
-    for hold in books.holds():
+    for hold in books.payouts.holds():
         sums[hold["currency"]]["held_count"] += 1
         sums[hold["currency"]]["held_amount"] += hold["amount"]
-    held = books.controls_of(on)
+    held = books.days.controls_of(on)
     by_cause: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for opened in books.open_breaks():
+    for opened in books.breaks.open():
         by_cause[(opened["cause"], opened["currency"] or "")].append(abs(opened["amount"] or 0))
     return DayCompleted(
         settlement_date=on,
@@ -343,10 +346,10 @@ def completed(services: Services, books: Books, on: date) -> DayCompleted:
         deadline_at=_deadline(services, on),
         totals=tuple(
             CurrencyTotals(currency=row["currency"], **{name: int(row[name]) for name in TOTALS})
-            for row in books.day_totals(on)
+            for row in books.days.totals(on)
         ),
         payouts=tuple(PayoutTotals(currency=currency, **amounts) for currency, amounts in sorted(sums.items())),
-        matches=tuple(MatchTotals(**row) for row in books.match_totals(on)),
+        matches=tuple(MatchTotals(**row) for row in books.bank_lines.match_totals(on)),
         breaks=tuple(
             BreakTotal(cause=cause, count=len(amounts), amount=Money(amount=sum(amounts), currency=currency))
             for (cause, currency), amounts in sorted(by_cause.items())
@@ -357,12 +360,12 @@ def completed(services: Services, books: Books, on: date) -> DayCompleted:
 
 
 def _has_unknown(books: Books, on: date) -> bool:
-    return bool(books.payouts(on, states=("unknown",)))
+    return bool(books.payouts.find(on, states=("unknown",)))
 
 
 def _money_state(books: TellingBooks, on: date) -> MoneyStatus:
     """How far the day's money has come, by the payout that has come furthest into doubt."""
-    of_day = books.payout_sums(on)
+    of_day = books.days.payout_sums(on)
     for state, states in (
         ("unknown", ("unknown",)),
         ("sent", ("submitted", "accepted", "booked", "returned")),

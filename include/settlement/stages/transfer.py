@@ -12,7 +12,6 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from settlement.domain import gate, payouts
 from settlement.domain.alerts import (
     ApprovalDone,
     ApprovalNeeded,
@@ -22,10 +21,14 @@ from settlement.domain.alerts import (
     PayoutsUnknown,
     Resolved,
 )
-from settlement.domain.gate import Blocking, Objection, Proposal
-from settlement.domain.messages import Outcome, Payment, PaymentFile, Submission
-from settlement.domain.payouts import PROVEN_UNPAID
-from settlement.ports import Books, DayRun, NotYet, Refused, Services, Unavailable
+from settlement.domain.bank.messages import Outcome, Payment, PaymentFile, Submission
+from settlement.domain.errors import NotYet, Refused, Unavailable
+from settlement.domain.payments import gate, payouts
+from settlement.domain.payments.gate import Blocking, Objection, Proposal
+from settlement.domain.payments.payouts import PROVEN_UNPAID
+from settlement.ports.books import Books
+from settlement.ports.days import DayRun
+from settlement.ports.services import Services
 from settlement.stages import intake, report
 
 OVERRIDE = "override:"
@@ -115,23 +118,23 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
     assert services.debtor is not None
     with _keeping_objections(services, day, now=now), services.ledger.books(day=day, posting=True) as books:
         released = _release_stranded(services, books, day, now=now)
-        balances = books.payables()
+        balances = books.payouts.payables()
         prepared, holds = payouts.from_balances(
             balances,
             payees=services.core.payees(sorted({owed.investor_id for owed in balances})),
             policy=services.policy,
             channels={services.debtor.currency},
-            refused=books.refused_accounts(),
-            places=books.places(day),
+            refused=books.payouts.refused_accounts(),
+            places=books.payouts.slots(day),
             settlement_date=day.settlement_date,
             revision=day.revision,
         )
         proposal = _proposal(services, books, day, prepared=prepared)
         _answer_for(books, day, gate.objections(proposal, services.policy), now=now)
-        books.prepare(day, prepared, holds, now=now)
-        waiting = books.payouts(day.settlement_date, states=("prepared",))
+        books.payouts.prepare(day, prepared, holds, now=now)
+        waiting = books.payouts.find(day.settlement_date, states=("prepared",))
         if waiting:
-            books.set_state(day.settlement_date, "paying", now=now)
+            books.days.set_state(day.settlement_date, "paying", now=now)
     return {
         "payouts": len(waiting),
         "amounts": _amounts(waiting),
@@ -148,12 +151,12 @@ def approval(services: Services, day: DayRun, *, triggered_by: str | None = None
     if not is_paying(day):
         return {"needed": False, "skipped": "no transfer"}
     with services.ledger.books(day=day, posting=True) as books:
-        waiting = books.payouts(day.settlement_date, states=("prepared",))
+        waiting = books.payouts.find(day.settlement_date, states=("prepared",))
         limits = services.policy.approval.limit
-        of_day = [p for p in books.payouts(day.settlement_date) if p["state"] not in PROVEN_UNPAID]
+        of_day = [p for p in books.payouts.find(day.settlement_date) if p["state"] not in PROVEN_UNPAID]
         above = {c: a for c, a in _amounts(of_day).items() if c in limits and a > limits[c]}
         if not waiting or not above:
-            books.step([p["payout_id"] for p in waiting], "approved", cause="within_the_limit", now=now)
+            books.payouts.step([p["payout_id"] for p in waiting], "approved", cause="within_the_limit", now=now)
             return {"needed": False, "payouts": len(waiting)}
         question: dict[str, Any] = {
             "needed": True,
@@ -165,8 +168,8 @@ def approval(services: Services, day: DayRun, *, triggered_by: str | None = None
             "approvers": [name for name in services.policy.approval.approvers if name != triggered_by],
             "expires_at": (now + timedelta(hours=services.policy.approval.timeout_hours)).isoformat(),
         }
-        books.request_approval(day, question, now=now)
-        books.set_state(day.settlement_date, "awaiting_approval", now=now)
+        books.approvals.request(day, question, now=now)
+        books.days.set_state(day.settlement_date, "awaiting_approval", now=now)
         if services.alerts:
             services.alerts.record(
                 books.transaction,
@@ -195,17 +198,17 @@ def decide(
     :raises Refused: the payouts are not the ones that the question was about, or who answers is who triggered the run.
     """
     with services.ledger.books(day=day, posting=True) as books:
-        waiting = books.payouts(day.settlement_date, states=("prepared",))
+        waiting = books.payouts.find(day.settlement_date, states=("prepared",))
         if not waiting:
             return {"approved": approved, "payouts": 0}
         approval_id = _approval_id(day, waiting)
-        question = books.approval(approval_id)
+        question = books.approvals.find(approval_id)
         if question is None or question["decision"] is not None:
             raise Refused(
                 f"The payouts of [{day.settlement_date}] changed after they were put to a second person: clear the task"
                 " approve, so that exactly these are asked for"
             )
-        run = books.run(day.run_id)
+        run = books.days.run(day.run_id)
         if approved and run is not None and run["triggered_by"] == by:
             raise Refused(
                 f"The payouts of [{day.settlement_date}] need a second person: [{by}] triggered this run and cannot"
@@ -213,13 +216,15 @@ def decide(
             )
         is_late = now > question["expires_at"]
         decision = "approved" if approved and not is_late else "expired" if is_late or by == "timeout" else "rejected"
-        books.decide_approval(approval_id, decision=decision, by=by, reason=reason, now=now)
+        books.approvals.decide(approval_id, decision=decision, by=by, reason=reason, now=now)
         evidence = {"by": by, "approval_id": approval_id}
         if decision == "approved":
-            books.step([p["payout_id"] for p in waiting], "approved", cause="approved", now=now, evidence=evidence)
+            books.payouts.step(
+                [p["payout_id"] for p in waiting], "approved", cause="approved", now=now, evidence=evidence
+            )
         else:
             intake.give_back(books, waiting, "rejected", cause=f"approval_{decision}", now=now, evidence=evidence)
-        books.set_state(day.settlement_date, "paying", now=now)
+        books.days.set_state(day.settlement_date, "paying", now=now)
         if services.alerts:
             services.alerts.record(
                 books.transaction,
@@ -245,7 +250,7 @@ def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
         return {"skipped": "no transfer"}
     _write_files(services, day, now=now)
     with services.ledger.books(day=day, read_only=True) as books:
-        files = books.files(day.settlement_date, states=("prepared", "submitted", "unknown"))
+        files = books.files.find(day.settlement_date, states=("prepared", "submitted", "unknown"))
     return {"files": len(files)} | send(services, [file["file_id"] for file in files], day=day, now=now)
 
 
@@ -281,9 +286,9 @@ def answers(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
         return {"skipped": "no transfer"}
     intake.take_in(services, now=now)
     with services.ledger.books(day=day, posting=True) as books:
-        silent = books.payouts(day.settlement_date, states=("submitted",))
-        books.step([p["payout_id"] for p in silent], "unknown", cause="no_answer", now=now)
-        of_day = books.payouts(day.settlement_date)
+        silent = books.payouts.find(day.settlement_date, states=("submitted",))
+        books.payouts.step([p["payout_id"] for p in silent], "unknown", cause="no_answer", now=now)
+        of_day = books.payouts.find(day.settlement_date)
         _tell_of_payouts(services, books, day, of_day, now=now)
         report.done(services, books, day, "transfer", row_count=len(of_day), now=now)
     return {
@@ -303,16 +308,18 @@ def inquire(services: Services, *, now: datetime) -> dict[str, Any]:
     if services.bank is None:
         return {}
     with services.ledger.books(read_only=True) as books:
-        waiting = {p["file_id"] for p in books.payouts(states=("unknown", "submitted")) if p["file_id"]}
-        files = [file for file in books.files() if file["file_id"] in waiting]
-        asked = [f["file_id"] for f in files if _is_to_be_asked_for(f, books.transmissions(f["file_id"]), now=now)]
+        waiting = {p["file_id"] for p in books.payouts.find(states=("unknown", "submitted")) if p["file_id"]}
+        files = [file for file in books.files.find() if file["file_id"] in waiting]
+        asked = [
+            f["file_id"] for f in files if _is_to_be_asked_for(f, books.files.transmissions(f["file_id"]), now=now)
+        ]
     return send(services, asked, day=None, now=now) if asked else {}
 
 
 def objections(services: Services, on: date) -> list[dict[str, Any]]:
     """Return what was said against paying for a settlement date, and who answered for it."""
     with services.ledger.books(read_only=True) as books:
-        return books.objections(on)
+        return books.approvals.objections(on)
 
 
 def override(services: Services, on: date, *, by: str, reason: str, now: datetime) -> list[dict[str, Any]]:
@@ -323,18 +330,18 @@ def override(services: Services, on: date, *, by: str, reason: str, now: datetim
     if not by.strip() or not reason.strip():
         raise Refused("Whoever answers for an objection gives a name and a reason: --by NAME --reason TEXT")
     with services.ledger.books(settlement_date=on) as books:
-        said = [Objection(control=row["control"], said=row["said"]) for row in books.objections(on)]
+        said = [Objection(control=row["control"], said=row["said"]) for row in books.approvals.objections(on)]
         open_to_answer = [objection.said for objection in said if not objection.is_final]
-        if not books.override(on, said=open_to_answer, by=by.strip(), reason=reason.strip(), now=now):
+        if not books.approvals.override(on, said=open_to_answer, by=by.strip(), reason=reason.strip(), now=now):
             raise Refused(f"Nothing that somebody could answer for speaks against paying for [{on}]")
-        return books.objections(on)
+        return books.approvals.objections(on)
 
 
 def unknown_files(services: Services) -> list[dict[str, Any]]:
     """Return the files with payouts of which nobody knows whether the bank pays them, with the money at risk."""
     with services.ledger.books(read_only=True) as books:
         at_risk: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for payout in books.payouts(states=NOBODY_KNOWS):
+        for payout in books.payouts.find(states=NOBODY_KNOWS):
             at_risk[payout["file_id"]].append(payout)
         return [
             {
@@ -342,12 +349,12 @@ def unknown_files(services: Services) -> list[dict[str, Any]]:
                 "settlement_date": file["settlement_date"],
                 "state": file["state"],
                 "sent_at": file["sent_at"],
-                "transmissions": len(books.transmissions(file["file_id"])),
+                "transmissions": len(books.files.transmissions(file["file_id"])),
                 "payouts": len(at_risk[file["file_id"]]),
                 "currency": file["currency"],
                 "amount": sum(payout["amount"] for payout in at_risk[file["file_id"]]),
             }
-            for file in books.files()
+            for file in books.files.find()
             if file["file_id"] in at_risk
         ]
 
@@ -364,11 +371,11 @@ def declare_absent(services: Services, file_id: str, *, by: str, reason: str, no
     if not by.strip() or not reason.strip():
         raise Refused("Whoever speaks for the bank gives a name and a reason: --by NAME --reason TEXT")
     with services.ledger.books(posting=True) as books:
-        of_file = books.payouts_in_file(file_id)
+        of_file = books.payouts.in_file(file_id)
         left = [payout for payout in of_file if payout["state"] in NOBODY_KNOWS]
         if not left:
             raise Refused(f"Of file [{file_id}] nothing is unknown: `settlement unknown` lists the files that are")
-        sent = books.transmissions(file_id)
+        sent = books.files.transmissions(file_id)
         if not sent or now - sent[-1]["started_at"] < ASK_AGAIN_AFTER:
             raise Refused(
                 f"File [{file_id}] was handed over less than {ASK_AGAIN_AFTER} ago and may still arrive: wait"
@@ -377,7 +384,7 @@ def declare_absent(services: Services, file_id: str, *, by: str, reason: str, no
         with intake.hearing_answers(services, books, now=now):
             intake.give_back(books, left, "rejected", cause="declared_absent", now=now, evidence=evidence)
         if len(left) == len(of_file):
-            books.mark_file(file_id, "rejected", now=now)
+            books.files.mark(file_id, "rejected", now=now)
     return {"file_id": file_id, "payouts": len(left), "amounts": _amounts(left)}
 
 
@@ -395,10 +402,10 @@ def _is_to_be_asked_for(file: Mapping[str, Any], transmissions: Sequence[Mapping
 def _release_stranded(services: Services, books: Books, day: DayRun, *, now: datetime) -> list[dict[str, Any]]:
     """Give back what earlier days prepared and nobody is going to send: the run failed, or nobody decided in time."""
     waited = timedelta(hours=services.policy.approval.timeout_hours)
-    stranded = books.stranded(before=day.settlement_date, prepared_before=now - waited)
+    stranded = books.payouts.stranded(before=day.settlement_date, prepared_before=now - waited)
     intake.give_back(books, stranded, "rejected", cause="released", now=now, evidence={"run_id": day.run_id})
     for file_id in sorted({payout["file_id"] for payout in stranded if payout["file_id"]}):
-        books.mark_file(file_id, "rejected", now=now)
+        books.files.mark(file_id, "rejected", now=now)
     return stranded
 
 
@@ -406,16 +413,16 @@ def _proposal(services: Services, books: Books, day: DayRun, *, prepared: Sequen
     """Return what would be paid, and everything that is known for or against it."""
     on = day.settlement_date
     wanted = _amounts([{"currency": p.currency, "amount": p.amount} for p in prepared])
-    of_day = _amounts([p for p in books.payouts(on) if p["state"] not in PROVEN_UNPAID])
-    under_way = books.in_transit()
+    of_day = _amounts([p for p in books.payouts.find(on) if p["state"] not in PROVEN_UNPAID])
+    under_way = books.payouts.under_way()
     newest = _newest_statement(services, books)
     proven = {}
     for currency in wanted:
-        money = books.balance("client_bank", currency)
+        money = books.journal.balance("client_bank", currency)
         if newest and newest["currency"] == currency:
             money = min(money, newest["closing"])  # where the chain is broken, the lower of the two is what is proven
         if services.policy.gate.needs == "ledger":
-            money += books.balance("receipts_in_transit", currency)
+            money += books.journal.balance("receipts_in_transit", currency)
         proven[currency] = money - under_way.get(currency, 0)
     return Proposal(
         settlement_date=on,
@@ -431,16 +438,16 @@ def _proposal(services: Services, books: Books, day: DayRun, *, prepared: Sequen
                 currency=found["currency"],
                 amount=found["amount"],
             )
-            for found in books.open_breaks()
+            for found in books.breaks.open()
             if found["state"] == "open"
         ],
-        contradictions=books.contradictions(sorted({p.investor_id for p in prepared})),
-        usual=books.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)]),
+        contradictions=books.payouts.contradictions(sorted({p.investor_id for p in prepared})),
+        usual=books.payouts.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)]),
     )
 
 
 def _newest_statement(services: Services, books: Books) -> dict[str, Any] | None:
-    return books.newest_statement(services.debtor.account) if services.debtor else None
+    return books.bank_lines.newest_statement(services.debtor.account) if services.debtor else None
 
 
 def _answer_for(books: Books, day: DayRun, found: Sequence[Objection], *, now: datetime) -> None:
@@ -448,13 +455,17 @@ def _answer_for(books: Books, day: DayRun, found: Sequence[Objection], *, now: d
 
     :raises _Objected: at least one is left.
     """
-    answered = {(o["control"], o["said"]) for o in books.objections(day.settlement_date) if o["overridden_by"]}
+    answered = {
+        (o["control"], o["said"]) for o in books.approvals.objections(day.settlement_date) if o["overridden_by"]
+    }
     left = [o for o in found if o.is_final or (o.control, o.said) not in answered]
-    run = books.run(day.run_id) if left else None
+    run = books.days.run(day.run_id) if left else None
     if run and run["triggered_by"] and (run["reason"] or "").startswith(OVERRIDE) and not any(o.is_final for o in left):
-        books.object_to(day, left, now=now)
+        books.approvals.object_to(day, left, now=now)
         reason = run["reason"].removeprefix(OVERRIDE).strip() or run["reason"]
-        books.override(day.settlement_date, said=[o.said for o in left], by=run["triggered_by"], reason=reason, now=now)
+        books.approvals.override(
+            day.settlement_date, said=[o.said for o in left], by=run["triggered_by"], reason=reason, now=now
+        )
         return
     if left:
         raise _Objected(left)
@@ -470,7 +481,7 @@ def _keeping_objections(services: Services, day: DayRun, *, now: datetime) -> It
         yield
     except _Objected as objected:
         with services.ledger.books(day=day) as books:
-            books.object_to(day, objected.objections, now=now)
+            books.approvals.object_to(day, objected.objections, now=now)
         said = "; ".join(objection.said for objection in objected.objections)
         way_out = (
             "no one can answer for that"
@@ -486,7 +497,7 @@ def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
     debtor = services.debtor
     assert debtor is not None
     with services.ledger.books(day=day, posting=True) as books:
-        approved = [p for p in books.payouts(day.settlement_date, states=("approved",)) if p["file_id"] is None]
+        approved = [p for p in books.payouts.find(day.settlement_date, states=("approved",)) if p["file_id"] is None]
         by_currency: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for payout in sorted(approved, key=lambda p: p["end_to_end_id"]):
             by_currency[payout["currency"]].append(payout)
@@ -514,7 +525,7 @@ def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
                         for p in part
                     ),
                 )
-                books.keep_file(day, file.file_id, services.write_file(file), part, now=now)
+                books.files.keep(day, file.file_id, services.write_file(file), part, now=now)
 
 
 def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: datetime) -> tuple[int, bytes] | None:
@@ -523,15 +534,15 @@ def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: dat
     This is committed before the bank is called, and by a run that still holds its day.
     """
     with services.ledger.books(day=day, posting=True) as books:
-        file = books.file(file_id)
-        of_file = books.payouts_in_file(file_id)
+        file = books.files.file(file_id)
+        of_file = books.payouts.in_file(file_id)
         if file is None or any(p["state"] not in ("approved", "submitted", "unknown") for p in of_file):
             return None
         approved = [p["payout_id"] for p in of_file if p["state"] == "approved"]
-        books.step(approved, "submitted", cause="sent", now=now, evidence={"file_id": file_id})
-        number = books.open_transmission(file_id, run_id=day.run_id if day else None, now=now)
+        books.payouts.step(approved, "submitted", cause="sent", now=now, evidence={"file_id": file_id})
+        number = books.files.open_transmission(file_id, run_id=day.run_id if day else None, now=now)
         if file["state"] == "prepared":
-            books.mark_file(file_id, "submitted", now=now)
+            books.files.mark(file_id, "submitted", now=now)
     return number, bytes(file["content"])
 
 
@@ -539,8 +550,8 @@ def _keep_answer(services: Services, file_id: str, number: int, answer: Submissi
     """Record what came back and what it proves. What a bank said is kept even if the run was displaced meanwhile."""
     with services.ledger.books(posting=True) as books, intake.hearing_answers(services, books, now=now):
         for message in answer.messages:
-            books.keep_message(message, direction="in", now=now)
-        books.close_transmission(file_id, number, answer, now=now)
+            books.bank_lines.keep_message(message, direction="in", now=now)
+        books.files.close_transmission(file_id, number, answer, now=now)
         evidence = {"status_code": answer.status_code, "text": answer.text}
         intake.conclude(books, file_id, cause="answer", reason=answer.reason, evidence=evidence, now=now)
 

@@ -12,7 +12,7 @@ import structlog
 
 from settlement.domain import expectations
 from settlement.domain.alerts import Event
-from settlement.ports import Services
+from settlement.ports.services import Services
 from settlement.stages import report
 
 log = structlog.get_logger(__name__)
@@ -70,8 +70,8 @@ def look(
     seen = {} if seen is None else seen
     dates = expectations.expected_dates(services.calendar, now=now)
     with services.ledger.books(read_only=True) as books:
-        days = {on: books.day(on) for on in dates}
-        breaks = books.open_breaks()
+        days = {on: books.days.find(on) for on in dates}
+        breaks = books.breaks.open()
     states = {on: str(day["state"]) if day else None for on, day in days.items()}
     is_any_absent = any(state is None for state in states.values())
     amiss = expectations.findings(
@@ -96,7 +96,7 @@ def look(
             for event in (*over, *amiss, *told):
                 services.alerts.record(books.transaction, event, now=now)
     with services.ledger.books(read_only=True) as books:
-        silent = books.silent_backfills(since=now - BACKFILL_IS_OVER_AFTER)
+        silent = books.backfills.silent(since=now - BACKFILL_IS_OVER_AFTER)
     for backfill_id in silent:
         report.end_backfill(services, backfill_id, now=now)
     seen.update(states)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from settlement.domain.messages import Payment, PaymentFile
+from settlement.domain.bank.messages import Payment, PaymentFile
 
 ACCOUNT = "KR23MOCK0000000099"
 OPENING = 1_000_000

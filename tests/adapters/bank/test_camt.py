@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from camt_files import ACCOUNT, balance, camt053, camt054, detail, entry, statement
 from settlement.adapters.bank import reading
-from settlement.domain.messages import Notification, Statement, StatementLine, UnreadableMessage
+from settlement.domain.bank.messages import Notification, Statement, StatementLine, UnreadableMessage
 
 
 def the_statement(content: bytes) -> Statement:

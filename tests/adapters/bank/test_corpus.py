@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from settlement.adapters.bank import reading
-from settlement.adapters.bank.csv_statement import KOREAN_EXPORT
-from settlement.domain.messages import Notification, Reading, Statement, UnreadableMessage
+from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
+from settlement.domain.bank.messages import Notification, Reading, Statement, UnreadableMessage
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 

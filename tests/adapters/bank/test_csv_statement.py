@@ -5,9 +5,10 @@ import re
 from dataclasses import replace
 
 import pytest
-from settlement.adapters.bank import csv_statement, reading
-from settlement.adapters.bank.csv_statement import KOREAN_EXPORT
-from settlement.domain.messages import UnreadableMessage
+from settlement.adapters.bank import reading
+from settlement.adapters.bank.formats import csv_statement
+from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
+from settlement.domain.bank.messages import UnreadableMessage
 
 EXPORT = """거래내역조회,,,,,,
 계좌번호,110-123-456789,,,,,

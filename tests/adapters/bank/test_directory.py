@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from mock_bank import MockBank, payment, payment_file
-from settlement.adapters.bank import pain001, reading
-from settlement.adapters.bank.directory import DirectoryBank
-from settlement.domain.messages import FileAnswer, Outcome
-from settlement.ports import Refused, Unavailable
+from settlement.adapters.bank import reading
+from settlement.adapters.bank.channels.folders import DirectoryBank
+from settlement.adapters.bank.formats import pain001
+from settlement.domain.bank.messages import FileAnswer, Outcome
+from settlement.domain.errors import Refused, Unavailable
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from bad_bank import BadBank, saying
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from settlement.adapters.bank import reading
-from settlement.adapters.bank.csv_statement import KOREAN_EXPORT
-from settlement.adapters.bank.http import HttpBank
-from settlement.domain.messages import FileAnswer, Notification, Reading, Statement, UnreadableMessage
+from settlement.adapters.bank.channels.http import HttpBank
+from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
+from settlement.domain.bank.messages import FileAnswer, Notification, Reading, Statement, UnreadableMessage
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 GOOD = [

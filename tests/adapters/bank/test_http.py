@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from bad_bank import Answer, BadBank, dripping, garbage, reset, saying, silence
-from settlement.adapters.bank.http import HttpBank, judge
-from settlement.domain.messages import Outcome
-from settlement.ports import Refused, Unavailable
+from settlement.adapters.bank.channels.http import HttpBank, judge
+from settlement.domain.bank.messages import Outcome
+from settlement.domain.errors import Refused, Unavailable
 
 CONTENT = b"<Document/>"
 FILE = "F-1"

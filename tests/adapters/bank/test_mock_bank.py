@@ -4,9 +4,10 @@ import datetime as dt
 
 import pytest
 from mock_bank import ACCOUNT, OPENING, MockBank, payment, payment_file
-from settlement.adapters.bank import pain001, reading
-from settlement.adapters.bank.http import HttpBank
-from settlement.domain.messages import (
+from settlement.adapters.bank import reading
+from settlement.adapters.bank.channels.http import HttpBank
+from settlement.adapters.bank.formats import pain001
+from settlement.domain.bank.messages import (
     FileAnswer,
     Message,
     Notification,

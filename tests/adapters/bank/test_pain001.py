@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mock_bank import ACCOUNT, payment, payment_file
 from mockbank import validate
-from settlement.adapters.bank import pain001
-from settlement.domain.messages import PaymentFileContradicts
+from settlement.adapters.bank.formats import pain001
+from settlement.domain.bank.messages import PaymentFileContradicts
 
 GOLDEN = Path(__file__).parent / "golden"
 

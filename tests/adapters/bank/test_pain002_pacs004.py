@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 from settlement.adapters.bank import reading
-from settlement.domain.messages import FileAnswer, PaymentStatus, Return, UnreadableMessage
+from settlement.domain.bank.messages import FileAnswer, PaymentStatus, Return, UnreadableMessage
 
 
 def pain002(group: str = "", batches: str = "", *, version: str = "10", file_id: str = "F-1") -> bytes:

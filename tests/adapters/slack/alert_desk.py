@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from settlement.adapters.slack import DeliveryReport, SlackAlerts, client
-from settlement.demo import slack_sink
 from settlement.domain import alerts
+from settlement_lab.slack import sink as slack_sink
 
 CHANNEL = "C0SETTLE"
 DAY = date(2026, 2, 16)

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 from alert_desk import POLICY, Desk, Mailbox, WebSlack
 from settlement.adapters.slack import SlackAlerts
-from settlement.demo import slack_sink
 from settlement.domain import policy
+from settlement_lab.slack import sink as slack_sink
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 from alert_desk import DAY, failed, text_of
 from golden_alerts import EVENTS, krw, renderer_in, row_of
 from settlement.adapters.slack import catalogue, outbox, renderer
-from settlement.demo import slack_limits
 from settlement.domain import alerts, breaks, controls
+from settlement_lab.slack import limits
 
 GOLDEN = dict(golden_alerts.messages())
 
@@ -37,8 +37,8 @@ def test_slack_takes_the_message(name: str) -> None:
 
 
 def assert_fits(blocks: list[dict[str, Any]]) -> None:
-    assert slack_limits.problems(blocks) == []
-    assert slack_limits.characters(blocks) <= slack_limits.ALL_BLOCKS
+    assert limits.problems(blocks) == []
+    assert limits.characters(blocks) <= limits.ALL_BLOCKS
 
 
 def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

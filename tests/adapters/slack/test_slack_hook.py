@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from alert_desk import Desk, failed
-from settlement.demo import slack_sink
+from settlement_lab.slack import sink as slack_sink
 
 DELIVER = """
 import sys, datetime, json, sqlalchemy as sa

@@ -16,7 +16,7 @@ from alert_desk import Desk
 from settlement.adapters import airflow_health
 from settlement.adapters.ledger.books import PostgresLedger
 from settlement.domain.days import BankCalendar, SettlementCalendar
-from settlement.ports import RunRequest
+from settlement.ports.days import RunRequest
 from settlement.stages import watch
 
 FRIDAY = date(2026, 2, 13)
@@ -45,12 +45,12 @@ def look(services: Any, now: datetime, **settings: Any) -> list[str]:
 def open_day(services: Any, on: date, now: datetime) -> None:
     request = RunRequest(settlement_date=on, run_id="scheduled__1", run_type="scheduled", triggered_by=None)
     with services.ledger.books(settlement_date=on) as books:
-        books.open_day(request, settlement_date=on, now=now)
+        books.days.open(request, settlement_date=on, now=now)
 
 
 def set_state(services: Any, on: date, state: str, now: datetime) -> None:
     with services.ledger.books(settlement_date=on) as books:
-        books.set_state(on, state, now=now)
+        books.days.set_state(on, state, now=now)
 
 
 def test_a_date_without_a_run_is_told_once_and_resolved_by_its_run(services: Any) -> None:

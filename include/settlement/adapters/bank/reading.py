@@ -1,8 +1,8 @@
 """What a bank's message says, whichever message it is: it is known by its content, never by its name."""
 
-from settlement.adapters.bank import camt, csv_statement, document, mt940, pacs004, pain002
-from settlement.adapters.bank.csv_statement import ColumnMap
-from settlement.domain.messages import Message, Reading
+from settlement.adapters.bank.formats import camt, csv_statement, document, mt940, pacs004, pain002
+from settlement.adapters.bank.formats.csv_statement import ColumnMap
+from settlement.domain.bank.messages import Message, Reading
 
 
 def read(message: Message, *, columns: ColumnMap | None = None) -> Reading:

@@ -1,18 +1,35 @@
-"""The ledger on PostgreSQL: one `Books` is one transaction, and knows everything that the stages ask of it."""
+"""The ledger on PostgreSQL: one `Books` is one transaction, with a repository for each subject."""
 
-from settlement.adapters.ledger.bank_lines import BankLines
-from settlement.adapters.ledger.breaks import Breaks
-from settlement.adapters.ledger.closing import Closing
-from settlement.adapters.ledger.days import Days
-from settlement.adapters.ledger.in_transit import InTransit
-from settlement.adapters.ledger.inputs import BookedInputs
-from settlement.adapters.ledger.outcome import Outcomes
-from settlement.adapters.ledger.payouts import Payouts
-from settlement.adapters.ledger.transactions import Transactions
+import sqlalchemy as sa
+
+from settlement.adapters.ledger.approvals.repository import Approvals
+from settlement.adapters.ledger.bank_lines.in_transit import InTransit
+from settlement.adapters.ledger.bank_lines.repository import BankLines
+from settlement.adapters.ledger.breaks.repository import Breaks
+from settlement.adapters.ledger.close.repository import Close
+from settlement.adapters.ledger.files.repository import PaymentFiles
+from settlement.adapters.ledger.inputs.repository import BookedInputs
+from settlement.adapters.ledger.journal.repository import Journal
+from settlement.adapters.ledger.outcomes.repository import Outcomes
+from settlement.adapters.ledger.payouts.repository import Payouts
+from settlement.adapters.ledger.unit_of_work import TellingBooks, Transactions
 
 
-class PostgresBooks(Days, BookedInputs, Outcomes, Payouts, BankLines, InTransit, Breaks, Closing):
+class PostgresBooks(TellingBooks):
     """One transaction on the settlement database."""
+
+    def __init__(self, transaction: sa.Connection) -> None:
+        super().__init__(transaction)
+        self.inputs = BookedInputs(transaction)
+        self.outcomes = Outcomes(transaction)
+        self.journal = Journal(transaction)
+        self.payouts = Payouts(transaction, self.journal)
+        self.files = PaymentFiles(transaction)
+        self.approvals = Approvals(transaction)
+        self.bank_lines = BankLines(transaction, self.journal)
+        self.in_transit = InTransit(transaction)
+        self.breaks = Breaks(transaction)
+        self.close = Close(transaction)
 
 
 class PostgresLedger(Transactions[PostgresBooks]):

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from adbc_driver_postgresql import dbapi
 from sqlalchemy.engine import make_url
 
-from settlement.domain import codes
+from settlement.domain.bank.matching import Subject
 from settlement.domain.breaks import Finding
+from settlement.domain.computation import encode
 from settlement.domain.days import SettlementCalendar
-from settlement.domain.matching import Subject
-from settlement.domain.payouts import Payee
-from settlement.ports import BooksView, Facts, Refused, Unavailable
+from settlement.domain.errors import Refused, Unavailable
+from settlement.domain.payments.payouts import Payee
+from settlement.ports.source import BooksView, Facts
 
 Read = Callable[..., pd.DataFrame]
 """Reads one of the queries in `sql`, with its parameters."""
@@ -249,7 +250,7 @@ def _sql(name: str) -> str:
 
 def _among(rows: pd.DataFrame, key: str, wanted: pd.Series) -> pd.DataFrame:
     """Return the rows whose key is wanted."""
-    keys, wanted_keys = codes.text(rows[key]), codes.text(wanted)
+    keys, wanted_keys = encode.text(rows[key]), encode.text(wanted)
     if pc.run_end_encode(keys).values.equals(wanted_keys):  # the same ones in the same order: nothing is hashed
         return rows
     is_wanted = pc.is_in(keys, pc.unique(wanted_keys)).to_numpy(zero_copy_only=False)

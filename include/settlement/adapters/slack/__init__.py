@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 import structlog
 
-from settlement.adapters.slack import client, mail, outbox, renderer, sender
+from settlement.adapters import mail
+from settlement.adapters.slack import client, outbox, renderer, sender
 from settlement.adapters.slack.sender import DeliveryReport
 from settlement.domain import alerts, redaction
 

@@ -1,0 +1,365 @@
+"""Reading statements (camt.053) and notifications (camt.054), versions .02 to .13 as banks write them.
+
+One `Statement` per `Stmt` (or per page of one), one `Notification` per `Ntfctn`. An entry becomes
+
+- one line, when it stands for one transaction or does not tell its parts (a batch in one sum);
+- one line per `TxDtls`, when each states its amount and they sum to the entry;
+- these and one more per charge, when the entry is what was left after the bank took its charges.
+
+Only booked entries are lines: what is pending or for information moves no balance. The direction of a line is its own
+`CdtDbtInd`, or its entry's; a reversal (`RvslInd`) is marked and its direction is already the right one (ISO 20022: the
+indicator of a reversal tells the direction of the reversing entry).
+
+**Proofs before use.** Opening + lines = closing, from `OPBD` (or `PRCD`) and `CLBD`; a page from `ITBD` to `ITBD`.
+Parts sum to their entry. `NbOfTxs` and `TtlAmt` of a batch, and `TxsSummry`, hold where stated. One currency per
+statement. A message that fails one of them is refused whole, with the line and both values.
+
+Known limits: a statement whose account has several currencies is refused; the numbers in `TxsSummry` of a statement in
+pages are not compared, because banks state there those of the page or of the whole as they like.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from settlement.adapters.bank.formats import document, statements
+from settlement.adapters.bank.formats.document import Document, Element, required, text, texts
+from settlement.domain import currencies
+from settlement.domain.bank.messages import Movement, Notification, Statement, UnreadableMessage
+
+_RETURN_FAMILIES = frozenset({"RRTN", "UPDD", "RPCR"})
+"""Sub-families of ISO 20022 bank transaction codes that book something back."""
+
+_CHARGE_FAMILIES = frozenset({"CHRG", "FEES", "COMM", "COME", "COMI", "COMT"})
+"""Sub-families under which a bank books what it takes for itself."""
+
+_NOT_PROVIDED = frozenset({"NOTPROVIDED", "NOT PROVIDED", "NONREF"})
+
+
+def read(message: Document) -> tuple[Statement, ...] | tuple[Notification, ...]:
+    """Return what a parsed camt.053 or camt.054 says, at least one of them. Raises UnreadableMessage."""
+    if message.kind == "camt.053":
+        return _statements(message.body)
+    return _notifications(message.body)
+
+
+# ------------------------------------------------------------------------------------------------------ statements
+
+
+def _statements(body: Element) -> tuple[Statement, ...]:
+    found = [_statement(element, body) for element in body.iterfind("Stmt")]
+    if not found:
+        raise UnreadableMessage("the message holds no statement", line=document.line(body))
+    return statements.each_once(found)
+
+
+def _statement(element: Element, body: Element) -> Statement:
+    page, is_last_page = _page(element, body)
+    statement_id = required(element, "Id") + (f"/{page}" if page else "")
+    account = _account(element)
+    opening, closing = _balances(element, is_last_page=is_last_page)
+    currency = opening.currency
+    stated_currency = text(element, "Acct/Ccy")
+    if {currency, closing.currency, stated_currency or currency} != {currency}:
+        raise UnreadableMessage(
+            f"the balances of account currency [{stated_currency}] are in [{currency}] and [{closing.currency}]",
+            line=document.line(element),
+        )
+    entries = [_entry(found, currency, otherwise_booked_on=closing.on) for found in element.iterfind("Ntry")]
+    if page is None:
+        _prove_summary(element, entries, currency)
+
+    booked = [entry for entry in entries if entry.is_booked]
+    return statements.prove(
+        statement_id=statement_id,
+        sequence=document.count(element, "ElctrncSeqNb", "LglSeqNb"),
+        account=account,
+        currency=currency,
+        business_date=closing.on,
+        from_date=document.day(element, "FrToDt/FrDtTm"),
+        to_date=document.day(element, "FrToDt/ToDtTm"),
+        opening=opening.amount,
+        closing=closing.amount,
+        movements=[movement for entry in booked for movement in entry.movements],
+        not_booked=len(entries) - len(booked),
+        line=document.line(element),
+    )
+
+
+def _page(element: Element, body: Element) -> tuple[int | None, bool]:
+    """Return the page's number, None for a statement in one piece, and whether it is the last one."""
+    for pagination in (element.find("StmtPgntn"), body.find("GrpHdr/MsgPgntn")):
+        if pagination is not None:
+            number, is_last = document.count(pagination, "PgNb"), document.flag(pagination, "LastPgInd")
+            return (None if number == 1 and is_last else number), is_last
+    return None, True
+
+
+def _account(element: Element) -> str:
+    identified = required(element, "Acct/Id/IBAN", "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id", "Acct/Id/BBAN")
+    return "".join(identified.split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Balance:
+    amount: int
+    currency: str
+    on: date
+
+
+def _balances(element: Element, *, is_last_page: bool) -> tuple[_Balance, _Balance]:
+    by_code: dict[str, list[_Balance]] = {}
+    for found in element.iterfind("Bal"):
+        code = text(found, "Tp/CdOrPrtry/Cd", "Tp/Cd")
+        if code in ("OPBD", "PRCD", "CLBD", "ITBD"):
+            by_code.setdefault(code, []).append(_balance(found))
+    for code in ("OPBD", "PRCD", "CLBD"):
+        if len(set(by_code.get(code, ()))) > 1:
+            raise UnreadableMessage(f"the statement has more than one balance [{code}]", line=document.line(element))
+
+    interim = by_code.get("ITBD", [])
+    opening = by_code.get("OPBD") or by_code.get("PRCD") or interim[:1]
+    closing = by_code.get("CLBD") or ([] if is_last_page else interim[-1:])
+    if not opening or not closing:
+        missing = "an opening balance (OPBD or PRCD)" if not opening else "a closing balance (CLBD)"
+        raise UnreadableMessage(f"the statement has not {missing}", line=document.line(element))
+    return opening[0], closing[0]
+
+
+def _balance(element: Element) -> _Balance:
+    stated, on = element.find("Amt"), document.day(element, "Dt/Dt", "Dt/DtTm", "Dt")
+    is_credit = document.is_credit(element)
+    if stated is None or on is None or is_credit is None:
+        raise UnreadableMessage("a balance has an amount, a direction and a date", line=document.line(element))
+    amount, currency = document.amount(stated)
+    return _Balance(amount=amount if is_credit else -amount, currency=currency, on=on)
+
+
+def _prove_summary(element: Element, entries: list["_Entry"], currency: str) -> None:
+    """Compare `TxsSummry` with the entries, where it states something: with all of them, or with the booked ones."""
+    summary = element.find("TxsSummry")
+    if summary is None:
+        return
+    for path, chosen in (
+        ("TtlNtries", entries),
+        ("TtlCdtNtries", [entry for entry in entries if entry.amount > 0]),
+        ("TtlDbtNtries", [entry for entry in entries if entry.amount < 0]),
+    ):
+        total = summary.find(path)
+        if total is None:
+            continue
+        booked = [entry for entry in chosen if entry.is_booked]
+        stated_count = document.count(total, "NbOfNtries")
+        # An entry of nothing is neither a credit nor a debit to us, but may be either to the bank: it is not counted.
+        nothing = 0 if path == "TtlNtries" else sum(entry.amount == 0 for entry in entries)
+        counts = {len(chosen) + extra for extra in range(nothing + 1)} | {
+            len(booked) + extra for extra in range(nothing + 1)
+        }
+        if stated_count is not None and stated_count not in counts:
+            raise UnreadableMessage(
+                f"[{path}] counts [{stated_count}] entries, there are [{len(chosen)}]", line=document.line(total)
+            )
+        stated_sum = document.control_sum(total, "Sum")
+        sums = [sum(abs(entry.amount) for entry in some) for some in (chosen, booked)]
+        if stated_sum is not None and stated_sum not in [_decimal(amount, currency) for amount in sums]:
+            raise UnreadableMessage(
+                f"[{path}] sums to [{stated_sum}], the entries to [{_decimal(sums[0], currency)}]",
+                line=document.line(total),
+            )
+
+
+def _decimal(amount: int, currency: str) -> Decimal:
+    return Decimal(amount).scaleb(-currencies.exponent(currency))
+
+
+# --------------------------------------------------------------------------------------------------- notifications
+
+
+def _notifications(body: Element) -> tuple[Notification, ...]:
+    found = tuple(_notification(element) for element in body.iterfind("Ntfctn"))
+    if not found:
+        raise UnreadableMessage("the message holds no notification", line=document.line(body))
+    return found
+
+
+def _notification(element: Element) -> Notification:
+    notification_id, account = required(element, "Id"), _account(element)
+    elements = element.findall("Ntry")
+    if not elements:
+        raise UnreadableMessage(f"notification [{notification_id}] holds no entry", line=document.line(element))
+    first_amount = elements[0].find("Amt")
+    currency = text(element, "Acct/Ccy") or ("" if first_amount is None else first_amount.get("Ccy")) or ""
+    created_on = document.day(element, "CreDtTm")
+    entries = [_entry(found, currency, otherwise_booked_on=created_on) for found in elements]
+    _prove_summary(element, entries, currency)
+    movements = [movement for entry in entries if entry.is_booked for movement in entry.movements]
+    return Notification(
+        notification_id=notification_id,
+        account=account,
+        currency=currency,
+        lines=statements.lines(movements, statement_id=notification_id, account=account, currency=currency),
+        not_booked=sum(not entry.is_booked for entry in entries),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- entries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    amount: int
+    is_booked: bool
+    movements: tuple[Movement, ...]
+
+
+def _entry(element: Element, currency: str, *, otherwise_booked_on: date | None) -> _Entry:
+    stated, is_credit = element.find("Amt"), document.is_credit(element)
+    if stated is None or is_credit is None:
+        raise UnreadableMessage("an entry has an amount and a direction", line=document.line(element))
+    amount, entry_currency = document.amount(stated)
+    if entry_currency != currency:
+        raise UnreadableMessage(
+            f"an entry in [{entry_currency}] stands on an account in [{currency}]", line=document.line(element)
+        )
+    signed = amount if is_credit else -amount
+    booked_on = document.day(element, "BookgDt/Dt", "BookgDt/DtTm") or otherwise_booked_on
+    if booked_on is None:
+        raise UnreadableMessage("an entry has no booking date", line=document.line(element))
+    is_booked = text(element, "Sts/Cd", "Sts/Prtry", "Sts") in ("BOOK", None)
+    return _Entry(
+        amount=signed,
+        is_booked=is_booked,
+        movements=tuple(found for found in _movements(element, signed, currency, booked_on) if found.amount),
+    )
+
+
+def _movements(entry: Element, entered: int, currency: str, booked_on: date) -> list[Movement]:
+    """Return the lines that an entry of [entered] makes; they always sum to it."""
+    details = entry.findall("NtryDtls/TxDtls")
+    for block in entry.iterfind("NtryDtls"):
+        _prove_batch(block, currency, is_credit=entered > 0)
+    counted = sum(document.count(batch, "NbOfTxs") or 0 for batch in entry.iterfind("NtryDtls/Btch"))
+    if not details or (len(details) == 1 and counted > 1):
+        return [_movement(entry, None, entered, booked_on, count=max(counted, 1))]
+
+    amounts = [_detail_amount(found, currency, is_credit=entered > 0) for found in details]
+    if len(details) == 1 and amounts[0] is None:
+        amounts = [entered]
+    if any(amount is None for amount in amounts):
+        amounts = [_instructed_amount(found, currency, is_credit=entered > 0) for found in details]
+        if any(amount is None for amount in amounts) or sum(amount or 0 for amount in amounts) != entered:
+            return [_movement(entry, None, entered, booked_on, count=max(len(details), counted))]
+
+    known = [amount for amount in amounts if amount is not None]
+    movements = [_movement(entry, found, amount, booked_on) for found, amount in zip(details, known, strict=True)]
+    if sum(known) == entered:
+        return movements
+    charges = _charges(entry, currency) + [amount for found in details for amount in _charges(found, currency)]
+    if charges and sum(known) + sum(charges) == entered:
+        return movements + [_movement(entry, None, charge, booked_on, is_charge=True) for charge in charges]
+    raise UnreadableMessage(
+        f"the transactions of an entry of {entered} sum to {sum(known)} (minor units of {currency})",
+        line=document.line(entry),
+        difference=entered - sum(known),
+    )
+
+
+def _prove_batch(block: Element, currency: str, *, is_credit: bool) -> None:
+    batch, details = block.find("Btch"), block.findall("TxDtls")
+    if batch is None or len(details) < 2:
+        return
+    stated_count = document.count(batch, "NbOfTxs")
+    if stated_count not in (None, len(details)):
+        raise UnreadableMessage(
+            f"a batch counts [{stated_count}] transactions and holds [{len(details)}]", line=document.line(batch)
+        )
+    total = batch.find("TtlAmt")
+    amounts = [_detail_amount(found, currency, is_credit=is_credit) for found in details]
+    if total is not None and total.get("Ccy") == currency and None not in amounts:
+        stated, _ = document.amount(total)
+        if stated != abs(sum(amount or 0 for amount in amounts)):
+            raise UnreadableMessage(
+                f"a batch of [{stated}] holds transactions of [{sum(amount or 0 for amount in amounts)}]",
+                line=document.line(batch),
+            )
+
+
+def _detail_amount(detail: Element, currency: str, *, is_credit: bool) -> int | None:
+    """Return what a transaction moved on the account, where it says so in the account's currency."""
+    return _signed(detail, currency, ("Amt", "AmtDtls/TxAmt/Amt"), is_credit=is_credit)
+
+
+def _instructed_amount(detail: Element, currency: str, *, is_credit: bool) -> int | None:
+    """Return what was instructed: some banks write nothing else, and then it counts if it sums to the entry."""
+    paths = ("Amt", "AmtDtls/TxAmt/Amt", "AmtDtls/InstdAmt/Amt")
+    return _signed(detail, currency, paths, is_credit=is_credit)
+
+
+def _signed(detail: Element, currency: str, paths: tuple[str, ...], *, is_credit: bool) -> int | None:
+    own_direction = document.is_credit(detail)
+    for path in paths:
+        found = detail.find(path)
+        if found is not None and found.get("Ccy", currency) == currency:
+            amount, _ = document.amount(found, currency=currency)
+            if amount:  # a transaction of nothing states nothing: some banks fill the element in with 0
+                return amount if (is_credit if own_direction is None else own_direction) else -amount
+    return None
+
+
+def _charges(element: Element, currency: str) -> list[int]:
+    """Return what the bank took (negative) or gave back, each record by itself."""
+    charges = []
+    for found in [*element.iterfind("Chrgs/Rcrd"), *element.iterfind("Chrgs")]:
+        stated = found.find("Amt")
+        if stated is not None and stated.get("Ccy", currency) == currency:
+            amount, _ = document.amount(stated, currency=currency)
+            charges.append(amount if document.is_credit(found) else -amount)
+    return [charge for charge in charges if charge]
+
+
+def _movement(
+    entry: Element,
+    detail: Element | None,
+    amount: int,
+    booked_on: date,
+    *,
+    count: int = 1,
+    is_charge: bool = False,
+) -> Movement:
+    said = entry if detail is None else detail
+    code, family = _bank_code(said)
+    if not code:
+        code, family = _bank_code(entry)
+    reason = document.reason(said, "RtrInf/Rsn") or document.reason(said, "RtrInf/RtrRsn")
+    is_charge = is_charge or family in _CHARGE_FAMILIES
+    is_return = not is_charge and (said.find("RtrInf") is not None or family in _RETURN_FAMILIES)
+    end_to_end_id = text(said, "Refs/EndToEndId")
+    references = texts(said, "RmtInf/Strd/CdtrRefInf/Ref") or texts(said, "RmtInf/Strd/CdtrRefInf/CdtrRef")
+    remittance = [*texts(said, "RmtInf/Ustrd"), *references[1:], *texts(said, "RmtInf/Strd/AddtlRmtInf")]
+    told = text(said, "AddtlTxInf", "AddtlNtryInf") or text(entry, "AddtlNtryInf")
+    party = "DbtrAcct" if amount > 0 and not is_return else "CdtrAcct"
+    return Movement(
+        booking_date=booked_on,
+        value_date=document.day(entry, "ValDt/Dt", "ValDt/DtTm"),
+        amount=amount,
+        end_to_end_id=None if end_to_end_id in _NOT_PROVIDED else end_to_end_id,
+        reference=references[0] if references else text(said, "RmtInf/Strd/RfrdDocInf/Nb"),
+        bank_reference=text(said, "Refs/AcctSvcrRef") or text(entry, "AcctSvcrRef", "NtryRef"),
+        file_id=text(said, "Refs/MsgId") or text(entry, "NtryDtls/Btch/MsgId"),
+        remittance="\n".join(remittance) or told or "",
+        bank_code=code,
+        is_return=is_return,
+        is_reversal=document.flag(entry, "RvslInd"),
+        is_charge=is_charge,
+        reason=reason,
+        counterparty_account=text(said, f"RltdPties/{party}/Id/IBAN", f"RltdPties/{party}/Id/Othr/Id"),
+        transaction_count=count,
+    )
+
+
+def _bank_code(element: Element) -> tuple[str, str | None]:
+    """Return the bank transaction code as "PMNT/ICDT/ESCT", or the bank's own, and the ISO sub-family."""
+    domain = [text(element, f"BkTxCd/Domn/{path}") for path in ("Cd", "Fmly/Cd", "Fmly/SubFmlyCd")]
+    if all(domain):
+        return "/".join(part or "" for part in domain), domain[2]
+    return text(element, "BkTxCd/Prtry/Cd") or "", None

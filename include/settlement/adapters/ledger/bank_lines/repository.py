@@ -1,0 +1,312 @@
+"""The part of the books that keeps what the bank said: messages byte for byte, statements, lines and their matches."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import date, datetime
+from operator import attrgetter
+from typing import Any
+
+import sqlalchemy as sa
+
+from settlement.adapters.ledger import copying
+from settlement.adapters.ledger.journal.repository import Journal
+from settlement.adapters.ledger.repository import Repository
+from settlement.domain.bank import statement as statements
+from settlement.domain.bank.matching import Match, OpenLine, Subject
+from settlement.domain.bank.messages import Message, Statement
+
+# What a matched line clears, by what it turned out to be: (event, the account against client_bank).
+CLEARS = {
+    "receipt": "receipts_in_transit",
+    "receipt_undone": "receipts_in_transit",
+    "payout": "payouts_in_transit",
+    "payout_return": "payouts_in_transit",
+}
+
+# The event of a match with an account, by the account.
+EVENTS = {
+    "bank_charges": "bank_charge",
+    "bank_interest": "bank_interest",
+    "fee_income": "remitted",
+    "vat_payable": "remitted",
+    "tax_payable:national": "remitted",
+    "tax_payable:local": "remitted",
+    "cost_recovered": "remitted",
+}
+
+# What is written of a line and of a match, with the dtypes of it.
+LINE = dict.fromkeys(
+    ("line_id", "currency", "end_to_end_id", "reference", "bank_reference", "file_id", "remittance", "bank_code",
+     "reason", "counterparty_account"), "str",
+) | {
+    "booking_date": "datetime64[s]", "value_date": "datetime64[s]", "amount": "int64", "transaction_count": "int32",
+    "is_return": "bool", "is_reversal": "bool", "is_charge": "bool",
+}  # fmt: skip
+MATCH = dict.fromkeys(("line_id", "subject_kind", "subject_id"), "str") | {
+    "amount": "int64", "rule": "str", "explanation": "str", "match_id": "str", "difference": "int64",
+}  # fmt: skip
+
+
+def _event(found: Match, line: OpenLine) -> str:
+    """Return how the booking of a matched line is called."""
+    if found.rule == "written_off":
+        return "written_off"
+    if line.is_suspended:
+        return "suspense_resolved"
+    subject = found.subjects[0]
+    return EVENTS[subject.subject_id] if subject.kind == "account" else "line_matched"
+
+
+def _clears(subject: Subject) -> str:
+    """Return the account that a matched line clears: the one named by the rule or the person, or its kind's."""
+    return subject.subject_id if subject.kind == "account" else CLEARS[subject.kind]
+
+
+class BankLines(Repository):
+    """Messages, statements, lines and matches."""
+
+    def __init__(self, transaction: sa.Connection, journal: Journal) -> None:
+        super().__init__(transaction)
+        self._journal = journal
+
+    def keep_message(self, message: Message, *, direction: str, now: datetime) -> bool:
+        """Keep a message as it travelled; False when these very bytes are kept already."""
+        return (
+            self.transaction.execute(
+                sa.text(
+                    "insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, state)"
+                    " values (:sha, :direction, :kind, :name, :content, :now, :state) on conflict (sha256) do nothing"
+                    " returning sha256"
+                ),
+                {
+                    "sha": message.sha256,
+                    "direction": direction,
+                    "kind": message.kind,
+                    "name": message.name,
+                    "content": message.content,
+                    "now": now,
+                    "state": "new" if direction == "in" else "applied",
+                },
+            ).scalar()
+            is not None
+        )
+
+    def new_messages(self) -> list[Message]:
+        """Return the kept messages that are not applied yet, oldest first."""
+        rows = self.transaction.execute(
+            sa.text("select * from ledger.bank_messages where state = 'new' order by recorded_at, sha256")
+        )
+        return [Message(name=row.name, kind=row.kind, content=bytes(row.content), sha256=row.sha256) for row in rows]
+
+    def close_message(
+        self,
+        sha256: str,
+        state: str,
+        *,
+        refusal: str | None = None,
+        statement_id: str | None = None,
+        difference: int | None = None,
+    ) -> None:
+        """Say what became of a message: applied, refused and why, or foreign (of an account that is not ours)."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.bank_messages set state = :state, refusal = :refusal, statement_id = :statement,"
+                " difference = :difference where sha256 = :sha"
+            ),
+            {
+                "sha": sha256,
+                "state": state,
+                "refusal": refusal,
+                "statement": statement_id,
+                "difference": difference,
+            },
+        )
+
+    def refused_messages(self) -> list[dict[str, Any]]:
+        """Return the messages that could not be used, oldest first, without their content."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select sha256, kind, name, recorded_at, refusal, statement_id, difference from ledger.bank_messages"
+                " where state = 'refused' order by recorded_at, sha256"
+            )
+        ).mappings()
+        return [dict(row) for row in rows]
+
+    def has_statement(self, statement: Statement) -> bool:
+        """Tell whether a statement that says the same is kept already."""
+        return (
+            self.transaction.execute(
+                sa.text("select 1 from ledger.statements where content_key = :key"), {"key": statement.content_key}
+            ).scalar()
+            is not None
+        )
+
+    def contradicts(self, statement: Statement) -> bool:
+        """Tell whether a statement of the same name and account is kept that says something else."""
+        return (
+            self.transaction.execute(
+                sa.text("select 1 from ledger.statements where statement_id = :id and content_key <> :key"),
+                {"id": statement.statement_id, "key": statement.content_key},
+            ).scalar()
+            is not None
+        )
+
+    def keep_statement(self, statement: Statement, sha256: str, *, now: datetime) -> None:
+        """Write a statement and its lines, all open."""
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.statements (statement_id, sha256, account, currency, sequence, business_date,"
+                " opening, closing, line_count, content_key, applied_at) values"
+                " (:id, :sha, :account, :currency, :sequence, :business_date, :opening, :closing, :count, :key, :now)"
+            ),
+            {
+                "id": statement.statement_id,
+                "sha": sha256,
+                "account": statement.account,
+                "currency": statement.currency,
+                "sequence": statement.sequence,
+                "business_date": statement.business_date,
+                "opening": statement.opening,
+                "closing": statement.closing,
+                "count": len(statement.lines),
+                "key": statement.content_key,
+                "now": now,
+            },
+        )
+        copying.records_into(
+            self.transaction,
+            "ledger.statement_lines",
+            LINE,
+            map(attrgetter(*LINE), statement.lines),
+            {"statement_id": statement.statement_id},
+        )
+
+    def statements(self, account: str) -> list[dict[str, Any]]:
+        """Return the account's statements in the order of their days; those of one day as their balances follow."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select * from ledger.statements where account = :account"
+                " order by business_date, sequence nulls first, position"
+            ),
+            {"account": account},
+        ).mappings()
+        return statements.in_order([dict(row) for row in rows])
+
+    def newest_statement(self, account: str) -> dict[str, Any] | None:
+        """Return the account's newest statement, or None before the first."""
+        found = self.statements(account)
+        return found[-1] if found else None
+
+    def lines(self, states: Sequence[str]) -> list[OpenLine]:
+        """Return the lines in these states, in the order of their ids."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select line_id, booking_date, amount, currency, end_to_end_id, reference, coalesce(remittance, ''),"
+                " is_return, reason, state = 'suspended', is_charge, coalesce(bank_code, ''), file_id,"
+                " counterparty_account from ledger.statement_lines where state = any(:states) order by line_id"
+            ),
+            {"states": list(states)},
+        )
+        names = [field.name for field in fields(OpenLine)]
+        return [OpenLine(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def match_totals(self, on: date) -> list[dict[str, Any]]:
+        """Return how many lines the date's statements have and how many are matched, with amounts, by currency."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select l.currency, count(*) as line_count,"
+                " count(*) filter (where l.state = 'matched') as matched_count,"
+                " sum(abs(l.amount))::bigint as line_amount,"
+                " coalesce(sum(abs(l.amount)) filter (where l.state = 'matched'), 0)::bigint as matched_amount"
+                " from ledger.statement_lines l join ledger.statements s using (statement_id)"
+                " where s.business_date = :on group by l.currency order by l.currency"
+            ),
+            {"on": on},
+        ).mappings()
+        return [dict(row) for row in rows]
+
+    def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]:
+        """Return those of the subjects that a line is matched with already, as (kind, id)."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select subject_kind, subject_id from ledger.matches where subject_kind = any(:kinds)"
+                " and subject_id = any(:ids)"
+            ),
+            {"kinds": list(kinds), "ids": list(ids)},
+        )
+        return {(row[0], row[1]) for row in rows}
+
+    def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
+        """Write what lines turned out to be, with the entries that follow; what was in suspense leaves it."""
+        if not matches:
+            return
+        parts = [(found, *part) for found in matches for part in found.parts()]
+        copying.records_into(
+            self.transaction,
+            "ledger.matches",
+            MATCH,
+            (
+                (
+                    line.line_id,
+                    subject.kind,
+                    subject.subject_id,
+                    amount,
+                    found.rule,
+                    found.explanation,
+                    found.match_id,
+                    difference,
+                )
+                for found, line, subject, amount, difference in parts
+            ),
+            {"matched_at": now, "matched_by": by},
+        )
+        self._mark_lines([line.line_id for found in matches for line in found.lines], "matched")
+        posted: dict[str, list[tuple[OpenLine, list[tuple[str, int]], Subject | None]]] = {}
+        for found, line, subject, amount, difference in parts:
+            event = _event(found, line)
+            bank, clears = "suspense" if line.is_suspended else "client_bank", _clears(subject)
+            posted.setdefault(event, []).append((line, [(bank, amount), (clears, -amount)], subject))
+            if difference:
+                legs = [("difference", difference), (clears, -difference)]
+                posted.setdefault("tolerance_booked", []).append((line, legs, subject))
+        for event, lines in posted.items():
+            self._post_lines(event, lines, now=now)
+
+    def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None:
+        """Book lines that match nothing against suspense, so that client_bank follows the bank all the same."""
+        self._mark_lines([line.line_id for line in lines], "suspended")
+        self._post_lines(
+            "line_suspended",
+            [(line, [("client_bank", line.amount), ("suspense", -line.amount)], None) for line in lines],
+            now=now,
+        )
+
+    def follow_opening(self, account: str, currency: str, *, now: datetime) -> None:
+        """Let the posted opening balance be the earliest statement's: what an older one says differently is posted."""
+        first = self.statements(account)[0]
+        difference = first["opening"] + self._journal.balance("opening_balance", currency)
+        if difference:
+            self._journal.post_all(
+                "opening",
+                [{"legs": [("client_bank", difference), ("opening_balance", -difference)], "currency": currency}],
+                settlement_date=first["business_date"],
+                now=now,
+            )
+
+    def _mark_lines(self, line_ids: Sequence[str], state: str) -> None:
+        self.transaction.execute(
+            sa.text("update ledger.statement_lines set state = :state where line_id = any(:ids)"),
+            {"ids": list(line_ids), "state": state},
+        )
+
+    def _post_lines(
+        self, event: str, posted: Sequence[tuple[OpenLine, list[tuple[str, int]], Any]], *, now: datetime
+    ) -> None:
+        by_date: dict[date, list[dict[str, Any]]] = {}
+        for line, legs, subject in posted:
+            entry: dict[str, Any] = {"legs": legs, "currency": line.currency, "line_id": line.line_id}
+            if subject is not None and subject.kind != "account":
+                entry["payout_id" if subject.kind.startswith("payout") else "repayment_id"] = subject.subject_id
+            by_date.setdefault(line.booking_date, []).append(entry)
+        for on, entries in sorted(by_date.items()):
+            self._journal.post_all(event, entries, settlement_date=on, now=now)

@@ -1,0 +1,178 @@
+"""The part of the books that knows the days: their states, their runs, and which run may write."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from settlement.adapters.ledger.days.backfills import Backfills
+from settlement.adapters.ledger.repository import Repository
+from settlement.domain.errors import Displaced
+from settlement.ports.days import DayRun, RunRequest
+
+
+class Days(Repository):
+    """Days, runs and the fence."""
+
+    def __init__(self, transaction: sa.Connection, backfills: Backfills) -> None:
+        super().__init__(transaction)
+        self._backfills = backfills
+
+    def open(self, request: RunRequest, *, settlement_date: date, now: datetime) -> DayRun:
+        """Open the day for this run, which displaces any other, and return what the run works on."""
+        if request.dry_run:
+            found = self.find(settlement_date)
+            return DayRun(
+                settlement_date=settlement_date,
+                revision=max(1, found["revision"]) if found else 1,
+                run_id=request.run_id,
+                dry_run=True,
+                transfer=False,
+            )
+        revision = self.transaction.execute(
+            sa.text(
+                "insert into ledger.days (settlement_date, state, run_id, opened_at) values (:on, 'open', :run, :now)"
+                " on conflict (settlement_date) do update set run_id = excluded.run_id,"
+                "   state = case when ledger.days.state = 'failed' then"
+                "     case when ledger.days.revision = 0 then 'open' else 'computed' end else ledger.days.state end,"
+                "   failure = null"
+                " returning revision"
+            ),
+            {"on": settlement_date, "run": request.run_id, "now": now},
+        ).scalar_one()
+        day = DayRun(
+            settlement_date=settlement_date,
+            revision=max(1, revision),
+            run_id=request.run_id,
+            backfill_id=self._backfills.join(now=now) if request.run_type == "backfill" else None,
+            transfer=request.transfer,
+        )
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.runs (run_id, settlement_date, revision, run_type, backfill_id, triggered_by,"
+                " reason, step_before, started_at) values (:run, :on, :revision, :type, :backfill, :by, :reason,"
+                "   coalesce(pg_sequence_last_value(pg_get_serial_sequence('ledger.payout_history', 'step')), 0), :now)"
+                " on conflict (run_id) do update set settlement_date = excluded.settlement_date,"
+                "   revision = excluded.revision, run_type = excluded.run_type, backfill_id = excluded.backfill_id,"
+                "   triggered_by = excluded.triggered_by, reason = excluded.reason,"
+                "   step_before = excluded.step_before,"
+                "   started_at = excluded.started_at, ended_at = null, outcome = null"
+            ),
+            {
+                "run": request.run_id,
+                "on": settlement_date,
+                "revision": day.revision,
+                "type": request.run_type,
+                "backfill": int(day.backfill_id) if day.backfill_id else None,
+                "by": request.triggered_by,
+                "reason": request.reason,
+                "now": now,
+            },
+        )
+        return day
+
+    def hold_fence(self, day: DayRun) -> None:
+        """Prove that the day still names this run, and keep it so until the transaction ends.
+
+        :raises Displaced: it names another.
+        """
+        holder = self.transaction.execute(
+            sa.text("select run_id from ledger.days where settlement_date = :on for no key update"),
+            {"on": day.settlement_date},
+        ).scalar()
+        if holder != day.run_id:
+            raise Displaced(
+                f"Settlement date [{day.settlement_date}] belongs to run [{holder}] by now: run [{day.run_id}] stops"
+                " here and has written nothing since. Nothing is to be done unless the other run fails"
+            )
+
+    def find(self, settlement_date: date) -> Mapping[str, Any] | None:
+        """Return the day's row, or None when it was never opened."""
+        row = self.transaction.execute(
+            sa.text("select * from ledger.days where settlement_date = :on"), {"on": settlement_date}
+        ).first()
+        return row._asdict() if row else None
+
+    def set_state(self, settlement_date: date, state: str, *, now: datetime, failure: str | None = None) -> None:
+        """Say where the day stands; the first time that it is settled or closed keeps its instant."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.days set state = :state, failure = :failure,"
+                " settled_at = case when :state in ('settled', 'settled_with_breaks', 'closed')"
+                "   then coalesce(settled_at, :now) else settled_at end,"
+                " closed_at = case when :state = 'closed' then coalesce(closed_at, :now) else closed_at end"
+                " where settlement_date = :on"
+            ),
+            {"on": settlement_date, "state": state, "failure": failure, "now": now},
+        )
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """Return one run: who triggered it, why, and how it ended."""
+        row = self.transaction.execute(sa.text("select * from ledger.runs where run_id = :id"), {"id": run_id}).first()
+        return row._asdict() if row else None
+
+    def payout_sums(self, settlement_date: date) -> list[dict[str, Any]]:
+        """Return how many payouts of a date stand in each state, and their amount, by currency."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select currency, state, count(*) as count, sum(amount)::bigint as amount from ledger.payouts"
+                " where settlement_date = :on group by currency, state order by currency, state"
+            ),
+            {"on": settlement_date},
+        ).mappings()
+        return [dict(row) for row in rows]
+
+    def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None:
+        """Keep how the run ended."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.runs set ended_at = :now, outcome = :outcome, revision = :revision where run_id = :run"
+            ),
+            {"run": day.run_id, "outcome": outcome, "now": now, "revision": day.revision},
+        )
+
+    def note_controls(self, on: date, names: Sequence[str], *, is_held: bool, now: datetime) -> None:
+        """Keep what came of controls that ran for a date; the newest result of each stands."""
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.control_results (settlement_date, control, is_held, ran_at)"
+                " select :on, control, :held, :now from unnest(cast(:names as text[])) control"
+                " on conflict (settlement_date, control) do update set is_held = excluded.is_held, ran_at = :now"
+            ),
+            {"on": on, "names": list(names), "held": is_held, "now": now},
+        )
+
+    def controls_of(self, on: date) -> dict[str, bool]:
+        """Return which controls ran for a date, and whether each held."""
+        rows = self.transaction.execute(
+            sa.text("select control, is_held from ledger.control_results where settlement_date = :on order by 1"),
+            {"on": on},
+        )
+        return {row.control: row.is_held for row in rows}
+
+    def newest(self) -> date | None:
+        """Return the newest settlement date that was opened."""
+        return self.transaction.execute(sa.text("select max(settlement_date) from ledger.days")).scalar()
+
+    def unclosed(self) -> list[date]:
+        """Return the settled days that are not closed, oldest first."""
+        return list(
+            self.transaction.execute(
+                sa.text(
+                    "select settlement_date from ledger.days where state in ('settled', 'settled_with_breaks')"
+                    " order by settlement_date"
+                )
+            ).scalars()
+        )
+
+    def totals(self, settlement_date: date) -> list[dict[str, Any]]:
+        """Return the newest revision's totals, one row per currency."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select t.* from ledger.day_totals t join ledger.days d using (settlement_date, revision)"
+                " where t.settlement_date = :on order by t.currency"
+            ),
+            {"on": settlement_date},
+        ).mappings()
+        return [dict(row) for row in rows]

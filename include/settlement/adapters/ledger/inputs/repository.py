@@ -1,0 +1,255 @@
+"""The part of the books that a run sees before it computes: what is taken, what is held, and every position so far.
+
+Positions are those before the settlement date: rows of later days, if any, are not looked at. Only the newest revision
+of a day counts.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from settlement.adapters.ledger import frames_io
+from settlement.adapters.ledger.repository import Repository
+from settlement.domain import frames
+from settlement.domain.days import SettlementCalendar
+from settlement.domain.frames import Inputs
+from settlement.ports.source import BooksView, Facts
+
+# The number that `windows.sql` computes of the source, computed of what was taken.
+DIGESTS = """
+select window_on, count(*) as receipts,
+       sum(('x' || left(md5(concat_ws('|', repayment_id, loan_id, amount,
+                                      (extract(epoch from received_at) * 1000000)::bigint,
+                                      reverses_repayment_id)), 15))::bit(60)::bigint)::text as digest
+  from ledger.repayments group by 1
+"""
+NEWEST = "join ledger.days d on d.settlement_date = x.settlement_date and d.revision = x.revision"
+
+
+class BookedInputs(Repository):
+    """What the ledger contributes to a day's inputs."""
+
+    def view(self, day: date, calendar: SettlementCalendar) -> BooksView:
+        """Return what the source has to be asked for; see `ports.BooksView`."""
+        run = self.transaction.execute
+        settled = run(
+            sa.text("select settlement_date from ledger.days where revision > 0 and settlement_date < :on order by 1"),
+            {"on": day},
+        ).scalars()
+        digests = run(sa.text(DIGESTS))
+        retry = run(
+            sa.text(
+                "select repayment_id from ledger.repayments where state = 'quarantined' and window_on <= :on order by 1"
+            ),
+            {"on": day},
+        ).scalars()
+        credits = run(
+            sa.text(f"select x.loan_id from ledger.credits x {NEWEST} where x.settlement_date < :on"
+                    " group by x.loan_id, x.repayment_id having sum(x.amount) <> 0"),
+            {"on": day},
+        ).scalars()  # fmt: skip
+        return BooksView(
+            settled=list(settled),
+            digests={row.window_on: (row.receipts, row.digest) for row in digests},
+            taken=self._taken,
+            known=self._known,
+            currencies=self._currencies,
+            retry=list(retry),
+            credit_loans=sorted(set(credits)),
+        )
+
+    def _taken(self, windows: Sequence[date]) -> pd.DataFrame:
+        """Return what was taken of the windows, as the source said it then."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select repayment_id, loan_id, received_at, amount, reverses_repayment_id, currency"
+                " from ledger.repayments where window_on = any(:windows) order by 1"
+            ),
+            {"windows": list(windows)},
+        ).all()
+        names = ("repayment_id", "loan_id", "received_at", "amount", "reverses_repayment_id")
+        kinds = {column.name: column.kind for column in frames.REPAYMENTS.columns} | {"currency": frames.Kind.TEXT}
+        return pd.DataFrame(
+            {
+                name: frames_io.as_kind([row[place] for row in rows], kinds[name])
+                for place, name in enumerate((*names, "currency"))
+            }
+        )
+
+    def _known(self, repayment_ids: Sequence[str]) -> set[str]:
+        """Return those of the repayments that some run has taken, whatever window they lay in then."""
+        return set(
+            self.transaction.execute(
+                sa.text("select repayment_id from ledger.repayments where repayment_id = any(:ids)"),
+                {"ids": list(repayment_ids)},
+            ).scalars()
+        )
+
+    def _currencies(self, loan_ids: Sequence[str]) -> dict[str, str]:
+        """Return the currency in which money of these loans was settled, by loan."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select distinct loan_id, currency from ledger.repayments"
+                " where state = 'settled' and loan_id = any(:loans)"
+            ),
+            {"loans": list(loan_ids)},
+        )
+        return {row.loan_id: row.currency for row in rows}
+
+    def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]:
+        """Return (settlement date, loan) for the loans that a later day has already moved or kept back."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select settlement_date, loan_id from ledger.allocations where settlement_date > :on"
+                "  and loan_id = any(:loans)"
+                " union select settlement_date, loan_id from ledger.credits"
+                "  where settlement_date > :on and loan_id = any(:loans)"
+                " union select settlement_date, loan_id from ledger.quarantine"
+                "  where settlement_date > :on and loan_id = any(:loans) order by 1, 2"
+            ),
+            {"on": day, "loans": list(loan_ids)},
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def see(self, day: date, facts: Facts) -> Inputs:
+        """Return the day's inputs: the source's facts with the positions, credits and prior rows of the books."""
+        loans = facts.loans["loan_id"].tolist()
+        of_loans = {"on": day, "loans": loans}
+        repaid = frames_io.amounts(
+            self.transaction,
+            f"select x.note_id, sum(x.gross_amount)::bigint from ledger.shares x {NEWEST}"
+            " where x.component = 'principal' and x.settlement_date < %(on)s and x.loan_id = any(%(loans)s)"
+            " group by x.note_id",
+            of_loans,
+        )
+        allocated = frames_io.amounts(
+            self.transaction,
+            f"select x.receivable_id, sum(x.amount)::bigint from ledger.allocations x {NEWEST}"
+            " where x.settlement_date < %(on)s and x.loan_id = any(%(loans)s) group by x.receivable_id",
+            of_loans,
+        )
+        notes, receivables = facts.notes, facts.receivables
+        originals = self._originals(facts.originals)
+        settled = originals.loc[originals["state"] == "settled", "repayment_id"].tolist()
+        return Inputs(
+            loans=facts.loans,
+            notes=notes.assign(outstanding=notes["principal"] - _looked_up(notes["note_id"], repaid)),
+            holdings=facts.holdings,
+            investors=facts.investors,
+            receivables=receivables.assign(allocated=_looked_up(receivables["receivable_id"], allocated)),
+            repayments=self._with_state(facts.repayments, facts.loans),
+            credits=self._credits(of_loans),
+            originals=originals,
+            prior_allocations=self._prior_allocations(day, settled),
+            prior_shares=self._prior_shares(day, settled),
+            prior_entries=self._prior_entries(originals["repayment_id"].tolist()),
+        )
+
+    def _with_state(self, repayments: pd.DataFrame, loans: pd.DataFrame) -> pd.DataFrame:
+        """Say which repayments are quarantined; one whose loan has another currency by now is extracted anew."""
+        rows = self.transaction.execute(
+            sa.text("select repayment_id, currency from ledger.repayments where state = 'quarantined'")
+        )
+        kept_in = repayments["repayment_id"].map({row.repayment_id: row.currency for row in rows})
+        currency = repayments["loan_id"].map(loans.set_index("loan_id")["currency"])
+        is_kept = kept_in.notna() & (currency.isna() | (kept_in == currency))
+        state = np.where(is_kept, "quarantined", "new")
+        columns = [column for column in frames.REPAYMENTS.column_names if column != "state"]
+        return repayments[columns].assign(state=pd.Series(state, dtype="str", index=repayments.index))
+
+    def _credits(self, of_loans: dict[str, Any]) -> pd.DataFrame:
+        return frames_io.read(
+            self.transaction,
+            "select loan_id, repayment_id, received_at, amount, row_number() over (order by since, first_position)"
+            " from ("
+            "select x.loan_id, x.repayment_id, r.received_at, sum(x.amount)::bigint as amount,"
+            " min(x.settlement_date) as since,"
+            " (array_agg(x.position order by x.settlement_date, x.position))[1] as first_position"
+            f" from ledger.credits x {NEWEST} join ledger.repayments r using (repayment_id)"
+            " where x.settlement_date < :on and x.loan_id = any(:loans)"
+            " group by x.loan_id, x.repayment_id, r.received_at having sum(x.amount) <> 0) held order by 5",
+            of_loans,
+            frames.CREDITS,
+            frames.CREDITS.column_names,
+        )
+
+    def _originals(self, source: pd.DataFrame) -> pd.DataFrame:
+        """Set where each original stands; `source` has repayment_id, loan_id, amount, reverses_repayment_id."""
+        known = {
+            row.repayment_id: row
+            for row in self.transaction.execute(
+                sa.text(
+                    "select repayment_id, loan_id, amount, reverses_repayment_id, reversed_by, state"
+                    " from ledger.repayments where repayment_id = any(:ids)"
+                ),
+                {"ids": source["repayment_id"].tolist()},
+            )
+        }
+        rows = []
+        for original in source.to_dict("records"):
+            booked = known.get(original["repayment_id"])
+            rows.append(
+                {
+                    "repayment_id": original["repayment_id"],
+                    "loan_id": booked.loan_id if booked else original["loan_id"],
+                    "amount": booked.amount if booked else original["amount"],
+                    "is_reversal": bool(
+                        booked.reverses_repayment_id if booked else not pd.isna(original["reverses_repayment_id"])
+                    ),
+                    "is_reversed": bool(booked and booked.reversed_by),
+                    "state": booked.state if booked else "unsettled",
+                }
+            )
+        return frames.build(frames.ORIGINALS, rows)
+
+    def _prior_allocations(self, day: date, repayment_ids: list[str]) -> pd.DataFrame:
+        return frames_io.read(
+            self.transaction,
+            "select row_number() over (order by x.settlement_date, x.position), x.repayment_id, x.loan_id,"
+            f" x.receivable_id, x.currency, x.component, x.amount from ledger.allocations x {NEWEST}"
+            " where x.repayment_id = any(:ids) and x.settlement_date < :on order by 1",
+            {"ids": repayment_ids, "on": day},
+            frames.PRIOR_ALLOCATIONS,
+            frames.PRIOR_ALLOCATIONS.column_names,
+        )
+
+    def _prior_shares(self, day: date, repayment_ids: list[str]) -> pd.DataFrame:
+        return frames_io.read(
+            self.transaction,
+            "select a.allocation_id, s.note_id, s.investor_id, s.gross_amount, s.fee_amount, s.vat_amount,"
+            " s.national_tax_amount, s.local_tax_amount, s.net_amount from"
+            " (select row_number() over (order by x.settlement_date, x.position) as allocation_id, x.* from"
+            f"  (select x.* from ledger.allocations x {NEWEST}"
+            "    where x.repayment_id = any(:ids) and x.settlement_date < :on) x) a"
+            " join ledger.shares s using (settlement_date, revision, position) order by 1, 2",
+            {"ids": repayment_ids, "on": day},
+            frames.PRIOR_SHARES,
+            frames.PRIOR_SHARES.column_names,
+        )
+
+    def _prior_entries(self, repayment_ids: list[str]) -> pd.DataFrame:
+        return frames_io.read(
+            self.transaction,
+            "select e.entry_id, e.event, e.repayment_id, p.account, p.currency, p.amount"
+            " from ledger.entries e join ledger.postings p using (entry_id)"
+            " where e.repayment_id = any(:ids)"
+            "   and e.event in ('repayment_extracted', 'repayment_distributed', 'credit_applied')"
+            "   and not exists (select from ledger.entries r where r.reverses_entry_id = e.entry_id)"
+            " order by 1, 4",
+            {"ids": repayment_ids},
+            frames.PRIOR_ENTRIES,
+            frames.PRIOR_ENTRIES.column_names,
+        )
+
+
+def _looked_up(keys: "pd.Series[Any]", amounts: pa.Table) -> Any:
+    """Return the amount of each key, 0 where there is none, as int64."""
+    places = pc.index_in(pa.array(keys.array).cast(pa.large_string()), amounts["key"].combine_chunks())
+    found = pc.fill_null(amounts["amount"].combine_chunks().take(places), 0)
+    return found.to_numpy(zero_copy_only=False)

@@ -1,0 +1,357 @@
+"""The part of the books that takes in what a day computed: everything in one transaction, the large tables by COPY."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+
+from settlement.adapters.ledger import copying
+from settlement.adapters.ledger.repository import Repository
+from settlement.domain import frames
+from settlement.domain.frames import Outcome
+from settlement.domain.policy import Policy
+from settlement.ports.days import DayRun
+from settlement.ports.outcomes import Frozen
+
+STATE_AFTER = {
+    "settled": "settled",
+    "reversal": "settled",
+    "quarantined": "quarantined",
+    "cancelled": "cancelled",
+}
+
+KEYS_OF_ALLOCATION = ("repayment_id", "loan_id", "receivable_id", "currency", "component")
+"""What a share has of its allocation."""
+
+
+class Outcomes(Repository):
+    """Snapshots' records, and the posting of an outcome."""
+
+    def frozen(self, day: DayRun) -> Frozen | None:
+        """Return what is on record of the revision's frozen inputs."""
+        row = self.transaction.execute(
+            sa.text(
+                "select input_sha256, books_version from ledger.snapshots"
+                " where settlement_date = :on and revision = :revision"
+            ),
+            {"on": day.settlement_date, "revision": day.revision},
+        ).first()
+        return Frozen(input_sha256=row.input_sha256, books_version=row.books_version) if row else None
+
+    def keep_frozen(self, day: DayRun, input_sha256: str, *, now: datetime) -> Frozen:
+        """Put the frozen inputs of a revision that is not computed yet on record."""
+        version = self.version()
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.snapshots (settlement_date, revision, input_sha256, books_version, frozen_at)"
+                " values (:on, :revision, :sha, :version, :now) on conflict (settlement_date, revision) do update"
+                " set input_sha256 = excluded.input_sha256, books_version = excluded.books_version,"
+                " frozen_at = excluded.frozen_at"
+            ),
+            {"on": day.settlement_date, "revision": day.revision, "sha": input_sha256, "version": version, "now": now},
+        )
+        return Frozen(input_sha256=input_sha256, books_version=version)
+
+    def version(self) -> int:
+        """Return how often results were posted: inputs frozen against an older number are stale."""
+        return int(self.transaction.execute(sa.text("select version from ledger.books_version")).scalar_one())
+
+    def is_computed(self, day: DayRun) -> bool:
+        """Tell whether this revision's results stand in the books."""
+        return (
+            self.transaction.execute(
+                sa.text("select 1 from ledger.revisions where settlement_date = :on and revision = :revision"),
+                {"on": day.settlement_date, "revision": day.revision},
+            ).scalar()
+            is not None
+        )
+
+    def post(
+        self,
+        day: DayRun,
+        parts: Iterable[Outcome],
+        *,
+        arrivals: Callable[[pd.DataFrame], pd.DataFrame],
+        policy: Policy,
+        input_sha256: str,
+        code_version: str,
+        reason: str | None = None,
+        now: datetime,
+    ) -> str:
+        """Post everything that the day computed, part by part while the next ones are made; return the hash of it.
+
+        `arrivals` adds to repayments when each came (received_at), and the settlement date in whose window that lies
+        (window_on).
+        """
+        keys = {"settlement_date": day.settlement_date, "revision": day.revision}
+        digest, leaves, totals = Digest(), Leaves(self.transaction, day), []
+        for part in copying.ahead(parts, 1):
+            for name in frames.OUTCOME.keys() - {"shares", "totals"}:
+                digest.take(name, getattr(part, name))
+            totals.append(part.totals)
+            self._take_repayments(keys, part.repayments, arrivals, now=now)
+            self._copy_in_order("allocations", part.allocations.drop(columns="allocation_no"),
+                                keys, part.allocations["allocation_no"])  # fmt: skip
+            self._copy_in_order("credits", part.credits, keys, digest.rows["credits"] - len(part.credits) + 1
+                                + np.arange(len(part.credits)))  # fmt: skip
+            self._quarantine(part, keys)
+            self._copy_shares(leaves, part, keys, digest)
+            self._post_entries(leaves, part, keys, now=now)
+        leaves.attach()
+        whole = _summed(totals)
+        digest.take("totals", whole)
+        output_sha256 = digest.hexdigest()
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.revisions (settlement_date, revision, run_id, reason, policy_name, policy_version,"
+                " policy_sha256, input_sha256, output_sha256, code_version, computed_at) values (:settlement_date,"
+                " :revision, :run, :reason, :name, :version, :policy, :input, :output, :code, :now)"
+            ),
+            keys
+            | {
+                "run": day.run_id,
+                "reason": reason,
+                "name": policy.name,
+                "version": policy.version,
+                "policy": policy.sha256,
+                "input": input_sha256,
+                "output": output_sha256,
+                "code": code_version,
+                "now": now,
+            },
+        )
+        copying.frame_into(self.transaction, "ledger.day_totals", copying.keyed(whole, keys))
+        self.transaction.execute(sa.text("update ledger.books_version set version = version + 1"))
+        self.transaction.execute(
+            sa.text(
+                "update ledger.days set revision = :revision, state = 'computed'"
+                " where settlement_date = :settlement_date"
+            ),
+            keys,
+        )
+        return output_sha256
+
+    def _take_repayments(
+        self,
+        keys: Mapping[str, Any],
+        taken: pd.DataFrame,
+        arrivals: Callable[[pd.DataFrame], pd.DataFrame],
+        *,
+        now: datetime,
+    ) -> None:
+        taken = taken[taken["outcome"] != "refused"]  # an orphan is not extracted: only a break tells of it
+        if taken.empty:
+            return
+        taken = arrivals(taken)
+        self._undo_extractions(keys, taken, now=now)
+        state = taken["outcome"].map(STATE_AFTER)
+        reverses = taken["reverses_repayment_id"]
+        self.transaction.execute(
+            sa.text(
+                "insert into ledger.repayments as r (repayment_id, loan_id, currency, received_at, amount,"
+                " reverses_repayment_id, state, window_on, taken_on, settled_on, is_extracted)"
+                " select t.id, t.loan, t.currency, t.received_at, t.amount, t.reverses, t.state, t.window_on, :on,"
+                "  case when t.state = 'settled' then cast(:on as date) end, t.is_extracted"
+                " from unnest(cast(:ids as text[]), cast(:loans as text[]), cast(:currencies as text[]),"
+                "  cast(:received as timestamptz[]), cast(:amounts as bigint[]), cast(:reverses as text[]),"
+                "  cast(:states as text[]), cast(:windows as date[]), cast(:extracted as boolean[]))"
+                "  as t (id, loan, currency, received_at, amount, reverses, state, window_on, is_extracted)"
+                " on conflict (repayment_id) do update set state = excluded.state, currency = excluded.currency,"
+                " settled_on = excluded.settled_on, is_extracted = r.is_extracted or excluded.is_extracted"
+            ),
+            {
+                "on": keys["settlement_date"],
+                "ids": taken["repayment_id"].tolist(),
+                "loans": taken["loan_id"].tolist(),
+                "currencies": taken["currency"].tolist(),
+                "received": taken["received_at"].dt.to_pydatetime().tolist(),
+                "amounts": taken["amount"].tolist(),
+                "reverses": reverses.astype(object).where(reverses.notna(), None).tolist(),
+                "states": state.tolist(),
+                "windows": taken["window_on"].tolist(),
+                "extracted": taken["is_extracted_now"].tolist(),
+            },
+        )
+        undone = taken[reverses.notna() & taken["outcome"].isin(["reversal", "cancelled"])]
+        if len(undone):
+            self.transaction.execute(
+                sa.text(
+                    "update ledger.repayments r set reversed_by = t.reversal"
+                    " from unnest(cast(:originals as text[]), cast(:reversals as text[])) as t (original, reversal)"
+                    " where r.repayment_id = t.original"
+                ),
+                {
+                    "originals": undone["reverses_repayment_id"].tolist(),
+                    "reversals": undone["repayment_id"].tolist(),
+                },
+            )
+
+    def _undo_extractions(self, keys: Mapping[str, Any], taken: pd.DataFrame, *, now: datetime) -> None:
+        """Reverse the extraction of what was kept back in another currency than that in which it is taken now."""
+        run = self.transaction.execute
+        extracted = run(
+            sa.text(
+                "select e.entry_id, e.repayment_id from ledger.repayments r"
+                " join unnest(cast(:ids as text[]), cast(:currencies as text[])) as t (id, currency)"
+                "   on t.id = r.repayment_id and t.currency <> r.currency"
+                " join ledger.entries e on e.repayment_id = r.repayment_id and e.event = 'repayment_extracted'"
+                " where r.state = 'quarantined'"
+                "   and not exists (select from ledger.entries x where x.reverses_entry_id = e.entry_id)"
+            ),
+            {"ids": taken["repayment_id"].tolist(), "currencies": taken["currency"].tolist()},
+        ).all()
+        if not extracted:
+            return
+        self._release(keys, [row.repayment_id for row in extracted])
+        run(sa.text("select ledger.ensure_partition('ledger.postings', :settlement_date, 0)"), dict(keys))
+        run(
+            sa.text(
+                "with undone as ("
+                " insert into ledger.entries (settlement_date, revision, recorded_at, event, currency, repayment_id,"
+                "  reverses_entry_id)"
+                " select :settlement_date, :revision, :now, 'repayment_reversed', currency, repayment_id, entry_id"
+                "  from ledger.entries where entry_id = any(:entries) order by entry_id"
+                " returning entry_id, reverses_entry_id)"
+                " insert into ledger.postings (settlement_date, part, entry_id, account, currency, amount)"
+                " select :settlement_date, 0, u.entry_id, p.account, p.currency, -p.amount"
+                "  from undone u join ledger.postings p on p.entry_id = u.reverses_entry_id"
+            ),
+            {**keys, "now": now, "entries": [row.entry_id for row in extracted]},
+        )
+
+    def _release(self, keys: Mapping[str, Any], repayment_ids: list[str]) -> None:
+        self.transaction.execute(
+            sa.text(
+                "update ledger.quarantine set released_on = :settlement_date"
+                " where released_on is null and repayment_id = any(:ids)"
+            ),
+            {"settlement_date": keys["settlement_date"], "ids": repayment_ids},
+        )
+
+    def _quarantine(self, part: Outcome, keys: Mapping[str, Any]) -> None:
+        # A jsonb travels as its version, 1, and its text.
+        kept = part.quarantine.assign(evidence="\x01" + part.quarantine["evidence"])
+        copying.frame_into(self.transaction, "ledger.quarantine", copying.keyed(kept, keys))
+        if len(part.released):
+            self._release(keys, part.released["repayment_id"].tolist())
+
+    def _copy_in_order(self, table: str, frame: pd.DataFrame, keys: Mapping[str, Any], position: Any) -> None:
+        numbered = copying.keyed(frame, keys).assign(position=np.asarray(position, dtype=np.int32))
+        copying.frame_into(self.transaction, f"ledger.{table}", numbered)
+
+    def _copy_shares(self, leaves: "Leaves", part: Outcome, keys: Mapping[str, Any], digest: "Digest") -> None:
+        """COPY the shares beside the keys of their allocations, which are made ready once for each allocation."""
+        if part.shares.empty:
+            return
+        of_allocation = copying.keyed(part.allocations[list(KEYS_OF_ALLOCATION)], keys)
+        shared, first = copying.fields(of_allocation), int(part.allocations["allocation_no"].iloc[0])
+
+        def rows() -> Iterator[copying.Fields]:
+            for batch in copying.batches(part.shares):
+                of_share = digest.take("shares", batch)
+                places = pa.array(batch["allocation_no"].to_numpy() - first)
+                yield copying.together(of_share, shared.take(places))
+
+        columns = [*part.shares.columns.str.replace("allocation_no", "position"), *of_allocation.columns]
+        copying.into(self.transaction, leaves.open("shares"), columns, rows())
+
+    def _post_entries(self, leaves: "Leaves", part: Outcome, keys: Mapping[str, Any], *, now: datetime) -> None:
+        entries, count = part.entries, len(part.entries)
+        if not count:
+            return
+        # Nobody else draws from the sequence: everything that posts holds the lock of the books.
+        first = self.transaction.execute(
+            sa.text(
+                "select min(id) from (select nextval('ledger.entries_entry_id_seq') as id"
+                " from generate_series(1, :n)) ids"
+            ),
+            {"n": count},
+        ).scalar_one()
+        offset = first - int(entries["entry_no"].iloc[0])
+        headed = entries[["event", "currency", "repayment_id"]].assign(
+            entry_id=entries["entry_no"] + offset,
+            reverses_entry_id=entries["reverses_entry_id"].fillna(entries["reverses_entry_no"] + offset),
+        )
+        copying.frame_into(self.transaction, "ledger.entries", copying.keyed(headed, {**keys, "recorded_at": now}))
+        place = {"settlement_date": keys["settlement_date"], "part": keys["revision"]}
+        of_entry = copying.fields(copying.keyed(headed[["entry_id", "currency"]], place))
+        start = int(entries["entry_no"].iloc[0])
+
+        def rows() -> Iterator[copying.Fields]:
+            for batch in copying.batches(part.postings):
+                places = pa.array(batch["entry_no"].to_numpy() - start)
+                yield copying.together(copying.fields(batch[["account", "amount"]]), of_entry.take(places))
+
+        columns = ["account", "amount", "entry_id", "currency", "settlement_date", "part"]
+        copying.into(self.transaction, leaves.open("postings"), columns, rows())
+
+
+class Leaves:
+    """The bare tables that take a revision's shares and postings, made when the first row comes."""
+
+    def __init__(self, transaction: sa.Connection, day: DayRun) -> None:
+        self._transaction = transaction
+        self._place = {"on": day.settlement_date, "part": day.revision}
+        self._open: dict[str, str] = {}
+
+    def open(self, table: str) -> str:
+        """Return the name of the table's leaf."""
+        if table not in self._open:
+            leaf = self._transaction.execute(
+                sa.text("select ledger.open_leaf(cast(:parent as regclass), :on, :part)"),
+                {"parent": f"ledger.{table}"} | self._place,
+            ).scalar_one()
+            self._open[table] = f"ledger.{leaf}"
+        return self._open[table]
+
+    def attach(self) -> None:
+        """Give the leaves their constraints and indexes, and make them part of their tables."""
+        for table in self._open:
+            self._transaction.execute(
+                sa.text("select ledger.attach_leaf(cast(:parent as regclass), :on, :part)"),
+                {"parent": f"ledger.{table}"} | self._place,
+            )
+
+
+class Digest:
+    """The hash of an outcome, taken as it passes: the same for the same rows, however they are cut into parts."""
+
+    def __init__(self) -> None:
+        self.rows = dict.fromkeys(frames.OUTCOME, 0)
+        self._hashes = {name: hashlib.sha256() for name in frames.OUTCOME}
+
+    def take(self, name: str, frame: pd.DataFrame) -> copying.Fields:
+        """Take in the next rows of a frame, and return their fields."""
+        if "allocation_no" in frame.columns:
+            frame = frame.astype({"allocation_no": "int32"})  # as the ledger keeps it
+        fields = copying.fields(frame)
+        self.rows[name] += len(frame)
+        self._hashes[name].update(copying.content(fields))
+        return fields
+
+    def hexdigest(self) -> str:
+        """Return the hash of everything taken in."""
+        said = [[name, self.rows[name], self._hashes[name].hexdigest()] for name in frames.OUTCOME]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def digest(parts: Iterable[Outcome]) -> str:
+    """Return the hash of everything that a day computed, which `post_outcome` keeps with the revision."""
+    whole, totals = Digest(), []
+    for part in parts:
+        for name in frames.OUTCOME.keys() - {"totals"}:
+            for batch in copying.batches(getattr(part, name)):
+                whole.take(name, batch)
+        totals.append(part.totals)
+    whole.take("totals", _summed(totals))
+    return whole.hexdigest()
+
+
+def _summed(totals: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(totals).groupby("currency", sort=False, as_index=False).sum()

@@ -1,0 +1,511 @@
+"""What a settlement day comes to, as frames: the parts that whole loans gave, joined, numbered and named.
+
+Every row follows from the steps, allocations, shares and entries of the parts; the totals are counted from those rows
+and must satisfy the identity of a settlement day in every currency.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import accumulate
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from settlement.domain import frames
+from settlement.domain.computation import encode, segments
+from settlement.domain.computation.encode import COST, NONE, Book, Text
+from settlement.domain.computation.journal import EVENTS, Entries, Postings
+from settlement.domain.computation.quarantine import Refusal
+from settlement.domain.computation.waterfall import Allocations, Kind, Steps, Taken
+from settlement.domain.frames import Outcome
+from settlement.domain.money import BrokenInvariant, Ints
+from settlement.domain.policy import COMPONENTS
+
+Columns = TypeVar("Columns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """The shares of some loans, in order of allocation and note; the first three columns are int32 codes."""
+
+    allocation: npt.NDArray[np.int32]
+    note: npt.NDArray[np.int32]
+    investor: npt.NDArray[np.int32]
+    gross: Ints
+    fee: Ints
+    vat: Ints
+    national_tax: Ints
+    local_tax: Ints
+    net: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What some whole loans come to; its steps, allocations and entries are numbered from 0."""
+
+    taken: Taken
+    shares: Shares
+    entries: Entries
+    postings: Postings
+    refused: dict[int, Refusal]
+
+
+def join(parts: Sequence[Part]) -> Part:
+    """Return parts, in order of loan, as one."""
+    steps = _starts([len(part.taken.steps.loan) for part in parts])
+    allocations = _starts([len(part.taken.allocations.step) for part in parts])
+    entries = _starts([len(part.entries.event) for part in parts])
+    return Part(
+        taken=Taken(
+            steps=_concatenated(Steps, [part.taken.steps for part in parts]),
+            allocations=_concatenated(
+                Allocations, [part.taken.allocations for part in parts], step=steps, negates=allocations
+            ),
+            bad={reversal: reason for part in parts for reversal, reason in part.taken.bad.items()},
+            overpaid={loan: held for part in parts for loan, held in part.taken.overpaid.items()},
+        ),
+        shares=_concatenated(Shares, [part.shares for part in parts], allocation=allocations),
+        entries=_concatenated(Entries, [part.entries for part in parts], reverses_no=entries),
+        postings=_concatenated(Postings, [part.postings for part in parts], entry=entries),
+        refused={loan: refusal for part in parts for loan, refusal in part.refused.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The categories of the large frames, the same for all the parts of a day."""
+
+    note: pd.CategoricalDtype
+    investor: pd.CategoricalDtype
+    account: pd.CategoricalDtype
+
+
+def names(book: Book) -> Names:
+    """Return the categories of notes, investors and accounts."""
+    return Names(
+        note=_categories(book.notes.ids),
+        investor=_categories(book.investor_ids),
+        account=_categories(book.accounts.names),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many allocations and entries the parts before this one have."""
+
+    allocations: int = 0
+    entries: int = 0
+
+    def after(self, part: Part) -> "Count":
+        """Return the count with those of `part` too."""
+        return Count(
+            allocations=self.allocations + len(part.taken.allocations.step),
+            entries=self.entries + len(part.entries.event),
+        )
+
+
+def assemble(book: Book, names: Names, part: Part, orphans: pd.DataFrame, before: Count) -> Outcome:
+    """Return a part as the frames of an outcome, numbered on from the parts `before`, and with the orphans it is given.
+
+    :raises BrokenInvariant: the totals of a currency do not satisfy the identity of a settlement day.
+    """
+    steps = part.taken.steps
+    cancelled = np.unique(steps.original[steps.kind == Kind.CANCELLING])
+    return Outcome(
+        repayments=pd.concat([_repayments(book, steps, cancelled), _refused_orphans(orphans)], ignore_index=True),
+        allocations=_allocations(book, part.taken, before.allocations),
+        shares=_shares(names, part.shares, before.allocations),
+        credits=_credits(book, steps),
+        quarantine=_quarantine(book, part),
+        released=_released(book, steps),
+        entries=_entries(book, part.entries, before.entries),
+        postings=_postings(names, part.postings, before.entries),
+        breaks=_breaks(book, part, cancelled, orphans),
+        totals=_totals(book, part),
+    )
+
+
+# --- joining ------------------------------------------------------------------------------------------------------
+
+
+def _starts(counts: list[int]) -> list[int]:
+    return [0, *accumulate(counts)][:-1]
+
+
+def _concatenated(kind: type[Columns], tables: Sequence[Columns], **offsets: list[int]) -> Columns:
+    """Return tables of columns as one; a column that refers to rows is moved by the offset of each table."""
+    columns: dict[str, Any] = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        pieces = [getattr(table, field.name) for table in tables]
+        if field.name in offsets:
+            pieces = [
+                np.where(piece == NONE, NONE, piece + offset)
+                for piece, offset in zip(pieces, offsets[field.name], strict=True)
+            ]
+        columns[field.name] = np.concatenate(pieces or [np.empty(0, dtype=np.int64)])
+    return kind(**columns)
+
+
+# --- naming -------------------------------------------------------------------------------------------------------
+
+
+def _named(ids: Text, places: npt.NDArray[Any]) -> Any:
+    """Return the texts at `places`, null where the place is NONE, as a pandas `str` array."""
+    return pd.array(ids.take(pa.array(places, mask=places == NONE)), dtype="str")
+
+
+def _chosen(names: Sequence[str], places: npt.NDArray[Any]) -> Any:
+    return _named(pa.array(names, pa.large_string()), places)
+
+
+def _categories(ids: Text) -> pd.CategoricalDtype:
+    # The public constructor would make a Python object of each of millions of ids to prove again that no two are equal.
+    categories = pd.Index(pd.array(ids, dtype="str"))
+    return pd.CategoricalDtype._from_fastpath(categories)
+
+
+def _categorical(categories: pd.CategoricalDtype, places: npt.NDArray[np.int32]) -> pd.Categorical:
+    return pd.Categorical.from_codes(places, dtype=categories, validate=False)
+
+
+def _number(values: Ints) -> Any:
+    return pd.arrays.IntegerArray(values, values == NONE)
+
+
+def _currency(book: Book, loan: Ints) -> Any:
+    return _chosen(book.currency_names, book.currency[loan])
+
+
+# --- frames -------------------------------------------------------------------------------------------------------
+
+
+def _repayments(book: Book, steps: Steps, cancelled: Ints) -> pd.DataFrame:
+    """Return a row per step that is not a credit's, and one for each cancelled original that had no turn."""
+    outcome_of = {
+        Kind.SETTLED: "settled",
+        Kind.KEPT: "quarantined",
+        Kind.REVERSED: "reversal",
+        Kind.CANCELLING: "cancelled",
+        Kind.BAD: "quarantined",
+    }
+    is_kept = steps.kind == Kind.KEPT
+    is_cancelled = (steps.kind == Kind.CANCELLING) | (is_kept & np.isin(steps.repayment, cancelled))
+    outcome = np.array([frames.OUTCOMES.index(outcome_of.get(kind, "settled")) for kind in Kind])[steps.kind]
+    outcome[is_cancelled] = frames.OUTCOMES.index("cancelled")
+    is_undone = np.isin(steps.repayment, steps.original[steps.kind == Kind.REVERSED])
+    rows = np.flatnonzero(steps.kind != Kind.APPLIED)
+    had_no_turn = (steps.kind == Kind.CANCELLING) & ~np.isin(steps.original, steps.repayment[is_kept])
+    unseen = np.flatnonzero(had_no_turn)
+    order = np.argsort(np.concatenate([2 * rows + 1, 2 * unseen]))
+    count = len(unseen)
+    row = np.concatenate([rows, unseen])[order]
+    is_unseen = np.append(np.zeros(len(rows), dtype=np.bool_), np.ones(count, dtype=np.bool_))[order]
+    is_extracted = (is_kept | (steps.kind == Kind.SETTLED)) & steps.is_new
+    return pd.DataFrame(
+        {
+            "repayment_id": _named(book.repayment_ids, np.where(is_unseen, steps.original[row], steps.repayment[row])),
+            "loan_id": _named(book.loan_ids, steps.loan[row]),
+            "currency": _currency(book, steps.loan[row]),
+            "amount": steps.amount[row],
+            "reverses_repayment_id": _named(book.repayment_ids, np.where(is_unseen, NONE, steps.original[row])),
+            "outcome": _chosen(frames.OUTCOMES, outcome[row]),
+            "is_extracted_now": is_extracted[row],
+            "held_amount": np.where((steps.kind == Kind.SETTLED) & ~is_undone, steps.held, 0)[row],
+        }
+    )
+
+
+def orphans_of(book: Book, repayments: pd.DataFrame) -> pd.DataFrame:
+    """Return the repayments and reversals whose loan does not exist, in order of their ids."""
+    is_orphan = encode.lookup(repayments["loan_id"], book.loan_ids) == NONE
+    orphans: pd.DataFrame = repayments[is_orphan].sort_values("repayment_id", kind="stable")
+    return orphans
+
+
+def _refused_orphans(orphans: pd.DataFrame) -> pd.DataFrame:
+    count = len(orphans)
+    return pd.DataFrame(
+        {
+            "repayment_id": orphans["repayment_id"].astype("str"),
+            "loan_id": orphans["loan_id"].astype("str"),
+            "currency": pd.Series([None] * count, dtype="str", index=orphans.index),
+            "amount": orphans["amount"],
+            "reverses_repayment_id": orphans["reverses_repayment_id"].astype("str"),
+            "outcome": pd.Series(["refused"] * count, dtype="str", index=orphans.index),
+            "is_extracted_now": np.zeros(count, dtype=np.bool_),
+            "held_amount": np.zeros(count, dtype=np.int64),
+        }
+    )
+
+
+def _allocations(book: Book, taken: Taken, before: int) -> pd.DataFrame:
+    allocations = taken.allocations
+    return pd.DataFrame(
+        {
+            "allocation_no": np.arange(1, len(allocations.step) + 1) + before,
+            "repayment_id": _named(book.repayment_ids, taken.steps.repayment[allocations.step]),
+            "loan_id": _named(book.loan_ids, allocations.loan),
+            "receivable_id": _named(book.receivables.ids, allocations.receivable),
+            "currency": _currency(book, allocations.loan),
+            "component": _chosen(COMPONENTS, allocations.component),
+            "amount": allocations.amount,
+        }
+    )
+
+
+def _shares(names: Names, shares: Shares, before: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "allocation_no": shares.allocation.astype(np.int64) + (before + 1),
+            "note_id": _categorical(names.note, shares.note),
+            "investor_id": _categorical(names.investor, shares.investor),
+            "gross_amount": shares.gross,
+            "fee_amount": shares.fee,
+            "vat_amount": shares.vat,
+            "national_tax_amount": shares.national_tax,
+            "local_tax_amount": shares.local_tax,
+            "net_amount": shares.net,
+        },
+        copy=False,
+    )
+
+
+def _credits(book: Book, steps: Steps) -> pd.DataFrame:
+    events = ("held", "applied", "taken_back")
+    amount = _credit_changes(steps)
+    event = np.select([amount > 0, steps.kind == Kind.APPLIED], [0, 1], 2)
+    rows = np.flatnonzero(amount)
+    repayment = np.where(steps.kind == Kind.REVERSED, steps.original, steps.repayment)
+    return pd.DataFrame(
+        {
+            "loan_id": _named(book.loan_ids, steps.loan[rows]),
+            "repayment_id": _named(book.repayment_ids, repayment[rows]),
+            "currency": _currency(book, steps.loan[rows]),
+            "amount": amount[rows],
+            "event": _chosen(events, event[rows]),
+        }
+    )
+
+
+def _credit_changes(steps: Steps) -> Ints:
+    """Return by how much each step changes what its loan holds."""
+    kinds = [steps.kind == Kind.SETTLED, steps.kind == Kind.APPLIED, steps.kind == Kind.REVERSED]
+    return np.select(kinds, [steps.held, -steps.amount, -steps.held], 0)
+
+
+def _quarantine(book: Book, part: Part) -> pd.DataFrame:
+    steps = part.taken.steps
+    rows = np.flatnonzero(((steps.kind == Kind.KEPT) | (steps.kind == Kind.BAD)) & steps.is_new)
+    reasons = [_reason(book, part, row) for row in rows.tolist()]
+    return pd.DataFrame(
+        {
+            "loan_id": _named(book.loan_ids, steps.loan[rows]),
+            "repayment_id": _named(book.repayment_ids, steps.repayment[rows]),
+            "currency": _currency(book, steps.loan[rows]),
+            "amount": steps.amount[rows],
+            "rule": pd.array([reason.rule for reason in reasons], dtype="str"),
+            "evidence": pd.array([reason.evidence for reason in reasons], dtype="str"),
+        }
+    )
+
+
+def _reason(book: Book, part: Part, step: int) -> Refusal:
+    """Return why a step is quarantined: its loan's refusal, or what is wrong with the reversal itself."""
+    steps = part.taken.steps
+    if steps.kind[step] == Kind.KEPT:
+        return part.refused[int(steps.loan[step])]
+    original = book.originals.get(int(steps.original[step]))
+    facts = {
+        "reason": part.taken.bad[int(steps.repayment[step])],
+        "repayment_id": _name(book.repayment_ids, steps.repayment[step]),
+        "loan_id": _name(book.loan_ids, steps.loan[step]),
+        "amount": int(steps.amount[step]),
+        "reverses_repayment_id": _name(book.repayment_ids, steps.original[step]),
+        "original": None
+        if original is None
+        else {
+            "loan_id": None if original.loan == NONE else _name(book.loan_ids, original.loan),
+            "amount": original.amount,
+            "is_reversal": original.is_reversal,
+            "is_reversed": original.is_reversed,
+            "state": original.state,
+        },
+    }
+    return Refusal(rule="bad_reversal", evidence=frames.evidence(**facts))
+
+
+def _released(book: Book, steps: Steps) -> pd.DataFrame:
+    """Return what leaves quarantine: retried and settled, retried and good, or an extracted original cancelled."""
+    is_reversing = (steps.kind == Kind.REVERSED) | (steps.kind == Kind.CANCELLING)
+    own = np.flatnonzero(((steps.kind == Kind.SETTLED) | is_reversing) & ~steps.is_new)
+    originals = np.flatnonzero(steps.was_extracted)
+    order = np.argsort(np.concatenate([2 * own + 1, 2 * originals]))
+    repayment = np.concatenate([steps.repayment[own], steps.original[originals]])[order]
+    return pd.DataFrame({"repayment_id": _named(book.repayment_ids, repayment)})
+
+
+def _entries(book: Book, entries: Entries, before: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "entry_no": np.arange(1, len(entries.event) + 1) + before,
+            "event": _chosen(EVENTS, entries.event),
+            "loan_id": _named(book.loan_ids, entries.loan),
+            "currency": _currency(book, entries.loan),
+            "repayment_id": _named(book.repayment_ids, entries.repayment),
+            "reverses_entry_id": _number(entries.reverses_id),
+            "reverses_entry_no": _number(np.where(entries.reverses_no == NONE, NONE, entries.reverses_no + before + 1)),
+        }
+    )
+
+
+def _postings(names: Names, postings: Postings, before: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "entry_no": postings.entry + (before + 1),
+            "account": _categorical(names.account, postings.account.astype(np.int32)),
+            "amount": postings.amount,
+        }
+    )
+
+
+def _breaks(book: Book, part: Part, cancelled: Ints, orphans: pd.DataFrame) -> pd.DataFrame:
+    """Return the breaks in order of loan, then cause, then subject; those of orphans come last."""
+    found = [*_quarantined_loans(book, part, cancelled), *_bad_reversals(book, part), *_overpaid_loans(book, part)]
+    found.sort(key=lambda row: (row[0], row[1], str(row[3]).encode()))
+    rows = [row[1:] for row in found]
+    for orphan in orphans.to_dict("records"):
+        facts = {"repayment_id": orphan["repayment_id"], "loan_id": orphan["loan_id"], "amount": orphan["amount"]}
+        proof = frames.evidence(received_at=orphan["received_at"], **facts)
+        rows.append(("orphan_repayment", "repayment", orphan["repayment_id"], None, orphan["amount"], proof))
+    return frames.build(frames.BREAKS, rows)
+
+
+def _quarantined_loans(book: Book, part: Part, cancelled: Ints) -> list[tuple[Any, ...]]:
+    steps = part.taken.steps
+    kept: dict[int, list[int]] = {}
+    for step in np.flatnonzero((steps.kind == Kind.KEPT) & ~np.isin(steps.repayment, cancelled)).tolist():
+        kept.setdefault(int(steps.loan[step]), []).append(step)
+    rows: list[tuple[Any, ...]] = []
+    for loan, of_loan in kept.items():
+        refusal = part.refused[loan]
+        names = [_name(book.repayment_ids, steps.repayment[step]) for step in of_loan]
+        proof = frames.evidence(rule=refusal.rule, repayments=names, proof=json.loads(refusal.evidence))
+        amount = int(steps.amount[of_loan].sum())
+        rows.append((loan, "quarantined", "loan", *_subject(book, loan), amount, proof))
+    return rows
+
+
+def _bad_reversals(book: Book, part: Part) -> list[tuple[Any, ...]]:
+    steps = part.taken.steps
+    rows: list[tuple[Any, ...]] = []
+    for step in np.flatnonzero(steps.kind == Kind.BAD).tolist():
+        loan, reversal = int(steps.loan[step]), _name(book.repayment_ids, steps.repayment[step])
+        proof = _reason(book, part, step).evidence
+        currency = _subject(book, loan)[1]
+        rows.append((loan, "bad_reversal", "repayment", reversal, currency, int(steps.amount[step]), proof))
+    return rows
+
+
+def _overpaid_loans(book: Book, part: Part) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for loan, held in part.taken.overpaid.items():
+        credits = [
+            {"repayment_id": _name(book.repayment_ids, repayment), "amount": amount}
+            for repayment, amount in held.items()
+        ]
+        proof = frames.evidence(credits=credits)
+        rows.append((loan, "overpaid", "loan", *_subject(book, loan), sum(held.values()), proof))
+    return rows
+
+
+def _subject(book: Book, loan: int) -> tuple[str, str]:
+    return _name(book.loan_ids, loan), book.currency_names[int(book.currency[loan])]
+
+
+def _name(ids: Text, place: Any) -> str:
+    return str(ids[int(place)].as_py())
+
+
+# --- totals -------------------------------------------------------------------------------------------------------
+
+
+def _totals(book: Book, part: Part) -> pd.DataFrame:
+    """Return what a part comes to, by currency, counted from its rows and checked against its books.
+
+    :raises BrokenInvariant: received is not the sum of the eight amounts that it went to, or the postings disagree.
+    """
+    counts, rows = _counted(book, part), []
+    booked = _booked(book, part)
+    for code, currency in enumerate(book.currency_names):
+        row = {name: amount[code] for name, amount in counts.items()}
+        received = row["received_amount"]
+        went_to = {name: row[name] for name in booked if name != "received_amount"}
+        if received != sum(went_to.values()):
+            raise BrokenInvariant(f"Received [{received}] {currency} is not what it went to, {went_to}: the day stops")
+        for name, amount in booked.items():
+            if amount[code] != row[name]:
+                raise BrokenInvariant(
+                    f"The books say [{amount[code]}] {currency} for [{name}], the rows [{row[name]}]: the day stops"
+                )
+        rows.append({"currency": currency, **row})
+    return frames.build(frames.TOTALS, rows)
+
+
+def _counted(book: Book, part: Part) -> dict[str, list[int]]:
+    """Return each total by currency, from steps, allocations and shares."""
+    steps, allocations, shares = part.taken.steps, part.taken.allocations, part.shares
+    is_repayment = (steps.kind == Kind.SETTLED) | (steps.kind == Kind.KEPT)
+    sign = (is_repayment & steps.is_new).astype(np.int64)
+    sign -= (steps.kind == Kind.REVERSED) | steps.was_extracted
+    quarantined = ((steps.kind == Kind.KEPT) & steps.is_new).astype(np.int64)
+    quarantined -= ((steps.kind == Kind.SETTLED) & ~steps.is_new) | steps.was_extracted
+    cost = np.where(allocations.component == COST, allocations.amount, 0)
+    of_step, of_allocation = book.currency[steps.loan], book.currency[allocations.loan]
+    of_share = of_allocation[shares.allocation] if len(book.currency_names) > 1 else None
+
+    def by_currency(values: Ints, currency: Ints | None) -> list[int]:
+        if currency is None:
+            return [int(values.sum())]
+        return [int(values[currency == code].sum()) for code in range(len(book.currency_names))]
+
+    return {
+        "repayment_count": by_currency(np.abs(sign), of_step),
+        "received_amount": by_currency(sign * steps.amount, of_step),
+        "distributed_amount": by_currency(shares.net, of_share),
+        "fee_amount": by_currency(shares.fee, of_share),
+        "vat_amount": by_currency(shares.vat, of_share),
+        "national_tax_amount": by_currency(shares.national_tax, of_share),
+        "local_tax_amount": by_currency(shares.local_tax, of_share),
+        "cost_amount": by_currency(cost, of_allocation),
+        "credit_amount": by_currency(_credit_changes(steps), of_step),
+        "quarantined_amount": by_currency(quarantined * steps.amount, of_step),
+    }
+
+
+def _booked(book: Book, part: Part) -> dict[str, list[int]]:
+    """Return each amount of the totals by currency, from the postings: the accounts of each kind are one range."""
+    accounts, postings = book.accounts, part.postings
+    kinds = {
+        "credit_amount": 0,
+        "cost_amount": accounts.cost_recovered,
+        "fee_amount": accounts.fee_income,
+        "distributed_amount": accounts.investor_payable,
+        "received_amount": accounts.receipts_in_transit,
+        "quarantined_amount": accounts.repayments_unallocated,
+        "local_tax_amount": accounts.tax_payable_local,
+        "national_tax_amount": accounts.tax_payable_national,
+        "vat_amount": accounts.vat_payable,
+    }
+    kind = np.searchsorted(list(kinds.values())[1:], postings.account, side="right")
+    currency = book.currency[part.entries.loan][postings.entry]
+    group = kind * len(book.currency_names) + currency
+    order = np.argsort(group.astype(np.int16), kind="stable")  # a stable sort of int16 is a radix sort
+    start = encode.starts_of(group, len(kinds) * len(book.currency_names))
+    sums = segments.sums(postings.amount[order], start).reshape(len(kinds), -1)
+    return {
+        name: (sums[place] if name == "received_amount" else -sums[place]).tolist() for place, name in enumerate(kinds)
+    }

@@ -1,0 +1,227 @@
+"""The books (rules, section 6): the journal entries that follow from the steps of some loans and their shares.
+
+One entry `repayment_extracted` per repayment that this run takes for the first time, `repayment_distributed` per
+repayment settled, `credit_applied` per held credit that pays something, and one `repayment_reversed` per entry that a
+reversal undoes, of earlier runs or of this one. Debits are positive; what an investor gets of one entry is one posting.
+
+What always holds: every entry sums to zero; a posting of 0 does not exist.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from settlement.domain.computation import segments
+from settlement.domain.computation.encode import COST, NONE, Accounts, Book
+from settlement.domain.computation.waterfall import Allocations, Kind, Steps, Taken
+from settlement.domain.money import BrokenInvariant, Ints
+
+EVENTS = ("repayment_extracted", "repayment_distributed", "credit_applied", "repayment_reversed")
+EXTRACTED, DISTRIBUTED, APPLIED, REVERSED = range(4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entries:
+    """The entries in order, numbered from 0; `reverses_id` is a prior entry's id, `reverses_no` an entry of these."""
+
+    event: Ints
+    loan: Ints
+    repayment: Ints
+    reverses_id: Ints
+    reverses_no: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postings:
+    """The postings of those entries, in order of entry and account."""
+
+    entry: Ints
+    account: Ints
+    amount: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deductions:
+    """What was taken from each cell of a distribution, and what is left of it."""
+
+    fee: Ints
+    vat: Ints
+    national_tax: Ints
+    local_tax: Ints
+    net: Ints
+
+
+def post(book: Book, taken: Taken, *, start: Ints, investor: Ints, deductions: Deductions) -> tuple[Entries, Postings]:
+    """Return the journal of some loans; `start` and `investor` are those of the cells that `deductions` belong to.
+
+    :raises BrokenInvariant: an entry does not sum to zero.
+    """
+    entries, distributing = _entries(book, taken)
+    parts = [
+        _extractions(book.accounts, taken.steps, entries),
+        *_distributions(book.accounts, taken, distributing, start, deductions),
+        _investors(book.accounts, taken.allocations, distributing, start, investor, deductions.net),
+    ]
+    made = _in_order(parts)
+    postings = _in_order([made, *_reversals(book, entries, made)])
+    if np.any(segments.sums(postings.amount, np.searchsorted(postings.entry, np.arange(len(entries.event) + 1)))):
+        raise BrokenInvariant("A journal entry does not sum to zero: the day stops")
+    return entries, postings
+
+
+def _entries(book: Book, taken: Taken) -> tuple[Entries, Ints]:
+    """Return the entries of the steps, and the entry that distributes each step (NONE: it distributes nothing)."""
+    steps = taken.steps
+    is_settled, is_kept = steps.kind == Kind.SETTLED, steps.kind == Kind.KEPT
+    is_extracted = (is_settled | is_kept) & steps.is_new
+    is_applied = steps.kind == Kind.APPLIED
+    count = is_extracted.astype(np.int64) + (is_settled | is_applied)
+    undone = _undone(book, steps, count)
+    for step, (prior, now) in undone.items():
+        count[step] = len(prior) + len(now)
+    first = np.cumsum(count) - count
+    step_of = np.repeat(np.arange(len(count)), count)
+    event = np.where(np.arange(len(step_of)) == first[step_of], EXTRACTED, DISTRIBUTED)
+    event[first[is_settled & ~steps.is_new]] = DISTRIBUTED
+    event[first[is_applied]] = APPLIED
+    reverses_id, reverses_no = np.full_like(step_of, NONE), np.full_like(step_of, NONE)
+    for step, (prior, now) in undone.items():
+        at = int(first[step])
+        event[at : at + int(count[step])] = REVERSED
+        reverses_id[at : at + len(prior)] = book.prior.entry_id[prior]
+        reverses_no[at + len(prior) : at + int(count[step])] = [int(first[earlier]) + offset for earlier, offset in now]
+    entries = Entries(
+        event=event,
+        loan=steps.loan[step_of],
+        repayment=steps.repayment[step_of],
+        reverses_id=reverses_id,
+        reverses_no=reverses_no,
+    )
+    return entries, np.where(is_settled | is_applied, first + is_extracted, NONE)
+
+
+def _undone(book: Book, steps: Steps, count: Ints) -> dict[int, tuple[list[int], list[tuple[int, int]]]]:
+    """Return, for each step that reverses: the prior entries it undoes, and the (step, offset) of this run's."""
+    reversing = np.flatnonzero((steps.kind == Kind.REVERSED) | (steps.kind == Kind.CANCELLING))
+    if not len(reversing):
+        return {}
+    originals = {int(steps.original[step]) for step in reversing.tolist()}
+    made: dict[int, list[tuple[int, int]]] = {}
+    for step in np.flatnonzero(np.isin(steps.repayment, list(originals)) & (count > 0)).tolist():
+        made.setdefault(int(steps.repayment[step]), []).extend((step, offset) for offset in range(int(count[step])))
+    return {
+        step: (
+            book.prior.entries.get(int(steps.original[step]), []),
+            [at for at in made.get(int(steps.original[step]), []) if at[0] < step],
+        )
+        for step in reversing.tolist()
+    }
+
+
+def _extractions(accounts: Accounts, steps: Steps, entries: Entries) -> Postings:
+    extracted = np.flatnonzero(entries.event == EXTRACTED)
+    is_extracted = ((steps.kind == Kind.SETTLED) | (steps.kind == Kind.KEPT)) & steps.is_new
+    amount = steps.amount[is_extracted]
+    count = len(extracted)
+    return Postings(
+        entry=np.concatenate([extracted, extracted]),
+        account=np.repeat([accounts.receipts_in_transit, accounts.repayments_unallocated], count),
+        amount=np.concatenate([amount, -amount]),
+    )
+
+
+def _distributions(
+    accounts: Accounts, taken: Taken, distributing: Ints, start: Ints, deductions: Deductions
+) -> list[Postings]:
+    """Return everything that distributing entries post except what investors get."""
+    steps, allocations = taken.steps, taken.allocations
+    of_step = np.searchsorted(allocations.step, np.arange(len(steps.loan) + 1))
+    cost = segments.sums(np.where(allocations.component == COST, allocations.amount, 0), of_step)
+    credit_account = steps.loan
+    is_credit = steps.kind == Kind.APPLIED
+    legs = [
+        (np.where(is_credit, credit_account, accounts.repayments_unallocated), steps.amount),
+        (credit_account, np.where(is_credit, 0, -steps.held)),
+        (accounts.cost_recovered, -cost),
+    ]
+    for account, cut in (
+        (accounts.fee_income, deductions.fee),
+        (accounts.vat_payable, deductions.vat),
+        (accounts.tax_payable_national, deductions.national_tax),
+        (accounts.tax_payable_local, deductions.local_tax),
+    ):
+        legs.append((account, -segments.sums(segments.sums(cut, start), of_step)))
+    is_distributed = distributing != NONE
+    return [
+        Postings(
+            entry=distributing[is_distributed],
+            account=np.broadcast_to(np.asarray(account), len(distributing))[is_distributed],
+            amount=amount[is_distributed],
+        )
+        for account, amount in legs
+    ]
+
+
+def _investors(
+    accounts: Accounts, allocations: Allocations, distributing: Ints, start: Ints, investor: Ints, net: Ints
+) -> Postings:
+    entry = np.repeat(distributing[allocations.step], np.diff(start))
+    is_distributed = entry != NONE
+    return _sum_by_account(
+        Postings(
+            entry=entry[is_distributed],
+            account=investor[is_distributed] + accounts.investor_payable,
+            amount=-net[is_distributed],
+        )
+    )
+
+
+def _sum_by_account(postings: Postings) -> Postings:
+    order = _order(postings)
+    entry, account = postings.entry[order], postings.account[order]
+    is_first = np.append(True, (entry[1:] != entry[:-1]) | (account[1:] != account[:-1]))[: len(entry)]
+    first = np.flatnonzero(is_first)
+    return Postings(
+        entry=entry[first],
+        account=account[first],
+        amount=segments.sums(postings.amount[order], np.append(first, len(entry))),
+    )
+
+
+def _reversals(book: Book, entries: Entries, made: Postings) -> list[Postings]:
+    """Return the negated postings of what is reversed; `made` are the postings of this run's own entries, in order."""
+    prior, parts = book.prior, []
+    for entry in np.flatnonzero(entries.event == REVERSED).tolist():
+        if entries.reverses_no[entry] == NONE:
+            row = int(np.searchsorted(prior.entry_id, entries.reverses_id[entry]))
+            legs = slice(int(prior.posting_start[row]), int(prior.posting_start[row + 1]))
+            account, amount = prior.account[legs], prior.posting_amount[legs]
+        else:
+            first, last = np.searchsorted(made.entry, entries.reverses_no[entry] + np.arange(2))
+            account, amount = made.account[first:last], made.amount[first:last]
+        parts.append(Postings(entry=np.full(len(account), entry), account=account, amount=-amount))
+    return parts
+
+
+def _in_order(parts: list[Postings]) -> Postings:
+    joined = Postings(
+        entry=np.concatenate([part.entry for part in parts]),
+        account=np.concatenate([part.account for part in parts]),
+        amount=np.concatenate([part.amount for part in parts]),
+    )
+    order = _order(joined)
+    order = order[joined.amount[order] != 0]
+    return Postings(entry=joined.entry[order], account=joined.account[order], amount=joined.amount[order])
+
+
+def _order(postings: Postings) -> Ints:
+    """Return the order by entry, then account, then place, by sorting packed values where they fit 63 bits."""
+    count = len(postings.entry)
+    place_bits = count.bit_length()
+    account_bits = int(postings.account.max(initial=0)).bit_length()
+    entry_bits = int(postings.entry.max(initial=0)).bit_length()
+    if entry_bits + account_bits + place_bits > 63:
+        return np.lexsort((postings.account, postings.entry))
+    packed: Ints = (((postings.entry << account_bits) + postings.account) << place_bits) + np.arange(count)
+    packed.sort()
+    return packed & ((1 << place_bits) - 1)

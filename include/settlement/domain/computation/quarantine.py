@@ -1,0 +1,133 @@
+"""Why a loan is refused (rules, section 8): the rule that it breaks first, and the rows that prove it.
+
+The order in which rules are tried is the order of this module: what the loan's own rows say (`structural`), then what
+its money would do (`principal_exceeds_outstanding`, found by the waterfall), then who its shares would go to
+(`of_shares`). Refusals are rare, so clarity comes before speed here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from settlement.domain import frames
+from settlement.domain.computation import encode
+from settlement.domain.computation.encode import Book
+from settlement.domain.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One loan's refusal: the rule, and the evidence as JSON."""
+
+    rule: str
+    evidence: str
+
+
+def structural(book: Book, policy: Policy) -> dict[int, Refusal]:
+    """Return the loans that their own rows refuse, whatever their money does: each with the first rule it breaks."""
+    refused: dict[int, Refusal] = {}
+    for loan in np.flatnonzero(np.diff(book.notes.start) == 0).tolist():
+        refused[loan] = _refusal("no_notes", loan_id=book.loan_ids[loan].as_py())
+    for code, currency in enumerate(book.currency_names):
+        if currency not in policy.currencies:
+            for loan in np.flatnonzero(book.currency == code).tolist():
+                refused[loan] = _refusal("unknown_currency", loan_id=book.loan_ids[loan].as_py(), currency=currency)
+    unknown: dict[int, list[int]] = {}
+    for place in book.receivables.unknown_components:
+        unknown.setdefault(int(np.searchsorted(book.receivables.start, place, side="right")) - 1, []).append(place)
+    for loan, places in unknown.items():
+        rows = [
+            {
+                "receivable_id": book.receivables.ids[place].as_py(),
+                "component": book.receivables.unknown_components[place],
+            }
+            for place in places
+        ]
+        rows.sort(key=lambda row: row["receivable_id"].encode())
+        refused[loan] = _refusal("unknown_component", loan_id=book.loan_ids[loan].as_py(), receivables=rows)
+    return refused
+
+
+def principal_exceeds(
+    book: Book, *, loan: int, repayment: int, allocated: list[tuple[int, int]], outstanding: int
+) -> Refusal:
+    """Return the refusal of a loan whose `repayment` would pay the `allocated` (receivable, amount) of principal."""
+    return _refusal(
+        "principal_exceeds_outstanding",
+        loan_id=book.loan_ids[loan].as_py(),
+        repayment_id=book.repayment_ids[repayment].as_py(),
+        outstanding=outstanding,
+        allocated=[
+            {"receivable_id": book.receivables.ids[receivable].as_py(), "amount": amount}
+            for receivable, amount in allocated
+        ],
+    )
+
+
+def of_holder(book: Book, *, repayment: int, receivable: int, note: int, record_day: int, gross: int) -> Refusal:
+    """Return the refusal of a loan whose share has no holder or two on its record date, or one that nobody knows."""
+    first, last = int(book.notes.holding_start[note]), int(book.notes.holding_start[note + 1])
+    held_from, until = book.notes.held_from[first:last], book.notes.held_until_exclusive[first:last]
+    holds = (held_from <= record_day) & (record_day < until)
+    facts: dict[str, Any] = _share_facts(book, repayment=repayment, receivable=receivable, note=note, gross=gross)
+    facts["record_date"] = encode.as_date(record_day)
+    holdings = [
+        {
+            "investor_id": book.investor_ids[int(book.notes.holder[place])].as_py(),
+            "held_from": encode.as_date(int(book.notes.held_from[place])),
+            "held_until_exclusive": _end(int(book.notes.held_until_exclusive[place])),
+        }
+        for place in range(first, last)
+    ]
+    if int(holds.sum()) == 0:
+        return _refusal("no_holder", holdings=holdings, **facts)
+    held = [holding for holding, is_on in zip(holdings, holds.tolist(), strict=True) if is_on]
+    if len(held) > 1:
+        return _refusal("two_holders", holdings=held, **facts)
+    return _refusal("unknown_investor", investor_id=held[0]["investor_id"], **facts)
+
+
+def of_tax(
+    book: Book,
+    policy: Policy,
+    *,
+    loan: int,
+    repayment: int,
+    receivable: int,
+    note: int,
+    investor: int,
+    gross: int,
+) -> Refusal:
+    """Return the refusal of a loan whose interest share has no withholding rule, or two."""
+    case = {
+        "currency": book.currency_names[int(book.currency[loan])],
+        "tax_class": book.tax_class_names[int(book.tax_class[investor])],
+        "disbursed_on": encode.as_date(int(book.disbursed_on[loan])),
+        "settlement_date": encode.as_date(book.settlement_day),
+    }
+    rules = policy.tax_rules(**case)  # type: ignore[arg-type]
+    return _refusal(
+        "two_tax_rules" if rules else "no_tax_rule",
+        investor_id=book.investor_ids[investor].as_py(),
+        rules=[rule.model_dump(mode="json", exclude_none=True) for rule in rules],
+        **case,
+        **_share_facts(book, repayment=repayment, receivable=receivable, note=note, gross=gross),
+    )
+
+
+def _share_facts(book: Book, *, repayment: int, receivable: int, note: int, gross: int) -> dict[str, Any]:
+    return {
+        "repayment_id": book.repayment_ids[repayment].as_py(),
+        "receivable_id": book.receivables.ids[receivable].as_py(),
+        "note_id": book.notes.ids[note].as_py(),
+        "gross_amount": gross,
+    }
+
+
+def _end(day: int) -> Any:
+    return None if day == encode.FOREVER else encode.as_date(day)
+
+
+def _refusal(rule: str, **facts: Any) -> Refusal:
+    return Refusal(rule=rule, evidence=frames.evidence(**facts))

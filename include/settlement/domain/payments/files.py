@@ -1,0 +1,49 @@
+"""Where a payment file is: with us, with the bank, rejected by it, or nobody can say.
+
+Method: a file may be handed over several times, always as the same bytes under the same id, and a bank takes an id
+once. Each transmission has what its own answer proved, or nothing where nobody heard an answer. Besides, the bank's
+status reports say that a file was rejected whole, or that the bank had it already; a report does not say which
+transmission it answers, and a refusal is often told twice, as an answer and as a report.
+
+A file is rejected only when every transmission that may have arrived is accounted for as one of which nothing was
+booked. So the refusal of a second transmission never gives money back while the first may have been paid.
+
+Known limit: a bank that rejects a first transmission without a word, and then refuses the second for another reason
+than that it has the file, leaves the file unknown; a person asks the bank.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from settlement.domain.bank.messages import Outcome
+
+
+class Presence(StrEnum):
+    """What is proven of a file, all transmissions and reports together."""
+
+    WITH_US = "prepared"
+    """It never reached the bank's processing."""
+    REJECTED = "rejected"
+    """The bank had it and booked nothing of it."""
+    AT_THE_BANK = "received"
+    """The bank has it; what became of each payment, statuses and statements tell."""
+    UNKNOWN = "unknown"
+    """Nothing is proven: its money is at risk."""
+
+
+def of_file(outcomes: Sequence[Outcome | None], *, rejections: int, duplicates: int, is_spoken_of: bool) -> Presence:
+    """Return where a file is that was handed over with these outcomes (None: nobody heard an answer).
+
+    `rejections` and `duplicates` count the bank's reports on the whole file; `is_spoken_of`: a report named its
+    payments or accepted it.
+    """
+    arrived = [outcome for outcome in outcomes if outcome is not Outcome.NOT_SENT]
+    if not arrived:
+        return Presence.WITH_US
+    refused = max(arrived.count(Outcome.REFUSED), rejections)
+    duplicate = max(arrived.count(Outcome.DUPLICATE), duplicates)
+    if refused and refused + duplicate >= len(arrived):
+        return Presence.REJECTED
+    if duplicate or is_spoken_of or Outcome.RECEIVED in arrived:
+        return Presence.AT_THE_BANK
+    return Presence.UNKNOWN

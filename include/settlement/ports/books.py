@@ -1,0 +1,77 @@
+"""The books: one transaction on the settlement database, with a repository for each subject."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import date
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from settlement.ports.approvals import Approvals
+    from settlement.ports.bank_lines import BankLines, InTransit
+    from settlement.ports.breaks import Breaks
+    from settlement.ports.close import Close
+    from settlement.ports.days import Backfills, DayRun, Days
+    from settlement.ports.files import PaymentFiles
+    from settlement.ports.inputs import BookedInputs
+    from settlement.ports.journal import Journal
+    from settlement.ports.outcomes import Outcomes
+    from settlement.ports.payouts import Payouts
+
+
+class TellingBooks(Protocol):
+    """One transaction on the ledger, as far as telling people of a failure needs it."""
+
+    transaction: Any
+
+    @property
+    def days(self) -> Days: ...
+    @property
+    def backfills(self) -> Backfills: ...
+
+
+class Books(TellingBooks, Protocol):
+    """One transaction on the ledger. Everything in it is committed together when its context ends, or nothing is."""
+
+    @property
+    def inputs(self) -> BookedInputs: ...
+    @property
+    def outcomes(self) -> Outcomes: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def payouts(self) -> Payouts: ...
+    @property
+    def files(self) -> PaymentFiles: ...
+    @property
+    def approvals(self) -> Approvals: ...
+    @property
+    def bank_lines(self) -> BankLines: ...
+    @property
+    def in_transit(self) -> InTransit: ...
+    @property
+    def breaks(self) -> Breaks: ...
+    @property
+    def close(self) -> Close: ...
+
+
+class TellingLedger(Protocol):
+    """The settlement database, as far as telling people of a failure needs it."""
+
+    def books(self, *, settlement_date: date | None = None) -> AbstractContextManager[TellingBooks]:
+        """Open a transaction under the date's lock."""
+
+
+class Ledger(Protocol):
+    """The settlement database."""
+
+    def books(
+        self,
+        *,
+        day: DayRun | None = None,
+        settlement_date: date | None = None,
+        posting: bool = False,
+        read_only: bool = False,
+    ) -> AbstractContextManager[Books]:
+        """Open a transaction: takes the date's lock, checks that the day still belongs to this run, and with
+        `posting` takes the lock under which everything is posted, so that postings never interleave."""

@@ -1,0 +1,26 @@
+"""Payment files and their transmissions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from settlement.domain.bank.messages import Submission
+    from settlement.ports.days import DayRun
+
+
+class PaymentFiles(Protocol):
+    """Payment files, and every time that one was handed to the bank."""
+
+    def keep(
+        self, day: DayRun, file_id: str, content: bytes, payouts: Sequence[Mapping[str, Any]], *, now: datetime
+    ) -> None: ...
+    def find(self, settlement_date: date | None = None, states: Sequence[str] = ()) -> list[dict[str, Any]]: ...
+    def file(self, file_id: str) -> dict[str, Any] | None: ...
+    def mark(self, file_id: str, state: str, *, now: datetime) -> None: ...
+    def note_report(self, file_id: str, message_id: str, *, is_duplicate: bool) -> None: ...
+    def open_transmission(self, file_id: str, *, run_id: str | None, now: datetime) -> int: ...
+    def close_transmission(self, file_id: str, number: int, answer: Submission, *, now: datetime) -> None: ...
+    def transmissions(self, file_id: str) -> list[dict[str, Any]]: ...

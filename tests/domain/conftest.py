@@ -1,0 +1,1 @@
+"""Makes `stories`, which lies beside this file, importable from the rooms below."""

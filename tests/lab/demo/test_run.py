@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from settlement.domain import policy
+from settlement_lab.demo import airflow_home, run, story, world
+from settlement_lab.servers import services
+
+DAY = {
+    "settlement_date": date(2026, 2, 12),
+    "state": "closed",
+    "revision": 1,
+    "received_amount": 95_000,
+    "distributed_amount": 88_050,
+    "fee_amount": 880,
+    "tax_amount": 1_070,
+    "credit_amount": 5_000,
+    "quarantined_amount": 0,
+    "paid_amount": 88_050,
+    "break_count": 1,
+}
+MESSAGE = {"ts": "1770000000.000000", "text": "*정산 완료* &lt;2026-02-12&gt;"}
+OUTCOME = run.Outcome(
+    days=[DAY],
+    conversations={"C0SETTLE": [[MESSAGE, []]]},
+    already_settled=["2026-02-12"],
+    changed=False,
+    seconds={"services": 1.5, "2026-02-12": 20.0},
+    bank_booked={"E1": 88_050},
+    ledger_booked={"E1": 88_050},
+    closing_balance=50_006_950,
+    investor="I001",
+)
+
+
+def shown(outcome: run.Outcome, *, lang: str = "en") -> str:
+    console = Console(width=run.NARROWEST, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    run._show(outcome, run.WORDS[lang], console)
+    return console.export_text()
+
+
+def test_the_policy_of_the_demo_holds_and_names_the_demo_s_dates(tmp_path: Path) -> None:
+    loaded = policy.load(airflow_home.policy(tmp_path))
+    assert (loaded.first_settlement_date, loaded.last_settlement_date) == (date(2026, 2, 12), date(2026, 2, 23))
+    assert loaded.approval.limit == {"KRW": 38_000_000}
+    assert airflow_home.policy(tmp_path).read_bytes() == airflow_home.policy(tmp_path).read_bytes()
+
+
+def test_another_airflow_of_this_machine_does_not_come_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_SMTP", "smtp://production")
+    endpoints = services.Endpoints.from_json(
+        json.dumps(
+            {"home": str(tmp_path), "sockets": "/tmp/x", "bank": "http://127.0.0.1:1", "slack": "http://127.0.0.1:2"}
+        )
+    )
+    environment = airflow_home.environment(endpoints)
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert environment["AIRFLOW_HOME"] == str(tmp_path / "airflow")
+    assert "AIRFLOW_CONN_SETTLEMENT_SMTP" not in environment
+    assert airflow_home.environment(endpoints) == environment
+    assert (tmp_path / "airflow" / "keys.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_day_is_shown_with_amounts_that_add_up() -> None:
+    (line,) = (line for line in shown(OUTCOME).splitlines() if line.strip().startswith("2026-02-12"))
+    received, *parts, paid, breaks = (int(word.replace(",", "")) for word in line.split()[1:])
+    assert received == sum(parts)
+    assert (paid, breaks) == (88_050, 1)
+
+
+def test_slack_is_shown_as_a_person_reads_it_and_the_next_command_names_an_investor() -> None:
+    text = shown(OUTCOME)
+    assert "정산 완료 <2026-02-12>" in text
+    assert "settlement why I001 2026-02-12" in text
+
+
+def facts(**breaks: Any) -> run._Facts:
+    row = {"break_id": 1, "cause": "unknown_at_bank", "opened_on": date(2026, 2, 13), "resolved_on": None}
+    days = {day: {} for day in ("2026-02-13", "2026-02-19")}
+    return run._Facts(days=days, breaks={1: row | breaks} if breaks else {}, fingerprint=())
+
+
+def test_what_became_of_breaks_is_told_day_by_day_with_their_ages() -> None:
+    moments = [
+        facts(),
+        facts(age_business_days=0),
+        facts(age_business_days=1),
+        facts(age_business_days=1),
+        facts(age_business_days=3, resolved_on=date(2026, 2, 23)),
+    ]
+    days = ["2026-02-13", "2026-02-19", "2026-02-19", "2026-02-23"]
+    told = [
+        [(row["what"], row["age_business_days"], row["days"]) for row in before.news_of_breaks(after, day)]
+        for before, after, day in zip(moments, moments[1:], days, strict=False)
+    ]
+    assert told == [[("opened", 0, 0)], [("older", 1, 6)], [], [("resolved", 3, 10)]]
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_a_second_run_says_that_nothing_changed(lang: str) -> None:
+    assert run.WORDS[lang]["nothing"] in shown(OUTCOME, lang=lang)
+    assert run.WORDS[lang]["nothing"] not in shown(dataclasses.replace(OUTCOME, changed=True), lang=lang)
+
+
+def test_a_bank_that_differs_from_the_ledger_is_said_loudly() -> None:
+    differing = dataclasses.replace(OUTCOME, bank_booked={"E1": 88_051})
+    assert not differing.agrees
+    assert "THE BANK AND THE LEDGER DIFFER: bank 88,051, ledger 88,050" in shown(differing)
+
+
+def test_both_languages_say_the_same_things() -> None:
+    assert run.WORDS["ko"].keys() == run.WORDS["en"].keys()
+    assert run.WORDS["ko"]["columns"].count(",") == run.WORDS["en"]["columns"].count(",")
+
+
+def test_the_json_holds_the_days_and_their_totals() -> None:
+    value = json.loads(run._as_json(OUTCOME))
+    assert value["days"][0]["settlement_date"] == "2026-02-12"
+    assert value["totals"]["received_amount"] == 95_000
+    assert (value["changed"], value["bank_agrees"]) == (False, True)
+
+
+def test_inside_the_demo_a_command_sees_its_connections_and_its_hour(tmp_path: Path) -> None:
+    outside = dict(os.environ)
+    with run.inside(tmp_path) as endpoints:
+        assert json.loads(os.environ["AIRFLOW_CONN_SETTLEMENT_DB"])["extra"]["url"] == (
+            endpoints.postgres.settlement_db_url
+        )
+        assert os.environ["SETTLEMENT_NOW"] == "2026-02-12T06:00:00+09:00"
+    assert dict(os.environ) == outside
+
+
+def test_the_morning_moves_with_the_bank_and_never_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETTLEMENT_NOW", "")
+    lender = world.World()
+    with services.running(tmp_path) as endpoints:
+        first, second = world.SETTLEMENT_DATES[:2]
+        mornings = []
+        for day in (first, second, first):
+            story.live_through(day, lender, endpoints)
+            mornings.append(os.environ["SETTLEMENT_NOW"][:16])
+        assert mornings == ["2026-02-13T06:00", "2026-02-14T06:00", "2026-02-14T06:00"]
+        assert len(endpoints.bank.credits()) == 12
+
+
+def test_the_demo_stands_in_only_where_nothing_else_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SETTLEMENT_HOME", str(tmp_path))
+    monkeypatch.delenv("AIRFLOW_CONN_SETTLEMENT_DB", raising=False)
+    with run.stand_in():
+        assert "AIRFLOW_CONN_SETTLEMENT_DB" not in os.environ
+    (tmp_path / run.SETTLED).touch()
+    with run.stand_in():
+        assert str(tmp_path) in os.environ["AIRFLOW_CONN_SETTLEMENT_DB"]
+    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_DB", "production")
+    with run.stand_in():
+        assert os.environ["AIRFLOW_CONN_SETTLEMENT_DB"] == "production"
