@@ -19,7 +19,7 @@ from settlement.domain.bank.messages import Message, Outcome, Statement, Stateme
 from settlement.ports.bank import Debtor
 from settlement.ports.days import RunRequest
 from settlement.ports.services import Services
-from settlement.stages import compute, extract, reconcile, transfer
+from settlement.stages import approve, compute, extract, match, prepare, prove, submit, take_in
 
 from benchmarks import world
 
@@ -102,17 +102,17 @@ def _day(
         timings.said["compute_and_post"] = compute.distribute(services, day, now=NOW)
     if "prepare" in stages:
         with timings.of("prepare"):
-            timings.said["prepare"] = transfer.prepare(services, day, now=NOW)
-            transfer.approval(services, day, now=NOW)
+            timings.said["prepare"] = prepare.prepare(services, day, now=NOW)
+            approve.ask(services, day, now=NOW)
     if "submit" in stages:
         with timings.of("submit"):
-            timings.said["submit"] = transfer.submit(services, day, now=NOW)
+            timings.said["submit"] = submit.submit(services, day, now=NOW)
     if "match" in stages:
         bank.statement = _statement(ledger_url, core_url)
         with timings.of("match"):
-            timings.said["match"] = reconcile.statement(services, day, now=NOW)
-            reconcile.match(services, day, now=NOW)
-            timings.said["prove"] = reconcile.prove(services, day, now=NOW)
+            timings.said["match"] = take_in.for_day(services, day, now=NOW)
+            match.for_day(services, day, now=NOW)
+            timings.said["prove"] = prove.prove(services, day, now=NOW)
 
 
 def _statement(ledger_url: str, core_url: str) -> Statement:

@@ -91,19 +91,19 @@ def distribute() -> dict[str, Any]:
 @task
 def take_in() -> dict[str, Any]:
     """Take in what the bank has sent, and wait for the statement that the policy wants to see before money moves."""
-    from settlement.stages import transfer
+    from settlement.stages import gate
 
     with the_day() as (opened, day, now):
-        return transfer.take_in(opened, day, now=now)
+        return gate.wait_for_statement(opened, day, now=now)
 
 
 @task
 def prepare() -> dict[str, Any]:
     """Make payouts of what the ledger owes, unless the money for all of them is not there."""
-    from settlement.stages import transfer
+    from settlement.stages import prepare
 
     with the_day() as (opened, day, now):
-        return transfer.prepare(opened, day, now=now)
+        return prepare.prepare(opened, day, now=now)
 
 
 class PayoutApproval(ApprovalOperator):
@@ -117,29 +117,15 @@ class PayoutApproval(ApprovalOperator):
     """
 
     def execute(self, context: Any) -> Any:
-        from settlement.domain.currencies import to_decimal_text
         from settlement.domain.errors import Refused
-        from settlement.stages import transfer
+        from settlement.stages import approve
 
         triggered_by = context["dag_run"].triggering_user_name
         with the_day() as (opened, day, now):
-            question = transfer.approval(opened, day, triggered_by=triggered_by, now=now)
+            question = approve.ask(opened, day, triggered_by=triggered_by, now=now)
         if not question["needed"]:
             return question
-        if not question["approvers"]:
-            raise Refused(
-                f"The payouts of [{day.settlement_date}] need a second person, and the policy's only approver is"
-                f" [{triggered_by}], who triggered this run: add another to approval.approvers"
-            )
-        amounts, limits = (
-            ", ".join(f"{currency} {to_decimal_text(amount, currency)}" for currency, amount in sums.items())
-            for sums in (question["amounts"], question["limits"])
-        )
-        self.subject = f"Pay {amounts} for {day.settlement_date}?"
-        self.body = (
-            f"{question['count']} payouts of {amounts} together; the policy's limit for a day is {limits}.\n\n"
-            f"Approval [{question['approval_id']}] is for exactly these payouts."
-        )
+        self.subject, self.body = question["subject"], question["body"]
         self.assigned_users = [{"id": user, "name": user} for user in question["approvers"]]
         self.response_timeout = datetime.fromisoformat(question["expires_at"]) - now
         shown = self._shown(context)
@@ -171,12 +157,12 @@ class PayoutApproval(ApprovalOperator):
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Record the answer at once: what happens to this task from here on cannot lose it or ask for it again."""
-        from settlement.stages import transfer
+        from settlement.stages import approve
 
         answer = HITLOperator.execute_complete(self, context, event)
         user = answer["responded_by_user"]
         with the_day() as (opened, day, now):
-            return transfer.decide(
+            return approve.decide(
                 opened,
                 day,
                 approved=answer["chosen_options"] == [self.APPROVE],
@@ -188,46 +174,46 @@ class PayoutApproval(ApprovalOperator):
 @task
 def submit() -> dict[str, Any]:
     """Hand the approved payouts to the bank under the ids that they keep for life."""
-    from settlement.stages import transfer
+    from settlement.stages import submit
 
     with the_day() as (opened, day, now):
-        return transfer.submit(opened, day, now=now)
+        return submit.submit(opened, day, now=now)
 
 
 @task
 def answers() -> dict[str, Any]:
     """Take in what the bank says of the payouts, and ask about those of which it said nothing."""
-    from settlement.stages import transfer
+    from settlement.stages import inquire
 
     with the_day() as (opened, day, now):
-        return transfer.answers(opened, day, now=now)
+        return inquire.hear_answers(opened, day, now=now)
 
 
 @task
 def statement() -> dict[str, Any]:
     """Take in the bank's statements and prove each before it is used."""
-    from settlement.stages import reconcile
+    from settlement.stages import take_in
 
     with the_day() as (opened, day, now):
-        return reconcile.statement(opened, day, now=now)
+        return take_in.for_day(opened, day, now=now)
 
 
 @task
 def match() -> dict[str, Any]:
     """Match the statement's lines with receipts and payouts; what is left over becomes a break with a name."""
-    from settlement.stages import reconcile
+    from settlement.stages import match
 
     with the_day() as (opened, day, now):
-        return reconcile.match(opened, day, now=now)
+        return match.for_day(opened, day, now=now)
 
 
 @task
 def prove() -> dict[str, Any]:
     """Prove that the money at the bank is the money in the books, line by line."""
-    from settlement.stages import reconcile
+    from settlement.stages import prove
 
     with the_day() as (opened, day, now):
-        return reconcile.prove(opened, day, now=now)
+        return prove.prove(opened, day, now=now)
 
 
 @task

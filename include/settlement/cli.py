@@ -153,7 +153,7 @@ def gate(
 ) -> None:
     """Say what was said against paying for a date, or answer for it. Exit status 1: nobody answers for something."""
     from settlement import wiring
-    from settlement.stages import transfer
+    from settlement.stages import gate
 
     with wiring.services() as services:
         with services.ledger.books(read_only=True) as books:
@@ -161,8 +161,8 @@ def gate(
         if on is None:
             raise Refused("No settlement date was ever opened")
         if override:
-            transfer.override(services, on, by=by, reason=reason, now=config.now())
-        found = transfer.objections(services, on)
+            gate.override(services, on, by=by, reason=reason, now=config.now())
+        found = gate.objections(services, on)
     if json:
         print(jsons.dumps(found, ensure_ascii=False, indent=2, default=str))
     else:
@@ -182,12 +182,12 @@ def unknown(
 ) -> None:
     """List the payment files of which nobody knows whether the bank has them. Exit status 1: there is one."""
     from settlement import wiring
-    from settlement.stages import transfer
+    from settlement.stages import inquire
 
     with wiring.services() as services:
         if absent:
-            transfer.declare_absent(services, absent, by=by, reason=reason, now=config.now())
-        found = transfer.unknown_files(services)
+            inquire.declare_absent(services, absent, by=by, reason=reason, now=config.now())
+        found = inquire.unknown_files(services)
     if json:
         print(jsons.dumps(found, ensure_ascii=False, indent=2, default=str))
     elif found:

@@ -16,7 +16,20 @@ from settlement import wiring
 from settlement.domain.errors import Displaced, Refused
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
-from settlement.stages import compute, extract, reconcile, report, transfer
+from settlement.stages import (
+    approve,
+    compute,
+    extract,
+    gate,
+    inquire,
+    match,
+    prepare,
+    prove,
+    reconcile,
+    report,
+    submit,
+    take_in,
+)
 from settlement_lab.rehearse.points import watched
 
 ON = date(2026, 2, 16)
@@ -37,7 +50,7 @@ def _open(services: Services, run: DayRun, now: datetime) -> None:
 
 def _prepare_and_be_refused(services: Services, run: DayRun, now: datetime) -> None:
     try:
-        transfer.prepare(services, run, now=now)
+        prepare.prepare(services, run, now=now)
     except Displaced:
         raise
     except Refused as refused:
@@ -46,7 +59,7 @@ def _prepare_and_be_refused(services: Services, run: DayRun, now: datetime) -> N
 
 def _answer_for_it(services: Services, run: DayRun, now: datetime) -> None:
     try:
-        transfer.override(services, run.settlement_date, by="lead", reason="month end", now=now)
+        gate.override(services, run.settlement_date, by="lead", reason="month end", now=now)
     except Refused as refused:
         assert "Nothing that somebody could answer for" in str(refused)  # noqa: PT017 - it was answered before the kill
 
@@ -55,17 +68,17 @@ STEPS: dict[str, Step] = {
     "open_day": _open,
     "freeze_inputs": _stage(extract.freeze_inputs),
     "distribute": _stage(compute.distribute),
-    "take_in": _stage(transfer.take_in),
+    "take_in": _stage(gate.wait_for_statement),
     "refused": _prepare_and_be_refused,
     "override": _answer_for_it,
-    "prepare": _stage(transfer.prepare),
-    "approval": _stage(transfer.approval),
-    "decide": _stage(transfer.decide, approved=True, by="checker"),
-    "submit": _stage(transfer.submit),
-    "answers": _stage(transfer.answers),
-    "statement": _stage(reconcile.statement),
-    "match": _stage(reconcile.match),
-    "prove": _stage(reconcile.prove),
+    "prepare": _stage(prepare.prepare),
+    "approval": _stage(approve.ask),
+    "decide": _stage(approve.decide, approved=True, by="checker"),
+    "submit": _stage(submit.submit),
+    "answers": _stage(inquire.hear_answers),
+    "statement": _stage(take_in.for_day),
+    "match": _stage(match.for_day),
+    "prove": _stage(prove.prove),
     "report": _stage(report.report),
 }
 NAMES = list(STEPS)

@@ -21,14 +21,14 @@ LISTED = set(points.COMMITS) | set(points.BANK_CALLS)
 # Where money is decided, in the order of the day: in every run of the tests one day dies at each of these. The slow run
 # kills a day of its own on both sides of every passing of every point.
 DECISIVE = (
-    ("transfer.prepare", "after"),
-    ("transfer.decide", "after"),
-    ("transfer._write_files", "after"),
-    ("transfer._hand_over", "after"),
+    ("prepare.prepare", "after"),
+    ("approve.decide", "after"),
+    ("submit._write_files", "after"),
+    ("submit._hand_over", "after"),
     ("bank.submit", "before"),
     ("bank.submit", "after"),
-    ("transfer._keep_answer", "after"),
-    ("intake.apply_new", "after"),
+    ("submit._keep_answer", "after"),
+    ("take_in.apply_new", "after"),
 )
 
 

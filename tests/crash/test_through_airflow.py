@@ -30,16 +30,16 @@ DAG = "/api/v2/dags/daily_settlement"
 # Ten points, by the task that dies there. Airflow gives a task five tries.
 KILLS = {
     "compute.distribute": ["compute._distribute after"],
-    "transfer.take_in": ["intake.take_in after"],
-    "transfer.prepare": ["transfer.prepare before", "transfer.prepare after"],
-    "transfer.approve": ["transfer.approval after"],
+    "transfer.take_in": ["take_in.take_in after"],
+    "transfer.prepare": ["prepare.prepare before", "prepare.prepare after"],
+    "transfer.approve": ["approve.ask after"],
     "transfer.submit": [
-        "transfer._write_files after",
+        "submit._write_files after",
         "bank.submit before",
         "bank.submit after",
-        "transfer._keep_answer after",
+        "submit._keep_answer after",
     ],
-    "transfer.answers": ["transfer.answers after"],
+    "transfer.answers": ["inquire.hear_answers after"],
 }
 
 

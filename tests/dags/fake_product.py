@@ -21,12 +21,21 @@ from settlement.domain.errors import NotYet, Refused, Unavailable
 from settlement.ports.days import DayRun
 
 STAGES = {
-    "extract": ["open_day", "freeze_inputs"],
-    "compute": ["distribute"],
-    "transfer": ["take_in", "prepare", "approval", "decide", "submit", "answers"],
-    "reconcile": ["statement", "match", "prove", "take_in_everything"],
-    "report": ["report", "task_failed", "task_retry", "run_failed"],
+    "extract": {"open_day": "open_day", "freeze_inputs": "freeze_inputs"},
+    "compute": {"distribute": "distribute"},
+    "gate": {"wait_for_statement": "take_in"},
+    "prepare": {"prepare": "prepare"},
+    "approve": {"ask": "approval", "decide": "decide"},
+    "submit": {"submit": "submit"},
+    "inquire": {"hear_answers": "answers"},
+    "take_in": {"for_day": "statement"},
+    "match": {"for_day": "match"},
+    "prove": {"prove": "prove"},
+    "reconcile": {"take_in_everything": "take_in_everything"},
+    "report": {name: name for name in ("report", "task_failed", "task_retry", "run_failed")},
 }
+"""The functions of each stage, and the name under which a call is told: mostly that of the task."""
+
 CALENDAR = SettlementCalendar(calendar=BankCalendar("KR", ("public", "bank")), timezone="Asia/Seoul")
 
 calls: list[tuple[str, dict[str, Any]]] = []
@@ -73,8 +82,8 @@ def main() -> None:
 def install_fakes() -> None:
     for module, functions in STAGES.items():
         fake = types.ModuleType(f"settlement.stages.{module}")
-        for name in functions:
-            setattr(fake, name, stage(name))
+        for function, name in functions.items():
+            setattr(fake, function, stage(name))
         sys.modules[fake.__name__] = fake
         import settlement.stages
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from settlement import wiring
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
-from settlement.stages import compute, extract, reconcile, report, transfer
+from settlement.stages import approve, compute, extract, gate, inquire, match, prepare, prove, report, submit, take_in
 from settlement_lab.servers import bank as demo_bank
 
 DAYS = Path(__file__).parent.parent / "days"
@@ -81,14 +81,14 @@ class Platform:
 STAGES: Sequence[tuple[str, Callable[..., dict[str, Any]]]] = (
     ("freeze_inputs", extract.freeze_inputs),
     ("distribute", compute.distribute),
-    ("take_in", transfer.take_in),
-    ("prepare", transfer.prepare),
-    ("approval", transfer.approval),
-    ("submit", transfer.submit),
-    ("answers", transfer.answers),
-    ("statement", reconcile.statement),
-    ("match", reconcile.match),
-    ("prove", reconcile.prove),
+    ("take_in", gate.wait_for_statement),
+    ("prepare", prepare.prepare),
+    ("approval", approve.ask),
+    ("submit", submit.submit),
+    ("answers", inquire.hear_answers),
+    ("statement", take_in.for_day),
+    ("match", match.for_day),
+    ("prove", prove.prove),
     ("report", report.report),
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from settlement.domain.bank.messages import Message
 from settlement.ports.services import Services
-from settlement.stages import intake
+from settlement.stages import take_in
 from settlement_lab.rehearse.faults import FaultProxy
 
 from .conftest import DAYS, Platform
@@ -99,7 +99,7 @@ def hear(services: Services, platform: Platform, content: str, *, kind: str, at:
     now = platform.at(at)
     with services.ledger.books() as books:
         books.bank_lines.keep_message(message, direction="in", now=now)
-    intake.apply_new(services, now=now)
+    take_in.apply_new(services, now=now)
 
 
 def status_report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from settlement.stages import intake
+from settlement.stages import match, take_in
 from settlement_lab.rehearse.audit import Auditor
 from settlement_lab.servers import bank as demo_bank
 
@@ -29,12 +29,12 @@ def test_lines_that_are_kept_and_not_booked_yet_are_no_violation_until_the_bank_
         with services.ledger.books() as books:
             for message in services.bank.fetch():
                 books.bank_lines.keep_message(message, direction="in", now=now)
-        intake.apply_new(services, now=now)  # and here the process dies
+        take_in.apply_new(services, now=now)  # and here the process dies
         assert auditor(platform).violations(is_settled=True) == []
         assert auditor(platform).violations(is_settled=True, is_heard_out=True) == [
             "[3] lines of the bank are never booked"
         ]
-        intake.match_open(services, now=now)
+        match.match(services, now=now)
     assert auditor(platform).violations(is_settled=True, is_heard_out=True) == []
 
 

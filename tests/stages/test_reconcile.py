@@ -18,7 +18,7 @@ from settlement.domain.bank import messages
 from settlement.domain.bank.messages import Message, Statement, StatementLine
 from settlement.domain.errors import Refused
 from settlement.ports.services import Services
-from settlement.stages import breaks, intake, reconcile
+from settlement.stages import breaks, prove, take_in
 
 ACCOUNT = "KR23MOCK0000000099"
 NOON = datetime.fromisoformat("2026-02-20T12:00+09:00")
@@ -44,12 +44,12 @@ class Account:
                         Message.of(name.encode(), kind="camt.053", name=name), direction="in", now=at
                     )
             reading = _replace(services, read_message=lambda message: (spoken[message.name],))
-            intake.apply_new(reading, now=at)
-            return reconcile.prove_books(reading, as_of=at.date(), now=at)
+            take_in.apply_new(reading, now=at)
+            return prove.prove_books(reading, as_of=at.date(), now=at)
 
     def prove(self, *, at: datetime = NOON) -> dict[str, Any]:
         with wiring.services() as services:
-            return reconcile.prove_books(services, as_of=at.date(), now=at)
+            return prove.prove_books(services, as_of=at.date(), now=at)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with _connected(self.ledger_url) as connection:
@@ -180,8 +180,8 @@ def test_an_answer_that_cannot_be_read_is_a_break_until_the_statement_of_its_day
     with wiring.services() as services:
         with services.ledger.books() as books:
             books.bank_lines.keep_message(Message.of(b"<Document>half a", kind="pain.002"), direction="in", now=NOON)
-        assert intake.apply_new(services, now=NOON) == {"refused": 1}
-        reconcile.prove_books(services, as_of=NOON.date(), now=NOON)
+        assert take_in.apply_new(services, now=NOON) == {"refused": 1}
+        prove.prove_books(services, as_of=NOON.date(), now=NOON)
     assert account.rows("select cause, side, evidence ->> 'kind' from ledger.breaks where state = 'open'") == [
         ("message_refused", "bank", "pain.002")
     ]
@@ -318,8 +318,8 @@ def test_a_line_of_another_account_in_the_same_file_changes_nothing(account: Acc
         ours, theirs = statement(19, 0, line(10)), replace(statement(19, 5, line(1)), account="X", statement_id="X-1")
         with services.ledger.books() as books:
             books.bank_lines.keep_message(Message.of(b"both", kind="camt.053"), direction="in", now=NOON)
-        intake.apply_new(_replace(services, read_message=lambda message: (theirs, ours)), now=NOON)
-        reconcile.prove_books(services, as_of=NOON.date(), now=NOON)
+        take_in.apply_new(_replace(services, read_message=lambda message: (theirs, ours)), now=NOON)
+        prove.prove_books(services, as_of=NOON.date(), now=NOON)
     assert account.rows("select statement_id from ledger.statements") == [("S-19",)]
 
 
@@ -418,8 +418,8 @@ def test_a_banks_csv_in_the_landing_folder_is_a_statement_for_each_of_its_days(
     for name in ("korean-utf8-bom.csv", "korean-cp949.csv", "korean-total-differs.csv"):
         (landing / name).write_bytes((CORPUS / "csv" / name).read_bytes())
     with wiring.services() as services:
-        said = intake.take_in(_replace(services, bank=None), now=NOON)
-        reconcile.prove_books(services, as_of=NOON.date(), now=NOON)
+        said = take_in.take_in(_replace(services, bank=None), now=NOON)
+        prove.prove_books(services, as_of=NOON.date(), now=NOON)
     assert said["refused"] == 1
     assert account.rows("select business_date::text, opening, closing from ledger.statements order by 1") == [
         ("2026-02-13", 500_000, 1_500_000),
@@ -445,8 +445,8 @@ def test_what_the_bank_leaves_and_what_a_person_lands_is_taken_in_together_and_c
     (folders["pickup"] / "export.csv").write_bytes((CORPUS / "csv" / "korean-utf8-bom.csv").read_bytes())
     (folders["landing"] / "by hand.csv").write_bytes((CORPUS / "csv" / "korean-cp949.csv").read_bytes())
     with wiring.services() as services:
-        said = intake.take_in(services, now=NOON)
-        reconcile.prove_books(services, as_of=NOON.date(), now=NOON)
+        said = take_in.take_in(services, now=NOON)
+        prove.prove_books(services, as_of=NOON.date(), now=NOON)
     assert (said["new"], said["applied"]) == (2, 2)
     assert account.rows("select business_date::text, opening, closing from ledger.statements order by 1") == [
         ("2026-02-13", 500_000, 1_500_000),

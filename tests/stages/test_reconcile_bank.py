@@ -7,7 +7,7 @@ from datetime import date
 
 from settlement.domain.bank import messages
 from settlement.domain.bank.messages import Message, Statement, StatementLine
-from settlement.stages import close, intake, reconcile
+from settlement.stages import close, prove, reconcile, take_in
 
 from .conftest import Platform
 from .payout_stories import ids, settle, worked_day
@@ -71,8 +71,8 @@ def test_an_entry_left_off_a_statement_is_told_with_its_amount_and_heals_with_th
         with services.ledger.books() as books:
             books.bank_lines.keep_message(Message.of(b"corrected", kind="camt.053"), direction="in", now=now)
         statement = right_statement(platform)
-        intake.apply_new(replace(services, read_message=lambda message: (statement,)), now=now)
-        reconcile.prove_books(services, as_of=date(2026, 2, 24), now=now)
+        take_in.apply_new(replace(services, read_message=lambda message: (statement,)), now=now)
+        prove.prove_books(services, as_of=date(2026, 2, 24), now=now)
         assert open_breaks(platform) == []
         assert platform.rows("select state from reporting.settlement_days") == [("closed",)]
         assert close.verify(services) == []

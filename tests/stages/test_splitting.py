@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from settlement import wiring
 from settlement.adapters.bank.formats import statements
 from settlement.domain.bank.messages import Message, Movement, Statement
-from settlement.stages import intake, reconcile
+from settlement.stages import prove, take_in
 from settlement_lab.servers import embedded
 
 ACCOUNT, OPENING = "KR23MOCK0000000099", 10_000
@@ -90,8 +90,8 @@ def _take_in(spoken: dict[str, Statement]) -> None:
                     Message.of(name.encode(), kind="camt.053", name=name), direction="in", now=NOON
                 )
         reading = replace(services, read_message=lambda message: (spoken[message.name],))
-        intake.apply_new(reading, now=NOON)
-        reconcile.prove_books(reading, as_of=ON, now=NOON)
+        take_in.apply_new(reading, now=NOON)
+        prove.prove_books(reading, as_of=ON, now=NOON)
 
 
 def _stands(url: str) -> Heard:

@@ -12,7 +12,7 @@ from settlement.cli import app
 from settlement.domain.bank.messages import Message
 from settlement.domain.errors import NotYet
 from settlement.ports.days import BadEnd
-from settlement.stages import extract, intake, reconcile, report, transfer, watch
+from settlement.stages import extract, gate, prove, reconcile, report, take_in, watch
 from typer.testing import CliRunner
 
 from .conftest import Platform, stage_day
@@ -156,8 +156,8 @@ def test_a_payout_that_the_bank_has_booked_twice_is_critical(platform: Platform)
         said = statement(20, closing, line(-43790, on=date(2026, 2, 20), end_to_end_id=twice))
         with services.ledger.books() as books:
             books.bank_lines.keep_message(Message.of(b"twice", kind="camt.053"), direction="in", now=now)
-        intake.apply_new(replace(services, read_message=lambda message: (said,)), now=now)
-        reconcile.prove_books(services, as_of=date(2026, 2, 20), now=now)
+        take_in.apply_new(replace(services, read_message=lambda message: (said,)), now=now)
+        prove.prove_books(services, as_of=date(2026, 2, 20), now=now)
     opened = fields(platform, "breaks.opened")
     assert (opened["doubled_payout_count"], opened["missing_payout_count"]) == (1, 0)
     assert platform.rows(
@@ -177,10 +177,10 @@ def test_a_statement_is_late_an_hour_before_the_run_stops_waiting_for_it(platfor
         silent = replace(services, bank=silent_bank, is_now_set=False)
         for clock, expected in (("08:59", []), ("09:00", ["input.late"]), ("09:05", ["input.late"])):
             with pytest.raises(NotYet):
-                transfer.take_in(silent, day, now=datetime.fromisoformat(f"2026-02-17T{clock}+09:00"))
+                gate.wait_for_statement(silent, day, now=datetime.fromisoformat(f"2026-02-17T{clock}+09:00"))
             assert [event for event, _ in told(platform, "input.late")] == expected
         assert fields(platform, "input.late")["expected_at"] == "2026-02-17T10:00:00+09:00"
-        transfer.take_in(services, day, now=datetime.fromisoformat("2026-02-17T09:10+09:00"))
+        gate.wait_for_statement(services, day, now=datetime.fromisoformat("2026-02-17T09:10+09:00"))
     assert [event for event, _ in told(platform, "input.late", "resolved")] == ["input.late", "resolved"]
 
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from settlement.domain.errors import Displaced, Refused, Unavailable
 from settlement.ports.days import DayRun, RunRequest
-from settlement.stages import extract, intake, reconcile, transfer
+from settlement.stages import apply, extract, inquire, match, reconcile, submit, take_in
 
 from .conftest import Platform
 from .payout_stories import (
@@ -94,11 +94,11 @@ def test_a_bank_that_cannot_be_reached_gets_the_same_bytes_later(platform: Platf
     with misbehaving(platform) as proxy:
         proxy.close()
         with platform.services() as services, pytest.raises(Unavailable, match="could not be reached"):
-            transfer.submit(services, day, now=now)
+            submit.submit(services, day, now=now)
     assert states(platform) == in_state("submitted")
     with platform.services() as services:
-        assert transfer.submit(services, day, now=now) == {"files": 1, "received": 1}
-        transfer.answers(services, day, now=now)
+        assert submit.submit(services, day, now=now) == {"files": 1, "received": 1}
+        inquire.hear_answers(services, day, now=now)
     assert states(platform) == ALL
     assert platform.rows("select count(*) from ledger.payout_files") == [(1,)]
 
@@ -133,18 +133,18 @@ def test_a_duplicate_answer_to_a_file_that_was_rejected_whole_is_no_acceptance(p
         day = DayRun(settlement_date=date(2026, 2, 16), revision=1, run_id="run-1")
         now = platform.at(MORNING)
         with platform.services() as services:
-            transfer._write_files(services, day, now=now)
+            submit._write_files(services, day, now=now)
             file_id = file_of(platform)
-            number, content = transfer._hand_over(services, file_id, day=day, now=now) or (0, b"")
+            number, content = submit._hand_over(services, file_id, day=day, now=now) or (0, b"")
             assert services.bank is not None
-            transfer._keep_answer(services, file_id, number, services.bank.submit(file_id, content), now=now)
+            submit._keep_answer(services, file_id, number, services.bank.submit(file_id, content), now=now)
             assert states(platform) == in_state("unknown")
-            number, content = transfer._hand_over(services, file_id, day=day, now=now) or (0, b"")
+            number, content = submit._hand_over(services, file_id, day=day, now=now) or (0, b"")
             answer = services.bank.submit(file_id, content)
             assert answer.outcome == "duplicate"
-            transfer._keep_answer(services, file_id, number, answer, now=now)
+            submit._keep_answer(services, file_id, number, answer, now=now)
             assert states(platform) == in_state("unknown")
-            transfer.answers(services, day, now=now)
+            inquire.hear_answers(services, day, now=now)
     assert states(platform) == in_state("rejected")
     assert owed(platform) == OWED
 
@@ -293,11 +293,11 @@ def test_a_return_that_only_the_statement_tells_gives_the_money_back_once(platfo
             for message in messages:
                 if message.kind == "camt.053":
                     books.bank_lines.keep_message(message, direction="in", now=now)
-        intake.apply_new(services, now=now)
-        intake.match_open(services, now=now)
+        take_in.apply_new(services, now=now)
+        match.match(services, now=now)
         assert states(platform) == in_state("returned")
         assert owed(platform) == OWED
-        intake.take_in(services, now=now)
+        take_in.take_in(services, now=now)
     assert states(platform) == in_state("returned")
     assert owed(platform) == OWED
     assert balance(platform, "payouts_in_transit") == 0
@@ -334,9 +334,9 @@ def test_what_a_bank_said_is_kept_even_if_the_run_was_displaced_while_it_said_it
                 return answer
 
         displaced = replace(services, bank=Displacing())  # type: ignore[arg-type]
-        assert transfer.submit(displaced, day, now=now) == {"files": 1, "received": 1}
+        assert submit.submit(displaced, day, now=now) == {"files": 1, "received": 1}
         with pytest.raises(Displaced):
-            transfer.answers(services, day, now=now)
+            inquire.hear_answers(services, day, now=now)
     assert platform.rows("select outcome from ledger.transmissions") == [("received",)]
     settle(platform, run_id="run-2")
     assert states(platform) == ALL
@@ -349,10 +349,10 @@ def test_a_displaced_run_hands_nothing_over(platform: Platform) -> None:
     now = platform.at(MORNING)
     day = DayRun(settlement_date=date(2026, 2, 16), revision=1, run_id="run-1")
     with platform.services() as services:
-        transfer._write_files(services, day, now=now)
+        submit._write_files(services, day, now=now)
         extract.open_day(services, RunRequest(settlement_date=day.settlement_date, run_id="run-2"), now=now)
         with pytest.raises(Displaced):
-            transfer.send(services, [file_of(platform)], day=day, now=now)
+            submit.send(services, [file_of(platform)], day=day, now=now)
     assert platform.bank.payments() == []
     assert platform.rows("select count(*) from ledger.transmissions") == [(0,)]
 
@@ -363,11 +363,11 @@ def test_a_file_with_a_payout_whose_money_was_given_back_never_leaves(platform: 
     now = platform.at(MORNING)
     day = DayRun(settlement_date=date(2026, 2, 16), revision=1, run_id="run-1")
     with platform.services() as services:
-        transfer._write_files(services, day, now=now)
+        submit._write_files(services, day, now=now)
         with services.ledger.books(posting=True) as books:
             first = books.payouts.find()[0]
-            intake.give_back(books, [first], "rejected", cause="test", now=now, evidence={})
-        assert transfer.send(services, [file_of(platform)], day=day, now=now) == {}
+            apply.give_back(books, [first], "rejected", cause="test", now=now, evidence={})
+        assert submit.send(services, [file_of(platform)], day=day, now=now) == {}
         with pytest.raises(sa.exc.IntegrityError, match="cannot leave"), services.ledger.books(posting=True) as books:
             books.files.open_transmission(file_of(platform), run_id=None, now=now)
     assert platform.bank.payments() == []
@@ -383,21 +383,21 @@ def test_a_person_who_asked_the_bank_clears_what_no_inquiry_can(platform: Platfo
     file_id = file_of(platform)
     with platform.services() as services:
         now = platform.at("2026-02-17T08:00+09:00")
-        (found,) = transfer.unknown_files(services)
+        (found,) = inquire.unknown_files(services)
         assert (found["payouts"], found["amount"], found["state"], found["transmissions"]) == (3, 88050, "unknown", 2)
         with pytest.raises(Refused, match="may still arrive"):
-            transfer.declare_absent(services, file_id, by="ops", reason="phoned", now=now)
+            inquire.declare_absent(services, file_id, by="ops", reason="phoned", now=now)
         now = platform.at("2026-02-18T08:00+09:00")
         with pytest.raises(Refused, match="a name and a reason"):
-            transfer.declare_absent(services, file_id, by="", reason="phoned", now=now)
-        assert transfer.declare_absent(services, file_id, by="ops", reason="phoned the bank", now=now) == {
+            inquire.declare_absent(services, file_id, by="", reason="phoned", now=now)
+        assert inquire.declare_absent(services, file_id, by="ops", reason="phoned the bank", now=now) == {
             "file_id": file_id,
             "payouts": 3,
             "amounts": {"KRW": 88050},
         }
-        assert transfer.unknown_files(services) == []
+        assert inquire.unknown_files(services) == []
         with pytest.raises(Refused, match="nothing is unknown"):
-            transfer.declare_absent(services, file_id, by="ops", reason="again", now=now)
+            inquire.declare_absent(services, file_id, by="ops", reason="again", now=now)
     assert (states(platform), owed(platform)) == (in_state("rejected"), OWED)
     settle_next(platform)
     assert states(platform) == [*in_state("rejected"), *in_state("accepted", attempt=2)]
@@ -415,9 +415,9 @@ def test_what_a_bank_passes_over_in_silence_can_be_cleared_beside_what_it_took(p
         )
         hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
         now = platform.at("2026-02-18T08:00+09:00")
-        assert transfer.inquire(services, now=now) == {}  # a file of which the bank has spoken is never sent again
-        (found,) = transfer.unknown_files(services)
+        assert inquire.inquire(services, now=now) == {}  # a file of which the bank has spoken is never sent again
+        (found,) = inquire.unknown_files(services)
         assert (found["payouts"], found["amount"], found["state"]) == (1, 17524, "received")
-        transfer.declare_absent(services, file_of(platform), by="ops", reason="phoned the bank", now=now)
+        inquire.declare_absent(services, file_of(platform), by="ops", reason="phoned the bank", now=now)
     assert [row[3] for row in states(platform)] == ["accepted", "rejected", "rejected"]
     assert owed(platform) == OWED[1:]

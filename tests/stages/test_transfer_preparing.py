@@ -11,7 +11,7 @@ import pytest
 from settlement.cli import app
 from settlement.domain.errors import Refused
 from settlement.ports.days import BadEnd, DayRun
-from settlement.stages import intake, report, transfer
+from settlement.stages import apply, approve, gate, inquire, report, submit
 from typer.testing import CliRunner
 
 from .conftest import Platform
@@ -40,12 +40,12 @@ def in_state(state: str, attempt: int = 1) -> list[tuple[str, int, int, str]]:
 
 def decide(platform: Platform, *, at: str = MORNING, day: DayRun = RUN_1, **answer: Any) -> dict[str, Any]:
     with platform.services() as services:
-        return transfer.decide(services, day, now=platform.at(at), **answer)
+        return approve.decide(services, day, now=platform.at(at), **answer)
 
 
 def approval(platform: Platform, *, at: str = MORNING, by: str | None = None) -> dict[str, Any]:
     with platform.services() as services:
-        return transfer.approval(services, RUN_1, triggered_by=by, now=platform.at(at))
+        return approve.ask(services, RUN_1, triggered_by=by, now=platform.at(at))
 
 
 def fail(platform: Platform, *, at: str = MORNING) -> None:
@@ -82,11 +82,11 @@ def test_an_objection_stops_the_day_until_somebody_answers_for_it_by_name(platfo
     assert "settlement gate 2026-02-16 --override --by NAME --reason TEXT" in str(refusal.value)
     assert (states(platform), owed(platform)) == ([], OWED)
     with platform.services() as services:
-        said = transfer.objections(services, date(2026, 2, 16))
+        said = gate.objections(services, date(2026, 2, 16))
         assert [(o["control"], o["overridden_by"]) for o in said] == [("within_the_limit", None)]
         with pytest.raises(Refused, match="a name and a reason"):
-            transfer.override(services, date(2026, 2, 16), by=" ", reason="why", now=platform.at(MORNING))
-        answered = transfer.override(
+            gate.override(services, date(2026, 2, 16), by=" ", reason="why", now=platform.at(MORNING))
+        answered = gate.override(
             services,
             date(2026, 2, 16),
             by="finance lead",
@@ -116,7 +116,7 @@ def test_an_answer_covers_what_was_said_and_not_another_amount(platform: Platfor
     with pytest.raises(Refused, match="88050"):
         settle(platform)
     with platform.services() as services:
-        transfer.override(services, date(2026, 2, 16), by="lead", reason="checked", now=platform.at(MORNING))
+        gate.override(services, date(2026, 2, 16), by="lead", reason="checked", now=platform.at(MORNING))
     platform.source("update core.investors set status = 'frozen' where investor_id = 'C'")
     with pytest.raises(Refused, match="70526"):
         settle(platform)
@@ -128,7 +128,7 @@ def test_a_statement_that_has_not_come_can_be_answered_for(platform: Platform) -
     with pytest.raises(Refused, match=r"statement of \[2026-02-16\] has not come"):
         settle(platform)
     with platform.services() as services:
-        transfer.override(services, date(2026, 2, 16), by="lead", reason="seen online", now=platform.at(MORNING))
+        gate.override(services, date(2026, 2, 16), by="lead", reason="seen online", now=platform.at(MORNING))
     with pytest.raises(Refused, match="proven money of"):  # what it does not prove is not paid all the same
         settle(platform)
 
@@ -147,8 +147,8 @@ def test_payouts_that_a_failed_day_left_prepared_are_paid_by_the_next_day_once(p
     # The failed run is cleared after all: it finds nothing left to send.
     with platform.services() as services:
         now = platform.at(NEXT_MORNING)
-        assert transfer.approval(services, RUN_1, now=now) == {"needed": False, "payouts": 0}
-        assert transfer.submit(services, RUN_1, now=now) == {"files": 0}
+        assert approve.ask(services, RUN_1, now=now) == {"needed": False, "payouts": 0}
+        assert submit.submit(services, RUN_1, now=now) == {"files": 0}
     assert booked_at_bank(platform) == AT_BANK
 
 
@@ -156,15 +156,15 @@ def test_a_file_that_was_written_and_never_handed_over_is_released_whole(platfor
     worked_day(platform)
     settle(platform, stop_after="approval")
     with platform.services() as services:
-        transfer._write_files(services, RUN_1, now=platform.at(MORNING))
+        submit._write_files(services, RUN_1, now=platform.at(MORNING))
     written = file_of(platform)
     fail(platform)
     settle_next(platform)
     assert states(platform) == [*in_state("rejected"), *in_state("accepted", attempt=2)]
     with platform.services() as services:
         now = platform.at(NEXT_MORNING)
-        assert transfer.submit(services, RUN_1, now=now) == {"files": 0}
-        assert transfer.send(services, [written], day=RUN_1, now=now) == {}
+        assert submit.submit(services, RUN_1, now=now) == {"files": 0}
+        assert submit.send(services, [written], day=RUN_1, now=now) == {}
     assert booked_at_bank(platform) == AT_BANK
 
 
@@ -173,8 +173,8 @@ def test_what_may_be_at_the_bank_is_never_released(platform: Platform) -> None:
     settle(platform, stop_after="approval")
     with platform.services() as services:
         now = platform.at(MORNING)
-        transfer._write_files(services, RUN_1, now=now)
-        transfer._hand_over(services, file_of(platform), day=RUN_1, now=now)  # and then the worker dies
+        submit._write_files(services, RUN_1, now=now)
+        submit._hand_over(services, file_of(platform), day=RUN_1, now=now)  # and then the worker dies
     fail(platform)
     said = settle_next(platform)
     assert "released" not in said["prepare"]
@@ -213,7 +213,7 @@ def test_payouts_above_the_limit_wait_for_a_second_person(platform: Platform, tm
     assert question["approvers"] == ["checker"]
     assert platform.rows("select state from ledger.days") == [("awaiting_approval",)]
     with platform.services() as services:  # whoever sends too early sends nothing
-        assert transfer.submit(services, RUN_1, now=platform.at(MORNING)) == {"files": 0}
+        assert submit.submit(services, RUN_1, now=platform.at(MORNING)) == {"files": 0}
     with pytest.raises(Refused, match=r"\[maker\] triggered this run and cannot approve"):
         decide(platform, approved=True, by="maker")
     assert decide(platform, approved=True, by="checker") == {"approved": True, "payouts": 3, "by": "checker"}
@@ -243,8 +243,8 @@ def test_a_rejection_gives_the_money_back_and_the_day_goes_on(
     assert (states(platform), owed(platform)) == (in_state("rejected"), OWED)
     with platform.services() as services:
         now = platform.at(at)
-        assert transfer.submit(services, RUN_1, now=now) == {"files": 0}
-        transfer.answers(services, RUN_1, now=now)
+        assert submit.submit(services, RUN_1, now=now) == {"files": 0}
+        inquire.hear_answers(services, RUN_1, now=now)
         assert report.report(services, RUN_1, now=now)["state"].startswith("settled")
     assert platform.bank.payments() == []
 
@@ -292,10 +292,10 @@ def test_a_rejected_chunk_of_several_goes_out_again_as_its_next_attempt(platform
     assert rows == [(1, 20000), (2, 20000), (3, 3790)]
     with platform.services() as services:
         now = platform.at(MORNING)
-        transfer.answers(services, RUN_1, now=now)
+        inquire.hear_answers(services, RUN_1, now=now)
         with services.ledger.books(posting=True) as books:
             second = next(p for p in books.payouts.find() if p["investor_id"] == "A" and p["chunk"] == 2)
-            intake.give_back(books, [second], "rejected", cause="test", now=now, evidence={})
+            apply.give_back(books, [second], "rejected", cause="test", now=now, evidence={})
     settle(platform, run_id="run-2")
     assert platform.rows(
         "select chunk, attempt, amount, state from ledger.payouts where investor_id = 'A' order by chunk, attempt"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from settlement.ports.days import RunRequest
-from settlement.stages import compute, extract, transfer
+from settlement.stages import approve, compute, extract, gate, inquire, prepare, submit
 
 from .conftest import Platform
 
@@ -71,7 +71,7 @@ def test_two_thousand_payouts_are_accepted_in_ten_seconds(
         compute.distribute(services, day, now=now)
         bank.waited = 0.0
         began, cpu = time.perf_counter(), time.process_time()
-        for stage in (transfer.take_in, transfer.prepare, transfer.approval, transfer.submit, transfer.answers):
+        for stage in (gate.wait_for_statement, prepare.prepare, approve.ask, submit.submit, inquire.hear_answers):
             stage(services, day, now=now)
         own, cpu = time.perf_counter() - began - bank.waited, time.process_time() - cpu
     with capsys.disabled():

@@ -32,6 +32,11 @@ class DayRun:
     dry_run: bool = False
     transfer: bool = True
 
+    @property
+    def is_paying(self) -> bool:
+        """Whether the run may move money: not on a dry run, and not when it was asked to compute and book only."""
+        return self.transfer and not self.dry_run
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values, for XCom."""
         return asdict(self) | {"settlement_date": self.settlement_date.isoformat()}

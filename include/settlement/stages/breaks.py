@@ -13,7 +13,7 @@ from settlement.domain.breaks import Decision
 from settlement.domain.errors import Refused
 from settlement.ports.books import Books
 from settlement.ports.services import Services
-from settlement.stages import intake
+from settlement.stages import match
 
 REMITTED = ("fee_income", "vat_payable", "tax_payable:national", "tax_payable:local", "cost_recovered")
 """Accounts whose money leaves the bank account when it is handed on: fees and costs to us, taxes to the office."""
@@ -54,7 +54,7 @@ def match_by_hand(
         if books.bank_lines.matched_subjects([meant.kind], [meant.subject_id]):
             raise Refused(f"[{subject}] has its line already: nothing is matched twice")
         found = Match(lines=(line,), subjects=(meant,), rule="by_hand", explanation=reason)
-        intake.book(books, [found], by=by, now=now)
+        match.book(books, [found], by=by, now=now)
         return _close(
             services, books, break_id, how=f"matched with [{meant.subject_id}] by hand: {reason}", by=by, now=now
         )
@@ -137,7 +137,7 @@ def _carry_out(
             reference=decision.target,
         )
         rule = "written_off" if decision.kind == "write_off" else "by_hand"
-        intake.book(
+        match.book(
             books, [Match(lines=(line,), subjects=(subject,), rule=rule, explanation=decision.reason)], by=by, now=now
         )
     elif decision.kind == "write_off" and found["subject_kind"] in ("repayment", "investor"):
@@ -185,7 +185,7 @@ def _subject(services: Services, books: Books, name: str, *, is_credit: bool) ->
     kind, _, subject_id = name.partition(":")
     if kind == "payout":
         for payout in books.payouts.by_end_to_end([subject_id]).values():
-            for movement in intake.movements_of(payout, services.calendar):
+            for movement in match.movements_of(payout, services.calendar):
                 is_shown = books.bank_lines.matched_subjects([movement.kind], [movement.subject_id])
                 if (movement.amount > 0) is is_credit and not is_shown:
                     return movement

@@ -29,7 +29,7 @@ from settlement import wiring
 from settlement.adapters.ledger import migrate
 from settlement.domain.errors import Refused
 from settlement.ports.days import BadEnd
-from settlement.stages import report, transfer
+from settlement.stages import gate, inquire, report
 
 from settlement_lab.rehearse import worker
 from settlement_lab.rehearse.audit import Auditor
@@ -338,7 +338,7 @@ class _Rehearsal:
             return False
         try:
             with self._services(now) as services:
-                transfer.override(services, on, by="operator", reason="rehearsed", now=now)
+                gate.override(services, on, by="operator", reason="rehearsed", now=now)
         except Refused:
             return False
         self.count["objections answered for"] += 1
@@ -359,14 +359,14 @@ class _Rehearsal:
     def _clear_the_unknown(self, now: datetime) -> None:
         """Let a person ask the bank for files that no inquiry can clear, after two days."""
         with self._services(now) as services:
-            for file in transfer.unknown_files(services):
+            for file in inquire.unknown_files(services):
                 if now - file["sent_at"] < timedelta(days=2):
                     continue
                 with services.ledger.books(read_only=True) as books:
                     ids = {payout["end_to_end_id"] for payout in books.payouts.in_file(file["file_id"])}
                 if not ids & {payment["end_to_end_id"] for payment in self.bank.payments()}:
                     try:
-                        transfer.declare_absent(
+                        inquire.declare_absent(
                             services, file["file_id"], by="operator", reason="asked the bank", now=now
                         )
                     except Refused:

@@ -21,7 +21,20 @@ from settlement import wiring
 from settlement.domain.errors import Displaced, NotYet, Refused, Unavailable
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
-from settlement.stages import compute, extract, reconcile, report, transfer
+from settlement.stages import (
+    approve,
+    compute,
+    extract,
+    gate,
+    inquire,
+    match,
+    prepare,
+    prove,
+    reconcile,
+    report,
+    submit,
+    take_in,
+)
 
 from settlement_lab.rehearse.points import watched
 
@@ -92,12 +105,12 @@ def _settle(services: Services, order: Order) -> int:
         day = extract.open_day(services, request, now=now)
 
     def approval() -> None:
-        asked.update(transfer.approval(services, day, triggered_by="maker", now=now))
+        asked.update(approve.ask(services, day, triggered_by="maker", now=now))
 
     def decide() -> None:
-        question = asked or transfer.approval(services, day, triggered_by="maker", now=now)
+        question = asked or approve.ask(services, day, triggered_by="maker", now=now)
         if question["needed"] and order.answer:
-            transfer.decide(services, day, approved=order.answer == "approve", by="checker", now=now)
+            approve.decide(services, day, approved=order.answer == "approve", by="checker", now=now)
         elif question["needed"]:
             raise _Unanswered
 
@@ -108,15 +121,15 @@ def _settle(services: Services, order: Order) -> int:
         ("open_day", opened),
         ("freeze_inputs", run(extract.freeze_inputs)),
         ("distribute", run(compute.distribute)),
-        ("take_in", run(transfer.take_in)),
-        ("prepare", run(transfer.prepare)),
+        ("take_in", run(gate.wait_for_statement)),
+        ("prepare", run(prepare.prepare)),
         ("approval", approval),
         ("decide", decide),
-        ("submit", run(transfer.submit)),
-        ("answers", run(transfer.answers)),
-        ("statement", run(reconcile.statement)),
-        ("match", run(reconcile.match)),
-        ("prove", run(reconcile.prove)),
+        ("submit", run(submit.submit)),
+        ("answers", run(inquire.hear_answers)),
+        ("statement", run(take_in.for_day)),
+        ("match", run(match.for_day)),
+        ("prove", run(prove.prove)),
         ("report", run(report.report)),
     ]
     names = [name for name, _ in steps]

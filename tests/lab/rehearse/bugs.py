@@ -13,7 +13,7 @@ from settlement.adapters.ledger.days.repository import Days
 from settlement.domain.bank.messages import Outcome
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import intake, transfer
+from settlement.stages import apply, submit
 from settlement_lab.rehearse import worker
 
 
@@ -28,18 +28,18 @@ def write_after_send(orders: Connection, environment: dict[str, str], log: Path)
             assert file is not None
             answer = services.bank.submit(file_id, bytes(file["content"]))
             if answer.outcome is not Outcome.UNKNOWN:
-                handed_over = transfer._hand_over(services, file_id, day=day, now=now)
+                handed_over = submit._hand_over(services, file_id, day=day, now=now)
                 if handed_over is not None:
-                    transfer._keep_answer(services, file_id, handed_over[0], answer, now=now)
+                    submit._keep_answer(services, file_id, handed_over[0], answer, now=now)
         return {}
 
-    transfer.send = send
+    submit.send = send
     worker.serve(orders, environment, log)
 
 
 def a_new_id_on_retry(orders: Connection, environment: dict[str, str], log: Path) -> None:
     """What was sent before is sent again under new ids, because the bank said that the old ones are duplicates."""
-    hand_over = transfer._hand_over
+    hand_over = submit._hand_over
 
     def again(*arguments: Any, **options: Any) -> tuple[int, bytes] | None:
         handed_over = hand_over(*arguments, **options)
@@ -48,7 +48,7 @@ def a_new_id_on_retry(orders: Connection, environment: dict[str, str], log: Path
         number, content = handed_over
         return number, content.replace(b">SF2", b">S%d2" % number).replace(b">ST2", b">S%d2" % number)
 
-    transfer._hand_over = again
+    submit._hand_over = again
     worker.serve(orders, environment, log)
 
 
@@ -65,13 +65,13 @@ def no_lock(orders: Connection, environment: dict[str, str], log: Path) -> None:
 
 def a_forgotten_return(orders: Connection, environment: dict[str, str], log: Path) -> None:
     """A payout that comes back is a line on the statement and nothing else."""
-    give_back = intake.give_back
+    give_back = apply.give_back
 
     def forget(books: Any, payouts: Sequence[Mapping[str, Any]], state: str, **options: Any) -> None:
         if state != "returned":
             give_back(books, payouts, state, **options)
 
-    intake.give_back = forget
+    apply.give_back = forget
     worker.serve(orders, environment, log)
 
 

@@ -12,10 +12,12 @@ import base64
 import hashlib
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
+from typing import Any
 
 from settlement.domain.policy import Policy
 
@@ -146,6 +148,14 @@ def from_balances(
                 )
             )
     return payouts, holds
+
+
+def totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the sum of `amount` by `currency`, in the order of the currencies."""
+    sums: dict[str, int] = defaultdict(int)
+    for row in rows:
+        sums[row["currency"]] += row["amount"]
+    return dict(sorted(sums.items()))
 
 
 def end_to_end_id(payout_id: str, *, settlement_date: date, revision: int) -> str:

@@ -1,0 +1,189 @@
+"""The gate before money moves: what must be known, what speaks against paying, and who answers for it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from settlement.domain.alerts import (
+    InputLate,
+    Resolved,
+)
+from settlement.domain.errors import NotYet, Refused
+from settlement.domain.payments import gate as questions
+from settlement.domain.payments import payouts
+from settlement.domain.payments.gate import Blocking, Objection, Proposal
+from settlement.domain.payments.payouts import PROVEN_UNPAID
+from settlement.ports.books import Books
+from settlement.ports.days import DayRun
+from settlement.ports.services import Services
+from settlement.stages import match, take_in
+
+OVERRIDE = "override:"
+"""A run whose reason begins so answers for the objections that it meets, in the name of whoever triggered it."""
+
+USUAL_WEEKS = 8
+"""So many weeks back the same weekday is looked at for what is usual."""
+
+LATE_BEFORE = timedelta(hours=1)
+"""So long before the policy's `gate.wait_until` a statement that has not come is late."""
+
+
+class _Objected(Exception):
+    """Something speaks against paying, and nobody answers for it. Undoes the transaction that met it."""
+
+    def __init__(self, objections: Sequence[Objection]) -> None:
+        super().__init__()
+        self.objections = objections
+
+
+def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Take in what the bank sent and prove that the gate may open: the statement that the policy asks for is there.
+
+    :raises NotYet: the statement has not come; it is waited for until the policy's `gate.wait_until`.
+    :raises Refused: it has not come in time, and nobody answers for paying without it.
+    """
+    if not day.is_paying:
+        return {"skipped": "no transfer"}
+    take_in.require_bank(services)
+    counts = take_in.take_in(services, now=now) | match.match(services, now=now)
+    with keeping_objections(services, day, now=now), services.ledger.books(day=day) as books:
+        newest = newest_statement(services, books)
+        proposal = proposed(services, books, day, prepared=[])
+        missing = [
+            Objection(control=questions.statement_has_come.__name__, said=said)
+            for said in questions.statement_has_come(proposal, services.policy)
+        ]
+        until = _next_day_at(services, day.settlement_date, services.policy.gate.wait_until)
+        is_waited_for = bool(missing) and now < until and not services.is_now_set
+        if not is_waited_for:
+            answer_for(books, day, missing, now=now)
+        if services.alerts and missing and now >= until - LATE_BEFORE:
+            late = InputLate(
+                settlement_date=day.settlement_date,
+                backfill_id=day.backfill_id,
+                source="statement",
+                expected_at=until,
+            )
+            services.alerts.record(books.transaction, late, now=now)
+        elif services.alerts and not missing:
+            over = Resolved(
+                settlement_date=day.settlement_date, problem="input:statement", problem_event=InputLate.name
+            )
+            services.alerts.record(books.transaction, over, now=now)
+    if is_waited_for:
+        if services.alerts:
+            services.alerts.deliver(now=now, limit_seconds=5)
+        raise NotYet(f"{missing[0].said}; it is waited for until [{until.isoformat()}]", until=until)
+    return counts | ({"statement": newest["statement_id"]} if newest else {})
+
+
+def objections(services: Services, on: date) -> list[dict[str, Any]]:
+    """Return what was said against paying for a settlement date, and who answered for it."""
+    with services.ledger.books(read_only=True) as books:
+        return books.approvals.objections(on)
+
+
+def override(services: Services, on: date, *, by: str, reason: str, now: datetime) -> list[dict[str, Any]]:
+    """Keep that a person answers for everything that was said against paying for a settlement date; return it.
+
+    :raises Refused: name or reason is missing, or there is nothing that anybody can answer for.
+    """
+    if not by.strip() or not reason.strip():
+        raise Refused("Whoever answers for an objection gives a name and a reason: --by NAME --reason TEXT")
+    with services.ledger.books(settlement_date=on) as books:
+        said = [Objection(control=row["control"], said=row["said"]) for row in books.approvals.objections(on)]
+        open_to_answer = [objection.said for objection in said if not objection.is_final]
+        if not books.approvals.override(on, said=open_to_answer, by=by.strip(), reason=reason.strip(), now=now):
+            raise Refused(f"Nothing that somebody could answer for speaks against paying for [{on}]")
+        return books.approvals.objections(on)
+
+
+def proposed(services: Services, books: Books, day: DayRun, *, prepared: Sequence[payouts.Payout]) -> Proposal:
+    """Return what would be paid, and everything that is known for or against it."""
+    on = day.settlement_date
+    wanted = payouts.totals([{"currency": p.currency, "amount": p.amount} for p in prepared])
+    of_day = payouts.totals([p for p in books.payouts.find(on) if p["state"] not in PROVEN_UNPAID])
+    under_way = books.payouts.under_way()
+    newest = newest_statement(services, books)
+    proven = {}
+    for currency in wanted:
+        money = books.journal.balance("client_bank", currency)
+        if newest and newest["currency"] == currency:
+            money = min(money, newest["closing"])  # where the chain is broken, the lower of the two is what is proven
+        if services.policy.gate.needs == "ledger":
+            money += books.journal.balance("receipts_in_transit", currency)
+        proven[currency] = money - under_way.get(currency, 0)
+    return Proposal(
+        settlement_date=on,
+        wanted=wanted,
+        of_day={currency: amount + of_day.get(currency, 0) for currency, amount in wanted.items()},
+        proven=proven,
+        newest_statement=newest["business_date"] if newest else None,
+        breaks=[
+            Blocking(
+                break_id=found["break_id"],
+                cause=found["cause"],
+                subject=f"{found['subject_kind']} {found['subject_id']}",
+                currency=found["currency"],
+                amount=found["amount"],
+            )
+            for found in books.breaks.open()
+            if found["state"] == "open"
+        ],
+        contradictions=books.payouts.contradictions(sorted({p.investor_id for p in prepared})),
+        usual=books.payouts.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)]),
+    )
+
+
+def newest_statement(services: Services, books: Books) -> dict[str, Any] | None:
+    return books.bank_lines.newest_statement(services.debtor.account) if services.debtor else None
+
+
+def answer_for(books: Books, day: DayRun, found: Sequence[Objection], *, now: datetime) -> None:
+    """Let the objections pass for which somebody answers: by name, with a reason, word for word.
+
+    :raises _Objected: at least one is left.
+    """
+    answered = {
+        (o["control"], o["said"]) for o in books.approvals.objections(day.settlement_date) if o["overridden_by"]
+    }
+    left = [o for o in found if o.is_final or (o.control, o.said) not in answered]
+    run = books.days.run(day.run_id) if left else None
+    if run and run["triggered_by"] and (run["reason"] or "").startswith(OVERRIDE) and not any(o.is_final for o in left):
+        books.approvals.object_to(day, left, now=now)
+        reason = run["reason"].removeprefix(OVERRIDE).strip() or run["reason"]
+        books.approvals.override(
+            day.settlement_date, said=[o.said for o in left], by=run["triggered_by"], reason=reason, now=now
+        )
+        return
+    if left:
+        raise _Objected(left)
+
+
+@contextmanager
+def keeping_objections(services: Services, day: DayRun, *, now: datetime) -> Iterator[None]:
+    """Turn objections into a refusal, once they are on record: the transaction that met them wrote nothing.
+
+    :raises Refused: saying what speaks against paying, and how to go on.
+    """
+    try:
+        yield
+    except _Objected as objected:
+        with services.ledger.books(day=day) as books:
+            books.approvals.object_to(day, objected.objections, now=now)
+        said = "; ".join(objection.said for objection in objected.objections)
+        way_out = (
+            "no one can answer for that"
+            if any(objection.is_final for objection in objected.objections)
+            else f"or answer for it: settlement gate {day.settlement_date} --override --by NAME --reason TEXT"
+        )
+        raise Refused(
+            f"Nothing is paid for [{day.settlement_date}]: {said}. Mend it and clear the task take_in; {way_out}"
+        ) from None
+
+
+def _next_day_at(services: Services, on: date, clock: str) -> datetime:
+    zone = ZoneInfo(services.policy.timezone)
+    return datetime.combine(on + timedelta(days=1), time.fromisoformat(clock), tzinfo=zone)

@@ -1,0 +1,59 @@
+"""Making payouts of what the ledger owes."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from settlement.domain.payments import gate as questions
+from settlement.domain.payments import payouts
+from settlement.ports.books import Books
+from settlement.ports.days import DayRun
+from settlement.ports.services import Services
+from settlement.stages import apply, gate, take_in
+
+
+def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Write the payouts of everything the ledger owes and may pay now, with their entries, and say what is held.
+
+    What earlier days prepared and nobody is going to send goes back to the balances first, and is paid from there.
+
+    :raises Refused: something speaks against paying (see `domain.gate`); nothing is prepared.
+    """
+    if not day.is_paying:
+        return {"skipped": "no transfer"}
+    take_in.require_bank(services)
+    assert services.debtor is not None
+    with gate.keeping_objections(services, day, now=now), services.ledger.books(day=day, posting=True) as books:
+        released = _release_stranded(services, books, day, now=now)
+        balances = books.payouts.payables()
+        prepared, holds = payouts.from_balances(
+            balances,
+            payees=services.core.payees(sorted({owed.investor_id for owed in balances})),
+            policy=services.policy,
+            channels={services.debtor.currency},
+            refused=books.payouts.refused_accounts(),
+            places=books.payouts.slots(day),
+            settlement_date=day.settlement_date,
+            revision=day.revision,
+        )
+        proposal = gate.proposed(services, books, day, prepared=prepared)
+        gate.answer_for(books, day, questions.objections(proposal, services.policy), now=now)
+        books.payouts.prepare(day, prepared, holds, now=now)
+        waiting = books.payouts.find(day.settlement_date, states=("prepared",))
+        if waiting:
+            books.days.set_state(day.settlement_date, "paying", now=now)
+    return {
+        "payouts": len(waiting),
+        "amounts": payouts.totals(waiting),
+        "held": len(holds),
+        "held_amounts": payouts.totals([{"currency": hold.currency, "amount": hold.amount} for hold in holds]),
+    } | ({"released": payouts.totals(released)} if released else {})
+
+
+def _release_stranded(services: Services, books: Books, day: DayRun, *, now: datetime) -> list[dict[str, Any]]:
+    """Give back what earlier days prepared and nobody is going to send: the run failed, or nobody decided in time."""
+    waited = timedelta(hours=services.policy.approval.timeout_hours)
+    stranded = books.payouts.stranded(before=day.settlement_date, prepared_before=now - waited)
+    apply.give_back(books, stranded, "rejected", cause="released", now=now, evidence={"run_id": day.run_id})
+    for file_id in sorted({payout["file_id"] for payout in stranded if payout["file_id"]}):
+        books.files.mark(file_id, "rejected", now=now)
+    return stranded

@@ -1,0 +1,292 @@
+"""Proving the books against the bank: every break there is, custody in both directions, the days that close."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from settlement.domain import controls
+from settlement.domain.alerts import (
+    BreakLine,
+    BreaksOpened,
+    Money,
+    digest,
+)
+from settlement.domain.bank import statement as statements
+from settlement.domain.breaks import Finding
+from settlement.domain.days import SettlementCalendar
+from settlement.ports.books import Books
+from settlement.ports.days import DayRun
+from settlement.ports.services import Services
+from settlement.stages import apply, close, match, report
+
+CAUSES = (
+    "investor_overdrawn",
+    "missing_at_bank",
+    "unknown_at_bank",
+    "amount_differs",
+    "duplicate_line",
+    "ambiguous",
+    "statement_chain",
+    "message_refused",
+    "late_return",
+)
+
+ANSWERS = ("pain.", "pacs.", "camt.054")
+"""How the kinds of messages begin that say less than the statement which follows them."""
+
+FINAL = frozenset({"booked", "rejected", "returned"})
+
+
+def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Prove that ledger and bank agree, bring the breaks up to date, and close what can be closed.
+
+    :raises Refused: the statements are an unbroken chain and the ledger's bank balance is not their closing.
+    """
+    if day.dry_run:
+        return {"skipped": "dry run"}
+    proof = prove_or_refuse(services, as_of=day.settlement_date, backfill_id=day.backfill_id, now=now)
+    with services.ledger.books(day=day) as books:
+        matched = sum(row["matched_count"] for row in books.bank_lines.match_totals(day.settlement_date))
+        report.done(services, books, day, "reconcile", row_count=matched, now=now)
+    return proof
+
+
+def prove_or_refuse(
+    services: Services, *, as_of: date, backfill_id: str | None = None, now: datetime
+) -> dict[str, Any]:
+    try:
+        return prove_books(services, as_of=as_of, backfill_id=backfill_id, now=now)
+    except controls.Broken as broken:
+        raise report.control_broken(services, as_of, broken, backfill_id=backfill_id, now=now) from broken
+
+
+def prove_books(services: Services, *, as_of: date, backfill_id: str | None = None, now: datetime) -> dict[str, Any]:
+    """Book what is open, find all breaks there are, prove both directions of custody, and close proven days.
+
+    :raises controls.Broken: ledger and bank differ by something that has no name.
+    """
+    with services.ledger.books(posting=True) as books:
+        match.book_lines(services, books, now=now)
+        chain = books.bank_lines.statements(services.debtor.account) if services.debtor else []
+        gaps = statements.gaps(chain)
+        newest = chain[-1] if chain else None
+        currency = services.debtor.currency if services.debtor else ""
+        controls.check_custody(
+            controls.Custody(
+                currency=currency,
+                client_bank=books.journal.balance("client_bank", currency),
+                closing=newest["closing"] if newest else None,
+                unexplained=sum(after["opening"] - before["closing"] for before, after in gaps),
+                posted=books.in_transit.by_posting(),
+                items=books.in_transit.by_item(),
+            )
+        )
+        passed = [control.__name__ for control in controls.CUSTODY_CONTROLS]
+        books.days.note_controls(as_of, passed, is_held=True, now=now)
+        refused = books.bank_lines.refused_messages()
+        findings = [
+            *books.breaks.found(),
+            *_broken_chain(gaps),
+            *_refused_statements(refused, chain, is_whole=not gaps),
+            *_refused_answers(refused, newest, calendar=services.calendar),
+            *_missing(services, books, newest),
+            *_unexplained(services, books),
+        ]
+        counts = books.breaks.sync(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
+        if counts["opened"]:
+            _tell_of_breaks(services, books, as_of, backfill_id=backfill_id, now=now)
+        closed = [] if gaps else _close_days(services, books, newest, now=now)
+        return {
+            "breaks": counts,
+            "closed": [on.isoformat() for on in closed],
+            "bank_balance": newest["closing"] if newest else None,
+            "statement": newest["statement_id"] if newest else None,
+        }
+
+
+def _broken_chain(gaps: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[Finding]:
+    """A statement that does not open where the one before it closed."""
+    return [
+        Finding(
+            cause="statement_chain",
+            subject_kind="statement",
+            subject_id=after["statement_id"],
+            currency=after["currency"],
+            amount=after["opening"] - before["closing"],
+            evidence={
+                "opening": after["opening"],
+                "closing_before": before["closing"],
+                "before": before["statement_id"],
+            },
+        )
+        for before, after in gaps
+    ]
+
+
+def _refused_statements(
+    refused: Sequence[Mapping[str, Any]], chain: Sequence[Mapping[str, Any]], *, is_whole: bool
+) -> list[Finding]:
+    """A statement that was refused, until others prove that nothing is missing."""
+    return [
+        Finding(
+            cause="statement_chain",
+            subject_kind="message",
+            subject_id=message["sha256"][:16],
+            amount=message["difference"],
+            evidence={
+                "name": message["name"],
+                "refusal": message["refusal"],
+                "statement": message["statement_id"],
+            },
+        )
+        for message in refused
+        if not message["kind"].startswith(ANSWERS) and not (is_whole and _is_made_good(message, chain))
+    ]
+
+
+def _refused_answers(
+    refused: Sequence[Mapping[str, Any]], newest: Mapping[str, Any] | None, *, calendar: SettlementCalendar
+) -> list[Finding]:
+    """A status, return or notification that was refused, until the statement of its day says what really happened."""
+    return [
+        Finding(
+            cause="message_refused",
+            subject_kind="message",
+            subject_id=message["sha256"][:16],
+            evidence={"name": message["name"], "kind": message["kind"], "refusal": message["refusal"]},
+        )
+        for message in refused
+        if message["kind"].startswith(ANSWERS)
+        and (newest is None or newest["business_date"] < calendar.local_date(message["recorded_at"]))
+    ]
+
+
+def _is_made_good(message: Mapping[str, Any], chain: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a statement came later for one that was refused: by its name, or as part of an unbroken chain."""
+    later = [statement for statement in chain if statement["applied_at"] > message["recorded_at"]]
+    return bool(later) and (
+        len(later) < len(chain) or any(statement["statement_id"] == message["statement_id"] for statement in later)
+    )
+
+
+def _missing(services: Services, books: Books, newest: Mapping[str, Any] | None) -> list[Finding]:
+    """What a statement that is here by now should have shown: receipts of its window, payouts of its date."""
+    if newest is None:
+        return []
+    until: date = newest["business_date"]
+    found = [
+        Finding(
+            cause="missing_at_bank",
+            subject_kind="repayment",
+            subject_id=row["repayment_id"],
+            currency=row["currency"],
+            amount=row["amount"] if row["reverses_repayment_id"] is None else -row["amount"],
+            evidence={"expected_on": row["window_on"]},
+        )
+        for row in books.in_transit.receipts()
+        if row["window_on"] <= until and services.debtor and row["currency"] == services.debtor.currency
+    ]
+    calendar = services.calendar
+    for payout in books.payouts.find(states=apply.OPEN_STATES):
+        sent_on = max(
+            calendar.calendar.next_business_day(payout["settlement_date"]), calendar.local_date(payout["submitted_at"])
+        )
+        due = sent_on if calendar.calendar.is_business_day(sent_on) else calendar.calendar.next_business_day(sent_on)
+        # Sent after the bank's own cut-off it is booked a business day later; only then it is missing.
+        if calendar.calendar.next_business_day(due) <= until:
+            found.append(
+                Finding(
+                    cause="missing_at_bank",
+                    subject_kind="payout",
+                    subject_id=payout["payout_id"],
+                    currency=payout["currency"],
+                    amount=-payout["amount"],
+                    evidence={"expected_on": due, "state": payout["state"]},
+                )
+            )
+    return found
+
+
+def _unexplained(services: Services, books: Books) -> list[Finding]:
+    """Lines in suspense: unknown, or pointing at something of ours that they do not fit."""
+    lines = books.bank_lines.lines(("suspended",))
+    if not lines:
+        return []
+    _, mismatches = match.match_lines(services, books, lines)
+    by_line = {mismatch.line.line_id: mismatch for mismatch in mismatches}
+    return [
+        Finding(
+            cause=by_line[line.line_id].cause if line.line_id in by_line else "unknown_at_bank",
+            subject_kind="line",
+            subject_id=line.line_id,
+            currency=line.currency,
+            amount=line.amount,
+            evidence={
+                "booking_date": line.booking_date,
+                "candidates": [f"{s.kind}:{s.subject_id}" for s in by_line[line.line_id].candidates]
+                if line.line_id in by_line
+                else [],
+            },
+        )
+        for line in lines
+    ]
+
+
+def _close_days(services: Services, books: Books, newest: Mapping[str, Any] | None, *, now: datetime) -> list[date]:
+    """Close the settled days whose payouts are all final and whose receipts a statement has shown."""
+    if newest is None:
+        return []
+    waiting = {row["window_on"] for row in books.in_transit.receipts()}
+    closed = []
+    for on in books.days.unclosed():
+        is_final = all(sums["state"] in FINAL for sums in books.days.payout_sums(on))
+        if is_final and newest["business_date"] >= on and on not in waiting:
+            books.days.set_state(on, "closed", now=now)
+            close.issue(services, books, on, now=now)
+            if services.alerts:
+                services.alerts.record(books.transaction, report.completed(services, books, on), now=now)
+            closed.append(on)
+    return closed
+
+
+def _tell_of_breaks(services: Services, books: Books, on: date, *, backfill_id: str | None, now: datetime) -> None:
+    if not services.alerts:
+        return
+    breaks = [b for b in books.breaks.open() if b["opened_on"] == on]
+    if not breaks:
+        return
+    largest = sorted(breaks, key=lambda b: (-abs(b["amount"] or 0), b["break_id"]))
+    sums: dict[str, int] = {}
+    for found in breaks:
+        if found["currency"]:
+            sums[found["currency"]] = sums.get(found["currency"], 0) + abs(found["amount"] or 0)
+    services.alerts.record(
+        books.transaction,
+        BreaksOpened(
+            settlement_date=on,
+            backfill_id=backfill_id,
+            digest=digest(str(b["break_id"]) for b in breaks),
+            count=len(breaks),
+            unmatched=tuple(Money(amount=amount, currency=currency) for currency, amount in sorted(sums.items())),
+            breaks=tuple(
+                BreakLine(
+                    break_id=str(b["break_id"]),
+                    cause=b["cause"],
+                    amount=Money(amount=b["amount"] or 0, currency=b["currency"] or ""),
+                    age_business_days=b["age_business_days"],
+                    subject_id=b["subject_id"],
+                )
+                for b in largest[:10]
+            ),
+            oldest_business_days=max(b["age_business_days"] for b in breaks),
+            missing_payout_count=sum(b["cause"] == "missing_at_bank" and b["subject_kind"] == "payout" for b in breaks),
+            doubled_payout_count=sum(_is_doubled_payout(b) for b in breaks),
+        ),
+        now=now,
+    )
+
+
+def _is_doubled_payout(found: Mapping[str, Any]) -> bool:
+    """Tell whether a break is a line that takes money for a payout which another line has shown already."""
+    candidates = found["evidence"].get("candidates", ())
+    return found["cause"] == "duplicate_line" and any(candidate.startswith("payout:") for candidate in candidates)

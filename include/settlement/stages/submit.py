@@ -1,0 +1,129 @@
+"""Handing payment files to the bank: written and committed first, then sent, then the answer kept.
+
+A payout goes out under one id for life, and after an answer that did not arrive it is asked for, never sent again under
+another id.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from settlement.domain.bank.messages import (
+    Outcome,
+    Payment,
+    PaymentFile,
+    Submission,
+)
+from settlement.domain.errors import Unavailable
+from settlement.domain.payments import payouts
+from settlement.ports.days import DayRun
+from settlement.ports.services import Services
+from settlement.stages import apply, take_in
+
+
+def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Hand the approved payouts to the bank: files written and committed first, then sent, then the answer kept.
+
+    :raises Unavailable: a file is proven not to have left; trying again sends the same bytes under the same id.
+    """
+    if not day.is_paying:
+        return {"skipped": "no transfer"}
+    _write_files(services, day, now=now)
+    with services.ledger.books(day=day, read_only=True) as books:
+        files = books.files.find(day.settlement_date, states=("prepared", "submitted", "unknown"))
+    return {"files": len(files)} | send(services, [file["file_id"] for file in files], day=day, now=now)
+
+
+def send(services: Services, file_ids: Sequence[str], *, day: DayRun | None, now: datetime) -> dict[str, Any]:
+    """Send files, or send them again under the same id, and keep what each answer proves.
+
+    Every file is tried before an error is raised, so one that cannot leave does not keep the others back.
+
+    :raises Unavailable: at least one file is proven not to have left.
+    """
+    assert services.bank is not None
+    outcomes: dict[str, int] = defaultdict(int)
+    not_sent: list[str] = []
+    for file_id in file_ids:
+        handed_over = _hand_over(services, file_id, day=day, now=now)
+        if handed_over is None:
+            continue
+        number, content = handed_over
+        answer = services.bank.submit(file_id, content)
+        _keep_answer(services, file_id, number, answer, now=now)
+        outcomes[answer.outcome.value] += 1
+        if answer.outcome is Outcome.NOT_SENT:
+            not_sent.append(answer.text)
+    take_in.apply_new(services, now=now)
+    if not_sent:
+        raise Unavailable(not_sent[0])
+    return dict(outcomes)
+
+
+def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
+    debtor = services.debtor
+    assert debtor is not None
+    with services.ledger.books(day=day, posting=True) as books:
+        approved = [p for p in books.payouts.find(day.settlement_date, states=("approved",)) if p["file_id"] is None]
+        by_currency: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for payout in sorted(approved, key=lambda p: p["end_to_end_id"]):
+            by_currency[payout["currency"]].append(payout)
+        for currency, of_currency in sorted(by_currency.items()):
+            size = services.policy.payouts[currency].max_per_file
+            for start in range(0, len(of_currency), size):
+                part = of_currency[start : start + size]
+                file = PaymentFile(
+                    file_id=payouts.file_id([p["end_to_end_id"] for p in part], settlement_date=day.settlement_date),
+                    created_at=now,
+                    execution_date=_execution_date(services, day.settlement_date, now),
+                    debtor_name=debtor.name,
+                    debtor_account=debtor.account,
+                    debtor_agent=debtor.agent,
+                    currency=currency,
+                    payments=tuple(
+                        Payment(
+                            end_to_end_id=p["end_to_end_id"],
+                            amount=p["amount"],
+                            creditor_name=p["payee_name"],
+                            creditor_account=p["payee_account"],
+                            creditor_bank=p["payee_bank"],
+                            remittance=p["end_to_end_id"],
+                        )
+                        for p in part
+                    ),
+                )
+                books.files.keep(day, file.file_id, services.write_file(file), part, now=now)
+
+
+def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: datetime) -> tuple[int, bytes] | None:
+    """Write that the bank may have the file from here on; None where it is no longer to be sent.
+
+    This is committed before the bank is called, and by a run that still holds its day.
+    """
+    with services.ledger.books(day=day, posting=True) as books:
+        file = books.files.file(file_id)
+        of_file = books.payouts.in_file(file_id)
+        if file is None or any(p["state"] not in ("approved", "submitted", "unknown") for p in of_file):
+            return None
+        approved = [p["payout_id"] for p in of_file if p["state"] == "approved"]
+        books.payouts.step(approved, "submitted", cause="sent", now=now, evidence={"file_id": file_id})
+        number = books.files.open_transmission(file_id, run_id=day.run_id if day else None, now=now)
+        if file["state"] == "prepared":
+            books.files.mark(file_id, "submitted", now=now)
+    return number, bytes(file["content"])
+
+
+def _keep_answer(services: Services, file_id: str, number: int, answer: Submission, *, now: datetime) -> None:
+    """Record what came back and what it proves. What a bank said is kept even if the run was displaced meanwhile."""
+    with services.ledger.books(posting=True) as books, apply.hearing_answers(services, books, now=now):
+        for message in answer.messages:
+            books.bank_lines.keep_message(message, direction="in", now=now)
+        books.files.close_transmission(file_id, number, answer, now=now)
+        evidence = {"status_code": answer.status_code, "text": answer.text}
+        apply.set_file_status(books, file_id, cause="answer", reason=answer.reason, evidence=evidence, now=now)
+
+
+def _execution_date(services: Services, on: date, now: datetime) -> date:
+    """The next business day after the settlement date, or today if that is later."""
+    return max(services.calendar.calendar.next_business_day(on), services.calendar.local_date(now))

@@ -1,0 +1,226 @@
+"""Taking in what the bank sent: kept byte for byte, read, proven, applied.
+
+Each message is kept and committed before the bank is told that we have it, and applied in a transaction of its own, so
+a crash at any point loses nothing and applies nothing twice. What the lines of a statement are is said by `match`.
+"""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from settlement.domain.bank.messages import (
+    DUPLICATE_REASONS,
+    REJECTED,
+    FileAnswer,
+    Message,
+    Notification,
+    PaymentStatus,
+    Return,
+    Statement,
+    UnreadableMessage,
+)
+from settlement.domain.errors import Refused
+from settlement.ports.books import Books
+from settlement.ports.days import DayRun
+from settlement.ports.services import Services
+from settlement.stages import apply
+
+log = structlog.get_logger(__name__)
+
+
+ACCEPTING = frozenset({"ACTC", "ACCP", "ACSP", "ACSC", "ACCC", "ACWC", "ACWP"})
+
+
+def for_day(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Take in what the bank has sent since the day's payouts went out."""
+    return {"skipped": "dry run"} if day.dry_run else take_in(services, now=now)
+
+
+def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
+    """Keep everything that the bank has and people landed, and apply it; return counts by kind.
+
+    :raises Unavailable: the bank's channel or the landing folder cannot be read.
+    """
+    inboxes = [inbox for inbox in (services.bank, services.landing) if inbox is not None]
+    if not inboxes:
+        return {"bank": "not configured"}
+    counts: Counter[str] = Counter()
+    for inbox in inboxes:
+        messages = list(inbox.fetch())
+        while messages:
+            with services.ledger.books() as books:
+                for message in messages:
+                    counts["new" if books.bank_lines.keep_message(message, direction="in", now=now) else "known"] += 1
+            messages = list(inbox.acknowledge(messages))
+    counts.update(apply_new(services, now=now))
+    return dict(counts)
+
+
+def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
+    """Apply the kept messages that are not applied yet: status reports and returns, then statements by their days."""
+    with services.ledger.books(read_only=True) as books:
+        messages = books.bank_lines.new_messages()
+    read: list[tuple[Any, Message, Any]] = []
+    counts: Counter[str] = Counter()
+    for message in messages:
+        try:
+            said = services.read_message(message)
+        except UnreadableMessage as error:
+            refuse(services, message, error, now=now)
+            counts["refused"] += 1
+            continue
+        read.append((_order(said), message, said))
+    for _, message, said in sorted(read, key=lambda item: item[0]):
+        try:
+            with services.ledger.books(posting=True) as books, apply.hearing_answers(services, books, now=now):
+                is_ours = _apply(services, books, said, message, now=now)
+                books.bank_lines.close_message(message.sha256, "applied" if is_ours else "foreign")
+            counts["applied" if is_ours else "foreign"] += 1
+        except UnreadableMessage as error:
+            refuse(services, message, error, now=now)
+            counts["refused"] += 1
+    return dict(counts)
+
+
+def refuse(services: Services, message: Message, error: UnreadableMessage, *, now: datetime) -> None:
+    """Keep a message that cannot be used, with the reason; it changes nothing else."""
+    log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=str(error))
+    with services.ledger.books(posting=True) as books:
+        books.bank_lines.close_message(
+            message.sha256,
+            "refused",
+            refusal=str(error),
+            statement_id=error.statement_id,
+            difference=error.difference,
+        )
+
+
+def _order(said: Any) -> tuple[int, str, int]:
+    """Statements last, by day and number, so that what they sum up is known when they are applied."""
+    if isinstance(said, FileAnswer):
+        return (0, "", 0)
+    first = said[0]
+    if isinstance(first, Return):
+        return (2, "", 0)
+    if isinstance(first, Notification):
+        return (1, "", 0)
+    return (3, first.business_date.isoformat(), first.sequence or 0)
+
+
+def _apply(services: Services, books: Books, said: Any, message: Message, *, now: datetime) -> bool:
+    """Apply what a message says; False when all of it is of accounts that are not ours."""
+    if isinstance(said, FileAnswer):
+        _apply_answer(books, said, now=now)
+        return True
+    if isinstance(said[0], Return):
+        for returned in said:
+            _apply_return(books, returned, now=now)
+        return True
+    debtor = services.debtor
+    ours = [part for part in said if debtor and (part.account, part.currency) == (debtor.account, debtor.currency)]
+    for part in ours:
+        if isinstance(part, Notification):
+            _apply_notification(books, part, now=now)
+        else:
+            _apply_statement(books, part, message, now=now)
+    return bool(ours)
+
+
+def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
+    """Move the payouts that a status report speaks of.
+
+    A report that rejects the whole file proves something of the payouts only together with every transmission of the
+    file (see `domain.presence`). What it says of a payment by name is the bank's verdict on that payment, because a
+    bank takes a file id once; that it is a duplicate is no verdict.
+    """
+    if answer.file_id and answer.group_status == REJECTED and (answer.reason or not answer.payments):
+        books.files.note_report(answer.file_id, answer.message_id, is_duplicate=answer.is_duplicate)
+        evidence = {"message": answer.message_id, "text": answer.text}
+        apply.set_file_status(
+            books, answer.file_id, cause="status_report", reason=answer.reason, evidence=evidence, now=now
+        )
+        return
+    found = books.payouts.by_end_to_end([status.end_to_end_id for status in answer.payments])
+    said = [(found[s.end_to_end_id], s) for s in answer.payments if s.end_to_end_id in found]
+    if not answer.payments and answer.file_id and answer.group_status in ACCEPTING:
+        whole = PaymentStatus(end_to_end_id="", status=answer.group_status or "")
+        said = [(payout, whole) for payout in books.payouts.in_file(answer.file_id)]
+    accepted = [(p, s) for p, s in said if s.status in ACCEPTING and p["state"] in ("submitted", "unknown")]
+    books.payouts.step(
+        [payout["payout_id"] for payout, _ in accepted],
+        "accepted",
+        cause="status_report",
+        now=now,
+        evidence=[{"message": answer.message_id, "status": status.status} for _, status in accepted],
+    )
+    rejected = [(p, s) for p, s in said if s.status == REJECTED and s.reason not in DUPLICATE_REASONS]
+    apply.give_back(
+        books,
+        [payout for payout, _ in rejected if payout["state"] in apply.OPEN_STATES],
+        "rejected",
+        cause="status_report",
+        reasons=[status.reason for payout, status in rejected if payout["state"] in apply.OPEN_STATES],
+        now=now,
+        evidence=[
+            {"message": answer.message_id, "text": status.text}
+            for payout, status in rejected
+            if payout["state"] in apply.OPEN_STATES
+        ],
+    )
+    for payout, status in rejected:
+        if payout["state"] == "booked":
+            log.warning("booked_payout_rejected", payout_id=payout["payout_id"], reason=status.reason)
+    for file_id in sorted({payout["file_id"] for payout, _ in said if payout["file_id"]}):
+        books.files.mark(file_id, "received", now=now)
+
+
+def _apply_return(books: Books, returned: Return, *, now: datetime) -> None:
+    payout = books.payouts.by_end_to_end([returned.end_to_end_id]).get(returned.end_to_end_id)
+    if payout is None or payout["state"] in ("returned", "rejected", "prepared", "approved"):
+        return
+    if (payout["amount"], payout["currency"]) != (returned.amount, returned.currency):
+        raise UnreadableMessage(
+            f"the return of [{returned.end_to_end_id}] says [{returned.amount} {returned.currency}],"
+            f" the payout was [{payout['amount']} {payout['currency']}]"
+        )
+    evidence = {"return_id": returned.return_id, "text": returned.text}
+    apply.give_back(books, [payout], "returned", cause="return", reasons=[returned.reason], now=now, evidence=evidence)
+
+
+def _apply_notification(books: Books, notification: Notification, *, now: datetime) -> None:
+    """A debit that the bank notifies proves that it has the payment; the booking itself is the statement's to say."""
+    debits = {line.end_to_end_id: line for line in notification.lines if line.amount < 0 and line.end_to_end_id}
+    notified = [
+        payout["payout_id"]
+        for end_to_end_id, payout in books.payouts.by_end_to_end(list(debits)).items()
+        if payout["state"] in ("submitted", "unknown") and payout["amount"] == -debits[end_to_end_id].amount
+    ]
+    evidence = {"notification_id": notification.notification_id}
+    books.payouts.step(notified, "accepted", cause="notification", now=now, evidence=evidence)
+
+
+def _apply_statement(books: Books, statement: Statement, message: Message, *, now: datetime) -> None:
+    """Keep a statement; its lines are booked by whoever matches next, in one transaction with all that is open."""
+    if books.bank_lines.has_statement(statement):
+        return
+    if books.bank_lines.contradicts(statement):
+        raise UnreadableMessage(
+            f"statement [{statement.statement_id}] was received before and said something else",
+            statement_id=statement.statement_id,
+        )
+    books.bank_lines.keep_statement(statement, message.sha256, now=now)
+    books.bank_lines.follow_opening(statement.account, statement.currency, now=now)
+
+
+def require_bank(services: Services) -> None:
+    """Say which connection is missing, where a bank is needed.
+
+    :raises Refused: no bank is configured.
+    """
+    if services.bank is None or services.debtor is None:
+        raise Refused(
+            "Connection [settlement_bank] is not configured, so nothing can be paid: set AIRFLOW_CONN_SETTLEMENT_BANK"
+            ' (type http; extra debtor_account, debtor_name, debtor_agent, currency), or run with {"transfer": false}'
+        )
