@@ -21,7 +21,7 @@ OWN_A_SERVER = """
 import sys, time
 from pathlib import Path
 from typing import Any
-from settlement_lab.demo import embedded
+from settlement_lab.servers import embedded
 with embedded.running(Path(sys.argv[1]), durable=False) as server:
     print(server.airflow_url, flush=True)
     time.sleep(60)

@@ -20,7 +20,7 @@ from settlement_lab.servers import services
 USE_THE_SERVICES = """
 import sys, time
 from pathlib import Path
-from settlement_lab.demo import services
+from settlement_lab.servers import services
 with services.running(Path(sys.argv[1])) as endpoints:
     print(endpoints.to_json(), flush=True)
     time.sleep(120)

@@ -17,7 +17,7 @@ time.sleep(60)
 """
 OWNER = """
 import sys, time
-from settlement_lab.demo import tether
+from settlement_lab.servers import tether
 tether.start([sys.executable, "-c", sys.argv[1], sys.argv[2]])
 time.sleep(60)
 """
