@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from airflow.sdk import Param, dag, task
-from task_rules import TASK_RULES, run_failed, services
+from task_rules import TASK_RULES, airflow_run, run_failed, services
 
 PARAMS = {
     "as_of": Param(
@@ -22,9 +22,11 @@ PARAMS = {
 @task
 def take_in_everything(**context: Any) -> dict[str, Any]:
     """Take in what the bank has sent, match it with what is open, and close the days that are complete."""
-    from settlement.stages import reconcile
+    from settlement.stages import asked, reconcile
 
-    as_of = context["params"]["as_of"]
+    run = airflow_run(context)
+    asked.check_parameters(run, known=("as_of",))
+    as_of = run.params["as_of"]
     with services() as (opened, now):
         return reconcile.take_in_everything(opened, as_of=date.fromisoformat(as_of) if as_of else None, now=now)
 

@@ -12,13 +12,13 @@ Clearing any task and letting it run is the whole recovery: a step that has done
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 from airflow.sdk import Param, TaskGroup, chain, dag, task
 from bank_days import BankDays
-from task_rules import TASK_RULES, left_of_backfill, run_failed, services, the_day
+from task_rules import TASK_RULES, airflow_run, left_of_backfill, run_failed, services, the_day
 
 PARAMS = {
     "settlement_date": Param(
@@ -26,7 +26,7 @@ PARAMS = {
         type=["null", "string"],
         format="date",
         title="Settlement date",
-        description="The bank business day to settle. Empty: the run's own, or the newest one past its cut-off.",
+        description="The bank business day to settle. Empty: the run's own, or the oldest that is left.",
     ),
     "dry_run": Param(
         False,
@@ -50,23 +50,10 @@ PARAMS = {
 @task
 def open_day(**context: Any) -> dict[str, Any]:
     """Decide which date is settled, refuse one that cannot be, and make this run the one that settles it."""
-    from settlement.ports.days import RunRequest
-    from settlement.stages import extract
+    from settlement.stages import asked, extract
 
-    params, run = context["params"], context["dag_run"]
     with services() as (opened, now):
-        asked = params["settlement_date"]
-        from_at, until_at = run.data_interval_start, run.data_interval_end
-        own = opened.calendar.settlement_date_of_window(until_at) if until_at and from_at < until_at else None
-        request = RunRequest(
-            settlement_date=date.fromisoformat(asked) if asked else own,
-            run_id=run.run_id,
-            run_type=run.run_type,
-            triggered_by=run.triggering_user_name,
-            reason=params["reason"] or (run.run_id if run.run_type == "backfill" else None),
-            dry_run=params["dry_run"],
-            transfer=params["transfer"],
-        )
+        request = asked.request_of(airflow_run(context), calendar=opened.calendar, now=now)
         return extract.open_day(opened, request, now=now).to_json()
 
 
@@ -222,7 +209,8 @@ def report(**context: Any) -> dict[str, Any]:
     from settlement.stages import report
 
     with the_day() as (opened, day, now):
-        standing = report.report(opened, day, now=now)
+        computed = context["ti"].xcom_pull(task_ids="compute.distribute")
+        standing = report.report(opened, day, computed=computed, now=now)
         if day.backfill_id:
             report.end_backfill(opened, day.backfill_id, left=left_of_backfill(context), now=now)
         return standing

@@ -17,7 +17,7 @@ from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 if TYPE_CHECKING:
-    from settlement.ports.days import BadEnd, DayRun
+    from settlement.ports.days import AirflowRun, BadEnd, DayRun
     from settlement.ports.services import Services, Telling
 
 ASK_AGAIN_AFTER = timedelta(minutes=5)
@@ -73,6 +73,25 @@ def the_day() -> Iterator[tuple[Services, DayRun, datetime]]:
     day = DayRun.from_json(get_current_context()["ti"].xcom_pull(task_ids=OPEN_DAY))
     with services() as (opened, now):
         yield opened, day, now
+
+
+def airflow_run(context: Any) -> AirflowRun:
+    """Return what Airflow says of the run that a task's context, or a callback's, belongs to."""
+    from settlement.ports.days import AirflowRun
+
+    run = context["dag_run"]
+    from_at, until_at = run.data_interval_start, run.data_interval_end
+    return AirflowRun(
+        run_id=run.run_id,
+        run_type=getattr(run.run_type, "value", run.run_type),
+        triggered_at=run.run_after,
+        triggered_by=run.triggering_user_name,
+        logical_date=run.logical_date,
+        interval=(from_at, until_at) if from_at and until_at else None,
+        conf=run.conf or {},
+        params=dict(context.get("params") or {}),
+        clear_number=run.clear_number or 0,
+    )
 
 
 def task_failed(context: Any) -> None:
@@ -166,12 +185,8 @@ def left_of_backfill(context: Any) -> Iterator[str]:
 
 def _settlement_date(context: Any, opened: Telling) -> Any:
     """Return the date that the run was asked for, or that its data interval is the window of, or None."""
-    run = context.get("dag_run")
-    if run is None:
+    if context.get("dag_run") is None:
         return None
-    from datetime import date
+    from settlement.stages import asked
 
-    if asked := (run.conf or {}).get("settlement_date"):
-        return date.fromisoformat(asked)
-    end = run.data_interval_end
-    return opened.calendar.settlement_date_of_window(end) if end and run.data_interval_start < end else None
+    return asked.named_date(airflow_run(context), calendar=opened.calendar)

@@ -71,6 +71,7 @@ def main() -> None:
         "a day": play({"settlement_date": "2026-02-13", "reason": "asked by hand"}, logical_date=None),
         "a bare date": play({}, logical_date=datetime(2026, 2, 9, tzinfo=UTC)),
         "no date": play({"dry_run": True, "transfer": False}, logical_date=None),
+        "misspelt": play({"settlement_date": "2026-02-12", "dryrun": True}),
         "refused": play({"settlement_date": "2026-02-15"}, {"open_day": [Refused("[2026-02-15] is a Sunday")]}),
         "broken": play({}, {"distribute": [controls.Broken("entries_balance", "an entry sums to [1 KRW]")]}),
         "unavailable": play({}, {"take_in": [Unavailable("the bank [127.0.0.1:9] did not answer")]}),

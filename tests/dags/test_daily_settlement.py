@@ -62,6 +62,7 @@ def test_what_was_asked_reaches_the_first_stage_and_its_day_reaches_all_others(p
         "reason": "asked by hand",
         "dry_run": False,
         "transfer": True,
+        "kept_conf": None,
     }
     opened = {
         "settlement_date": "2026-02-13",
@@ -70,11 +71,12 @@ def test_what_was_asked_reaches_the_first_stage_and_its_day_reaches_all_others(p
         "backfill_id": None,
         "dry_run": False,
         "transfer": True,
+        "kept_conf": None,
     }
     assert all(day["arguments"][stage]["subject"] == opened for stage in IN_ORDER[1:])
 
 
-def test_without_a_date_the_runs_own_interval_says_it(played: dict[str, Any]) -> None:
+def test_without_a_date_the_logical_date_of_a_run_by_hand_names_it(played: dict[str, Any]) -> None:
     assert played["a bare date"]["arguments"]["open_day"]["subject"]["settlement_date"] == "2026-02-09"
 
 
@@ -95,6 +97,16 @@ def test_what_is_refused_fails_at_once_and_is_told(played: dict[str, Any]) -> No
     assert (told["task_id"], told["try_number"], told["run_id"]) == ("extract.open_day", 1, refused["run_id"])
     of_run = refused["arguments"]["run_failed"]["subject"]
     assert (of_run["task_id"], of_run["error"]) == ("extract.open_day", "the process died")
+
+
+def test_an_unknown_parameter_fails_the_first_task_at_once_and_opens_no_day(played: dict[str, Any]) -> None:
+    misspelt = played["misspelt"]
+    assert misspelt["state"] == "failed"
+    assert misspelt["calls"] == ["task_failed", "run_failed"]
+    assert misspelt["tries"]["extract.open_day"] == 1
+    told = misspelt["arguments"]["task_failed"]["subject"]
+    assert told["error"].startswith("Refused: The run was asked [dryrun] = [true], which is no parameter: there are")
+    assert told["settlement_date"] == "2026-02-12"
 
 
 def test_a_broken_control_stops_the_day_at_once(played: dict[str, Any]) -> None:

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AirflowRun:
+    """What Airflow says of a run: its conf and its params as they are, its interval where it has one.
+
+    `clear_number` counts how often the run was cleared, by a person or by a backfill that runs it again.
+    """
+
+    run_id: str
+    run_type: str
+    triggered_at: datetime
+    triggered_by: str | None = None
+    logical_date: datetime | None = None
+    interval: tuple[datetime, datetime] | None = None
+    conf: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    clear_number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What a run was asked to do. Without a settlement date: the newest that can be settled."""
+    """What a run was asked to do. Without a settlement date the stage chooses the one that is due.
+
+    `kept_conf` is the conf, as JSON, of a run that is run again: Airflow keeps what its creation brought.
+    """
 
     settlement_date: date | None
     run_id: str
@@ -19,6 +40,7 @@ class RunRequest:
     reason: str | None = None
     dry_run: bool = False
     transfer: bool = True
+    kept_conf: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +53,7 @@ class DayRun:
     backfill_id: str | None = None
     dry_run: bool = False
     transfer: bool = True
+    kept_conf: str | None = None
 
     @property
     def is_paying(self) -> bool:
@@ -80,6 +103,7 @@ class Days(Protocol):
     def note_controls(self, on: date, names: Sequence[str], *, is_held: bool, now: datetime) -> None: ...
     def controls_of(self, on: date) -> dict[str, bool]: ...
     def newest(self) -> date | None: ...
+    def settled(self) -> list[date]: ...
     def unclosed(self) -> list[date]: ...
     def totals(self, settlement_date: date) -> list[dict[str, Any]]: ...
 

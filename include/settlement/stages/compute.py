@@ -18,6 +18,8 @@ from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import extract, report
 
+INVESTOR_PAYABLE = "investor_payable:"
+
 CAUSES = ("quarantined", "bad_reversal", "orphan_repayment", "overpaid")
 
 
@@ -50,10 +52,14 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
     if day.dry_run:
         with services.ledger.books(read_only=True) as books:
             inputs = extract.see(services, books, day)[0]
-            totals = [part.totals for part in _parts(services, day, inputs)]
-        return _summary(pd.concat(totals).groupby("currency", as_index=False).sum().to_dict("records")) | {
-            "dry_run": True
-        }
+            owed = books.journal.balances(INVESTOR_PAYABLE)
+            totals = []
+            for part in _parts(services, day, inputs):
+                totals.append(part.totals)
+                for account, currency, amount in _credits_of_investors(part):
+                    owed[account, currency] = owed.get((account, currency), 0) + amount
+        summed = pd.concat(totals).groupby("currency", as_index=False).sum().to_dict("records")
+        return _summary(summed) | {"dry_run": True, "owed": _owed(owed)}
     with services.ledger.books(day=day, posting=True) as books:
         if books.outcomes.is_computed(day):
             return _summary(books.days.totals(day.settlement_date)) | {"already": "computed"}
@@ -76,6 +82,29 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
         books.breaks.sync(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
         report.done(services, books, day, "compute", row_count=len(inputs.repayments), now=now)
         return _summary(books.days.totals(day.settlement_date))
+
+
+def _credits_of_investors(part: Outcome) -> Iterator[tuple[str, str, int]]:
+    """Yield what a part posts to each investor's account: (account, currency, amount), debits positive."""
+    currency = part.entries.set_index("entry_no")["currency"]
+    of_investors = part.postings[part.postings["account"].astype("str").str.startswith(INVESTOR_PAYABLE)]
+    yield from zip(
+        of_investors["account"],
+        currency[of_investors["entry_no"]],
+        of_investors["amount"].tolist(),
+        strict=True,
+    )
+
+
+def _owed(balances: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    """Return how many investors would be owed something, and how much together, by currency."""
+    owed: dict[str, dict[str, int]] = {}
+    for (_, currency), amount in sorted(balances.items()):
+        if amount < 0:
+            sums = owed.setdefault(currency, {"investors": 0, "amount": 0})
+            sums["investors"] += 1
+            sums["amount"] -= amount
+    return owed
 
 
 def _parts(services: Services, day: DayRun, inputs: Inputs) -> Iterator[Outcome]:

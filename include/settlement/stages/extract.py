@@ -29,7 +29,7 @@ def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRu
 
     :raises Refused: the date is no settlement date, or its cut-off has not passed; the nearest right dates are named.
     """
-    on = request.settlement_date or services.calendar.newest_settleable(now)
+    on = request.settlement_date or _due(services, now=now)
     if on is None:
         raise Refused("There is no settlement date whose cut-off has passed: nothing can be settled yet")
     try:
@@ -38,6 +38,20 @@ def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRu
         raise Refused(str(error)) from None
     with services.ledger.books(settlement_date=on, read_only=request.dry_run) as books:
         return books.days.open(request, settlement_date=on, now=now)
+
+
+def _due(services: Services, *, now: datetime) -> date | None:
+    """Return the oldest date past its cut-off that lies after the first settled one and is not settled, or the newest.
+
+    None: no cut-off has passed yet.
+    """
+    newest = services.calendar.newest_settleable(now)
+    with services.ledger.books(read_only=True) as books:
+        settled = books.days.settled()
+    if newest is None or not settled:
+        return newest
+    left_out = [on for on in services.calendar.days_between(settled[0], newest) if on not in set(settled)]
+    return left_out[0] if left_out else newest
 
 
 def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:

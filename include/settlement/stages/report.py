@@ -98,10 +98,15 @@ def _is_settled(books: Books, day: DayRun) -> bool:
     return day.dry_run or (found is not None and found["settled_at"] is not None)
 
 
-def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
-    """Say how the day ended: its state in the books, its totals to people, and the end of its run."""
+def report(
+    services: Services, day: DayRun, *, computed: Mapping[str, Any] | None = None, now: datetime
+) -> dict[str, Any]:
+    """Say how the day ended: its state in the books, its totals to people, and the end of its run.
+
+    A dry run has a report of its own: `computed` is what it computed, and nothing of it was booked.
+    """
     if day.dry_run:
-        return {"dry_run": True}
+        return dry_run(services, day, computed=computed or {}, now=now)
     with services.ledger.books(day=day, posting=True) as books:
         before = books.days.find(day.settlement_date)
         assert before is not None
@@ -120,6 +125,28 @@ def report(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
             if not day.backfill_id:  # a backfill's thread is about many days, and shows each as a row
                 _attach_totals(services, books, day, now=now)
     return standing | {"already_settled": already}
+
+
+def dry_run(services: Services, day: DayRun, *, computed: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Say what a dry run computed: what would change and be owed; nothing was booked, paid or sent.
+
+    A run that is run again keeps the conf that its creation brought (Airflow takes no other over), and says so.
+    """
+    said: dict[str, Any] = {
+        "settlement_date": day.settlement_date.isoformat(),
+        "dry_run": True,
+        "said": f"DRY RUN of [{day.settlement_date}]: nothing was settled, booked or paid",
+        "totals": computed.get("totals", {}),
+        "owed": computed.get("owed", {}),
+    }
+    if day.kept_conf:
+        said["kept_conf"] = day.kept_conf
+        said["said"] += (
+            f". This run was run again and keeps the conf of its creation, {day.kept_conf}. To settle the date, start"
+            """ the backfill with --dag-run-conf '{"dry_run": false}'"""
+        )
+    log.warning("dry_run", **said)
+    return said
 
 
 def _attach_totals(services: Services, books: Books, day: DayRun, *, now: datetime) -> None:

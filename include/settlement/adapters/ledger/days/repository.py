@@ -29,6 +29,7 @@ class Days(Repository):
                 run_id=request.run_id,
                 dry_run=True,
                 transfer=False,
+                kept_conf=request.kept_conf,
             )
         revision = self.transaction.execute(
             sa.text(
@@ -47,6 +48,7 @@ class Days(Repository):
             run_id=request.run_id,
             backfill_id=self._backfills.join(now=now) if request.run_type == "backfill" else None,
             transfer=request.transfer,
+            kept_conf=request.kept_conf,
         )
         self.transaction.execute(
             sa.text(
@@ -154,6 +156,14 @@ class Days(Repository):
     def newest(self) -> date | None:
         """Return the newest settlement date that was opened."""
         return self.transaction.execute(sa.text("select max(settlement_date) from ledger.days")).scalar()
+
+    def settled(self) -> list[date]:
+        """Return the settlement dates whose outcome is posted, oldest first."""
+        return list(
+            self.transaction.execute(
+                sa.text("select settlement_date from ledger.days where revision > 0 order by settlement_date")
+            ).scalars()
+        )
 
     def unclosed(self) -> list[date]:
         """Return the settled days that are not closed, oldest first."""
