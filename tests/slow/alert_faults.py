@@ -31,7 +31,10 @@ import sqlalchemy as sa
 import structlog
 from settlement.adapters.ledger import migrate
 from settlement.adapters.slack import SlackAlerts, client, outbox, sender
-from settlement.domain import alerts, policy
+from settlement.domain import policy
+from settlement.domain.alerts.event import Event, Money
+from settlement.domain.alerts.payouts import PayoutsRejected
+from settlement.domain.alerts.task import TaskFailed, TaskRetry
 from settlement_lab.servers import embedded
 
 HERE = Path(__file__).parent
@@ -94,15 +97,15 @@ def write(engine: sa.Engine, *, count: int, seed: int) -> Iterator[int]:
         yield written
 
 
-def event_of(number: int, on: date) -> alerts.Event:
+def event_of(number: int, on: date) -> Event:
     """Return the event of this number: mostly small ones, some critical, all with a key of their own."""
     run = {"run_id": f"run_{number}", "task": "transfer.submit", "try_number": 1, "code": "Unavailable"}
     if number % 10 == 0:
-        return alerts.TaskFailed(settlement_date=on, error="boom <!channel>", **run)  # type: ignore[arg-type]
+        return TaskFailed(settlement_date=on, error="boom <!channel>", **run)  # type: ignore[arg-type]
     if number % 10 == 1:
-        money = (alerts.Money(amount=number, currency="KRW"),)
-        return alerts.PayoutsRejected(settlement_date=on, code=f"X{number}", count=1, amounts=money)
-    return alerts.TaskRetry(settlement_date=on, **run)  # type: ignore[arg-type]
+        money = (Money(amount=number, currency="KRW"),)
+        return PayoutsRejected(settlement_date=on, code=f"X{number}", count=1, amounts=money)
+    return TaskRetry(settlement_date=on, **run)  # type: ignore[arg-type]
 
 
 def run(*, count: int, seed: int) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from settlement.adapters.slack import SlackAlerts
-from settlement.domain import alerts
+from settlement.domain.alerts.day import DayStarted
+from settlement.domain.alerts.event import Severity
+from settlement.domain.alerts.task import TaskRetry
 from settlement_lab.slack import sink
 
 NOW = datetime(2026, 2, 17, 3, 0, tzinfo=UTC)
@@ -48,7 +50,7 @@ def ours(engine: sa.Engine) -> SlackAlerts:
     """Alerts with neither Slack nor mail behind them: they are written, and whoever else sends them sends them."""
     policy: Any = SimpleNamespace(
         language="ko",
-        channels=(SimpleNamespace(id="C0SETTLE", severities=alerts.SEVERITIES, language=None, backfills=False),),
+        channels=(SimpleNamespace(id="C0SETTLE", severities=tuple(Severity), language=None, backfills=False),),
         email_to=(),
         mention="",
     )
@@ -57,7 +59,7 @@ def ours(engine: sa.Engine) -> SlackAlerts:
 
 def tell(engine: sa.Engine, ours: SlackAlerts, number: int, *, now: datetime) -> None:
     """Record the retry of one run, in a transaction of its own."""
-    event = alerts.TaskRetry(settlement_date=date(2026, 2, 16), run_id=f"r{number}", task="t", try_number=1, code="c")
+    event = TaskRetry(settlement_date=date(2026, 2, 16), run_id=f"r{number}", task="t", try_number=1, code="c")
     with engine.begin() as connection:
         ours.record(connection, event, now=now)
 
@@ -79,9 +81,7 @@ def test_a_hundred_thousand_rows_do_not_slow_the_day(engine: sa.Engine, ours: Sl
 
     def started(number: int) -> None:
         with engine.begin() as connection:
-            ours.record(
-                connection, alerts.DayStarted(settlement_date=date(2026, 2, 16), repayment_count=number), now=NOW
-            )
+            ours.record(connection, DayStarted(settlement_date=date(2026, 2, 16), repayment_count=number), now=NOW)
 
     record(-1)
     before = median_seconds(record)

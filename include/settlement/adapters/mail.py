@@ -17,7 +17,10 @@ import sqlalchemy as sa
 import structlog
 
 from settlement.adapters.slack import outbox, renderer, sender
-from settlement.domain import alerts
+from settlement.domain.alerts import routing
+from settlement.domain.alerts.payload import of_event
+from settlement.domain.alerts.routing import AlertsPolicy
+from settlement.domain.alerts.watch import AlertsUndelivered
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +80,7 @@ def send_due(
     mailer: Mailer,
     *,
     messages: renderer.Renderer,
-    policy_alerts: alerts.AlertsPolicy,
+    policy_alerts: AlertsPolicy,
     now: datetime,
 ) -> int:
     """Mail what is due in the caller's transaction and return how many alerts that were.
@@ -92,10 +95,10 @@ def send_due(
     ).all()
     if not rows:
         return 0
-    undelivered = [row for row in rows if row.channel != alerts.EMAIL]
+    undelivered = [row for row in rows if row.channel != routing.EMAIL]
     shown: list[renderer.Message] = []
     if undelivered:
-        summary = alerts.AlertsUndelivered(
+        summary = AlertsUndelivered(
             settlement_date=None,
             at=now,
             count=len(undelivered),
@@ -132,24 +135,24 @@ def send_due(
              where alert_id = any(:ids)
             """
         ),
-        {"now": now, "email": alerts.EMAIL, "ids": [row.alert_id for row in rows]},
+        {"now": now, "email": routing.EMAIL, "ids": [row.alert_id for row in rows]},
     )
     return len(rows)
 
 
 def _times(now: datetime) -> dict[str, Any]:
-    return {"email": alerts.EMAIL, "late": now - alerts.EMAIL_AFTER}
+    return {"email": routing.EMAIL, "late": now - routing.EMAIL_AFTER}
 
 
-def _summary_row(event: alerts.AlertsUndelivered, now: datetime) -> renderer.Row:
+def _summary_row(event: AlertsUndelivered, now: datetime) -> renderer.Row:
     return renderer.Row(
         kind="root",
         event=event.name,
         severity=event.severity,
-        channel=alerts.EMAIL,
+        channel=routing.EMAIL,
         dedupe_key=event.dedupe_key,
         problem_key=event.key,
-        payload={event.slot: outbox.slot_value(event)},
+        payload=of_event(event),
         thread=event.thread,
         created_at=now,
     )

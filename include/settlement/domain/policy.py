@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from settlement.domain.alerts.event import Severity
+from settlement.domain.alerts.routing import Language
 from settlement.domain.days import BankCalendar
 
 Component = Literal["cost", "late_interest", "interest", "principal"]
@@ -167,13 +169,13 @@ class Deadlines(_Table):
 
 class AlertChannel(_Table):
     id: str = Field(min_length=1)
-    severities: tuple[Literal["info", "warning", "critical"], ...] = ("info", "warning", "critical")
-    language: Literal["ko", "en"] | None = None
+    severities: tuple[Severity, ...] = tuple(Severity)
+    language: Language | None = None
     backfills: bool = False
 
 
 class Alerts(_Table):
-    language: Literal["ko", "en"] = "ko"
+    language: Language = "ko"
     channels: tuple[AlertChannel, ...] = ()
     email_to: tuple[str, ...] = ()
     mention: str = ""

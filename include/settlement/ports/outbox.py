@@ -7,7 +7,8 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from settlement.domain.alerts import DayCompleted, Language
+    from settlement.domain.alerts.day import DayCompleted
+    from settlement.domain.alerts.routing import Language
 
 
 class Alerts(Protocol):

@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from settlement.domain.alerts import (
-    PayoutsUnknown,
-    Resolved,
-)
+from settlement.domain.alerts.payouts import PayoutsUnknown
+from settlement.domain.alerts.watch import Resolved
 from settlement.domain.bank.messages import (
     Outcome,
 )

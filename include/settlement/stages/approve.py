@@ -5,10 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from settlement.domain.alerts import (
-    ApprovalDone,
-    ApprovalNeeded,
-)
+from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded
 from settlement.domain.currencies import to_decimal_text
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from settlement.domain import controls
+from settlement.domain.alerts.day import Step
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import encode, settle
 from settlement.domain.days import SettlementCalendar
@@ -80,7 +81,7 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
         passed = [control.__name__ for control in controls.CONTROLS]
         books.days.note_controls(day.settlement_date, passed, is_held=True, now=now)
         books.breaks.sync(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
-        report.done(services, books, day, "compute", row_count=len(inputs.repayments), now=now)
+        report.done(services, books, day, Step.COMPUTE, row_count=len(inputs.repayments), now=now)
         return _summary(books.days.totals(day.settlement_date))
 
 

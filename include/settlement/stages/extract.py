@@ -8,7 +8,9 @@ from datetime import date, datetime
 from typing import Any
 
 from settlement.domain import frames
-from settlement.domain.alerts import InputChanged, InputLate, Money, Resolved
+from settlement.domain.alerts.day import Step
+from settlement.domain.alerts.event import Money
+from settlement.domain.alerts.watch import InputChanged, InputLate, Resolved
 from settlement.domain.breaks import Finding
 from settlement.domain.days import NotASettlementDate
 from settlement.domain.errors import Refused
@@ -73,7 +75,7 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
         )
         _tell_of_late(services, books, day, inputs, now=now)
         report.started(services, books, day, expected=_expected(inputs), count=len(inputs.repayments), now=now)
-        report.done(services, books, day, "extract", row_count=len(inputs.repayments), now=now)
+        report.done(services, books, day, Step.EXTRACT, row_count=len(inputs.repayments), now=now)
         return totals | {"input_sha256": frozen.input_sha256}
 
 

@@ -6,10 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from settlement.domain.alerts import (
-    InputLate,
-    Resolved,
-)
+from settlement.domain.alerts.watch import InputLate, Resolved
 from settlement.domain.errors import NotYet, Refused
 from settlement.domain.payments import gate as questions
 from settlement.domain.payments import payouts

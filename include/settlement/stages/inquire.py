@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from settlement.domain.alerts import (
-    PayoutsRejected,
-    PayoutsUnknown,
-)
+from settlement.domain.alerts.day import Step
+from settlement.domain.alerts.payouts import PayoutsRejected, PayoutsUnknown
 from settlement.domain.bank.messages import (
     Outcome,
 )
@@ -40,7 +38,7 @@ def hear_answers(services: Services, day: DayRun, *, now: datetime) -> dict[str,
         books.payouts.step([p["payout_id"] for p in silent], "unknown", cause="no_answer", now=now)
         of_day = books.payouts.find(day.settlement_date)
         _tell_of_payouts(services, books, day, of_day, now=now)
-        report.done(services, books, day, "transfer", row_count=len(of_day), now=now)
+        report.done(services, books, day, Step.TRANSFER, row_count=len(of_day), now=now)
     return {
         "payouts": {
             state: payouts.totals([p for p in of_day if p["state"] == state])

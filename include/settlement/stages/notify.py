@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from settlement.domain.alerts import Money
+from settlement.domain.alerts.event import Money
 
 
 def money_of(amounts: Mapping[str, int]) -> tuple[Money, ...]:

@@ -5,12 +5,9 @@ from datetime import date, datetime
 from typing import Any
 
 from settlement.domain import controls
-from settlement.domain.alerts import (
-    BreakLine,
-    BreaksOpened,
-    Money,
-    digest,
-)
+from settlement.domain.alerts.breaks import BreakLine, BreaksOpened, digest
+from settlement.domain.alerts.day import Step
+from settlement.domain.alerts.event import Money
 from settlement.domain.bank import statement as statements
 from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
@@ -47,7 +44,7 @@ def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     proof = prove_or_refuse(services, as_of=day.settlement_date, backfill_id=day.backfill_id, now=now)
     with services.ledger.books(day=day) as books:
         matched = sum(row["matched_count"] for row in books.bank_lines.match_totals(day.settlement_date))
-        report.done(services, books, day, "reconcile", row_count=matched, now=now)
+        report.done(services, books, day, Step.RECONCILE, row_count=matched, now=now)
     return proof
 
 

@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from settlement.domain.alerts import (
-    STEPS,
+from settlement.domain.alerts.day import (
     BackfillSummary,
     BreakTotal,
     ControlBroken,
@@ -20,13 +19,12 @@ from settlement.domain.alerts import (
     DayProgress,
     DayStarted,
     MatchTotals,
-    Money,
-    MoneyStatus,
     PayoutTotals,
     Step,
-    TaskFailed,
-    TaskRetry,
+    StepState,
 )
+from settlement.domain.alerts.event import Money
+from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
 from settlement.domain.errors import Refused
 from settlement.ports.books import Books, TellingBooks
 from settlement.ports.days import BadEnd, DayRun
@@ -85,7 +83,7 @@ def done(services: Services, books: Books, day: DayRun, step: Step, *, row_count
                 revision=day.revision,
                 run_id=day.run_id,
                 step=step,
-                state="done",
+                state=StepState.DONE,
                 at=now,
                 row_count=row_count,
             ),
@@ -230,10 +228,10 @@ def task_failed(services: Telling, end: BadEnd, *, now: datetime) -> bool:
         found = books.days.find(on) if on else None
         if on and found and found["run_id"] == end.run_id and found["state"] not in SETTLED:
             books.days.set_state(on, "failed", now=now, failure=f"{end.task_id}: {end.error[:300]}")
-            if step := next((step for step in STEPS if end.task_id.startswith(f"{step}.")), None):
+            if step := next((step for step in Step if end.task_id.startswith(f"{step}.")), None):
                 services.alerts.record(
                     books.transaction,
-                    DayProgress(settlement_date=on, backfill_id=backfill_id, step=step, state="failed", at=now),
+                    DayProgress(settlement_date=on, backfill_id=backfill_id, step=step, state=StepState.FAILED, at=now),
                     now=now,
                 )
         recorded = services.alerts.record(
@@ -247,7 +245,7 @@ def task_failed(services: Telling, end: BadEnd, *, now: datetime) -> bool:
                 try_number=end.try_number,
                 code=end.code,
                 error=end.error,
-                money=_money_state(books, on) if on else MoneyStatus(state="not_started"),
+                money=_money_state(books, on) if on else MoneyStatus(state=MoneyState.NOT_STARTED),
                 deadline_at=_deadline(services, on) if on else None,
                 log_url=end.log_url,
             ),
@@ -394,10 +392,10 @@ def _money_state(books: TellingBooks, on: date) -> MoneyStatus:
     """How far the day's money has come, by the payout that has come furthest into doubt."""
     of_day = books.days.payout_sums(on)
     for state, states in (
-        ("unknown", ("unknown",)),
-        ("sent", ("submitted", "accepted", "booked", "returned")),
-        ("prepared", ("prepared", "approved")),
-        ("rejected", ("rejected",)),
+        (MoneyState.UNKNOWN, ("unknown",)),
+        (MoneyState.SENT, ("submitted", "accepted", "booked", "returned")),
+        (MoneyState.PREPARED, ("prepared", "approved")),
+        (MoneyState.REJECTED, ("rejected",)),
     ):
         found = [sums for sums in of_day if sums["state"] in states]
         if found:
@@ -405,11 +403,11 @@ def _money_state(books: TellingBooks, on: date) -> MoneyStatus:
             for sums in found:
                 amounts[sums["currency"]] += sums["amount"]
             return MoneyStatus(
-                state=state,  # type: ignore[arg-type]
+                state=state,
                 count=sum(sums["count"] for sums in found),
                 amounts=tuple(Money(amount=a, currency=c) for c, a in sorted(amounts.items())),
             )
-    return MoneyStatus(state="not_started")
+    return MoneyStatus(state=MoneyState.NOT_STARTED)
 
 
 def _deadline(services: Telling, on: date) -> datetime:

@@ -10,8 +10,8 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
-from settlement.domain import expectations
-from settlement.domain.alerts import Event
+from settlement.domain.alerts import expectations
+from settlement.domain.alerts.event import Event
 from settlement.ports.services import Services
 from settlement.stages import report
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from settlement.adapters.slack import DeliveryReport, SlackAlerts, client
-from settlement.domain import alerts
+from settlement.domain.alerts.day import CurrencyTotals, DayCompleted, PayoutTotals
+from settlement.domain.alerts.event import Event
+from settlement.domain.alerts.task import TaskFailed
 from settlement_lab.slack import sink as slack_sink
 
 CHANNEL = "C0SETTLE"
@@ -64,14 +66,14 @@ class Desk:
     mailbox: Mailbox
     now: datetime = NOON
 
-    def record(self, event: alerts.Event) -> bool:
+    def record(self, event: Event) -> bool:
         with self.engine.begin() as connection:
             return self.alerts.record(connection, event, now=self.now)
 
     def deliver(self) -> DeliveryReport:
         return self.alerts.deliver(now=self.now)
 
-    def tell(self, event: alerts.Event) -> DeliveryReport:
+    def tell(self, event: Event) -> DeliveryReport:
         assert self.record(event)
         return self.deliver()
 
@@ -116,9 +118,9 @@ def text_of(message: dict[str, Any]) -> str:
     return json.dumps(message.get("blocks", []), ensure_ascii=False) + message["text"]
 
 
-def failed(task: str = "transfer.submit", **fields: Any) -> alerts.TaskFailed:
+def failed(task: str = "transfer.submit", **fields: Any) -> TaskFailed:
     """A failed task of the day."""
-    return alerts.TaskFailed(
+    return TaskFailed(
         **{
             "settlement_date": DAY,
             "run_id": "scheduled__2026-02-17",
@@ -130,9 +132,9 @@ def failed(task: str = "transfer.submit", **fields: Any) -> alerts.TaskFailed:
     )
 
 
-def completed(**fields: Any) -> alerts.DayCompleted:
+def completed(**fields: Any) -> DayCompleted:
     """The worked day of the contract, settled."""
-    totals = alerts.CurrencyTotals(
+    totals = CurrencyTotals(
         currency="KRW",
         repayment_count=1,
         received_amount=95_000,
@@ -143,14 +145,14 @@ def completed(**fields: Any) -> alerts.DayCompleted:
         local_tax_amount=90,
         credit_amount=5_000,
     )
-    return alerts.DayCompleted(
+    return DayCompleted(
         **{
             "settlement_date": DAY,
             "state": "settled",
             "completed_at": NOON,
             "deadline_at": NOON,
             "totals": (totals,),
-            "payouts": (alerts.PayoutTotals(currency="KRW", paid_count=3, paid_amount=88_050),),
+            "payouts": (PayoutTotals(currency="KRW", paid_count=3, paid_amount=88_050),),
             "controls_passed": 12,
             "controls_total": 12,
         }

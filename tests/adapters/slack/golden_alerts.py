@@ -12,8 +12,35 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from settlement.adapters.slack import outbox, renderer
-from settlement.domain import alerts
+from settlement.adapters.slack import renderer
+from settlement.domain.alerts.breaks import BreakLine, BreaksAged, BreaksOpened
+from settlement.domain.alerts.day import (
+    BackfillSummary,
+    BreakTotal,
+    ControlBroken,
+    CurrencyTotals,
+    DayCompleted,
+    DayProgress,
+    DayStarted,
+    MatchTotals,
+    PayoutTotals,
+    Step,
+    StepState,
+)
+from settlement.domain.alerts.event import Event, Money
+from settlement.domain.alerts.payload import Payload, fold, of_event
+from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
+from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
+from settlement.domain.alerts.watch import (
+    AlertsUndelivered,
+    DeadlineMissed,
+    DeadlineRisk,
+    Heartbeat,
+    InputChanged,
+    InputLate,
+    Resolved,
+    RunAbsent,
+)
 
 FOLDER = Path(__file__).parent / "golden"
 DAY = date(2026, 2, 16)
@@ -24,25 +51,25 @@ def at(hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 2, 17, hour, minute, tzinfo=ZoneInfo("Asia/Seoul"))
 
 
-def krw(amount: int) -> tuple[alerts.Money, ...]:
-    return (alerts.Money(amount=amount, currency="KRW"),)
+def krw(amount: int) -> tuple[Money, ...]:
+    return (Money(amount=amount, currency="KRW"),)
 
 
 RUN = {"run_id": "scheduled__2026-02-17T06:00:00+09:00", "try_number": 4}
 LOG = "http://localhost:8080/dags/daily_settlement/runs/scheduled__2026-02-17/tasks/transfer.submit"
 
-DAY_EVENTS: tuple[alerts.Event, ...] = (
-    alerts.DayStarted(settlement_date=DAY, repayment_count=1_204, expected=krw(98_765_432), deadline_at=at(12)),
-    alerts.DayProgress(settlement_date=DAY, step="extract", state="done", at=at(6, 1), row_count=1_204),
-    alerts.DayProgress(settlement_date=DAY, step="compute", state="done", at=at(6, 2), row_count=48_111),
-    alerts.DayProgress(settlement_date=DAY, step="transfer", state="waiting", at=at(6, 3)),
-    alerts.DayCompleted(
+DAY_EVENTS: tuple[Event, ...] = (
+    DayStarted(settlement_date=DAY, repayment_count=1_204, expected=krw(98_765_432), deadline_at=at(12)),
+    DayProgress(settlement_date=DAY, step=Step.EXTRACT, state=StepState.DONE, at=at(6, 1), row_count=1_204),
+    DayProgress(settlement_date=DAY, step=Step.COMPUTE, state=StepState.DONE, at=at(6, 2), row_count=48_111),
+    DayProgress(settlement_date=DAY, step=Step.TRANSFER, state=StepState.WAITING, at=at(6, 3)),
+    DayCompleted(
         settlement_date=DAY,
         state="settled_with_breaks",
         completed_at=at(9, 3),
         deadline_at=at(12),
         totals=(
-            alerts.CurrencyTotals(
+            CurrencyTotals(
                 currency="KRW",
                 repayment_count=1_204,
                 received_amount=98_765_432,
@@ -55,7 +82,7 @@ DAY_EVENTS: tuple[alerts.Event, ...] = (
                 credit_amount=5_000,
                 quarantined_amount=104_551,
             ),
-            alerts.CurrencyTotals(
+            CurrencyTotals(
                 currency="USD",
                 repayment_count=2,
                 received_amount=120_050,
@@ -63,7 +90,7 @@ DAY_EVENTS: tuple[alerts.Event, ...] = (
             ),
         ),
         payouts=(
-            alerts.PayoutTotals(
+            PayoutTotals(
                 currency="KRW",
                 paid_count=812,
                 paid_amount=96_001_000,
@@ -72,10 +99,10 @@ DAY_EVENTS: tuple[alerts.Event, ...] = (
                 unknown_count=1,
                 unknown_amount=110_000,
             ),
-            alerts.PayoutTotals(currency="USD", paid_count=2, paid_amount=120_050),
+            PayoutTotals(currency="USD", paid_count=2, paid_amount=120_050),
         ),
         matches=(
-            alerts.MatchTotals(
+            MatchTotals(
                 currency="KRW",
                 line_count=2_016,
                 matched_count=2_015,
@@ -84,41 +111,39 @@ DAY_EVENTS: tuple[alerts.Event, ...] = (
             ),
         ),
         breaks=(
-            alerts.BreakTotal(cause="overpaid", count=1, amount=krw(5_000)[0]),
-            alerts.BreakTotal(cause="missing_at_bank", count=1, amount=krw(110_000)[0]),
+            BreakTotal(cause="overpaid", count=1, amount=krw(5_000)[0]),
+            BreakTotal(cause="missing_at_bank", count=1, amount=krw(110_000)[0]),
         ),
         controls_passed=12,
         controls_total=12,
     ),
 )
 
-EVENTS: dict[str, tuple[alerts.Event, ...]] = {
+EVENTS: dict[str, tuple[Event, ...]] = {
     "day.started": DAY_EVENTS[:1],
     "day.progress": DAY_EVENTS[:4],
     "day.completed": DAY_EVENTS,
     "task.retry": (
-        alerts.TaskRetry(
+        TaskRetry(
             settlement_date=DAY, task="transfer.submit", code="Unavailable", next_try_at=at(6, 12), log_url=LOG, **RUN
         ),
     ),
     "task.failed": (
-        alerts.TaskFailed(
+        TaskFailed(
             settlement_date=DAY,
             task="transfer.submit",
             code="Unavailable",
             error="Unavailable: the bank [http://ops:s3cret@bank:8080] did not answer <within> 60 s",
-            money=alerts.MoneyStatus(state="unknown", count=812, amounts=krw(96_111_000)),
+            money=MoneyStatus(state=MoneyState.UNKNOWN, count=812, amounts=krw(96_111_000)),
             deadline_at=at(12),
             log_url=LOG,
             **RUN,
         ),
     ),
-    "payouts.unknown": (
-        alerts.PayoutsUnknown(settlement_date=DAY, count=812, amounts=krw(96_111_000), inquiry_at=at(6, 30)),
-    ),
-    "payouts.rejected": (alerts.PayoutsRejected(settlement_date=DAY, code="AC04", count=3, amounts=krw(301_087)),),
+    "payouts.unknown": (PayoutsUnknown(settlement_date=DAY, count=812, amounts=krw(96_111_000), inquiry_at=at(6, 30)),),
+    "payouts.rejected": (PayoutsRejected(settlement_date=DAY, code="AC04", count=3, amounts=krw(301_087)),),
     "approval.needed": (
-        alerts.ApprovalNeeded(
+        ApprovalNeeded(
             settlement_date=DAY,
             batch="2026-02-16-1",
             count=812,
@@ -129,19 +154,19 @@ EVENTS: dict[str, tuple[alerts.Event, ...]] = {
         ),
     ),
     "approval.done": (
-        alerts.ApprovalNeeded(
+        ApprovalNeeded(
             settlement_date=DAY, batch="2026-02-16-1", count=812, amounts=krw(6_000_000_000), expires_at=at(18)
         ),
-        alerts.ApprovalDone(settlement_date=DAY, batch="2026-02-16-1", approved=True, by="checker", at=at(7, 40)),
+        ApprovalDone(settlement_date=DAY, batch="2026-02-16-1", approved=True, by="checker", at=at(7, 40)),
     ),
     "breaks.opened": (
-        alerts.BreaksOpened(
+        BreaksOpened(
             settlement_date=DAY,
             digest="0f343b0931",
             count=12,
             unmatched=krw(615_000),
             breaks=tuple(
-                alerts.BreakLine(
+                BreakLine(
                     break_id=str(41 + number),
                     cause="missing_at_bank" if number == 0 else "unknown_at_bank",
                     amount=krw(110_000 - 5_000 * number)[0],
@@ -154,35 +179,29 @@ EVENTS: dict[str, tuple[alerts.Event, ...]] = {
             missing_payout_count=1,
         ),
     ),
-    "resolved": (
-        alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown", after_minutes=42),
-    ),
+    "resolved": (Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown", after_minutes=42),),
     "deadline.risk": (
-        alerts.DeadlineRisk(
-            settlement_date=DAY, step="transfer", minutes_left=58, deadline_at=at(12), waits_for="statement"
-        ),
+        DeadlineRisk(settlement_date=DAY, step="transfer", minutes_left=58, deadline_at=at(12), waits_for="statement"),
     ),
     "deadline.missed": (
-        alerts.DeadlineMissed(
-            settlement_date=DAY, step="transfer", minutes_late=1, deadline_at=at(12), waits_for="approval"
-        ),
+        DeadlineMissed(settlement_date=DAY, step="transfer", minutes_late=1, deadline_at=at(12), waits_for="approval"),
     ),
     "run.absent": (
-        alerts.RunAbsent(settlement_date=DAY, expected_at=at(6), reason="dag_paused", last_good_date=date(2026, 2, 13)),
+        RunAbsent(settlement_date=DAY, expected_at=at(6), reason="dag_paused", last_good_date=date(2026, 2, 13)),
     ),
-    "input.late": (alerts.InputLate(settlement_date=DAY, source="statement", expected_at=at(10)),),
+    "input.late": (InputLate(settlement_date=DAY, source="statement", expected_at=at(10)),),
     "input.changed": (
-        alerts.InputChanged(settlement_date=DAY, source="lending_core", count=2, amounts=krw(20_000), change="changed"),
+        InputChanged(settlement_date=DAY, source="lending_core", count=2, amounts=krw(20_000), change="changed"),
     ),
     "control.broken": (
-        alerts.ControlBroken(
+        ControlBroken(
             settlement_date=DAY,
             control="shares_sum_to_allocations",
             problem="allocation [812] of [95000] has shares of [94999]",
         ),
     ),
     "breaks.aged": (
-        alerts.BreaksAged(
+        BreaksAged(
             settlement_date=DAY,
             over_three_count=4,
             over_three=krw(310_000),
@@ -192,24 +211,24 @@ EVENTS: dict[str, tuple[alerts.Event, ...]] = {
     ),
     "backfill.summary": (
         *(
-            alerts.DayCompleted(
+            DayCompleted(
                 settlement_date=day,
                 backfill_id="7",
                 state="settled",
                 completed_at=at(9),
                 totals=(
-                    alerts.CurrencyTotals(
+                    CurrencyTotals(
                         currency="KRW", repayment_count=1, received_amount=95_000, distributed_amount=95_000
                     ),
                 ),
-                payouts=(alerts.PayoutTotals(currency="KRW", paid_count=1, paid_amount=95_000),),
+                payouts=(PayoutTotals(currency="KRW", paid_count=1, paid_amount=95_000),),
             )
             for day in (date(2026, 2, 12), date(2026, 2, 13))
         ),
-        alerts.DayProgress(
-            settlement_date=DAY, backfill_id="7", step="transfer", state="failed", at=at(9, 4), row_count=0
+        DayProgress(
+            settlement_date=DAY, backfill_id="7", step=Step.TRANSFER, state=StepState.FAILED, at=at(9, 4), row_count=0
         ),
-        alerts.BackfillSummary(
+        BackfillSummary(
             settlement_date=None,
             backfill_id="7",
             ok_count=2,
@@ -219,12 +238,10 @@ EVENTS: dict[str, tuple[alerts.Event, ...]] = {
         ),
     ),
     "alerts.undelivered": (
-        alerts.AlertsUndelivered(
-            settlement_date=None, at=at(7), count=2, oldest_at=at(6, 55), code="channel_not_found"
-        ),
+        AlertsUndelivered(settlement_date=None, at=at(7), count=2, oldest_at=at(6, 55), code="channel_not_found"),
     ),
     "heartbeat": (
-        alerts.Heartbeat(
+        Heartbeat(
             settlement_date=date(2026, 2, 17),
             last_date=DAY,
             state="settled_with_breaks",
@@ -235,11 +252,11 @@ EVENTS: dict[str, tuple[alerts.Event, ...]] = {
 }
 
 
-def row_of(events: tuple[alerts.Event, ...], **changes: Any) -> renderer.Row:
+def row_of(events: tuple[Event, ...], **changes: Any) -> renderer.Row:
     """Return the row of the outbox that the events come to."""
-    payload: outbox.Payload = {}
+    payload: Payload = {}
     for event in events:
-        payload = outbox.fold(payload, event) if event.standing else {event.slot: outbox.slot_value(event)}
+        payload = fold(payload, event) if event.standing else of_event(event)
     last = events[-1]
     return renderer.Row(
         **{

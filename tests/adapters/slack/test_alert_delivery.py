@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from alert_desk import CHANNEL, DAY, Desk, completed, failed, text_of
-from settlement.domain import alerts
+from settlement.domain.alerts.day import DayStarted
 
 
 def test_a_failed_task_is_a_broadcast_reply_below_the_root_of_its_day(desk: Desk) -> None:
@@ -36,7 +36,7 @@ def test_the_same_event_again_is_no_second_message(desk: Desk) -> None:
 
 
 def test_the_root_is_edited_in_place_as_the_day_goes_on(desk: Desk) -> None:
-    desk.tell(alerts.DayStarted(settlement_date=DAY, repayment_count=3))
+    desk.tell(DayStarted(settlement_date=DAY, repayment_count=3))
     before, _ = desk.thread()
     assert "running" in before["text"]
     report = desk.tell(completed())
@@ -131,7 +131,7 @@ def test_a_channel_gets_only_the_severities_it_wants_under_a_root_that_shows_the
         severities = ["critical"]
         """
     )
-    desk.tell(alerts.DayStarted(settlement_date=DAY, repayment_count=3))
+    desk.tell(DayStarted(settlement_date=DAY, repayment_count=3))
     assert desk.shown_keys("C0CRITICAL") == []
     desk.tell(failed())
     root, _ = desk.thread("C0CRITICAL")

@@ -14,15 +14,21 @@ import golden_alerts
 import pytest
 from alert_desk import DAY, failed, text_of
 from golden_alerts import EVENTS, krw, renderer_in, row_of
-from settlement.adapters.slack import catalogue, outbox, renderer
-from settlement.domain import alerts, breaks, controls
+from settlement.adapters.slack import catalogue, renderer
+from settlement.domain import breaks, controls
+from settlement.domain.alerts import payload
+from settlement.domain.alerts.breaks import BreakLine, BreaksOpened
+from settlement.domain.alerts.day import BreakTotal, CurrencyTotals, DayCompleted, DayStarted, MatchTotals, PayoutTotals
+from settlement.domain.alerts.event import Money
+from settlement.domain.alerts.routing import Language
+from settlement.domain.alerts.task import MoneyStatus
 from settlement_lab.slack import limits
 
 GOLDEN = dict(golden_alerts.messages())
 
 
 def test_every_event_has_a_golden_file() -> None:
-    assert set(EVENTS) == set(alerts.EVENTS)
+    assert set(EVENTS) == set(payload.EVENTS)
     assert {file.name for file in golden_alerts.FOLDER.iterdir()} == set(GOLDEN)
 
 
@@ -66,7 +72,7 @@ def test_both_catalogues_have_the_same_keys_and_places() -> None:
 def test_every_place_of_an_event_is_one_of_its_fields() -> None:
     extra = {"task.failed": {"next"}}
     for name, entry in catalogue.load("ko")["events"].items():
-        known = {field.name for field in dataclasses.fields(alerts.EVENTS[name])} | extra.get(name, set())
+        known = {field.name for field in dataclasses.fields(payload.EVENTS[name])} | extra.get(name, set())
         used = {place for text in (entry["title"], *entry["lines"]) for place in places(text)}
         assert used <= known, name
 
@@ -86,7 +92,7 @@ def test_the_totals_of_the_day_add_up_as_they_are_shown(language: str) -> None:
 
 def test_totals_that_do_not_add_up_say_so() -> None:
     day = EVENTS["day.completed"][-1]
-    assert isinstance(day, alerts.DayCompleted)
+    assert isinstance(day, DayCompleted)
     wrong = dataclasses.replace(day.totals[0], fee_amount=day.totals[0].fee_amount + 1)
     message = renderer_in("en").message(row_of((dataclasses.replace(day, totals=(wrong,)),)))
     assert "The totals do not add up: KRW is off by -₩1." in text_of(vars_of(message))
@@ -127,7 +133,7 @@ def poison(event: Any) -> Any:
         value = getattr(event, field.name)
         if isinstance(value, str) and field.name not in ("state", "step", "backfill_id"):
             changes[field.name] = HOSTILE * 5
-        elif dataclasses.is_dataclass(value) and not isinstance(value, alerts.MoneyStatus):
+        elif dataclasses.is_dataclass(value) and not isinstance(value, MoneyStatus):
             changes[field.name] = poison(value)
         elif isinstance(value, tuple):
             changes[field.name] = tuple(poison(item) if dataclasses.is_dataclass(item) else item for item in value)
@@ -144,8 +150,8 @@ def test_a_megabyte_of_exception_is_three_hundred_characters_in_a_code_block() -
 
 
 def test_ten_thousand_breaks_with_the_longest_names_fit() -> None:
-    line = alerts.BreakLine(break_id="9" * 500, cause="&" * 500, amount=krw(-(2**62))[0], subject_id="<" * 500)
-    event = alerts.BreaksOpened(
+    line = BreakLine(break_id="9" * 500, cause="&" * 500, amount=krw(-(2**62))[0], subject_id="<" * 500)
+    event = BreaksOpened(
         settlement_date=DAY, digest="x" * 12, count=10_000, unmatched=krw(2**62) * 50, breaks=(line,) * 10_000
     )
     message = renderer_in("ko").message(row_of((event,)))
@@ -155,13 +161,13 @@ def test_ten_thousand_breaks_with_the_longest_names_fit() -> None:
 
 def test_a_day_of_all_currencies_and_causes_fits() -> None:
     day = EVENTS["day.completed"][-1]
-    assert isinstance(day, alerts.DayCompleted)
+    assert isinstance(day, DayCompleted)
     codes = [f"X{chr(65 + n // 26)}{chr(65 + n % 26)}" for n in range(200)]
     big = 2**62
     full = dataclasses.replace(
         day,
         totals=tuple(
-            alerts.CurrencyTotals(
+            CurrencyTotals(
                 currency=code,
                 repayment_count=big,
                 received_amount=big,
@@ -171,12 +177,11 @@ def test_a_day_of_all_currencies_and_causes_fits() -> None:
             )
             for code in codes
         ),
-        payouts=tuple(alerts.PayoutTotals(currency=code, paid_count=big, paid_amount=big) for code in codes),
+        payouts=tuple(PayoutTotals(currency=code, paid_count=big, paid_amount=big) for code in codes),
         matches=tuple(
-            alerts.MatchTotals(currency=c, line_count=big, matched_count=1, line_amount=big, matched_amount=1)
-            for c in codes
+            MatchTotals(currency=c, line_count=big, matched_count=1, line_amount=big, matched_amount=1) for c in codes
         ),
-        breaks=tuple(alerts.BreakTotal(cause="c" * 300, count=big, amount=krw(big)[0]) for _ in codes),
+        breaks=tuple(BreakTotal(cause="c" * 300, count=big, amount=krw(big)[0]) for _ in codes),
     )
     assert_fits(renderer_in("en").message(row_of((*EVENTS["day.progress"], full))).blocks)
 
@@ -184,7 +189,7 @@ def test_a_day_of_all_currencies_and_causes_fits() -> None:
 def test_a_backfill_of_two_years_shows_its_newest_days_and_how_many_more() -> None:
     start = date(2024, 1, 2)
     days = tuple(
-        alerts.DayStarted(settlement_date=start + timedelta(days=number), backfill_id="7", repayment_count=1)
+        DayStarted(settlement_date=start + timedelta(days=number), backfill_id="7", repayment_count=1)
         for number in range(500)
     )
     message = renderer_in("en").message(row_of(days))
@@ -230,7 +235,7 @@ def test_a_clock_that_was_set_is_said() -> None:
     ],
 )
 def test_amounts_are_written_as_people_write_them(amount: int, currency: str, written: str) -> None:
-    assert catalogue.money(alerts.Money(amount=amount, currency=currency)) == written
+    assert catalogue.money(Money(amount=amount, currency=currency)) == written
 
 
 def test_a_hundred_per_cent_is_said_only_when_nothing_is_missing() -> None:
@@ -241,12 +246,12 @@ def test_a_hundred_per_cent_is_said_only_when_nothing_is_missing() -> None:
 @pytest.mark.parametrize("name", EVENTS)
 def test_an_event_comes_back_from_the_outbox_as_it_was(name: str) -> None:
     for event in EVENTS[name]:
-        fields = json.loads(json.dumps(outbox.to_fields(event)))
-        assert outbox.from_fields(event.name, fields) == event
+        fields = json.loads(json.dumps(payload.to_fields(event)))
+        assert payload.from_fields(event.name, fields) == event
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
-def test_every_break_and_every_control_has_a_name_that_people_read(language: alerts.Language) -> None:
+def test_every_break_and_every_control_has_a_name_that_people_read(language: Language) -> None:
     words = catalogue.load(language)
     assert set(breaks.SIDES) - set(words["causes"]) == set()
     named = {control.__name__ for control in (*controls.CONTROLS, *controls.CUSTODY_CONTROLS)}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from alert_desk import CHANNEL, DAY, NOON, Desk, completed, failed, text_of
-from settlement.domain import alerts
+from settlement.domain.alerts.day import BackfillSummary, DayProgress, DayStarted, PayoutTotals, Step, StepState
+from settlement.domain.alerts.event import AlertState, Money, Severity
+from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
+from settlement.domain.alerts.task import TaskFailed
+from settlement.domain.alerts.watch import Heartbeat, Resolved
 
-KRW = (alerts.Money(amount=88_050, currency="KRW"),)
+KRW = (Money(amount=88_050, currency="KRW"),)
 WITH_A_CHANNEL_FOR_THE_PAST = """
 name = "test"
 [alerts]
@@ -24,7 +29,7 @@ backfills = true
 """
 
 
-def shards(*indexes: int, code: str = "Unavailable") -> list[alerts.TaskFailed]:
+def shards(*indexes: int, code: str = "Unavailable") -> list[TaskFailed]:
     return [failed("compute.distribute", map_index=index, code=code) for index in indexes]
 
 
@@ -93,23 +98,23 @@ def test_a_run_without_a_settlement_date_is_one_message_too(desk: Desk) -> None:
 
 
 def test_a_problem_that_ends_turns_green_and_says_how_long_it_took(desk: Desk) -> None:
-    desk.tell(alerts.PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
+    desk.tell(PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
     desk.pass_time(minutes=42)
-    assert desk.record(alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
+    assert desk.record(Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
     desk.deliver()
     _, (problem, resolution) = desk.thread()
     assert problem["text"].startswith("✅") and "resolved after 42 min" in text_of(problem)
     assert "after 42 min" in resolution["text"]
     assert desk.shown_keys()[1:] == ["2026-02-16:unknown", "2026-02-16:resolved:unknown"]
-    assert not desk.record(alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
+    assert not desk.record(Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
 
 
 def test_payouts_that_become_unknown_after_the_former_were_answered_are_news_again(desk: Desk) -> None:
-    over = alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown")
-    desk.tell(alerts.PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
-    assert not desk.record(alerts.PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
+    over = Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown")
+    desk.tell(PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
+    assert not desk.record(PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
     desk.tell(over)
-    desk.tell(alerts.PayoutsUnknown(settlement_date=DAY, count=1, amounts=KRW))
+    desk.tell(PayoutsUnknown(settlement_date=DAY, count=1, amounts=KRW))
     root, replies = desk.thread()
     assert root["text"].startswith("🔴")
     assert [reply["text"][0] for reply in replies] == ["✅", "✅", "🔴"]
@@ -122,20 +127,20 @@ def test_payouts_that_become_unknown_after_the_former_were_answered_are_news_aga
 
 
 def test_what_was_never_told_is_not_resolved(desk: Desk) -> None:
-    assert not desk.record(alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
+    assert not desk.record(Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
     assert desk.rows() == []
 
 
 def test_a_completed_day_resolves_what_it_proves_to_be_over(desk: Desk) -> None:
     desk.tell(failed())
-    desk.tell(alerts.PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
+    desk.tell(PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
     assert desk.thread()[0]["text"].startswith("🔴")
-    still_unknown = alerts.PayoutTotals(currency="KRW", unknown_count=3, unknown_amount=88_050)
+    still_unknown = PayoutTotals(currency="KRW", unknown_count=3, unknown_amount=88_050)
     desk.tell(completed(payouts=(still_unknown,)))
     assert "1 critical alerts unresolved" in text_of(desk.thread()[0])
     desk.tell(completed())
     assert desk.thread()[0]["text"].startswith("🔴"), "that the day is complete answers for no payout"
-    desk.tell(alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
+    desk.tell(Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
     root, replies = desk.thread()
     assert root["text"].startswith("🟢")
     assert [reply["text"][0] for reply in replies] == ["✅"] * 4
@@ -161,9 +166,9 @@ def test_a_resolved_critical_is_repeated_no_more(desk: Desk) -> None:
 
 
 def test_an_approval_is_one_message_that_says_in_the_end_who_decided(desk: Desk) -> None:
-    needed = alerts.ApprovalNeeded(settlement_date=DAY, batch="b1", count=3, amounts=KRW, limits=KRW, expires_at=NOON)
+    needed = ApprovalNeeded(settlement_date=DAY, batch="b1", count=3, amounts=KRW, limits=KRW, expires_at=NOON)
     desk.tell(needed)
-    desk.tell(alerts.ApprovalDone(settlement_date=DAY, batch="b1", approved=True, by="checker", at=NOON))
+    desk.tell(ApprovalDone(settlement_date=DAY, batch="b1", approved=True, by="checker", at=NOON))
     _, (message,) = desk.thread()
     assert "Payouts approved" in message["text"]
     assert "checker" in text_of(message) and "₩88,050" in text_of(message)
@@ -173,11 +178,11 @@ def test_a_backfill_has_one_root_with_a_row_per_day(open_desk: Callable[..., Des
     desk = open_desk(WITH_A_CHANNEL_FOR_THE_PAST)
     days = [DAY - timedelta(days=3), DAY]
     for day in days:
-        desk.tell(alerts.DayStarted(settlement_date=day, repayment_count=1, backfill_id="7"))
+        desk.tell(DayStarted(settlement_date=day, repayment_count=1, backfill_id="7"))
         desk.tell(completed(settlement_date=day, backfill_id="7"))
     desk.tell(failed(backfill_id="7"))
     desk.tell(
-        alerts.BackfillSummary(
+        BackfillSummary(
             settlement_date=None, backfill_id="7", ok_count=2, changed_count=1, failed_count=0, difference_paid=KRW
         )
     )
@@ -194,15 +199,15 @@ def test_a_day_that_failed_in_a_backfill_is_failed_in_its_row_until_it_runs_agai
     open_desk: Callable[..., Desk],
 ) -> None:
     desk = open_desk(WITH_A_CHANNEL_FOR_THE_PAST)
-    desk.tell(alerts.DayStarted(settlement_date=DAY, repayment_count=1, backfill_id="7"))
-    desk.tell(alerts.DayProgress(settlement_date=DAY, step="transfer", state="failed", at=NOON, backfill_id="7"))
+    desk.tell(DayStarted(settlement_date=DAY, repayment_count=1, backfill_id="7"))
+    desk.tell(DayProgress(settlement_date=DAY, step=Step.TRANSFER, state=StepState.FAILED, at=NOON, backfill_id="7"))
 
     def row() -> list[str]:
         table = next(block for block in desk.thread("C0PAST")[0]["blocks"] if block["type"] == "table")
         return [cell["text"] for cell in table["rows"][1]]
 
     assert row() == ["2026-02-16 (Mon)", "failed", "–", "–", "–", "–"]
-    desk.tell(alerts.DayProgress(settlement_date=DAY, step="transfer", state="done", at=NOON, backfill_id="7"))
+    desk.tell(DayProgress(settlement_date=DAY, step=Step.TRANSFER, state=StepState.DONE, at=NOON, backfill_id="7"))
     assert row()[1] == "running"
 
 
@@ -226,7 +231,7 @@ def test_only_the_critical_mentions_who_is_on_call(open_desk: Callable[..., Desk
         'name = "test"\n[alerts]\nlanguage = "en"\nmention = "S0ONCALL"\n[[alerts.channels]]\nid = "C0SETTLE"'
     )
     desk.tell(failed())
-    desk.tell(alerts.PayoutsRejected(settlement_date=DAY, code="AC04", count=1, amounts=KRW))
+    desk.tell(PayoutsRejected(settlement_date=DAY, code="AC04", count=1, amounts=KRW))
     _, (critical, warning) = desk.thread()
     assert "<!subteam^S0ONCALL>" in text_of(critical)
     assert "S0ONCALL" not in text_of(warning)
@@ -384,17 +389,17 @@ def test_after_a_day_without_slack_everything_arrives_in_order(desk: Desk) -> No
 
 
 def test_heartbeats_stand_alone(desk: Desk) -> None:
-    desk.tell(alerts.Heartbeat(settlement_date=DAY, last_date=DAY, state="settled", next_run_at=NOON, queue_depth=0))
+    desk.tell(Heartbeat(settlement_date=DAY, last_date=DAY, state="settled", next_run_at=NOON, queue_depth=0))
     root, replies = desk.thread()
     assert replies == [] and "Settlement watch is well" in root["text"]
     assert desk.shown_keys() == ["2026-02-16:heartbeat"]
 
 
 def test_a_later_start_of_a_day_forgets_the_steps_of_the_former(desk: Desk) -> None:
-    desk.tell(alerts.DayStarted(settlement_date=DAY, repayment_count=3))
-    desk.tell(alerts.DayProgress(settlement_date=DAY, step="extract", state="done", at=NOON, row_count=3))
+    desk.tell(DayStarted(settlement_date=DAY, repayment_count=3))
+    desk.tell(DayProgress(settlement_date=DAY, step=Step.EXTRACT, state=StepState.DONE, at=NOON, row_count=3))
     assert "Extract repayments" in text_of(desk.thread()[0])
-    desk.tell(alerts.DayStarted(settlement_date=DAY, revision=2, repayment_count=4))
+    desk.tell(DayStarted(settlement_date=DAY, revision=2, repayment_count=4))
     shown = text_of(desk.thread()[0])
     assert "Extract repayments" not in shown and "Revision 2" in shown
 
@@ -417,3 +422,16 @@ def test_reporting_alerts_shows_events_and_no_placeholders(desk: Desk) -> None:
         "last_error",
     ]
     assert [row.event for row in rows] == ["task.failed"]
+
+
+def test_the_database_takes_the_states_and_severities_of_alerts_and_no_other(desk: Desk) -> None:
+    with desk.engine.connect() as connection:
+        said = " ".join(
+            connection.exec_driver_sql(
+                "select pg_get_constraintdef(oid) from pg_constraint"
+                " where conrelid = 'ledger.alert_outbox'::regclass and contype = 'c'"
+            ).scalars()
+        )
+    for column, states in (("state", AlertState), ("severity", Severity)):
+        (listed,) = re.findall(rf"\({column} = ANY \(ARRAY\[([^\]]*)\]", said)
+        assert re.findall(r"'(\w+)'", listed) == [str(state) for state in states]

@@ -21,7 +21,11 @@ import structlog
 from settlement.adapters import mail
 from settlement.adapters.slack import client, outbox, renderer, sender
 from settlement.adapters.slack.sender import DeliveryReport
-from settlement.domain import alerts, redaction
+from settlement.domain.alerts import redaction
+from settlement.domain.alerts.day import DayCompleted
+from settlement.domain.alerts.event import Event
+from settlement.domain.alerts.payload import fold
+from settlement.domain.alerts.routing import AlertsPolicy, Language
 
 __all__ = ["DeliveryReport", "SlackAlerts"]
 
@@ -38,7 +42,7 @@ class SlackAlerts:
     def __init__(
         self,
         engine: sa.Engine,
-        policy_alerts: alerts.AlertsPolicy,
+        policy_alerts: AlertsPolicy,
         *,
         timezone: str,
         airflow_url: str | None = None,
@@ -64,7 +68,7 @@ class SlackAlerts:
             is_now_set=is_now_set,
         )
 
-    def record(self, transaction: sa.Connection, event: alerts.Event, *, now: datetime) -> bool:
+    def record(self, transaction: sa.Connection, event: Event, *, now: datetime) -> bool:
         """Write the event in this transaction; False: it is there already, or nobody wants it."""
         return outbox.record(transaction, event, policy_alerts=self._policy, now=now)
 
@@ -122,11 +126,11 @@ class SlackAlerts:
         with self._engine.connect() as connection:
             return outbox.listing(connection, settlement_date=settlement_date, state=state, limit=limit)
 
-    def plain(self, day: alerts.DayCompleted, *, language: alerts.Language) -> str:
+    def plain(self, day: DayCompleted, *, language: Language) -> str:
         """Return what the day's message in Slack would say now, as text for a terminal."""
         own = dataclasses.replace(day, backfill_id=None)
         with self._engine.connect() as connection:
-            payload = outbox.fold(outbox.seen(connection, own.thread), own)
+            payload = fold(outbox.seen(connection, own.thread), own)
             open_problems = outbox.open_problems(connection, own.thread)
         row = renderer.Row(
             kind="root",

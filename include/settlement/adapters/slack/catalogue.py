@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from settlement.domain import alerts, currencies, redaction
+from settlement.domain import currencies
+from settlement.domain.alerts import redaction
+from settlement.domain.alerts.event import Money
+from settlement.domain.alerts.routing import Language
+from settlement.domain.alerts.task import MoneyStatus
 
 FOLDER = Path(__file__).parent / "catalogues"
 NOTHING = "–"
@@ -33,7 +37,7 @@ _MINUTES = frozenset({"minutes_left", "minutes_late", "after_minutes"})
 
 
 @cache
-def load(language: alerts.Language) -> Mapping[str, Any]:
+def load(language: Language) -> Mapping[str, Any]:
     """Return the catalogue of a language."""
     return tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
 
@@ -47,7 +51,7 @@ def escape(text: str) -> str:
 class Words:
     """Writes values in one language and time zone. Every text that comes out is escaped and free of credentials."""
 
-    language: alerts.Language
+    language: Language
     zone: ZoneInfo
 
     @property
@@ -73,9 +77,9 @@ class Words:
             return self.instant(value)
         if isinstance(value, date):
             return self.date(value)
-        if isinstance(value, alerts.Money):
+        if isinstance(value, Money):
             return money(value)
-        if isinstance(value, alerts.MoneyStatus):
+        if isinstance(value, MoneyStatus):
             return self.say("money", value.state, count=value.count, amounts=value.amounts)
         if isinstance(value, Sequence) and not isinstance(value, str):
             return " · ".join(self.write(name, item) for item in value[:MOST_VALUES])
@@ -106,7 +110,7 @@ class Written(str):
     __slots__ = ()
 
 
-def money(value: alerts.Money) -> str:
+def money(value: Money) -> str:
     """Return the amount as people write it: ₩1,234 · -$12.30 · 1,234.00 CHF."""
     sign = "-" if value.amount < 0 else ""
     try:

@@ -10,17 +10,18 @@ What always holds:
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
 
-from settlement.domain import alerts
-
-Payload = dict[str, dict[str, Any]]
+from settlement.domain.alerts import routing
+from settlement.domain.alerts.day import DayEvent
+from settlement.domain.alerts.event import Event, summary_key
+from settlement.domain.alerts.payload import Payload, fold, of_event
+from settlement.domain.alerts.routing import AlertsPolicy
+from settlement.domain.alerts.watch import Resolved
 
 THREAD = "thread"
 """The event of a root message that only holds the place of a day that has not begun."""
@@ -35,17 +36,15 @@ returning alert_id
 """
 
 
-def record(
-    connection: sa.Connection, event: alerts.Event, *, policy_alerts: alerts.AlertsPolicy, now: datetime
-) -> bool:
+def record(connection: sa.Connection, event: Event, *, policy_alerts: AlertsPolicy, now: datetime) -> bool:
     """Write the event in the caller's transaction, one row per channel that wants it.
 
     :returns: False when every channel has it already (or none wants it): nothing was changed.
     """
-    if isinstance(event, alerts.Resolved):
+    if isinstance(event, Resolved):
         return _resolve_one(connection, event, now=now)
-    channels = alerts.recipients(event, policy_alerts)
-    if isinstance(event, alerts.DayEvent):
+    channels = routing.recipients(event, policy_alerts)
+    if isinstance(event, DayEvent):
         # A channel that wants only critical events still shows the day above them as it is.
         channels += [channel for channel in _channels_of(connection, event.thread) if channel not in channels]
         _keep_own_message_true(connection, event, now=now)
@@ -53,7 +52,7 @@ def record(
     is_new = False
     for channel in channels:
         is_new |= write(connection, event, channel=channel, now=now)
-    for problem in alerts.closes(event) if is_new else ():
+    for problem in routing.closes(event) if is_new else ():
         _resolve_all(connection, settlement_date=event.settlement_date, problem_event=problem, now=now)
     return is_new
 
@@ -66,14 +65,14 @@ def attach(
     title: str,
     content: bytes,
     key: str,
-    policy_alerts: alerts.AlertsPolicy,
+    policy_alerts: AlertsPolicy,
     now: datetime,
 ) -> bool:
     """Put a file into the day's thread, in every channel that shows the day's summary; False: it is there already."""
     thread = f"day:{settlement_date.isoformat()}"
     is_new = False
     for channel in _channels_of(connection, thread):
-        if channel == alerts.EMAIL:
+        if channel == routing.EMAIL:
             continue
         root_id = _thread(connection, thread, channel=channel, settlement_date=settlement_date)
         alert_id = connection.execute(
@@ -176,7 +175,7 @@ def repeat_unresolved(connection: sa.Connection, *, now: datetime, limit: int = 
             {
                 "alert_id": alert_id,
                 "repeats": repeats + 1,
-                "repeat_at": now + alerts.REPEAT_EVERY if repeats + 1 < alerts.REPEATS else None,
+                "repeat_at": now + routing.REPEAT_EVERY if repeats + 1 < routing.REPEATS else None,
             },
         )
     return len(due)
@@ -210,35 +209,6 @@ def open_problems(connection: sa.Connection, thread: str) -> int:
     return int(found.scalar_one())
 
 
-def to_fields(event: alerts.Event) -> dict[str, Any]:
-    """Return the event's fields as JSON values."""
-    return cast("dict[str, Any]", _adapter(event.name).dump_python(event, mode="json"))
-
-
-def from_fields(name: str, fields: Mapping[str, Any]) -> alerts.Event:
-    """Return the event that `to_fields` wrote. Raises KeyError for an event that this version does not know."""
-    return cast("alerts.Event", _adapter(name).validate_python(dict(fields)))
-
-
-def fold(payload: Payload, event: alerts.Event) -> Payload:
-    """Return the standing payload with the event in its slot; a new start of a day forgets that day's former steps."""
-    kept = dict(payload)
-    if isinstance(event, alerts.DayStarted) and payload.get(event.slot) != slot_value(event):
-        day = event.slot.removesuffix(event.name)
-        kept = {slot: value for slot, value in payload.items() if day and not slot.startswith(day)}
-    return kept | {event.slot: slot_value(event)}
-
-
-def slot_value(event: alerts.Event) -> dict[str, Any]:
-    """Return what a payload holds in the slot of this event."""
-    return {"event": event.name, "fields": to_fields(event)}
-
-
-@cache
-def _adapter(name: str) -> TypeAdapter[Any]:
-    return TypeAdapter(alerts.EVENTS[name])
-
-
 def _channels_of(connection: sa.Connection, thread: str) -> list[str]:
     return list(
         connection.execute(
@@ -264,13 +234,13 @@ def _thread(connection: sa.Connection, thread: str, *, channel: str, settlement_
     )
 
 
-def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now: datetime) -> bool:
+def _insert(connection: sa.Connection, event: Event, *, channel: str, now: datetime) -> bool:
     """Write an ordinary event: a reply under its thread's root, or a message that stands alone."""
     root_id = _thread(connection, event.thread, channel=channel, settlement_date=event.settlement_date)
     is_root = event.opens_thread or event.thread == event.dedupe_key
     if not is_root:
         _hold_place(connection, event, root_id=root_id, channel=channel, now=now)
-    payload: Payload = {event.slot: slot_value(event)}
+    payload: Payload = of_event(event)
     number = _times_resolved(connection, event, channel=channel) + 1 if event.recurs else 1
     is_told = event.covered_by is not None and _is_told(connection, event, channel=channel)
     is_mute = is_told or (event.covers is not None and _says_better(connection, event, payload, channel=channel))
@@ -292,7 +262,7 @@ def _insert(connection: sa.Connection, event: alerts.Event, *, channel: str, now
     return written
 
 
-def _times_resolved(connection: sa.Connection, event: alerts.Event, *, channel: str) -> int:
+def _times_resolved(connection: sa.Connection, event: Event, *, channel: str) -> int:
     """Return how often this was told and resolved already: the next time is news, told under a number of its own."""
     return int(
         connection.execute(
@@ -305,7 +275,7 @@ def _times_resolved(connection: sa.Connection, event: alerts.Event, *, channel: 
     )
 
 
-def _is_told(connection: sa.Connection, event: alerts.Event, *, channel: str) -> bool:
+def _is_told(connection: sa.Connection, event: Event, *, channel: str) -> bool:
     """Tell whether the channel has more exact news about the same thing."""
     return bool(
         connection.execute(
@@ -319,7 +289,7 @@ def _is_told(connection: sa.Connection, event: alerts.Event, *, channel: str) ->
     )
 
 
-def _says_better(connection: sa.Connection, event: alerts.Event, payload: Payload, *, channel: str) -> bool:
+def _says_better(connection: sa.Connection, event: Event, payload: Payload, *, channel: str) -> bool:
     """Let a message that knows less say this instead (it is edited); False: there is no such message."""
     changed = connection.execute(
         sa.text(
@@ -341,7 +311,7 @@ def _says_better(connection: sa.Connection, event: alerts.Event, payload: Payloa
     return changed.rowcount > 0
 
 
-def _stand(connection: sa.Connection, event: alerts.Event, *, channel: str, now: datetime) -> bool:
+def _stand(connection: sa.Connection, event: Event, *, channel: str, now: datetime) -> bool:
     """Write an event that edits a standing message, or be the first to write that message."""
     root_id = _thread(connection, event.thread, channel=channel, settlement_date=event.settlement_date)
     if not event.opens_thread:
@@ -374,7 +344,7 @@ def _stand(connection: sa.Connection, event: alerts.Event, *, channel: str, now:
     return True
 
 
-def _keep_own_message_true(connection: sa.Connection, event: alerts.DayEvent, *, now: datetime) -> None:
+def _keep_own_message_true(connection: sa.Connection, event: DayEvent, *, now: datetime) -> None:
     """Let a date that had a message of its own before its backfill show there, too, how it stands by now."""
     if event.backfill_id:
         own = dataclasses.replace(event, backfill_id=None)
@@ -382,7 +352,7 @@ def _keep_own_message_true(connection: sa.Connection, event: alerts.DayEvent, *,
             _stand(connection, own, channel=channel, now=now)
 
 
-def _hold_place(connection: sa.Connection, event: alerts.Event, *, root_id: int, channel: str, now: datetime) -> None:
+def _hold_place(connection: sa.Connection, event: Event, *, root_id: int, channel: str, now: datetime) -> None:
     """Make sure that the thread has a root message to reply to, showing what other channels know of the day."""
     if connection.execute(
         sa.text("select 1 from ledger.alert_outbox where root_id = :root_id and kind = 'root'"), {"root_id": root_id}
@@ -397,7 +367,7 @@ def _hold_place(connection: sa.Connection, event: alerts.Event, *, root_id: int,
             "event": THREAD,
             "severity": "info",
             "channel": channel,
-            "dedupe_key": alerts.summary_key(event.thread),
+            "dedupe_key": summary_key(event.thread),
             "key": "summary",
             "group": None,
             "payload": _json(seen(connection, event.thread)),
@@ -409,7 +379,7 @@ def _hold_place(connection: sa.Connection, event: alerts.Event, *, root_id: int,
 
 def _write_row(
     connection: sa.Connection,
-    event: alerts.Event,
+    event: Event,
     *,
     root_id: int,
     kind: str,
@@ -437,7 +407,7 @@ def _write_row(
     return connection.execute(sa.text(_INSERT), values).first() is not None
 
 
-def _resolve_one(connection: sa.Connection, event: alerts.Resolved, *, now: datetime) -> bool:
+def _resolve_one(connection: sa.Connection, event: Resolved, *, now: datetime) -> bool:
     key = event.dedupe_key.replace("resolved:", "", 1)
     named = " and (o.dedupe_key = :key or starts_with(o.dedupe_key, :key || '#'))"
     rows = connection.execute(sa.text(_OPEN_PROBLEMS + named + _LOCKED), {"key": key}).all()
@@ -478,7 +448,7 @@ def _resolve(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, now: dat
             {"alert_id": row.alert_id, "now": now},
         )
         backfill = row.thread.removeprefix("backfill:") if row.thread.startswith("backfill:") else None
-        resolved = alerts.Resolved(
+        resolved = Resolved(
             settlement_date=row.settlement_date,
             backfill_id=backfill,
             problem=row.problem_key,
@@ -491,7 +461,7 @@ def _resolve(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, now: dat
             root_id=row.root_id,
             kind="reply",
             channel=row.channel,
-            payload={resolved.slot: slot_value(resolved)},
+            payload=of_event(resolved),
             now=now,
         )
         if row.severity == "critical":

@@ -16,10 +16,24 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from settlement.adapters.slack import outbox
 from settlement.adapters.slack.catalogue import NOTHING, Words, Written, escape, money, percent, safe
-from settlement.domain import alerts
-from settlement.domain.expectations import SETTLED
+from settlement.domain.alerts.breaks import SHOWN_BREAKS, BreaksOpened
+from settlement.domain.alerts.day import (
+    BackfillSummary,
+    CurrencyTotals,
+    DayCompleted,
+    DayEvent,
+    DayProgress,
+    DayStarted,
+    Step,
+)
+from settlement.domain.alerts.event import Event, Money, Severity
+from settlement.domain.alerts.expectations import SETTLED
+from settlement.domain.alerts.payload import Payload, events_of
+from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected
+from settlement.domain.alerts.routing import AlertsPolicy, Language
+from settlement.domain.alerts.task import TaskFailed, TaskRetry
+from settlement.domain.alerts.watch import AlertsUndelivered, Resolved
 
 Block = dict[str, Any]
 
@@ -61,11 +75,11 @@ class Row:
 
     kind: str
     event: str
-    severity: alerts.Severity
+    severity: Severity
     channel: str
     dedupe_key: str
     problem_key: str
-    payload: outbox.Payload
+    payload: Payload
     thread: str
     created_at: datetime
     settlement_date: date | None = None
@@ -91,7 +105,7 @@ class Message:
 class Renderer:
     """Renders rows for the channels of a policy."""
 
-    policy: alerts.AlertsPolicy
+    policy: AlertsPolicy
     zone: ZoneInfo
     airflow_url: str | None = None
     runbook_url: str | None = None
@@ -103,7 +117,7 @@ class Renderer:
         *,
         members: Sequence[Row] = (),
         open_problems: int = 0,
-        language: alerts.Language | None = None,
+        language: Language | None = None,
     ) -> Message:
         """Return the row's message, in its channel's language unless another one is asked for.
 
@@ -111,7 +125,7 @@ class Renderer:
         """
         words = Words(language=language, zone=self.zone) if language else self._words(row.channel)
         try:
-            events = {slot: outbox.from_fields(v["event"], v["fields"]) for slot, v in row.payload.items()}
+            events = events_of(row.payload)
         except (KeyError, ValueError):
             # Written by a newer or older version: people still hear that there is something, and where.
             return self._unknown(row, words)
@@ -129,7 +143,7 @@ class Renderer:
 
     # ------------------------------------------------------------------------------------------------- one event
 
-    def _event(self, row: Row, events: Mapping[str, alerts.Event], words: Words, *, members: Sequence[Row]) -> Message:
+    def _event(self, row: Row, events: Mapping[str, Event], words: Words, *, members: Sequence[Row]) -> Message:
         current = next(event for event in reversed(list(events.values())) if event.name == row.event)
         icon = RESOLVED if row.resolved_at or row.event == "resolved" else _ICONS[row.severity]
         mention = self._mention(row)
@@ -169,7 +183,7 @@ class Renderer:
             return ""
         return f"<!subteam^{who}>" if who.startswith("S") else f"<@{who}>"
 
-    def _body(self, event: alerts.Event, words: Words) -> list[Block]:
+    def _body(self, event: Event, words: Words) -> list[Block]:
         fields = _fields(event, words)
         lines = [
             line.format(**{name: fields[name] for name in _places(line)})
@@ -177,9 +191,9 @@ class Renderer:
             if all(fields[name] for name in _places(line))
         ]
         blocks = [_section("\n".join(lines))] if lines else []
-        if isinstance(event, alerts.TaskFailed) and event.error not in ("", event.code):
+        if isinstance(event, TaskFailed) and event.error not in ("", event.code):
             blocks.append(_section("```" + escape(event.error.replace("```", "'''")) + "```"))
-        if isinstance(event, alerts.BreaksOpened) and event.breaks:
+        if isinstance(event, BreaksOpened) and event.breaks:
             rows = [
                 [
                     words.code("causes", line.cause),
@@ -188,7 +202,7 @@ class Renderer:
                     safe(line.subject_id),
                     safe(line.break_id),
                 ]
-                for line in event.breaks[: alerts.SHOWN_BREAKS]
+                for line in event.breaks[:SHOWN_BREAKS]
             ]
             more = event.count - len(rows)
             blocks.append(_table([words.catalogue["events"][event.name]["table"], *rows], numbers={1, 2}))
@@ -197,18 +211,18 @@ class Renderer:
 
     def _members(self, rows: Sequence[Row], words: Words) -> list[Block]:
         """Return the table of failures that are one message: what failed, and where its log is."""
-        failed = [outbox.from_fields(value["event"], value["fields"]) for row in rows for value in row.payload.values()]
+        failed = [event for row in rows for event in events_of(row.payload).values()]
         lines = [
             [safe(event.task), f"{event.map_index}", f"{event.try_number}", _failure(event, words)]
             for event in failed
-            if isinstance(event, alerts.TaskFailed | alerts.TaskRetry)
+            if isinstance(event, TaskFailed | TaskRetry)
         ]
         return [
             _section(words.say("words", "also", count=len(lines))),
             _table([["task", "map_index", "try", "code"], *lines], numbers={1, 2}),
         ]
 
-    def _advice(self, event: alerts.Event, words: Words, *, is_over: bool) -> list[Block]:
+    def _advice(self, event: Event, words: Words, *, is_over: bool) -> list[Block]:
         blocks: list[Block] = []
         todo = str(words.catalogue["events"][event.name]["do"])
         page = RUNBOOKS.get(event.name)
@@ -218,7 +232,7 @@ class Renderer:
         blocks += self._links(
             words,
             log=getattr(event, "log_url", None),
-            approval=f"{run}/required_actions" if run and isinstance(event, alerts.ApprovalNeeded) else None,
+            approval=f"{run}/required_actions" if run and isinstance(event, ApprovalNeeded) else None,
             day=run,
             runbook=f"{self.runbook_url.rstrip('/')}/{page}.md" if page and self.runbook_url else None,
         )
@@ -255,7 +269,7 @@ class Renderer:
 
     # -------------------------------------------------------------------------------------------------- the roots
 
-    def _root(self, row: Row, events: Mapping[str, alerts.Event], words: Words, *, open_problems: int) -> Message:
+    def _root(self, row: Row, events: Mapping[str, Event], words: Words, *, open_problems: int) -> Message:
         compose = self._backfill if row.thread.startswith("backfill:") else self._day
         title, blocks = compose(row, events, words)
         icon = _root_icon(row, events, open_problems=open_problems)
@@ -264,36 +278,36 @@ class Renderer:
             blocks.insert(1, _section("🔴 *" + words.say("day", "open_problems", count=open_problems) + "*"))
         return fit(Message(text=f"{icon} {self._both(words, title)}", blocks=[*blocks, *self._footer(words)]))
 
-    def _day(self, row: Row, events: Mapping[str, alerts.Event], words: Words) -> tuple[Any, list[Block]]:
+    def _day(self, row: Row, events: Mapping[str, Event], words: Words) -> tuple[Any, list[Block]]:
         started = events.get("day.started")
         completed = events.get("day.completed")
-        state = completed.state if isinstance(completed, alerts.DayCompleted) else "running" if events else "none"
+        state = completed.state if isinstance(completed, DayCompleted) else "running" if events else "none"
 
         def title(tongue: Words) -> str:
             day = row.settlement_date or date.min
             return tongue.say("day", "title", date=day, state=Written(tongue.code("day_states", state)))
 
         head: list[str] = []
-        if isinstance(started, alerts.DayStarted):
+        if isinstance(started, DayStarted):
             if started.expected or started.repayment_count:
                 head.append(
                     words.say("day", "expected", repayment_count=started.repayment_count, expected=started.expected)
                 )
-            if started.deadline_at and not isinstance(completed, alerts.DayCompleted):
+            if started.deadline_at and not isinstance(completed, DayCompleted):
                 head.append(words.say("day", "deadline", deadline_at=started.deadline_at))
             if started.revision > 1:
                 head.append(words.say("day", "revision", revision=started.revision))
         steps = [_step(event, words) for event in _progress(events)]
         blocks = [_section(text) for text in (" · ".join(head), "\n".join(steps)) if text]
-        if isinstance(completed, alerts.DayCompleted):
+        if isinstance(completed, DayCompleted):
             blocks += _completed(completed, words)
-        runs = [event.run_id for event in events.values() if isinstance(event, alerts.DayEvent) and event.run_id]
+        runs = [event.run_id for event in events.values() if isinstance(event, DayEvent) and event.run_id]
         blocks += self._links(words, day=self._run_page(runs[-1] if runs else ""))
         return title, blocks
 
-    def _backfill(self, row: Row, events: Mapping[str, alerts.Event], words: Words) -> tuple[Any, list[Block]]:
+    def _backfill(self, row: Row, events: Mapping[str, Event], words: Words) -> tuple[Any, list[Block]]:
         summary = events.get("backfill.summary")
-        is_over = isinstance(summary, alerts.BackfillSummary)
+        is_over = isinstance(summary, BackfillSummary)
         backfill_id = row.thread.removeprefix("backfill:")
 
         def title(tongue: Words) -> str:
@@ -301,7 +315,7 @@ class Renderer:
             return tongue.say("backfill", "title", backfill_id=backfill_id, state=state)
 
         blocks: list[Block] = []
-        if isinstance(summary, alerts.BackfillSummary):
+        if isinstance(summary, BackfillSummary):
             said = words.say(
                 "backfill",
                 "summary",
@@ -312,9 +326,7 @@ class Renderer:
             if summary.difference_paid:
                 said += "\n" + words.say("backfill", "difference", difference_paid=summary.difference_paid)
             blocks.append(_section(said))
-        days = sorted(
-            {e.settlement_date for e in events.values() if isinstance(e, alerts.DayEvent) and e.settlement_date}
-        )
+        days = sorted({e.settlement_date for e in events.values() if isinstance(e, DayEvent) and e.settlement_date})
         if days:
             columns = [words.say("backfill", c) for c in ("date", "state", "received", "distributed", "paid", "breaks")]
             shown = days[-(MAX_TABLE_ROWS - 1) :]
@@ -380,37 +392,37 @@ def _size(blocks: Sequence[Block]) -> int:
     return sum(count(block) for block in blocks)
 
 
-def _title(event: alerts.Event, words: Words) -> str:
+def _title(event: Event, words: Words) -> str:
     template = str(words.catalogue["events"][event.name]["title"])
     fields = _fields(event, words)
     return template.format(**{name: fields[name] or NOTHING for name in _places(template)})
 
 
-def _fields(event: alerts.Event, words: Words) -> dict[str, str]:
+def _fields(event: Event, words: Words) -> dict[str, str]:
     """Return every field of the event as it is written; what is zero is said only where the catalogue asks for it."""
     values = {item.name: getattr(event, item.name) for item in dataclasses.fields(event)}
     written = {name: words.write(name, value) for name, value in values.items() if name != "breaks"}
-    if isinstance(event, alerts.TaskFailed):
+    if isinstance(event, TaskFailed):
         written["task"] = words.write("task", event.task or event.run_id)
         written["next"] = str(words.catalogue["next"][event.money.state])
-    if isinstance(event, alerts.TaskFailed | alerts.TaskRetry):
+    if isinstance(event, TaskFailed | TaskRetry):
         written["code"] = _failure(event, words)
-    if isinstance(event, alerts.PayoutsRejected):
+    if isinstance(event, PayoutsRejected):
         meaning = words.catalogue["bank_codes"].get(event.code)
         written["code"] = safe(event.code) + (f" ({meaning})" if meaning else "")
-    if isinstance(event, alerts.AlertsUndelivered):
+    if isinstance(event, AlertsUndelivered):
         written["code"] = safe(event.code)
-    if isinstance(event, alerts.Resolved):
+    if isinstance(event, Resolved):
         written["problem_event"] = words.code("kinds", event.problem_event)
-    if isinstance(event, alerts.ApprovalDone):
+    if isinstance(event, ApprovalDone):
         written["approved"] = words.say("words", "approved" if event.approved else "rejected")
-    if isinstance(event, alerts.BreaksOpened):
+    if isinstance(event, BreaksOpened):
         for count in ("missing_payout_count", "doubled_payout_count", "oldest_business_days"):
             written[count] = written[count] if values[count] else ""
     return written
 
 
-def _failure(event: alerts.TaskFailed | alerts.TaskRetry, words: Words) -> str:
+def _failure(event: TaskFailed | TaskRetry, words: Words) -> str:
     return words.code("failures", event.code)
 
 
@@ -419,25 +431,25 @@ def _resolved_after(row: Row, words: Words) -> str:
     return words.say("words", "resolved", duration=Written(words.duration(row.resolved_at - row.created_at)))
 
 
-def _root_icon(row: Row, events: Mapping[str, alerts.Event], *, open_problems: int) -> str:
+def _root_icon(row: Row, events: Mapping[str, Event], *, open_problems: int) -> str:
     completed = events.get("day.completed") or events.get("backfill.summary")
     if open_problems:
         return "🔴"
-    if isinstance(completed, alerts.DayCompleted) and completed.state not in SETTLED:
+    if isinstance(completed, DayCompleted) and completed.state not in SETTLED:
         return {"none": "⚪", "failed": "🔴"}.get(completed.state, "🔵")
-    if isinstance(completed, alerts.BackfillSummary) and completed.failed_count:
+    if isinstance(completed, BackfillSummary) and completed.failed_count:
         return "🟠"
-    if isinstance(completed, alerts.DayCompleted | alerts.BackfillSummary):
+    if isinstance(completed, DayCompleted | BackfillSummary):
         return "🟠" if row.severity == "warning" else "🟢"
     return "🔵" if events else "⚪"
 
 
-def _progress(events: Mapping[str, alerts.Event]) -> list[alerts.DayProgress]:
-    found = {event.step: event for event in events.values() if isinstance(event, alerts.DayProgress)}
-    return [found[step] for step in alerts.STEPS if step in found]
+def _progress(events: Mapping[str, Event]) -> list[DayProgress]:
+    found = {event.step: event for event in events.values() if isinstance(event, DayProgress)}
+    return [found[step] for step in Step if step in found]
 
 
-def _step(event: alerts.DayProgress, words: Words) -> str:
+def _step(event: DayProgress, words: Words) -> str:
     rows = Written(words.say("day", "rows", count=event.row_count)) if event.row_count else Written("")
     return (
         str(words.catalogue["day"]["step"])
@@ -452,12 +464,12 @@ def _step(event: alerts.DayProgress, words: Words) -> str:
     )
 
 
-def _completed(day: alerts.DayCompleted, words: Words) -> list[Block]:
+def _completed(day: DayCompleted, words: Words) -> list[Block]:
     """Return what the day came to: totals as one table, then payouts, matching, controls, breaks and the deadline."""
     blocks: list[Block] = []
     for totals in day.totals:
         if totals.unexplained_amount:
-            off = alerts.Money(amount=totals.unexplained_amount, currency=totals.currency)
+            off = Money(amount=totals.unexplained_amount, currency=totals.currency)
             blocks.append(
                 _section("⚠️ *" + words.say("day", "does_not_add_up", currency=totals.currency, amount=off) + "*")
             )
@@ -484,11 +496,11 @@ def _completed(day: alerts.DayCompleted, words: Words) -> list[Block]:
     return blocks
 
 
-def _total_rows(totals: Sequence[alerts.CurrencyTotals], words: Words) -> list[list[str]]:
+def _total_rows(totals: Sequence[CurrencyTotals], words: Words) -> list[list[str]]:
     rows = []
     for name in TOTALS:
         amounts = [
-            alerts.Money(amount=getattr(item, _TOTAL_FIELDS.get(name, f"{name}_amount")), currency=item.currency)
+            Money(amount=getattr(item, _TOTAL_FIELDS.get(name, f"{name}_amount")), currency=item.currency)
             for item in totals
         ]
         if name in ("received", "distributed") or any(amount.amount for amount in amounts):
@@ -496,7 +508,7 @@ def _total_rows(totals: Sequence[alerts.CurrencyTotals], words: Words) -> list[l
     return rows
 
 
-def _against_deadline(day: alerts.DayCompleted, words: Words) -> list[str]:
+def _against_deadline(day: DayCompleted, words: Words) -> list[str]:
     if day.completed_at is None:
         return []
     if day.deadline_at is None:
@@ -512,18 +524,18 @@ def _against_deadline(day: alerts.DayCompleted, words: Words) -> list[str]:
     ]
 
 
-def _payout_lines(day: alerts.DayCompleted, words: Words) -> list[str]:
+def _payout_lines(day: DayCompleted, words: Words) -> list[str]:
     lines = []
     for payouts in day.payouts:
         for name, icon in (("paid", "💸"), ("in_transit", "🏦"), ("held", "⏸️"), ("unknown", "❓"), ("rejected", "↩️")):
             count = getattr(payouts, f"{name}_count")
             if count or name == "paid":
-                amount = alerts.Money(amount=getattr(payouts, f"{name}_amount"), currency=payouts.currency)
+                amount = Money(amount=getattr(payouts, f"{name}_amount"), currency=payouts.currency)
                 lines.append(f"{icon} " + words.say("day", name, count=count, amount=amount))
     return lines
 
 
-def _match_lines(day: alerts.DayCompleted, words: Words) -> list[str]:
+def _match_lines(day: DayCompleted, words: Words) -> list[str]:
     return [
         words.say(
             "day",
@@ -536,16 +548,16 @@ def _match_lines(day: alerts.DayCompleted, words: Words) -> list[str]:
     ]
 
 
-def _backfill_line(day: date, events: Mapping[str, alerts.Event], words: Words) -> list[str]:
+def _backfill_line(day: date, events: Mapping[str, Event], words: Words) -> list[str]:
     completed = events.get(f"{day}/day.completed")
-    if not isinstance(completed, alerts.DayCompleted):
-        steps = [event for event in events.values() if isinstance(event, alerts.DayProgress)]
+    if not isinstance(completed, DayCompleted):
+        steps = [event for event in events.values() if isinstance(event, DayProgress)]
         has_failed = any(step.state == "failed" for step in steps if step.settlement_date == day)
         state = words.code("day_states", "failed" if has_failed else "running")
         return [words.date(day), state, NOTHING, NOTHING, NOTHING, NOTHING]
 
     def amounts(name: str, items: Sequence[Any]) -> str:
-        return " · ".join(money(alerts.Money(amount=getattr(i, name), currency=i.currency)) for i in items) or NOTHING
+        return " · ".join(money(Money(amount=getattr(i, name), currency=i.currency)) for i in items) or NOTHING
 
     return [
         words.date(day),

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 import structlog
 
 from settlement.adapters.slack import client, renderer
-from settlement.domain import alerts
+from settlement.domain.alerts import routing
 
 log = structlog.get_logger(__name__)
 
@@ -419,7 +419,7 @@ class _Thread:
             sent=sent_version,
             now=now,
             is_repeated=row.severity == "critical" and row.kind == "reply" and ":again:" not in row.problem_key,
-            repeat_at=now + alerts.REPEAT_EVERY,
+            repeat_at=now + routing.REPEAT_EVERY,
             method=method,
             outcome=outcome,
         )

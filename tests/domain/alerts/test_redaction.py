@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from settlement.domain import redaction
+from settlement.domain.alerts import redaction
 
 
 @pytest.mark.parametrize(

@@ -7,111 +7,136 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from settlement.domain import alerts
+from settlement.domain.alerts import payload, routing
+from settlement.domain.alerts.breaks import BreaksAged, BreaksOpened, digest
+from settlement.domain.alerts.day import (
+    BackfillSummary,
+    BreakTotal,
+    ControlBroken,
+    DayCompleted,
+    DayProgress,
+    DayStarted,
+    PayoutTotals,
+    Step,
+    StepState,
+)
+from settlement.domain.alerts.event import Event, Money, Severity
+from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
+from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
+from settlement.domain.alerts.watch import (
+    AlertsUndelivered,
+    DeadlineMissed,
+    DeadlineRisk,
+    Heartbeat,
+    InputChanged,
+    InputLate,
+    Resolved,
+    RunAbsent,
+)
 
 DAY = date(2026, 2, 16)
 AT = datetime(2026, 2, 17, 3, 0, tzinfo=UTC)
-KRW = (alerts.Money(amount=88_050, currency="KRW"),)
+KRW = (Money(amount=88_050, currency="KRW"),)
 
-EVENTS: dict[str, tuple[alerts.Event, str, str]] = {
-    "day.started": (alerts.DayStarted(settlement_date=DAY, repayment_count=1), "info", "2026-02-16:summary"),
+EVENTS: dict[str, tuple[Event, str, str]] = {
+    "day.started": (DayStarted(settlement_date=DAY, repayment_count=1), "info", "2026-02-16:summary"),
     "day.progress": (
-        alerts.DayProgress(settlement_date=DAY, step="extract", state="done", at=AT),
+        DayProgress(settlement_date=DAY, step=Step.EXTRACT, state=StepState.DONE, at=AT),
         "info",
         "2026-02-16:summary",
     ),
     "day.completed": (
-        alerts.DayCompleted(settlement_date=DAY, state="settled", completed_at=AT),
+        DayCompleted(settlement_date=DAY, state="settled", completed_at=AT),
         "info",
         "2026-02-16:summary",
     ),
     "task.retry": (
-        alerts.TaskRetry(settlement_date=DAY, run_id="r", task="t", try_number=1, code="c"),
+        TaskRetry(settlement_date=DAY, run_id="r", task="t", try_number=1, code="c"),
         "info",
         "2026-02-16:retry:r:t:-1",
     ),
     "task.failed": (
-        alerts.TaskFailed(settlement_date=DAY, run_id="r", task="t", map_index=2, try_number=3, code="c"),
+        TaskFailed(settlement_date=DAY, run_id="r", task="t", map_index=2, try_number=3, code="c"),
         "critical",
         "2026-02-16:failed:r:t:2:3",
     ),
     "payouts.unknown": (
-        alerts.PayoutsUnknown(settlement_date=DAY, count=1, amounts=KRW),
+        PayoutsUnknown(settlement_date=DAY, count=1, amounts=KRW),
         "critical",
         "2026-02-16:unknown",
     ),
     "payouts.rejected": (
-        alerts.PayoutsRejected(settlement_date=DAY, code="AC04", count=1, amounts=KRW),
+        PayoutsRejected(settlement_date=DAY, code="AC04", count=1, amounts=KRW),
         "warning",
         "2026-02-16:rejected:AC04",
     ),
     "approval.needed": (
-        alerts.ApprovalNeeded(settlement_date=DAY, batch="b1", count=1, amounts=KRW),
+        ApprovalNeeded(settlement_date=DAY, batch="b1", count=1, amounts=KRW),
         "warning",
         "2026-02-16:approval:b1",
     ),
     "approval.done": (
-        alerts.ApprovalDone(settlement_date=DAY, batch="b1", approved=True, by="checker", at=AT),
+        ApprovalDone(settlement_date=DAY, batch="b1", approved=True, by="checker", at=AT),
         "info",
         "2026-02-16:approval:b1",
     ),
     "breaks.opened": (
-        alerts.BreaksOpened(settlement_date=DAY, digest="abc", count=1, unmatched=KRW, breaks=()),
+        BreaksOpened(settlement_date=DAY, digest="abc", count=1, unmatched=KRW, breaks=()),
         "warning",
         "2026-02-16:breaks:abc",
     ),
     "resolved": (
-        alerts.Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"),
+        Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"),
         "info",
         "2026-02-16:resolved:unknown",
     ),
     "deadline.risk": (
-        alerts.DeadlineRisk(settlement_date=DAY, step="transfer", minutes_left=42, deadline_at=AT),
+        DeadlineRisk(settlement_date=DAY, step="transfer", minutes_left=42, deadline_at=AT),
         "warning",
         "2026-02-16:risk",
     ),
     "deadline.missed": (
-        alerts.DeadlineMissed(settlement_date=DAY, step="transfer", minutes_late=5, deadline_at=AT),
+        DeadlineMissed(settlement_date=DAY, step="transfer", minutes_late=5, deadline_at=AT),
         "critical",
         "2026-02-16:missed",
     ),
     "run.absent": (
-        alerts.RunAbsent(settlement_date=DAY, expected_at=AT, reason="no_run"),
+        RunAbsent(settlement_date=DAY, expected_at=AT, reason="no_run"),
         "critical",
         "2026-02-16:absent",
     ),
     "input.late": (
-        alerts.InputLate(settlement_date=DAY, source="statement", expected_at=AT),
+        InputLate(settlement_date=DAY, source="statement", expected_at=AT),
         "warning",
         "2026-02-16:input:statement",
     ),
     "input.changed": (
-        alerts.InputChanged(settlement_date=DAY, source="lending_core", count=1),
+        InputChanged(settlement_date=DAY, source="lending_core", count=1),
         "warning",
         "2026-02-16:input:lending_core",
     ),
     "control.broken": (
-        alerts.ControlBroken(settlement_date=DAY, control="shares_sum", problem="off by 1"),
+        ControlBroken(settlement_date=DAY, control="shares_sum", problem="off by 1"),
         "critical",
         "2026-02-16:control:shares_sum",
     ),
     "breaks.aged": (
-        alerts.BreaksAged(settlement_date=DAY, over_three_count=1, over_three=KRW, over_seven_count=0, over_seven=()),
+        BreaksAged(settlement_date=DAY, over_three_count=1, over_three=KRW, over_seven_count=0, over_seven=()),
         "warning",
         "2026-02-16:aged",
     ),
     "backfill.summary": (
-        alerts.BackfillSummary(settlement_date=None, backfill_id="7", ok_count=1, changed_count=0, failed_count=0),
+        BackfillSummary(settlement_date=None, backfill_id="7", ok_count=1, changed_count=0, failed_count=0),
         "info",
         "backfill:7",
     ),
     "alerts.undelivered": (
-        alerts.AlertsUndelivered(settlement_date=None, at=AT, count=1, oldest_at=AT, code="invalid_auth"),
+        AlertsUndelivered(settlement_date=None, at=AT, count=1, oldest_at=AT, code="invalid_auth"),
         "critical",
         "undelivered:2026-02-17T03",
     ),
     "heartbeat": (
-        alerts.Heartbeat(settlement_date=DAY, last_date=DAY, state="settled", next_run_at=AT, queue_depth=0),
+        Heartbeat(settlement_date=DAY, last_date=DAY, state="settled", next_run_at=AT, queue_depth=0),
         "info",
         "2026-02-16:heartbeat",
     ),
@@ -119,7 +144,7 @@ EVENTS: dict[str, tuple[alerts.Event, str, str]] = {
 
 
 def test_the_table_of_events_is_complete() -> None:
-    assert set(EVENTS) == set(alerts.EVENTS)
+    assert set(EVENTS) == set(payload.EVENTS)
     assert all(event.name == name for name, (event, _, _) in EVENTS.items())
 
 
@@ -131,45 +156,45 @@ def test_each_event_has_the_severity_and_key_of_the_table(name: str) -> None:
 
 def test_a_missing_or_doubled_payout_makes_breaks_critical() -> None:
     fields: dict[str, Any] = {"settlement_date": DAY, "digest": "a", "count": 1, "unmatched": KRW, "breaks": ()}
-    assert alerts.BreaksOpened(**fields, missing_payout_count=1).severity == "critical"
-    assert alerts.BreaksOpened(**fields, doubled_payout_count=1).severity == "critical"
+    assert BreaksOpened(**fields, missing_payout_count=1).severity == "critical"
+    assert BreaksOpened(**fields, doubled_payout_count=1).severity == "critical"
 
 
 def test_a_day_with_breaks_or_unknown_payouts_completes_as_a_warning() -> None:
     fields: dict[str, Any] = {"settlement_date": DAY, "state": "settled_with_breaks", "completed_at": AT}
-    breaks = (alerts.BreakTotal(cause="overpaid", count=1, amount=KRW[0]),)
-    assert alerts.DayCompleted(**fields, breaks=breaks).severity == "warning"
-    unknown = (alerts.PayoutTotals(currency="KRW", unknown_count=1, unknown_amount=5),)
-    assert alerts.DayCompleted(**fields, payouts=unknown).severity == "warning"
+    breaks = (BreakTotal(cause="overpaid", count=1, amount=KRW[0]),)
+    assert DayCompleted(**fields, breaks=breaks).severity == "warning"
+    unknown = (PayoutTotals(currency="KRW", unknown_count=1, unknown_amount=5),)
+    assert DayCompleted(**fields, payouts=unknown).severity == "warning"
 
 
 def test_in_a_backfill_nothing_is_critical_unless_money_would_move() -> None:
     fields: dict[str, Any] = {"settlement_date": DAY, "run_id": "r", "task": "t", "try_number": 1, "code": "c"}
-    assert alerts.TaskFailed(**fields, backfill_id="7").severity == "warning"
-    sent = alerts.MoneyStatus(state="sent", count=1, amounts=KRW)
-    assert alerts.TaskFailed(**fields, backfill_id="7", money=sent).severity == "critical"
+    assert TaskFailed(**fields, backfill_id="7").severity == "warning"
+    sent = MoneyStatus(state=MoneyState.SENT, count=1, amounts=KRW)
+    assert TaskFailed(**fields, backfill_id="7", money=sent).severity == "critical"
 
 
 def test_everything_of_a_backfill_stands_in_its_own_thread() -> None:
-    started = alerts.DayStarted(settlement_date=DAY, repayment_count=1, backfill_id="7")
+    started = DayStarted(settlement_date=DAY, repayment_count=1, backfill_id="7")
     assert (started.thread, started.dedupe_key) == ("backfill:7", "backfill:7")
 
 
 def test_what_an_exception_says_is_safe_before_it_can_be_stored() -> None:
     error = "cannot log in: postgresql://app:s3cret@db/x?password=hunter2 for 110-234-567890 of 900101-1234567"
-    event = alerts.TaskFailed(settlement_date=DAY, run_id="r", task="t", try_number=1, code="c", error=error)
+    event = TaskFailed(settlement_date=DAY, run_id="r", task="t", try_number=1, code="c", error=error)
     assert event.error == "cannot log in: postgresql://***@db/x?password=*** for ***-7890 of ***"
 
 
 def channel(name: str, *severities: str, backfills: bool = False) -> SimpleNamespace:
     return SimpleNamespace(
-        id=name, severities=severities or alerts.SEVERITIES, language=None, backfills=backfills, mention=""
+        id=name, severities=severities or tuple(Severity), language=None, backfills=backfills, mention=""
     )
 
 
-def recipients(event: alerts.Event, *channels: SimpleNamespace) -> list[str]:
+def recipients(event: Event, *channels: SimpleNamespace) -> list[str]:
     policy: Any = SimpleNamespace(language="ko", channels=channels, email_to=(), mention="")
-    return alerts.recipients(event, policy)
+    return routing.recipients(event, policy)
 
 
 def test_a_channel_gets_the_severities_it_wants() -> None:
@@ -180,7 +205,7 @@ def test_a_channel_gets_the_severities_it_wants() -> None:
 
 def test_backfills_go_to_their_own_channel_where_there_is_one() -> None:
     channels = channel("C0DAYS"), channel("C0BACKFILLS", backfills=True)
-    started = alerts.DayStarted(settlement_date=DAY, repayment_count=1, backfill_id="7")
+    started = DayStarted(settlement_date=DAY, repayment_count=1, backfill_id="7")
     assert recipients(started, *channels) == ["C0BACKFILLS"]
     assert recipients(EVENTS["day.started"][0], *channels) == ["C0DAYS"]
     assert recipients(started, channels[0]) == ["C0DAYS"]
@@ -192,4 +217,4 @@ def test_a_critical_that_no_channel_wants_goes_out_by_email() -> None:
 
 
 def test_a_set_of_breaks_has_one_name_in_any_order() -> None:
-    assert alerts.digest(["b", "a"]) == alerts.digest(["a", "b"]) != alerts.digest(["a"])
+    assert digest(["b", "a"]) == digest(["a", "b"]) != digest(["a"])

@@ -14,7 +14,9 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from settlement.domain import alerts
+from settlement.domain.alerts.breaks import BreaksAged
+from settlement.domain.alerts.event import Event, Money
+from settlement.domain.alerts.watch import DeadlineMissed, DeadlineRisk, Heartbeat, Resolved, RunAbsent
 from settlement.domain.days import SettlementCalendar
 
 ABSENT_AFTER = timedelta(minutes=10)
@@ -65,16 +67,16 @@ def findings(
     deadline: Deadline,
     airflow: str | None,
     now: datetime,
-) -> list[alerts.Event]:
+) -> list[Event]:
     """Return what there is to tell about the expected dates; a state of None says that no run took the date on."""
     settled = [on for on, state in states.items() if state in SETTLED]
-    found: list[alerts.Event] = []
+    found: list[Event] = []
     for on, state in sorted(states.items()):
         if state in SETTLED:
             continue
         if state is None and now >= calendar.run_after(on) + ABSENT_AFTER:
             found.append(
-                alerts.RunAbsent(
+                RunAbsent(
                     settlement_date=on,
                     expected_at=calendar.run_after(on),
                     reason=airflow or "no_run",
@@ -85,12 +87,12 @@ def findings(
     return found
 
 
-def ended(on: date, state: str | None) -> list[alerts.Resolved]:
+def ended(on: date, state: str | None) -> list[Resolved]:
     """Return which problems of a date are over in this state; recording one that was never told of changes nothing."""
     over = [("absent", "run.absent")] if state is not None else []
     if state in SETTLED:
         over += [("risk", "deadline.risk"), ("missed", "deadline.missed")]
-    return [alerts.Resolved(settlement_date=on, problem=key, problem_event=event) for key, event in over]
+    return [Resolved(settlement_date=on, problem=key, problem_event=event) for key, event in over]
 
 
 def daily(
@@ -100,15 +102,15 @@ def daily(
     queue_depth: int,
     calendar: SettlementCalendar,
     now: datetime,
-) -> list[alerts.Event]:
+) -> list[Event]:
     """Return what is told once a day, half an hour after the day's run is due: the heartbeat, and breaks that age."""
     today = calendar.local_date(now)
     if now < calendar.run_after(today - timedelta(days=1)) + DAILY_AFTER:
         return []
     newest = max((on for on, state in states.items() if state is not None), default=None)
     following = calendar.oldest_from(today)
-    told: list[alerts.Event] = [
-        alerts.Heartbeat(
+    told: list[Event] = [
+        Heartbeat(
             settlement_date=today,
             last_date=newest,
             state=states[newest] or "none" if newest else "none",
@@ -120,7 +122,7 @@ def daily(
     if aged and states:
         long_aged = [found for found in aged if found["age_business_days"] > LONG_AGED]
         told.append(
-            alerts.BreaksAged(
+            BreaksAged(
                 settlement_date=max(states),
                 over_three_count=len(aged),
                 over_three=_sums(aged),
@@ -131,27 +133,21 @@ def daily(
     return told
 
 
-def _of_deadline(on: date, state: str | None, *, at: datetime, now: datetime) -> list[alerts.Event]:
+def _of_deadline(on: date, state: str | None, *, at: datetime, now: datetime) -> list[Event]:
     step, waits_for = _STANDING.get(state, ("start", "")) if state else ("start", "run")
     minutes = int(abs(at - now) / timedelta(minutes=1))
     if now >= at:
         return [
-            alerts.DeadlineMissed(
-                settlement_date=on, step=step, minutes_late=minutes, deadline_at=at, waits_for=waits_for
-            )
+            DeadlineMissed(settlement_date=on, step=step, minutes_late=minutes, deadline_at=at, waits_for=waits_for)
         ]
     if now >= at - RISK_BEFORE:
-        return [
-            alerts.DeadlineRisk(
-                settlement_date=on, step=step, minutes_left=minutes, deadline_at=at, waits_for=waits_for
-            )
-        ]
+        return [DeadlineRisk(settlement_date=on, step=step, minutes_left=minutes, deadline_at=at, waits_for=waits_for)]
     return []
 
 
-def _sums(breaks: Sequence[Mapping[str, Any]]) -> tuple[alerts.Money, ...]:
+def _sums(breaks: Sequence[Mapping[str, Any]]) -> tuple[Money, ...]:
     amounts: dict[str, int] = {}
     for found in breaks:
         if found["currency"]:
             amounts[found["currency"]] = amounts.get(found["currency"], 0) + abs(found["amount"] or 0)
-    return tuple(alerts.Money(amount=amount, currency=currency) for currency, amount in sorted(amounts.items()))
+    return tuple(Money(amount=amount, currency=currency) for currency, amount in sorted(amounts.items()))

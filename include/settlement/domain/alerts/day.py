@@ -1,0 +1,207 @@
+"""The settlement day as people are told of it: its steps, its totals, the control that stopped it, its backfill."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from settlement.domain.alerts.event import Event, Money, Severity, summary_key
+
+
+class Step(StrEnum):
+    """The steps of a day, in the order in which they come."""
+
+    EXTRACT = "extract"
+    COMPUTE = "compute"
+    TRANSFER = "transfer"
+    RECONCILE = "reconcile"
+
+
+class StepState(StrEnum):
+    """How far a step of a day has come."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayEvent(Event):
+    """An event that edits the root message of its settlement date (in a backfill: the backfill's)."""
+
+    standing: ClassVar[bool] = True
+    opens_thread: ClassVar[bool] = True
+
+    revision: int = 1
+    run_id: str = ""
+
+    @property
+    def dedupe_key(self) -> str:
+        return summary_key(self.thread)
+
+    @property
+    def key(self) -> str:
+        return "summary"
+
+    @property
+    def slot(self) -> str:
+        return f"{self.settlement_date}/{self.name}" if self.backfill_id else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayStarted(DayEvent):
+    """A run took the settlement date on."""
+
+    name: ClassVar[str] = "day.started"
+
+    repayment_count: int
+    expected: tuple[Money, ...] = ()
+    deadline_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayProgress(DayEvent):
+    """A step of the day began or ended."""
+
+    name: ClassVar[str] = "day.progress"
+
+    step: Step
+    state: StepState
+    at: datetime
+    row_count: int = 0
+
+    @property
+    def slot(self) -> str:
+        own = f"{self.name}/{self.step}"
+        return f"{self.settlement_date}/{own}" if self.backfill_id else own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrencyTotals:
+    """What one currency of the day came to, as in `reporting.settlement_days`."""
+
+    currency: str
+    repayment_count: int
+    received_amount: int
+    distributed_amount: int
+    fee_amount: int = 0
+    vat_amount: int = 0
+    national_tax_amount: int = 0
+    local_tax_amount: int = 0
+    cost_amount: int = 0
+    credit_amount: int = 0
+    quarantined_amount: int = 0
+
+    @property
+    def unexplained_amount(self) -> int:
+        """What the day's identity leaves over; anything but zero is shown as such."""
+        return self.received_amount - (
+            self.distributed_amount
+            + self.fee_amount
+            + self.vat_amount
+            + self.national_tax_amount
+            + self.local_tax_amount
+            + self.cost_amount
+            + self.credit_amount
+            + self.quarantined_amount
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutTotals:
+    """The payouts of the day in one currency: what the bank booked, what is under way, and what is not."""
+
+    currency: str
+    paid_count: int = 0
+    paid_amount: int = 0
+    in_transit_count: int = 0
+    in_transit_amount: int = 0
+    held_count: int = 0
+    held_amount: int = 0
+    unknown_count: int = 0
+    unknown_amount: int = 0
+    rejected_count: int = 0
+    rejected_amount: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakTotal:
+    """The open breaks of one cause in one currency."""
+
+    cause: str
+    count: int
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchTotals:
+    """How much of what the bank said we agree with, in one currency."""
+
+    currency: str
+    line_count: int
+    matched_count: int
+    line_amount: int
+    matched_amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayCompleted(DayEvent):
+    """What the day came to when its last step ended, and again when the bank has shown all of it."""
+
+    name: ClassVar[str] = "day.completed"
+
+    state: str
+    completed_at: datetime | None = None
+    deadline_at: datetime | None = None
+    totals: tuple[CurrencyTotals, ...] = ()
+    payouts: tuple[PayoutTotals, ...] = ()
+    matches: tuple[MatchTotals, ...] = ()
+    breaks: tuple[BreakTotal, ...] = ()
+    controls_passed: int = 0
+    controls_total: int = 0
+
+    @property
+    def break_count(self) -> int:
+        return sum(total.count for total in self.breaks)
+
+    def own_severity(self) -> Severity:
+        is_amiss = self.breaks or any(payouts.unknown_count for payouts in self.payouts)
+        return Severity.WARNING if is_amiss else Severity.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillSummary(Event):
+    """A backfill has gone through its days."""
+
+    name: ClassVar[str] = "backfill.summary"
+    standing: ClassVar[bool] = True
+    opens_thread: ClassVar[bool] = True
+
+    ok_count: int
+    changed_count: int
+    failed_count: int
+    difference_paid: tuple[Money, ...] = ()
+
+    @property
+    def dedupe_key(self) -> str:
+        return summary_key(self.thread)
+
+    @property
+    def key(self) -> str:
+        return f"backfill:{self.backfill_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlBroken(Event):
+    """A control stopped the day before money moved."""
+
+    name: ClassVar[str] = "control.broken"
+    level: ClassVar[Severity] = Severity.CRITICAL
+
+    control: str
+    problem: str
+
+    @property
+    def key(self) -> str:
+        return f"control:{self.control}"

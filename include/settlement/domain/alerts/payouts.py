@@ -1,0 +1,93 @@
+"""Payouts that somebody must hear of: unknown, rejected, or waiting for a second person."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from settlement.domain.alerts.event import Event, Money, Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutsUnknown(Event):
+    """Payouts went to the bank and its answer did not come back."""
+
+    name: ClassVar[str] = "payouts.unknown"
+    level: ClassVar[Severity] = Severity.CRITICAL
+    recurs: ClassVar[bool] = True
+
+    count: int
+    amounts: tuple[Money, ...]
+    inquiry_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return "unknown"
+
+    @property
+    def moves_money(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutsRejected(Event):
+    """The bank refused payouts, for one of its reasons."""
+
+    name: ClassVar[str] = "payouts.rejected"
+    level: ClassVar[Severity] = Severity.WARNING
+
+    code: str
+    count: int
+    amounts: tuple[Money, ...]
+
+    @property
+    def key(self) -> str:
+        return f"rejected:{self.code}"
+
+    @property
+    def moves_money(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalNeeded(Event):
+    """The day's payouts are above the limit and wait for a second person."""
+
+    name: ClassVar[str] = "approval.needed"
+    level: ClassVar[Severity] = Severity.WARNING
+    standing: ClassVar[bool] = True
+
+    batch: str
+    count: int
+    amounts: tuple[Money, ...]
+    limits: tuple[Money, ...] = ()
+    expires_at: datetime | None = None
+    run_id: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"approval:{self.batch}"
+
+    @property
+    def moves_money(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalDone(Event):
+    """Somebody decided about the payouts that waited; nobody in time is a rejection by `timeout`."""
+
+    name: ClassVar[str] = "approval.done"
+    standing: ClassVar[bool] = True
+
+    batch: str
+    approved: bool
+    by: str
+    at: datetime
+
+    @property
+    def key(self) -> str:
+        return f"approval:{self.batch}"
+
+    @property
+    def moves_money(self) -> bool:
+        return self.approved
