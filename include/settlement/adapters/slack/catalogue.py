@@ -4,10 +4,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from babel.dates import get_day_names
+from babel.numbers import format_currency
 
 from settlement.domain import currencies
 from settlement.domain.alerts import redaction
@@ -20,7 +24,9 @@ NOTHING = "–"
 LONGEST_VALUE = 150
 MOST_VALUES = 12
 
-_SYMBOLS = {"KRW": "₩", "USD": "$", "EUR": "€", "JPY": "¥", "GBP": "£"}
+_KNOWN_BY_A_SIGN = frozenset({"KRW", "USD", "EUR", "JPY", "GBP"})
+_SIGNS = "en"
+"""The language whose signs stand in every message: the same dollar is not $ in one channel and US$ in the next."""
 
 # Which table of the catalogue names the codes of a field; a code that no table names is shown as it is.
 _CODES = {
@@ -90,13 +96,14 @@ class Words:
         return str(self.catalogue[table].get(code, "")) or safe(code)
 
     def date(self, value: date) -> str:
-        weekday = self.catalogue["words"]["weekdays"][value.weekday()]
+        weekday = get_day_names("abbreviated", locale=self.language)[value.weekday()]
         return f"{value.isoformat()} ({weekday})"
 
     def instant(self, value: datetime) -> str:
         return f"{value.astimezone(self.zone):%m-%d %H:%M}"
 
     def duration(self, value: timedelta) -> str:
+        """Return hours and minutes, or days and hours. By hand: babel says one unit only ("3 hours")."""
         minutes = max(round(value / timedelta(minutes=1)), 0)
         hours, days = minutes // 60, minutes // 1440
         if hours >= 48:
@@ -112,15 +119,15 @@ class Written(str):
 
 def money(value: Money) -> str:
     """Return the amount as people write it: ₩1,234 · -$12.30 · 1,234.00 CHF."""
-    sign = "-" if value.amount < 0 else ""
     try:
-        text = currencies.to_decimal_text(abs(value.amount), value.currency)
+        places = currencies.exponent(value.currency)
     except currencies.UnknownCurrency:
-        return f"{sign}{abs(value.amount):,} {safe(value.currency)}"
-    whole, _, fraction = text.partition(".")
-    number = f"{int(whole):,}" + (f".{fraction}" if fraction else "")
-    symbol = _SYMBOLS.get(value.currency)
-    return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {value.currency}"
+        return f"{value.amount:,} {safe(value.currency)}"
+    # The decimals are ISO's, not those of CLDR, which writes the Iraqi dinar without its three.
+    number = "#,##0" + ("." + "0" * places if places else "")
+    pattern = f"¤{number}" if value.currency in _KNOWN_BY_A_SIGN else f"{number} ¤¤"
+    amount = Decimal(value.amount).scaleb(-places)
+    return format_currency(amount, value.currency, format=pattern, locale=_SIGNS, currency_digits=False)
 
 
 def percent(part: int, whole: int) -> str:

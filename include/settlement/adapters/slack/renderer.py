@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from settlement.adapters.slack import block_kit
+from settlement.adapters.slack.block_kit import Block
 from settlement.adapters.slack.catalogue import NOTHING, Words, Written, escape, money, percent, safe
 from settlement.domain.alerts.breaks import SHOWN_BREAKS, BreaksOpened
 from settlement.domain.alerts.day import (
@@ -26,6 +28,7 @@ from settlement.domain.alerts.day import (
     DayProgress,
     DayStarted,
     Step,
+    StepState,
 )
 from settlement.domain.alerts.event import Event, Money, Severity
 from settlement.domain.alerts.expectations import SETTLED
@@ -35,21 +38,16 @@ from settlement.domain.alerts.routing import AlertsPolicy, Language
 from settlement.domain.alerts.task import TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import AlertsUndelivered, Resolved
 
-Block = dict[str, Any]
-
-MAX_BLOCKS = 50
-MAX_HEADER = 150
-MAX_SECTION = 3_000
-MAX_BUTTON_URL = 3_000
-MAX_TABLE_ROWS = 100
-MAX_TABLE_COLUMNS = 20
-MAX_CELL = 200
 MAX_TEXT = 3_000
-MAX_CHARACTERS = 12_000
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,250}")  # Airflow's own rule for run ids
-_ICONS = {"info": "🔵", "warning": "🟠", "critical": "🔴"}
-_STEP_ICONS = {"running": "⏳", "waiting": "⏸️", "done": "✅", "failed": "❌"}
+_ICONS = {Severity.INFO: "🔵", Severity.WARNING: "🟠", Severity.CRITICAL: "🔴"}
+_STEP_ICONS = {
+    StepState.RUNNING: "⏳",
+    StepState.WAITING: "⏸️",
+    StepState.DONE: "✅",
+    StepState.FAILED: "❌",
+}
 RESOLVED = "✅"
 
 TOTALS = ("received", "distributed", "fee", "vat", "national", "local", "cost", "credit", "quarantined")
@@ -147,18 +145,20 @@ class Renderer:
         current = next(event for event in reversed(list(events.values())) if event.name == row.event)
         icon = RESOLVED if row.resolved_at or row.event == "resolved" else _ICONS[row.severity]
         mention = self._mention(row)
-        blocks: list[Block] = [_section(f"{icon} *{_title(current, words)}*" + (f" {mention}" if mention else ""))]
+        blocks: list[Block] = [
+            block_kit.section(f"{icon} *{_title(current, words)}*" + (f" {mention}" if mention else ""))
+        ]
         if row.settlement_date:
-            blocks.append(_context(words.say("words", "settlement_date", date=row.settlement_date)))
+            blocks.append(block_kit.context(words.say("words", "settlement_date", date=row.settlement_date)))
         if row.repetition:
-            blocks.append(_context("🔁 " + words.say("words", "again", number=row.repetition)))
+            blocks.append(block_kit.context("🔁 " + words.say("words", "again", number=row.repetition)))
         for event in events.values():
             blocks += self._body(event, words)
         if members:
             blocks += self._members([row, *members], words)
         blocks += self._advice(current, words, is_over=bool(row.resolved_at))
         if row.resolved_at:
-            blocks.append(_context(f"{RESOLVED} " + _resolved_after(row, words)))
+            blocks.append(block_kit.context(f"{RESOLVED} " + _resolved_after(row, words)))
         blocks += self._footer(words)
         return fit(
             Message(
@@ -172,14 +172,14 @@ class Renderer:
                     if part
                 ),
                 blocks=blocks,
-                broadcast=row.severity == "critical" and not row.resolved_at,
+                broadcast=row.severity is Severity.CRITICAL and not row.resolved_at,
             )
         )
 
     def _mention(self, row: Row) -> str:
         """Return the mention of who must look now: only for critical news, never for a reminder's edit."""
         who = self.policy.mention
-        if row.severity != "critical" or row.resolved_at or not re.fullmatch(r"[A-Z0-9]{3,20}", who):
+        if row.severity is not Severity.CRITICAL or row.resolved_at or not re.fullmatch(r"[A-Z0-9]{3,20}", who):
             return ""
         return f"<!subteam^{who}>" if who.startswith("S") else f"<@{who}>"
 
@@ -190,9 +190,9 @@ class Renderer:
             for line in words.catalogue["events"][event.name]["lines"]
             if all(fields[name] for name in _places(line))
         ]
-        blocks = [_section("\n".join(lines))] if lines else []
+        blocks = [block_kit.section("\n".join(lines))] if lines else []
         if isinstance(event, TaskFailed) and event.error not in ("", event.code):
-            blocks.append(_section("```" + escape(event.error.replace("```", "'''")) + "```"))
+            blocks.append(block_kit.section("```" + escape(event.error.replace("```", "'''")) + "```"))
         if isinstance(event, BreaksOpened) and event.breaks:
             rows = [
                 [
@@ -205,8 +205,8 @@ class Renderer:
                 for line in event.breaks[:SHOWN_BREAKS]
             ]
             more = event.count - len(rows)
-            blocks.append(_table([words.catalogue["events"][event.name]["table"], *rows], numbers={1, 2}))
-            blocks += [_context(words.say("words", "more", count=more))] if more > 0 else []
+            blocks.append(block_kit.table([words.catalogue["events"][event.name]["table"], *rows], numbers={1, 2}))
+            blocks += [block_kit.context(words.say("words", "more", count=more))] if more > 0 else []
         return blocks
 
     def _members(self, rows: Sequence[Row], words: Words) -> list[Block]:
@@ -218,8 +218,8 @@ class Renderer:
             if isinstance(event, TaskFailed | TaskRetry)
         ]
         return [
-            _section(words.say("words", "also", count=len(lines))),
-            _table([["task", "map_index", "try", "code"], *lines], numbers={1, 2}),
+            block_kit.section(words.say("words", "also", count=len(lines))),
+            block_kit.table([["task", "map_index", "try", "code"], *lines], numbers={1, 2}),
         ]
 
     def _advice(self, event: Event, words: Words, *, is_over: bool) -> list[Block]:
@@ -228,7 +228,7 @@ class Renderer:
         page = RUNBOOKS.get(event.name)
         run = self._run_page(getattr(event, "run_id", ""))
         if todo and not is_over:
-            blocks.append(_section(f"👉 *{words.say('words', 'todo')}* {todo}"))
+            blocks.append(block_kit.section(f"👉 *{words.say('words', 'todo')}* {todo}"))
         blocks += self._links(
             words,
             log=getattr(event, "log_url", None),
@@ -237,7 +237,7 @@ class Renderer:
             runbook=f"{self.runbook_url.rstrip('/')}/{page}.md" if page and self.runbook_url else None,
         )
         if page and not self.runbook_url:
-            blocks.append(_context(f"{words.say('words', 'runbook')}: docs/runbook/{page}.md"))
+            blocks.append(block_kit.context(f"{words.say('words', 'runbook')}: docs/runbook/{page}.md"))
         return blocks
 
     def _run_page(self, run_id: str) -> str | None:
@@ -246,14 +246,12 @@ class Renderer:
         return f"{self.airflow_url.rstrip('/')}/dags/daily_settlement/runs/{quote(run_id, safe='')}"
 
     def _links(self, words: Words, **urls: str | None) -> list[Block]:
-        """Return a row of buttons; they are links only, so that nothing has to listen for Slack."""
-        buttons = [_button(words.say("words", word), url) for word, url in urls.items() if url and _is_link(url)]
-        return [{"type": "actions", "elements": buttons}] if buttons else []
+        return block_kit.links({words.say("words", word): url for word, url in urls.items()})
 
     def _footer(self, words: Words) -> list[Block]:
         if not self.is_now_set:
             return []
-        return [_context("🕰️ " + words.say("words", "now_is_set"))]
+        return [block_kit.context("🕰️ " + words.say("words", "now_is_set"))]
 
     def _unknown(self, row: Row, words: Words) -> Message:
         def say(tongue: Words) -> str:
@@ -262,8 +260,11 @@ class Renderer:
         return fit(
             Message(
                 text=self._both(words, say),
-                blocks=[_section(f"{_ICONS[row.severity]} *{say(words)}*"), _context(safe(row.dedupe_key))],
-                broadcast=row.severity == "critical" and row.kind == "reply",
+                blocks=[
+                    block_kit.section(f"{_ICONS[row.severity]} *{say(words)}*"),
+                    block_kit.context(safe(row.dedupe_key)),
+                ],
+                broadcast=row.severity is Severity.CRITICAL and row.kind == "reply",
             )
         )
 
@@ -273,9 +274,9 @@ class Renderer:
         compose = self._backfill if row.thread.startswith("backfill:") else self._day
         title, blocks = compose(row, events, words)
         icon = _root_icon(row, events, open_problems=open_problems)
-        blocks.insert(0, _header(f"{icon} {title(words)}"))
+        blocks.insert(0, block_kit.header(f"{icon} {title(words)}"))
         if open_problems:
-            blocks.insert(1, _section("🔴 *" + words.say("day", "open_problems", count=open_problems) + "*"))
+            blocks.insert(1, block_kit.section("🔴 *" + words.say("day", "open_problems", count=open_problems) + "*"))
         return fit(Message(text=f"{icon} {self._both(words, title)}", blocks=[*blocks, *self._footer(words)]))
 
     def _day(self, row: Row, events: Mapping[str, Event], words: Words) -> tuple[Any, list[Block]]:
@@ -298,7 +299,7 @@ class Renderer:
             if started.revision > 1:
                 head.append(words.say("day", "revision", revision=started.revision))
         steps = [_step(event, words) for event in _progress(events)]
-        blocks = [_section(text) for text in (" · ".join(head), "\n".join(steps)) if text]
+        blocks = [block_kit.section(text) for text in (" · ".join(head), "\n".join(steps)) if text]
         if isinstance(completed, DayCompleted):
             blocks += _completed(completed, words)
         runs = [event.run_id for event in events.values() if isinstance(event, DayEvent) and event.run_id]
@@ -325,71 +326,36 @@ class Renderer:
             )
             if summary.difference_paid:
                 said += "\n" + words.say("backfill", "difference", difference_paid=summary.difference_paid)
-            blocks.append(_section(said))
+            blocks.append(block_kit.section(said))
         days = sorted({e.settlement_date for e in events.values() if isinstance(e, DayEvent) and e.settlement_date})
         if days:
             columns = [words.say("backfill", c) for c in ("date", "state", "received", "distributed", "paid", "breaks")]
-            shown = days[-(MAX_TABLE_ROWS - 1) :]
-            blocks.append(_table([columns, *(_backfill_line(d, events, words) for d in shown)], numbers={2, 3, 4, 5}))
+            shown = days[-(block_kit.MAX_TABLE_ROWS - 1) :]
+            blocks.append(
+                block_kit.table([columns, *(_backfill_line(d, events, words) for d in shown)], numbers={2, 3, 4, 5})
+            )
             if len(shown) < len(days):
-                blocks.append(_context(words.say("words", "more", count=len(days) - len(shown))))
+                blocks.append(block_kit.context(words.say("words", "more", count=len(days) - len(shown))))
         return title, blocks
 
 
 def plain(message: Message) -> str:
     """Return the message as plain text, for e-mail and the terminal."""
-    lines: list[str] = []
-    for block in message.blocks:
-        if block["type"] in ("section", "header"):
-            lines.append(block["text"]["text"])
-        elif block["type"] == "context":
-            lines += [element["text"] for element in block["elements"]]
-        elif block["type"] == "table":
-            lines += [" | ".join(cell["text"] for cell in row) for row in block["rows"]]
-        elif block["type"] == "actions":
-            lines += [f"{element['text']['text']}: {element['url']}" for element in block["elements"]]
-    text = "\n".join(lines or [message.text]).replace("```", "")
+    text = (block_kit.plain(message.blocks) or message.text).replace("```", "")
     text = re.sub(r" ?<[!@][^>]*>", "", re.sub(r"\*([^*\n]+)\*", r"\1", text))
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def without_blocks(message: Message) -> Message:
     """Return the message as one section, for a Slack that refuses the blocks it was given."""
-    text = clip(escape(plain(message)), MAX_SECTION)
-    return Message(text=message.text, blocks=[_section(text)], broadcast=message.broadcast)
+    return dataclasses.replace(message, blocks=[block_kit.section(escape(plain(message)))])
 
 
 def fit(message: Message) -> Message:
-    """Return the message within Slack's limits; what does not fit goes from the table's end, then from the bottom."""
-    blocks = message.blocks[:MAX_BLOCKS]
-    while len(blocks) > 1 and (excess := _size(blocks) - MAX_CHARACTERS) > 0:
-        table = next((block for block in blocks if block["type"] == "table" and len(block["rows"]) > 2), None)
-        if table is None:
-            blocks = blocks[:-1]
-            continue
-        rows = list(table["rows"])
-        while len(rows) > 2 and excess > 0:
-            excess -= sum(len(cell["text"]) for cell in rows.pop())
-        blocks = [{**block, "rows": rows} if block is table else block for block in blocks]
-    return dataclasses.replace(message, text=clip(message.text, MAX_TEXT), blocks=blocks)
-
-
-def clip(text: str, length: int) -> str:
-    """Return as much of an escaped text as fits; no entity is cut in two."""
-    if len(text) <= length:
-        return text
-    return re.sub(r"&[a-z]{0,3}$", "", text[: length - 1]) + "…"
-
-
-def _size(blocks: Sequence[Block]) -> int:
-    def count(value: object) -> int:
-        if isinstance(value, str):
-            return len(value)
-        if isinstance(value, Mapping):
-            return sum(count(item) for key, item in value.items() if key not in ("type", "url"))
-        return sum(count(item) for item in value) if isinstance(value, list) else 0
-
-    return sum(count(block) for block in blocks)
+    """Return the message within Slack's limits."""
+    return dataclasses.replace(
+        message, text=block_kit.clip(message.text, MAX_TEXT), blocks=block_kit.fit(message.blocks)
+    )
 
 
 def _title(event: Event, words: Words) -> str:
@@ -440,7 +406,7 @@ def _root_icon(row: Row, events: Mapping[str, Event], *, open_problems: int) -> 
     if isinstance(completed, BackfillSummary) and completed.failed_count:
         return "🟠"
     if isinstance(completed, DayCompleted | BackfillSummary):
-        return "🟠" if row.severity == "warning" else "🟢"
+        return "🟠" if row.severity is Severity.WARNING else "🟢"
     return "🔵" if events else "⚪"
 
 
@@ -471,12 +437,14 @@ def _completed(day: DayCompleted, words: Words) -> list[Block]:
         if totals.unexplained_amount:
             off = Money(amount=totals.unexplained_amount, currency=totals.currency)
             blocks.append(
-                _section("⚠️ *" + words.say("day", "does_not_add_up", currency=totals.currency, amount=off) + "*")
+                block_kit.section(
+                    "⚠️ *" + words.say("day", "does_not_add_up", currency=totals.currency, amount=off) + "*"
+                )
             )
     lines = [*_against_deadline(day, words), *_payout_lines(day, words), *_match_lines(day, words)]
     if day.controls_total:
         lines.append(words.say("day", "controls", passed=day.controls_passed, total=day.controls_total))
-    blocks += [_section("\n".join(lines))] if lines else []
+    blocks += [block_kit.section("\n".join(lines))] if lines else []
     if day.breaks:
         causes = [
             words.say(
@@ -488,11 +456,13 @@ def _completed(day: DayCompleted, words: Words) -> list[Block]:
             )
             for item in day.breaks[:20]
         ]
-        blocks.append(_section("*" + words.say("day", "breaks", count=day.break_count) + "*\n" + "\n".join(causes)))
+        blocks.append(
+            block_kit.section("*" + words.say("day", "breaks", count=day.break_count) + "*\n" + "\n".join(causes))
+        )
     if day.totals:
-        shown = day.totals[: MAX_TABLE_COLUMNS - 1]
+        shown = day.totals[: block_kit.MAX_TABLE_COLUMNS - 1]
         head = [words.say("day", "item"), *(safe(totals.currency) for totals in shown)]
-        blocks.append(_table([head, *_total_rows(shown, words)], numbers=set(range(1, len(head)))))
+        blocks.append(block_kit.table([head, *_total_rows(shown, words)], numbers=set(range(1, len(head)))))
     return blocks
 
 
@@ -552,7 +522,7 @@ def _backfill_line(day: date, events: Mapping[str, Event], words: Words) -> list
     completed = events.get(f"{day}/day.completed")
     if not isinstance(completed, DayCompleted):
         steps = [event for event in events.values() if isinstance(event, DayProgress)]
-        has_failed = any(step.state == "failed" for step in steps if step.settlement_date == day)
+        has_failed = any(step.state is StepState.FAILED for step in steps if step.settlement_date == day)
         state = words.code("day_states", "failed" if has_failed else "running")
         return [words.date(day), state, NOTHING, NOTHING, NOTHING, NOTHING]
 
@@ -571,36 +541,3 @@ def _backfill_line(day: date, events: Mapping[str, Event], words: Words) -> list
 
 def _places(template: str) -> list[str]:
     return [name for _, name, _, _ in Formatter().parse(template) if name]
-
-
-def _header(text: str) -> Block:
-    return {"type": "header", "text": {"type": "plain_text", "text": clip(text, MAX_HEADER), "emoji": True}}
-
-
-def _section(text: str) -> Block:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": clip(text, MAX_SECTION)}}
-
-
-def _context(text: str) -> Block:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": clip(text, MAX_SECTION)}]}
-
-
-def _button(text: str, url: str) -> Block:
-    return {"type": "button", "text": {"type": "plain_text", "text": clip(text, 75), "emoji": True}, "url": url}
-
-
-def _is_link(url: str) -> bool:
-    """Tell whether the address may stand behind a button: a web page, without a password in it."""
-    return bool(len(url) <= MAX_BUTTON_URL and re.fullmatch(r"https?://[^\s<>@\"|]+", url))
-
-
-def _table(rows: Sequence[Sequence[str]], *, numbers: set[int]) -> Block:
-    """Return a table block; columns of numbers stand on the right. An empty cell is not allowed: it shows a dash."""
-    shown = [row[:MAX_TABLE_COLUMNS] for row in rows[:MAX_TABLE_ROWS]]
-    return {
-        "type": "table",
-        "column_settings": [
-            {"align": "right" if column in numbers else "left", "is_wrapped": True} for column in range(len(shown[0]))
-        ],
-        "rows": [[{"type": "raw_text", "text": clip(cell, MAX_CELL) or NOTHING} for cell in row] for row in shown],
-    }

@@ -26,6 +26,7 @@ import structlog
 
 from settlement.adapters.slack import client, renderer
 from settlement.domain.alerts import routing
+from settlement.domain.alerts.event import AlertState, Severity
 
 log = structlog.get_logger(__name__)
 
@@ -160,7 +161,7 @@ class _Thread:
 
     def send(self) -> None:
         root = self._root()
-        if root is not None and root.message_ts is None and root.state == "pending":
+        if root is not None and root.message_ts is None and root.state == AlertState.PENDING:
             self._deliver(root)
         while not self.sender.is_time_up():
             rows = self._execute(_REPLIES, root_id=self.thread.root_id, limit=BATCH).all()
@@ -174,7 +175,7 @@ class _Thread:
         if (
             root is not None
             and root.message_ts is not None
-            and root.state == "pending"
+            and root.state == AlertState.PENDING
             and not self.sender.is_time_up()
         ):
             self._deliver(root)
@@ -187,7 +188,7 @@ class _Thread:
         members: Sequence[sa.Row[Any]] = ()
         if row.group_key is not None:
             row = self._execute(_ROW, alert_id=row.alert_id).one()
-            if row.leader_id is not None or row.state != "pending" or self._joins(row):
+            if row.leader_id is not None or row.state != AlertState.PENDING or self._joins(row):
                 return
             members = self._adopt(row)
         try:
@@ -418,7 +419,7 @@ class _Thread:
             ts=ts,
             sent=sent_version,
             now=now,
-            is_repeated=row.severity == "critical" and row.kind == "reply" and ":again:" not in row.problem_key,
+            is_repeated=row.severity == Severity.CRITICAL and row.kind == "reply" and ":again:" not in row.problem_key,
             repeat_at=now + routing.REPEAT_EVERY,
             method=method,
             outcome=outcome,
@@ -468,7 +469,7 @@ def as_row(row: sa.Row[Any], thread: str) -> renderer.Row:
     return renderer.Row(
         kind=row.kind,
         event=row.event,
-        severity=row.severity,
+        severity=Severity(row.severity),
         channel=row.channel,
         dedupe_key=row.dedupe_key,
         problem_key=row.problem_key,
