@@ -86,7 +86,7 @@ def run(core_url: str, ledger_url: str, home: Path, *, stages: Sequence[str]) ->
     }
     timings, bank = Timings(), BenchBank()
     with wiring.services() as real:
-        services = replace(real, bank=bank, debtor=DEBTOR, alerts=None, read_message=bank.read)
+        services = replace(real, bank=bank, debtor=DEBTOR, read_message=bank.read)
         _day(services, bank, timings, ledger_url, core_url, stages)
     return asdict(timings)
 

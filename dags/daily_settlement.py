@@ -206,14 +206,14 @@ def prove() -> dict[str, Any]:
 @task
 def report(**context: Any) -> dict[str, Any]:
     """Say how the day stands, and what its backfill came to if this was the last run of it."""
-    from settlement.stages import report
+    from settlement.stages import notify, report
 
     with the_day() as (opened, day, now):
         computed = context["ti"].xcom_pull(task_ids="compute.distribute")
-        standing = report.report(opened, day, computed=computed, now=now)
+        status = report.report(opened, day, computed=computed, now=now)
         if day.backfill_id:
-            report.end_backfill(opened, day.backfill_id, left=left_of_backfill(context), now=now)
-        return standing
+            notify.end_backfill(opened, day.backfill_id, left=left_of_backfill(context), now=now)
+        return status
 
 
 @dag(

@@ -17,8 +17,8 @@ from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 if TYPE_CHECKING:
-    from settlement.ports.days import AirflowRun, BadEnd, DayRun
-    from settlement.ports.services import Services, Telling
+    from settlement.ports.days import AirflowRun, DayRun, TaskFailure
+    from settlement.ports.services import Notifications, Services
 
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 OPEN_DAY = "extract.open_day"
@@ -57,8 +57,7 @@ def services() -> Iterator[tuple[Services, datetime]]:
     try:
         with wiring.services() as opened:
             yield opened, config.now()
-            if opened.alerts:
-                opened.alerts.deliver(now=config.now(), limit_seconds=5)
+            opened.alerts.deliver(now=config.now(), limit_seconds=5)
     except NotYet as waiting:
         log.info("%s", waiting)
         clock = datetime.now(UTC)
@@ -128,17 +127,17 @@ def _tell(event: str, context: Any, **more: Any) -> None:
     """
     try:
         from settlement import config, wiring
-        from settlement.stages import report
+        from settlement.stages import notify
 
-        with wiring.telling() as opened:
-            getattr(report, event)(opened, _end(context, opened), now=config.now(), **more)
+        with wiring.notifications() as opened:
+            getattr(notify, event)(opened, _end(context, opened), now=config.now(), **more)
     except Exception:
         log.exception("The alert [%s] of run [%s] could not be written", event, context.get("run_id"))
 
 
-def _end(context: Any, opened: Telling) -> BadEnd:
+def _end(context: Any, opened: Notifications) -> TaskFailure:
     """Say how it ended, and for which task where Airflow knows: then the failure of a run is told under its key."""
-    from settlement.ports.days import BadEnd
+    from settlement.ports.days import TaskFailure
 
     reason, exception, ti = context.get("reason"), context.get("exception"), context.get("ti")
     if exception:
@@ -147,7 +146,7 @@ def _end(context: Any, opened: Telling) -> BadEnd:
         error = reason if reason and reason != "task_failure" else "the process died"
     is_of_task = ti is not None and reason in (None, "task_failure")
     run = context.get("dag_run")
-    return BadEnd(
+    return TaskFailure(
         settlement_date=_settlement_date(context, opened),
         run_id=context["run_id"],
         run_type=run.run_type if run else "manual",
@@ -183,7 +182,7 @@ def left_of_backfill(context: Any) -> Iterator[str]:
             before = found.logical_date
 
 
-def _settlement_date(context: Any, opened: Telling) -> Any:
+def _settlement_date(context: Any, opened: Notifications) -> Any:
     """Return the date that the run was asked for, or that its data interval is the window of, or None."""
     if context.get("dag_run") is None:
         return None

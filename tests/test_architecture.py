@@ -90,7 +90,7 @@ def test_what_a_callback_imports_to_tell_of_a_failure_and_to_send_it_knows_no_fr
     frames = ("pandas", "numpy", "pyarrow")
     code = f"""
 import sys
-import settlement.config, settlement.wiring, settlement.stages.report
+import settlement.config, settlement.wiring, settlement.stages.notify
 import airflow.providers.slack.hooks.slack
 print([name for name in {frames} if name in sys.modules])
 """

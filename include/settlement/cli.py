@@ -107,18 +107,17 @@ def up(
 def status(settlement_date: OnDate = None, json: Json = False, lang: Lang = Language.KO) -> None:
     """Say where a settlement date stands, in the words of its Slack message. Exit status 1: it failed or is absent."""
     from settlement import wiring
-    from settlement.stages import report
+    from settlement.stages import standing
 
     asked = _date(settlement_date) if settlement_date else None
     with wiring.services() as services, services.ledger.books(read_only=True) as books:
         on = asked or books.days.newest()
         if on is None:
             raise Refused("No settlement date was ever opened: run the DAG daily_settlement, or `settlement demo`")
-        standing = report.status(services, books, on)
-        assert services.alerts is not None
-        said = services.alerts.plain(report.completed(services, books, on), language=lang.value)
-    _print(standing, "\n".join(filter(None, (said, standing["failure"]))), json=json)
-    raise typer.Exit(1 if standing["state"] in ("absent", "failed") else 0)
+        status = standing.status(services, books, on)
+        said = services.alerts.plain(standing.completed(services, books, on), language=lang.value)
+    _print(status, "\n".join(filter(None, (said, status["failure"]))), json=json)
+    raise typer.Exit(1 if status["state"] in ("absent", "failed") else 0)
 
 
 @app.command()
@@ -225,7 +224,6 @@ def alerts(
     from settlement import wiring
 
     with wiring.services() as services:
-        assert services.alerts is not None
         if test:
             found = services.alerts.test_connection()
             _print(found, "\n".join(f"{key}: {value}" for key, value in found.items()), json=json)

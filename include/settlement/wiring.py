@@ -16,14 +16,15 @@ from settlement.adapters.bank.channels.folders import DirectoryBank, PickupFolde
 from settlement.adapters.bank.channels.http import HttpBank
 from settlement.adapters.bank.formats import pain001
 from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT, ColumnMap
-from settlement.adapters.ledger.unit_of_work import TellingLedger
+from settlement.adapters.ledger.outbox.repository import Outbox
+from settlement.adapters.ledger.unit_of_work import NotifyingLedger
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy as policies
 from settlement.domain.days import BankCalendar, Override, SettlementCalendar
 from settlement.domain.errors import MissingConnection, Refused
 from settlement.domain.policy import Policy
 from settlement.ports.bank import Bank, Debtor
-from settlement.ports.services import Services, Telling
+from settlement.ports.services import Notifications, Services
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def services() -> Iterator[Services]:
             calendar=calendar_of(policy),
             core=PostgresLendingCore(config.connection("lending_core").url()),
             snapshots=ParquetSnapshots(config.snapshots_path()),
-            ledger=PostgresLedger(engine),
+            ledger=PostgresLedger(engine, alerts=policy.alerts),
             bank=bank,
             debtor=debtor,
             alerts=_alerts(engine, policy),
@@ -62,7 +63,7 @@ def services() -> Iterator[Services]:
 
 
 @contextmanager
-def telling() -> Iterator[Telling]:
+def notifications() -> Iterator[Notifications]:
     """Build what telling people of a failure needs, and no more: pandas, pyarrow and numpy are not imported for it.
 
     :raises Refused: the policy does not validate, or the settlement database is not configured.
@@ -70,10 +71,10 @@ def telling() -> Iterator[Telling]:
     policy = load_policy()
     engine = settlement_engine()
     try:
-        yield Telling(
+        yield Notifications(
             policy=policy,
             calendar=calendar_of(policy),
-            ledger=TellingLedger(engine),
+            ledger=NotifyingLedger(engine, alerts=policy.alerts),
             alerts=_alerts(engine, policy),
         )
     finally:
@@ -84,6 +85,7 @@ def _alerts(engine: sa.Engine, policy: Policy) -> SlackAlerts:
     return SlackAlerts(
         engine,
         policy.alerts,
+        outbox=partial(Outbox, alerts=policy.alerts),
         timezone=policy.timezone,
         airflow_url=config.airflow_url(),
         runbook_url=config.runbook_url(),

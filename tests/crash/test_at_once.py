@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from settlement.adapters.ledger.books import PostgresLedger
+from settlement.domain import policy
 from settlement.ports.days import DayRun, RunRequest
 
 from . import day
@@ -92,7 +93,7 @@ def test_two_whole_runs_of_a_day_at_once_pay_it_once(new_world: Callable[..., An
 @contextmanager
 def ledger(url: str) -> Iterator[PostgresLedger]:
     engine = sa.create_engine(url, connect_args={"application_name": "settlement"})
-    yield PostgresLedger(engine)
+    yield PostgresLedger(engine, alerts=policy.Alerts())
     engine.dispose()
 
 

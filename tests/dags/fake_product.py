@@ -32,7 +32,8 @@ STAGES = {
     "match": {"for_day": "match"},
     "prove": {"prove": "prove"},
     "reconcile": {"take_in_everything": "take_in_everything"},
-    "report": {name: name for name in ("report", "task_failed", "task_retry", "run_failed")},
+    "report": {"report": "report"},
+    "notify": {name: name for name in ("task_failed", "task_retry", "run_failed")},
 }
 """The functions of each stage, and the name under which a call is told: mostly that of the task."""
 
@@ -92,10 +93,10 @@ def install_fakes() -> None:
 
     @contextmanager
     def services() -> Iterator[Any]:
-        yield types.SimpleNamespace(calendar=CALENDAR, alerts=None)
+        yield types.SimpleNamespace(calendar=CALENDAR, alerts=types.SimpleNamespace(deliver=lambda **_: None))
 
     wiring = types.ModuleType("settlement.wiring")
-    wiring.services = wiring.telling = services  # type: ignore[attr-defined]
+    wiring.services = wiring.notifications = services  # type: ignore[attr-defined]
     sys.modules["settlement.wiring"] = wiring
     import settlement
 

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ import slack_sdk
 import sqlalchemy as sa
 import structlog
 from settlement.adapters.ledger import migrate
-from settlement.adapters.slack import SlackAlerts, client, outbox, sender
+from settlement.adapters.ledger.outbox.repository import Outbox
+from settlement.adapters.slack import SlackAlerts, client, sender
 from settlement.domain import policy
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.payouts import PayoutsRejected
@@ -42,6 +44,7 @@ CHANNELS = ("C0SETTLE", "C0ONCALL")
 POLICY = policy.parse(
     "\n".join(['name = "faults"', *(f'[[alerts.channels]]\nid = "{channel}"' for channel in CHANNELS)]).encode()
 )
+OUTBOX = partial(Outbox, alerts=POLICY.alerts)
 KILL_AFTER_SECONDS = (1.0, 4.0)
 GIVE_UP_SECONDS = 1_500
 
@@ -61,6 +64,7 @@ def alerts_of(url: str, slack_url: str) -> SlackAlerts:
     return SlackAlerts(
         sa.create_engine(url),
         POLICY.alerts,
+        outbox=OUTBOX,
         timezone="Asia/Seoul",
         slack=lambda: client.HookSlack(PlainHook(slack_url)),
         mailer=lambda: None,
@@ -88,7 +92,7 @@ def write(engine: sa.Engine, *, count: int, seed: int) -> Iterator[int]:
         batch = events[written : written + 50]
         with engine.connect() as connection:
             for event in batch:
-                outbox.record(connection, event, policy_alerts=POLICY.alerts, now=datetime.now(UTC))
+                OUTBOX(connection).record(event, now=datetime.now(UTC))
             if dice.random() < 0.1:
                 connection.rollback()
                 continue

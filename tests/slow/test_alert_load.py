@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain.alerts.day import DayStarted
 from settlement.domain.alerts.event import Severity
@@ -38,6 +40,15 @@ select root_id, 'reply', settlement_date, 'task.retry', 'info', 'C0SETTLE', sett
 """
 
 
+POLICY: Any = SimpleNamespace(
+    language="ko",
+    channels=(SimpleNamespace(id="C0SETTLE", severities=tuple(Severity), language=None, backfills=False),),
+    email_to=(),
+    mention="",
+)
+OUTBOX = partial(Outbox, alerts=POLICY)
+
+
 @pytest.fixture
 def engine(settlement_db_url: str) -> Iterator[sa.Engine]:
     engine = sa.create_engine(settlement_db_url)
@@ -48,20 +59,14 @@ def engine(settlement_db_url: str) -> Iterator[sa.Engine]:
 @pytest.fixture
 def ours(engine: sa.Engine) -> SlackAlerts:
     """Alerts with neither Slack nor mail behind them: they are written, and whoever else sends them sends them."""
-    policy: Any = SimpleNamespace(
-        language="ko",
-        channels=(SimpleNamespace(id="C0SETTLE", severities=tuple(Severity), language=None, backfills=False),),
-        email_to=(),
-        mention="",
-    )
-    return SlackAlerts(engine, policy, timezone="Asia/Seoul", slack=lambda: None, mailer=lambda: None)
+    return SlackAlerts(engine, POLICY, outbox=OUTBOX, timezone="Asia/Seoul", slack=lambda: None, mailer=lambda: None)
 
 
-def tell(engine: sa.Engine, ours: SlackAlerts, number: int, *, now: datetime) -> None:
+def tell(engine: sa.Engine, number: int, *, now: datetime) -> None:
     """Record the retry of one run, in a transaction of its own."""
     event = TaskRetry(settlement_date=date(2026, 2, 16), run_id=f"r{number}", task="t", try_number=1, code="c")
     with engine.begin() as connection:
-        ours.record(connection, event, now=now)
+        OUTBOX(connection).record(event, now=now)
 
 
 def median_seconds(work: Callable[[int], Any], times: int = 30) -> float:
@@ -77,11 +82,12 @@ def median_seconds(work: Callable[[int], Any], times: int = 30) -> float:
 @pytest.mark.parametrize("state", ["delivered", "pending"])
 def test_a_hundred_thousand_rows_do_not_slow_the_day(engine: sa.Engine, ours: SlackAlerts, state: str) -> None:
     def record(number: int) -> None:
-        tell(engine, ours, number, now=NOW)
+        tell(engine, number, now=NOW)
 
     def started(number: int) -> None:
         with engine.begin() as connection:
-            ours.record(connection, DayStarted(settlement_date=date(2026, 2, 16), repayment_count=number), now=NOW)
+            event = DayStarted(settlement_date=date(2026, 2, 16), repayment_count=number)
+            OUTBOX(connection).record(event, now=NOW)
 
     record(-1)
     before = median_seconds(record)
@@ -120,7 +126,7 @@ def test_from_an_event_to_slack_it_takes_seconds_while_the_watch_runs(
     environment |= {"AIRFLOW_HOME": str(tmp_path), "SETTLEMENT_SNAPSHOTS": str(tmp_path / "snapshots")}
 
     def record(number: int) -> None:
-        tell(engine, ours, number, now=datetime.now(UTC))
+        tell(engine, number, now=datetime.now(UTC))
 
     def waits() -> int:
         with engine.connect() as connection:

@@ -14,6 +14,7 @@ from settlement.adapters import archive
 from settlement.adapters.ledger.bank_lines import in_transit as in_transit_items
 from settlement.adapters.ledger.books import PostgresBooks
 from settlement.adapters.ledger.close import repository as closing
+from settlement.domain import policy
 from settlement.domain.errors import Refused
 from settlement.stages import close, day_report, reconcile
 
@@ -248,7 +249,7 @@ def test_every_tampered_row_is_found_and_named(platform: Platform) -> None:
         for name, (sql, expected) in TAMPERINGS.items():
             point = connection.begin_nested()
             assert connection.exec_driver_sql(sql).rowcount, name
-            found = [row["row"] for row in close.broken(PostgresBooks(connection))]
+            found = [row["row"] for row in close.broken(PostgresBooks(connection, alerts=policy.Alerts()))]
             point.rollback()
             if not any(row.startswith(expected) for row in found):
                 missed[name] = found

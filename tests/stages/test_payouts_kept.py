@@ -88,7 +88,7 @@ def test_no_state_goes_backwards_and_a_payout_changes_by_its_steps_alone(platfor
                 pytest.raises(sa.exc.DBAPIError, match=r"changes only by a step|permission denied"),
                 services.ledger.books() as books,
             ):
-                books.transaction.exec_driver_sql(f"update ledger.payouts set {change}")
+                books.payouts.transaction.exec_driver_sql(f"update ledger.payouts set {change}")
     assert [row[1:] for row in states(platform)] == [(amount, 1, "accepted") for _, amount in OWED]
 
 

@@ -11,8 +11,8 @@ import pytest
 from settlement.cli import app
 from settlement.domain.bank.messages import Message
 from settlement.domain.errors import NotYet
-from settlement.ports.days import BadEnd
-from settlement.stages import extract, gate, prove, reconcile, report, take_in, watch
+from settlement.ports.days import TaskFailure
+from settlement.stages import extract, gate, notify, prove, reconcile, take_in, watch
 from typer.testing import CliRunner
 
 from .conftest import Platform, stage_day
@@ -43,7 +43,7 @@ def fields(platform: Platform, event: str) -> dict[str, Any]:
 
 def end(platform: Platform, backfill_id: str, *left: str, at: str = NEXT_MORNING) -> bool:
     with platform.services() as services:
-        return report.end_backfill(services, backfill_id, left=left, now=platform.at(at))
+        return notify.end_backfill(services, backfill_id, left=left, now=platform.at(at))
 
 
 # ---------------------------------------------------------------------------------------------------- backfills
@@ -54,8 +54,8 @@ def test_the_days_of_a_backfill_are_told_in_one_thread_which_ends_with_what_they
     settle(platform, run_id="backfill__16", run_type="backfill")
     with platform.services() as services:
         now = datetime.fromisoformat(NEXT_MORNING)
-        request = BadEnd(settlement_date=date(2026, 2, 19), run_id="backfill__19", run_type="backfill", error="x")
-        assert report.task_failed(services, request, now=now)
+        request = TaskFailure(settlement_date=date(2026, 2, 19), run_id="backfill__19", run_type="backfill", error="x")
+        assert notify.task_failed(services, request, now=now)
     assert told(platform, "day.completed", "task.failed") == [
         ("day.completed", "backfill:1"),
         ("task.failed", "backfill:1"),
@@ -86,9 +86,11 @@ def test_a_run_of_a_backfill_that_failed_ends_it_and_one_that_nobody_heard_end_i
 ) -> None:
     worked_day(platform)
     settle(platform, run_id="backfill__16", run_type="backfill", stop_after="distribute")
-    failed = BadEnd(settlement_date=date(2026, 2, 16), run_id="backfill__16", run_type="backfill", error="timed_out")
+    failed = TaskFailure(
+        settlement_date=date(2026, 2, 16), run_id="backfill__16", run_type="backfill", error="timed_out"
+    )
     with platform.services() as services:
-        report.run_failed(services, failed, now=datetime.fromisoformat(MORNING))
+        notify.run_failed(services, failed, now=datetime.fromisoformat(MORNING))
     assert fields(platform, "backfill.summary")["failed_count"] == 1
     settle(platform, run_id="backfill__16", run_type="backfill", stop_after="distribute")
     with platform.services() as services:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from settlement.cli import app
 from settlement.domain.errors import Refused
-from settlement.ports.days import BadEnd, DayRun
-from settlement.stages import apply, approve, gate, inquire, report, submit
+from settlement.ports.days import DayRun, TaskFailure
+from settlement.stages import apply, approve, gate, inquire, notify, report, submit
 from typer.testing import CliRunner
 
 from .conftest import Platform
@@ -50,10 +50,10 @@ def approval(platform: Platform, *, at: str = MORNING, by: str | None = None) ->
 
 def fail(platform: Platform, *, at: str = MORNING) -> None:
     with platform.services() as services:
-        end = BadEnd(
+        end = TaskFailure(
             settlement_date=date(2026, 2, 16), run_id="run-1", task_id="transfer.submit", try_number=5, error="it broke"
         )
-        report.task_failed(services, end, now=platform.at(at))
+        notify.task_failed(services, end, now=platform.at(at))
 
 
 # ------------------------------------------------------------------------------------------------------- the gate

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 import structlog
 
-from settlement.adapters.slack import outbox, renderer, sender
+from settlement.adapters.slack import renderer, sender
 from settlement.domain.alerts import routing
 from settlement.domain.alerts.payload import of_event
-from settlement.domain.alerts.routing import AlertsPolicy
 from settlement.domain.alerts.watch import AlertsUndelivered
+from settlement.ports.outbox import Outbox
 
 log = structlog.get_logger(__name__)
 
@@ -79,8 +79,9 @@ def send_due(
     connection: sa.Connection,
     mailer: Mailer,
     *,
+    outbox: Outbox,
     messages: renderer.Renderer,
-    policy_alerts: AlertsPolicy,
+    to: Sequence[str],
     now: datetime,
 ) -> int:
     """Mail what is due in the caller's transaction and return how many alerts that were.
@@ -105,7 +106,7 @@ def send_due(
             oldest_at=min(row.created_at for row in undelivered),
             code=next((row.last_error for row in undelivered if row.last_error), "no_answer"),
         )
-        outbox.record(connection, summary, policy_alerts=policy_alerts, now=now)
+        outbox.record(summary, now=now)
         connection.execute(
             sa.text(
                 "update ledger.alert_outbox set state = 'delivered', delivered_at = :now, emailed_at = :now,"
@@ -119,7 +120,7 @@ def send_due(
     if len(rows) > SHOWN:
         body += f"\n\n… +{len(rows) - SHOWN}"
     mailer.send(
-        to=policy_alerts.email_to,
+        to=to,
         subject=shown[0].text[:200].replace("\n", " "),
         body=body,
         message_id=_message_id(rows),

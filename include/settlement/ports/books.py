@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from datetime import date
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from settlement.ports.approvals import Approvals
@@ -15,22 +15,23 @@ if TYPE_CHECKING:
     from settlement.ports.files import PaymentFiles
     from settlement.ports.inputs import BookedInputs
     from settlement.ports.journal import Journal
+    from settlement.ports.outbox import Outbox
     from settlement.ports.outcomes import Outcomes
     from settlement.ports.payouts import Payouts
 
 
-class TellingBooks(Protocol):
+class NotifyingBooks(Protocol):
     """One transaction on the ledger, as far as telling people of a failure needs it."""
-
-    transaction: Any
 
     @property
     def days(self) -> Days: ...
     @property
     def backfills(self) -> Backfills: ...
+    @property
+    def outbox(self) -> Outbox: ...
 
 
-class Books(TellingBooks, Protocol):
+class Books(NotifyingBooks, Protocol):
     """One transaction on the ledger. Everything in it is committed together when its context ends, or nothing is."""
 
     @property
@@ -55,10 +56,10 @@ class Books(TellingBooks, Protocol):
     def close(self) -> Close: ...
 
 
-class TellingLedger(Protocol):
+class NotifyingLedger(Protocol):
     """The settlement database, as far as telling people of a failure needs it."""
 
-    def books(self, *, settlement_date: date | None = None) -> AbstractContextManager[TellingBooks]:
+    def books(self, *, settlement_date: date | None = None) -> AbstractContextManager[NotifyingBooks]:
         """Open a transaction under the date's lock."""
 
 

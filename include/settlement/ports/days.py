@@ -71,7 +71,7 @@ class DayRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BadEnd:
+class TaskFailure:
     """A try of a task that ended badly, or a run that did: then without a task, unless Airflow says which it was."""
 
     settlement_date: date | None

@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from settlement.domain.days import SettlementCalendar
     from settlement.domain.policy import Policy
     from settlement.ports.bank import Bank, Debtor, Inbox
-    from settlement.ports.books import Ledger, TellingLedger
+    from settlement.ports.books import Ledger, NotifyingLedger
     from settlement.ports.outbox import Alerts
     from settlement.ports.snapshots import Snapshots
     from settlement.ports.source import LendingCore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
+class Notifications:
     """What telling people of a failure works with: a callback of Airflow needs no more, and imports no more."""
 
     policy: Policy
     calendar: SettlementCalendar
-    ledger: TellingLedger
-    alerts: Alerts | None
+    ledger: NotifyingLedger
+    alerts: Alerts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Services(Telling):
+class Services(Notifications):
     """Everything a stage works with, chosen in `wiring`. A channel that is not configured is None."""
 
     ledger: Ledger

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from settlement.domain.alerts.payouts import PayoutsUnknown
-from settlement.domain.alerts.watch import Resolved
 from settlement.domain.bank.messages import (
     Outcome,
 )
@@ -18,6 +16,7 @@ from settlement.domain.payments.files import Presence
 from settlement.domain.payments.payouts import PERMANENT_REASONS
 from settlement.ports.books import Books
 from settlement.ports.services import Services
+from settlement.stages import notify
 
 OPEN_STATES = ("submitted", "unknown", "accepted")
 
@@ -88,7 +87,5 @@ def hearing_answers(services: Services, books: Books, *, now: datetime) -> Itera
     """Do what may answer for unknown payouts; where it does for the last one of a date, people hear that it is over."""
     before = books.payouts.unknown_dates()
     yield
-    if services.alerts and before:
-        for on in sorted(before - books.payouts.unknown_dates()):
-            over = Resolved(settlement_date=on, problem="unknown", problem_event=PayoutsUnknown.name)
-            services.alerts.record(books.transaction, over, now=now)
+    for on in sorted(before - books.payouts.unknown_dates()) if before else ():
+        notify.payouts_answered(books, on, now=now)

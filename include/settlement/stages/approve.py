@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded
 from settlement.domain.currencies import to_decimal_text
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
@@ -45,21 +44,7 @@ def ask(services: Services, day: DayRun, *, triggered_by: str | None = None, now
         }
         books.approvals.request(day, question, now=now)
         books.days.set_state(day.settlement_date, "awaiting_approval", now=now)
-        if services.alerts:
-            services.alerts.record(
-                books.transaction,
-                ApprovalNeeded(
-                    settlement_date=day.settlement_date,
-                    backfill_id=day.backfill_id,
-                    run_id=day.run_id,
-                    batch=question["approval_id"],
-                    count=len(waiting),
-                    amounts=notify.money_of(question["amounts"]),
-                    limits=notify.money_of(question["limits"]),
-                    expires_at=datetime.fromisoformat(question["expires_at"]),
-                ),
-                now=now,
-            )
+        notify.approval_needed(books, day, question, now=now)
     if not question["approvers"]:
         raise Refused(
             f"The payouts of [{day.settlement_date}] need a second person, and the policy's only approver is"
@@ -119,20 +104,9 @@ def decide(
         else:
             apply.give_back(books, waiting, "rejected", cause=f"approval_{decision}", now=now, evidence=evidence)
         books.days.set_state(day.settlement_date, "paying", now=now)
-        if services.alerts:
-            services.alerts.record(
-                books.transaction,
-                ApprovalDone(
-                    settlement_date=day.settlement_date,
-                    backfill_id=day.backfill_id,
-                    batch=approval_id,
-                    approved=decision == "approved",
-                    by=by,
-                    at=now,
-                ),
-                now=now,
-            )
-    return {"approved": decision == "approved", "payouts": len(waiting), "by": by}
+        is_approved = decision == "approved"
+        notify.approval_done(books, day, approval_id, approved=is_approved, by=by, now=now)
+    return {"approved": is_approved, "payouts": len(waiting), "by": by}
 
 
 def _approval_id(day: DayRun, waiting: Sequence[Mapping[str, Any]]) -> str:

@@ -18,7 +18,7 @@ from settlement.domain.errors import Refused
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import extract, report
+from settlement.stages import extract, standing
 
 CHAIN = "certificates are chained, and cover the seals that were written with them"
 SEALS = "rows are what was sealed"
@@ -40,6 +40,7 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
     number = former["number"] + 1
     sealed_until = books.close.seal(number, since=former["sealed_until"])
     sides = books.close.movements(on=on, before=services.calendar.calendar.previous_business_day(on))
+    status = standing.status(services, books, on)
     body = {
         "number": number,
         "previous_sha256": before["sha256"] if before else None,
@@ -50,8 +51,8 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "input_sha256": found["input_sha256"],
         "output_sha256": found["output_sha256"],
         "code_version": found["code_version"],
-        "totals": {row["currency"]: {name: int(row[name]) for name in report.TOTALS} for row in books.days.totals(on)},
-        "payouts": report.status(services, books, on)["payouts"],
+        "totals": status["totals"],
+        "payouts": status["payouts"],
         "movements": {
             f"{row['side']} {row['currency']}": {key: row[key] for key in ("opening", "came", "went", "closing")}
             for row in sides

@@ -17,7 +17,7 @@ from settlement.domain.frames import Inputs, Outcome
 from settlement.domain.money import BrokenInvariant
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import extract, report
+from settlement.stages import extract, notify, standing
 
 INVESTOR_PAYABLE = "investor_payable:"
 
@@ -32,12 +32,12 @@ def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, A
     try:
         return _distribute(services, day, now=now)
     except controls.Broken as broken:
-        raise report.control_broken(
+        raise notify.control_broken(
             services, day.settlement_date, broken, backfill_id=day.backfill_id, now=now
         ) from broken
     except BrokenInvariant as impossible:
         found = controls.Broken("arithmetic", str(impossible))
-        raise report.control_broken(
+        raise notify.control_broken(
             services, day.settlement_date, found, backfill_id=day.backfill_id, now=now
         ) from impossible
 
@@ -81,7 +81,7 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
         passed = [control.__name__ for control in controls.CONTROLS]
         books.days.note_controls(day.settlement_date, passed, is_held=True, now=now)
         books.breaks.sync(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
-        report.done(services, books, day, Step.COMPUTE, row_count=len(inputs.repayments), now=now)
+        notify.step_done(books, day, Step.COMPUTE, row_count=len(inputs.repayments), now=now)
         return _summary(books.days.totals(day.settlement_date))
 
 
@@ -159,4 +159,4 @@ def _windows(received: pd.Series, calendar: SettlementCalendar) -> list[date]:
 
 
 def _summary(totals: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
-    return {"totals": {row["currency"]: {name: int(row[name]) for name in report.TOTALS} for row in totals}}
+    return {"totals": {row["currency"]: {name: int(row[name]) for name in standing.TOTALS} for row in totals}}

@@ -9,9 +9,9 @@ from settlement.domain.errors import Refused
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import extract, report
+from settlement.stages import extract, standing
 
-KEPT = tuple(name for name in report.TOTALS if name not in ("repayment_count", "received_amount"))
+KEPT = tuple(name for name in standing.TOTALS if name not in ("repayment_count", "received_amount"))
 
 
 def day_report(services: Services, books: Books, on: date) -> DayReport:

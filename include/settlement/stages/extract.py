@@ -1,16 +1,13 @@
 """Opening a settlement date, and freezing what its run sees."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
 from settlement.domain import frames
 from settlement.domain.alerts.day import Step
-from settlement.domain.alerts.event import Money
-from settlement.domain.alerts.watch import InputChanged, InputLate, Resolved
 from settlement.domain.breaks import Finding
 from settlement.domain.days import NotASettlementDate
 from settlement.domain.errors import Refused
@@ -19,7 +16,7 @@ from settlement.ports.books import Books
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.outcomes import Frozen
 from settlement.ports.services import Services
-from settlement.stages import report
+from settlement.stages import notify
 
 SOURCE = "lending_core"
 USUALLY = 5
@@ -74,15 +71,13 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
             changed, causes=("source_changed",), on=day.settlement_date, calendar=services.calendar, now=now
         )
         _tell_of_late(services, books, day, inputs, now=now)
-        report.started(services, books, day, expected=_expected(inputs), count=len(inputs.repayments), now=now)
-        report.done(services, books, day, Step.EXTRACT, row_count=len(inputs.repayments), now=now)
+        notify.day_started(services, books, day, expected=_expected(inputs), count=len(inputs.repayments), now=now)
+        notify.step_done(books, day, Step.EXTRACT, row_count=len(inputs.repayments), now=now)
         return totals | {"input_sha256": frozen.input_sha256}
 
 
 def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding], *, now: datetime) -> None:
     """Tell of the settled days whose repayments the source now says otherwise, and of those that it no longer does."""
-    if not services.alerts:
-        return
     by_date: dict[date, list[Finding]] = defaultdict(list)
     for found in changed:
         by_date[services.calendar.settlement_date_of(found.evidence["taken"]["received_at"])].append(found)
@@ -92,48 +87,24 @@ def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding
         if known["cause"] == "source_changed"
     }
     for on, findings in sorted(by_date.items()):
-        amounts: Counter[str] = Counter()
-        for found in findings:
-            amounts[found.currency or ""] += found.amount or 0
-        are_gone = all(found.evidence["source"] == "gone" for found in findings)
-        event = InputChanged(
-            settlement_date=on,
-            source=SOURCE,
-            count=len(findings),
-            amounts=tuple(Money(amount=amount, currency=currency) for currency, amount in sorted(amounts.items())),
-            change="gone" if are_gone else "changed",
-        )
-        # A date that only a backfill has told of so far gets a message of its own, for this to stand below.
-        its_day = replace(report.completed(services, books, on), backfill_id=None)
-        services.alerts.record(books.transaction, its_day, now=now)
-        services.alerts.record(books.transaction, event, now=now)
+        notify.input_changed(services, books, on, SOURCE, findings, now=now)
     for on in sorted(told - by_date.keys()):
-        over = Resolved(settlement_date=on, problem=f"input:{SOURCE}", problem_event=InputChanged.name)
-        services.alerts.record(books.transaction, over, now=now)
+        notify.input_agrees(books, on, SOURCE, now=now)
 
 
 def _tell_of_late(services: Services, books: Books, day: DayRun, inputs: Inputs, *, now: datetime) -> None:
     """Tell of a window in which nothing came although money came in each of the ones before, and of what came since."""
-    if not services.alerts:
-        return
     window, received = services.calendar.window(day.settlement_date), inputs.repayments["received_at"]
     came = {services.calendar.settlement_date_of(at) for at in received[received < window.from_at]}
     for on in sorted(came | ({day.settlement_date} if len(received) else set())):
-        over = Resolved(settlement_date=on, problem=f"input:{SOURCE}", problem_event=InputLate.name)
-        services.alerts.record(books.transaction, over, now=now)
+        notify.input_came(books, on, SOURCE, now=now)
     before = day.settlement_date
     for _ in range(USUALLY):
         before = services.calendar.calendar.previous_business_day(before)
         if not any(row["repayment_count"] for row in books.days.totals(before)):
             return
     if received.empty:
-        event = InputLate(
-            settlement_date=day.settlement_date,
-            backfill_id=day.backfill_id,
-            source=SOURCE,
-            expected_at=window.until_at_exclusive,
-        )
-        services.alerts.record(books.transaction, event, now=now)
+        notify.input_late(books, day, SOURCE, expected_at=window.until_at_exclusive, now=now)
 
 
 def _expected(inputs: Inputs) -> dict[str, int]:

@@ -6,7 +6,6 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from settlement.domain.alerts.watch import InputLate, Resolved
 from settlement.domain.errors import NotYet, Refused
 from settlement.domain.payments import gate as questions
 from settlement.domain.payments import payouts
@@ -15,7 +14,7 @@ from settlement.domain.payments.payouts import PROVEN_UNPAID
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import match, take_in
+from settlement.stages import match, notify, take_in
 
 OVERRIDE = "override:"
 """A run whose reason begins so answers for the objections that it meets, in the name of whoever triggered it."""
@@ -56,22 +55,12 @@ def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dic
         is_waited_for = bool(missing) and now < until and not services.is_now_set
         if not is_waited_for:
             answer_for(books, day, missing, now=now)
-        if services.alerts and missing and now >= until - LATE_BEFORE:
-            late = InputLate(
-                settlement_date=day.settlement_date,
-                backfill_id=day.backfill_id,
-                source="statement",
-                expected_at=until,
-            )
-            services.alerts.record(books.transaction, late, now=now)
-        elif services.alerts and not missing:
-            over = Resolved(
-                settlement_date=day.settlement_date, problem="input:statement", problem_event=InputLate.name
-            )
-            services.alerts.record(books.transaction, over, now=now)
+        if missing and now >= until - LATE_BEFORE:
+            notify.input_late(books, day, "statement", expected_at=until, now=now)
+        elif not missing:
+            notify.input_came(books, day.settlement_date, "statement", now=now)
     if is_waited_for:
-        if services.alerts:
-            services.alerts.deliver(now=now, limit_seconds=5)
+        notify.deliver(services, now=now)
         raise NotYet(f"{missing[0].said}; it is waited for until [{until.isoformat()}]", until=until)
     return counts | ({"statement": newest["statement_id"]} if newest else {})
 

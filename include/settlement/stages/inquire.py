@@ -6,16 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from settlement.domain.alerts.day import Step
-from settlement.domain.alerts.payouts import PayoutsRejected, PayoutsUnknown
 from settlement.domain.bank.messages import (
     Outcome,
 )
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
-from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import apply, match, notify, report, submit, take_in
+from settlement.stages import apply, match, notify, submit, take_in
 
 STILL_TALKING = timedelta(minutes=5)
 """For so long after a file was handed over without an answer, whoever did it may still be listening."""
@@ -37,8 +35,9 @@ def hear_answers(services: Services, day: DayRun, *, now: datetime) -> dict[str,
         silent = books.payouts.find(day.settlement_date, states=("submitted",))
         books.payouts.step([p["payout_id"] for p in silent], "unknown", cause="no_answer", now=now)
         of_day = books.payouts.find(day.settlement_date)
-        _tell_of_payouts(services, books, day, of_day, now=now)
-        report.done(services, books, day, Step.TRANSFER, row_count=len(of_day), now=now)
+        notify.payouts_unknown(books, day, [p for p in of_day if p["state"] == "unknown"], now=now)
+        notify.payouts_rejected(books, day, [p for p in of_day if p["state"] == "rejected"], now=now)
+        notify.step_done(books, day, Step.TRANSFER, row_count=len(of_day), now=now)
     return {
         "payouts": {
             state: payouts.totals([p for p in of_day if p["state"] == state])
@@ -124,37 +123,3 @@ def _is_to_be_asked_for(file: Mapping[str, Any], transmissions: Sequence[Mapping
     if file["state"] == "received":
         return last["outcome"] == Outcome.RECEIVED and bool(now - last["started_at"] >= ASK_AGAIN_AFTER)
     return file["state"] in ("prepared", "submitted", "unknown")
-
-
-def _tell_of_payouts(
-    services: Services, books: Books, day: DayRun, of_day: Sequence[Mapping[str, Any]], *, now: datetime
-) -> None:
-    """Record alerts for the day's unknown and rejected payouts."""
-    if not services.alerts:
-        return
-    unknown = [p for p in of_day if p["state"] == "unknown"]
-    if unknown:
-        services.alerts.record(
-            books.transaction,
-            PayoutsUnknown(
-                settlement_date=day.settlement_date,
-                backfill_id=day.backfill_id,
-                count=len(unknown),
-                amounts=notify.money_of(payouts.totals(unknown)),
-                inquiry_at=now + timedelta(minutes=15),
-            ),
-            now=now,
-        )
-    for code in sorted({p["bank_reason"] for p in of_day if p["state"] == "rejected" and p["bank_reason"]}):
-        rejected = [p for p in of_day if p["state"] == "rejected" and p["bank_reason"] == code]
-        services.alerts.record(
-            books.transaction,
-            PayoutsRejected(
-                settlement_date=day.settlement_date,
-                backfill_id=day.backfill_id,
-                code=code,
-                count=len(rejected),
-                amounts=notify.money_of(payouts.totals(rejected)),
-            ),
-            now=now,
-        )

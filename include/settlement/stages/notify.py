@@ -1,10 +1,383 @@
-"""Telling people: what happened becomes an event in the outbox, in the transaction that it tells of."""
+"""Telling people: what happened becomes an event in the outbox, in the transaction that it tells of.
 
-from collections.abc import Mapping
+A stage says what happened; who hears of it, once, in which channel and words, is not its business. What a task's or a
+run's failure comes to is told here as well, by Airflow's callbacks, so nothing here imports what is slow to import.
+"""
 
-from settlement.domain.alerts.event import Money
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from settlement.domain.alerts.breaks import SHOWN_BREAKS, BreakLine, BreaksOpened, digest
+from settlement.domain.alerts.day import BackfillSummary, ControlBroken, DayProgress, DayStarted, Step, StepState
+from settlement.domain.alerts.event import Event, Money
+from settlement.domain.alerts.expectations import SETTLED
+from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
+from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
+from settlement.domain.alerts.watch import InputChanged, InputLate, Resolved
+from settlement.domain.errors import Refused
+from settlement.ports.books import Books, NotifyingBooks
+from settlement.ports.days import DayRun, TaskFailure
+from settlement.ports.services import Notifications, Services
+from settlement.stages import standing
+
+if TYPE_CHECKING:
+    from settlement.domain import controls
+    from settlement.domain.breaks import Finding
+
+ASKED_AGAIN_AFTER = timedelta(minutes=15)
+"""When the next inquiry asks after payouts that became unknown now: `bank_reconciliation` runs so often."""
+
+LONGEST_DELIVERY_SECONDS = 5
+
+# ------------------------------------------------------------------------------------------------------- the day
 
 
-def money_of(amounts: Mapping[str, int]) -> tuple[Money, ...]:
+def day_started(
+    services: Services, books: Books, day: DayRun, *, expected: Mapping[str, int], count: int, now: datetime
+) -> None:
+    """Tell that a run took the settlement date on, and what it expects to settle; not of a day that is settled."""
+    if not _is_settled(books, day):
+        event = DayStarted(
+            settlement_date=day.settlement_date,
+            backfill_id=day.backfill_id,
+            revision=day.revision,
+            run_id=day.run_id,
+            repayment_count=count,
+            expected=_money(expected),
+            deadline_at=standing.deadline(services).of(day.settlement_date),
+        )
+        books.outbox.record(event, now=now)
+
+
+def step_done(books: Books, day: DayRun, step: Step, *, row_count: int, now: datetime) -> None:
+    """Tell that a step of the day has ended; not of a day that is settled already."""
+    if not _is_settled(books, day):
+        event = DayProgress(
+            settlement_date=day.settlement_date,
+            backfill_id=day.backfill_id,
+            revision=day.revision,
+            run_id=day.run_id,
+            step=step,
+            state=StepState.DONE,
+            at=now,
+            row_count=row_count,
+        )
+        books.outbox.record(event, now=now)
+
+
+def day_completed(services: Services, books: Books, on: date, *, now: datetime) -> None:
+    """Tell what a settlement date came to, as the books stand."""
+    books.outbox.record(standing.completed(services, books, on), now=now)
+
+
+def control_broken(
+    services: Services, on: date, broken: controls.Broken, *, backfill_id: str | None = None, now: datetime
+) -> Refused:
+    """Record that a control stopped the day, and return the refusal to raise: trying again would break it again."""
+    with services.ledger.books() as books:
+        books.days.note_controls(on, [broken.control], is_held=False, now=now)
+        event = ControlBroken(
+            settlement_date=on, backfill_id=backfill_id, control=broken.control, problem=broken.problem
+        )
+        books.outbox.record(event, now=now)
+    deliver(services, now=now)
+    return Refused(str(broken))
+
+
+# --------------------------------------------------------------------------------------------------- its payouts
+
+
+def payouts_unknown(books: Books, day: DayRun, unknown: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
+    """Tell that payouts of the day went out and no answer came; nothing where there is none."""
+    if unknown:
+        event = PayoutsUnknown(
+            settlement_date=day.settlement_date,
+            backfill_id=day.backfill_id,
+            count=len(unknown),
+            amounts=_totals(unknown),
+            inquiry_at=now + ASKED_AGAIN_AFTER,
+        )
+        books.outbox.record(event, now=now)
+
+
+def payouts_rejected(books: Books, day: DayRun, rejected: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
+    """Tell that the bank refused payouts of the day, once for each reason that it gave."""
+    by_reason: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for payout in rejected:
+        if payout["bank_reason"]:
+            by_reason[payout["bank_reason"]].append(payout)
+    for reason, payouts in sorted(by_reason.items()):
+        event = PayoutsRejected(
+            settlement_date=day.settlement_date,
+            backfill_id=day.backfill_id,
+            code=reason,
+            count=len(payouts),
+            amounts=_totals(payouts),
+        )
+        books.outbox.record(event, now=now)
+
+
+def payouts_answered(books: Books, on: date, *, now: datetime) -> None:
+    """Tell that no payout of a date is unknown any more."""
+    _over(books, on, problem="unknown", of=PayoutsUnknown, now=now)
+
+
+def approval_needed(books: Books, day: DayRun, question: Mapping[str, Any], *, now: datetime) -> None:
+    """Tell that the day's payouts wait for a second person."""
+    event = ApprovalNeeded(
+        settlement_date=day.settlement_date,
+        backfill_id=day.backfill_id,
+        run_id=day.run_id,
+        batch=question["approval_id"],
+        count=question["count"],
+        amounts=_money(question["amounts"]),
+        limits=_money(question["limits"]),
+        expires_at=datetime.fromisoformat(question["expires_at"]),
+    )
+    books.outbox.record(event, now=now)
+
+
+def approval_done(books: Books, day: DayRun, approval_id: str, *, approved: bool, by: str, now: datetime) -> None:
+    """Tell what a second person decided about the day's payouts."""
+    event = ApprovalDone(
+        settlement_date=day.settlement_date,
+        backfill_id=day.backfill_id,
+        batch=approval_id,
+        approved=approved,
+        by=by,
+        at=now,
+    )
+    books.outbox.record(event, now=now)
+
+
+# ------------------------------------------------------------------------------------------------ breaks and inputs
+
+
+def breaks_opened(books: Books, on: date, *, backfill_id: str | None, now: datetime) -> None:
+    """Tell of the breaks that were opened on a date and stand, the largest of them one by one."""
+    breaks = [b for b in books.breaks.open() if b["opened_on"] == on]
+    if not breaks:
+        return
+    largest = sorted(breaks, key=lambda b: (-abs(b["amount"] or 0), b["break_id"]))
+    sums: Counter[str] = Counter()
+    for found in breaks:
+        if found["currency"]:
+            sums[found["currency"]] += abs(found["amount"] or 0)
+    event = BreaksOpened(
+        settlement_date=on,
+        backfill_id=backfill_id,
+        digest=digest(str(b["break_id"]) for b in breaks),
+        count=len(breaks),
+        unmatched=_money(sums),
+        breaks=tuple(
+            BreakLine(
+                break_id=str(b["break_id"]),
+                cause=b["cause"],
+                amount=Money(amount=b["amount"] or 0, currency=b["currency"] or ""),
+                age_business_days=b["age_business_days"],
+                subject_id=b["subject_id"],
+            )
+            for b in largest[:SHOWN_BREAKS]
+        ),
+        oldest_business_days=max(b["age_business_days"] for b in breaks),
+        missing_payout_count=sum(b["cause"] == "missing_at_bank" and b["subject_kind"] == "payout" for b in breaks),
+        doubled_payout_count=sum(_is_doubled_payout(b) for b in breaks),
+    )
+    books.outbox.record(event, now=now)
+
+
+def input_late(books: Books, day: DayRun, source: str, *, expected_at: datetime, now: datetime) -> None:
+    """Tell that something which the day needs has not come by when it was expected."""
+    event = InputLate(
+        settlement_date=day.settlement_date, backfill_id=day.backfill_id, source=source, expected_at=expected_at
+    )
+    books.outbox.record(event, now=now)
+
+
+def input_came(books: Books, on: date, source: str, *, now: datetime) -> None:
+    """Tell that what was late for a date is there."""
+    _over(books, on, problem=f"input:{source}", of=InputLate, now=now)
+
+
+def input_changed(
+    services: Services, books: Books, on: date, source: str, findings: Sequence[Finding], *, now: datetime
+) -> None:
+    """Tell that what a settled date was computed from is no longer what it was."""
+    amounts: Counter[str] = Counter()
+    for found in findings:
+        amounts[found.currency or ""] += found.amount or 0
+    event = InputChanged(
+        settlement_date=on,
+        source=source,
+        count=len(findings),
+        amounts=_money(amounts),
+        change="gone" if all(found.evidence["source"] == "gone" for found in findings) else "changed",
+    )
+    # A date that only a backfill has told of so far gets a message of its own, for this to stand below.
+    books.outbox.record(replace(standing.completed(services, books, on), backfill_id=None), now=now)
+    books.outbox.record(event, now=now)
+
+
+def input_agrees(books: Books, on: date, source: str, *, now: datetime) -> None:
+    """Tell that what a settled date was computed from is again what it was."""
+    _over(books, on, problem=f"input:{source}", of=InputChanged, now=now)
+
+
+# ------------------------------------------------------------------------------------- tasks, runs and backfills
+
+
+def task_failed(services: Notifications, failure: TaskFailure, *, now: datetime) -> bool:
+    """Record that a task failed for good, with the state of the day's money; False when that is on record already."""
+    on = failure.settlement_date
+    with services.ledger.books(settlement_date=on) as books:
+        backfill_id = _backfill_of(books, failure, now=now)
+        found = books.days.find(on) if on else None
+        if on and found and found["run_id"] == failure.run_id and found["state"] not in SETTLED:
+            books.days.set_state(on, "failed", now=now, failure=f"{failure.task_id}: {failure.error[:300]}")
+            if step := next((step for step in Step if failure.task_id.startswith(f"{step}.")), None):
+                progress = DayProgress(
+                    settlement_date=on, backfill_id=backfill_id, step=step, state=StepState.FAILED, at=now
+                )
+                books.outbox.record(progress, now=now)
+        event = TaskFailed(
+            settlement_date=on,
+            backfill_id=backfill_id,
+            run_id=failure.run_id,
+            task=failure.task_id,
+            map_index=failure.map_index,
+            try_number=failure.try_number,
+            code=failure.code,
+            error=failure.error,
+            money=_money_status(books, on) if on else MoneyStatus(state=MoneyState.NOT_STARTED),
+            deadline_at=standing.deadline(services).of(on) if on else None,
+            log_url=failure.log_url,
+        )
+        is_new = books.outbox.record(event, now=now)
+    deliver(services, now=now)
+    return is_new
+
+
+def task_retry(services: Notifications, failure: TaskFailure, *, now: datetime) -> bool:
+    """Record that a task failed and is tried again by itself."""
+    with services.ledger.books() as books:
+        event = TaskRetry(
+            settlement_date=failure.settlement_date,
+            backfill_id=_backfill_of(books, failure, now=now),
+            run_id=failure.run_id,
+            task=failure.task_id,
+            map_index=failure.map_index,
+            try_number=failure.try_number,
+            code=failure.code,
+            next_try_at=failure.next_try_at,
+            log_url=failure.log_url,
+        )
+        is_new = books.outbox.record(event, now=now)
+    deliver(services, now=now)
+    return is_new
+
+
+def run_failed(services: Notifications, failure: TaskFailure, *, left: Iterable[str] = (), now: datetime) -> bool:
+    """Record that a run failed, where no task could say so itself: under the task's own key if the task is known.
+
+    `left` are the backfill's runs that Airflow has still to end: where there are none, the backfill is over.
+    """
+    on, backfill_id = failure.settlement_date, None
+    if on:
+        with services.ledger.books(settlement_date=on) as books:
+            found, run = books.days.find(on), books.days.run(failure.run_id)
+            backfill_id = str(run["backfill_id"]) if run and run["backfill_id"] else None
+            if found and found["run_id"] == failure.run_id:
+                day = DayRun(settlement_date=on, revision=max(1, found["revision"]), run_id=failure.run_id)
+                books.days.end_run(day, outcome=f"failed: {failure.code}", now=now)
+                if found["state"] not in SETTLED:
+                    books.days.set_state(on, "failed", now=now, failure=found["failure"] or failure.error)
+    is_new = task_failed(services, failure, now=now)
+    if backfill_id:
+        end_backfill(services, backfill_id, left=left, now=now)
+    return is_new
+
+
+def end_backfill(services: Notifications, backfill_id: str, *, left: Iterable[str] = (), now: datetime) -> bool:
+    """End a backfill and tell what it came to; False while a run of it is left.
+
+    Two runs that end at the same time each find the other still running in Airflow; the books know that it has ended.
+    """
+    with services.ledger.books() as books:
+        for run_id in left:
+            run = books.days.run(run_id)
+            if run is None or str(run["backfill_id"]) != backfill_id or run["ended_at"] is None:
+                return False
+        came_to = books.backfills.end(backfill_id, now=now)
+        event = BackfillSummary(
+            settlement_date=None,
+            backfill_id=backfill_id,
+            ok_count=came_to["ok"],
+            changed_count=came_to["changed"],
+            failed_count=came_to["failed"],
+            difference_paid=_money(came_to["paid"]),
+        )
+        books.outbox.record(event, now=now)
+    deliver(services, now=now)
+    return True
+
+
+def deliver(services: Notifications, *, now: datetime) -> None:
+    """Try once, and for a few seconds at most, to send what waits; what does not go out now goes out later."""
+    services.alerts.deliver(now=now, limit_seconds=LONGEST_DELIVERY_SECONDS)
+
+
+def _over(books: Books, on: date, *, problem: str, of: type[Event], now: datetime) -> None:
+    """Tell that a problem has ended; nothing happens where it was never told of."""
+    books.outbox.record(Resolved(settlement_date=on, problem=problem, problem_event=of.name), now=now)
+
+
+def _is_settled(books: Books, day: DayRun) -> bool:
+    found = books.days.find(day.settlement_date)
+    return day.dry_run or (found is not None and found["settled_at"] is not None)
+
+
+def _is_doubled_payout(found: Mapping[str, Any]) -> bool:
+    """Tell whether a break is a line that takes money for a payout which another line has shown already."""
+    candidates = found["evidence"].get("candidates", ())
+    return found["cause"] == "duplicate_line" and any(candidate.startswith("payout:") for candidate in candidates)
+
+
+def _backfill_of(books: NotifyingBooks, failure: TaskFailure, *, now: datetime) -> str | None:
+    """Return the backfill in whose thread it is told: the run's own, or the one under way if it never opened."""
+    run = books.days.run(failure.run_id)
+    if run:
+        return str(run["backfill_id"]) if run["backfill_id"] else None
+    return books.backfills.join(now=now) if failure.run_type == "backfill" else None
+
+
+def _money_status(books: NotifyingBooks, on: date) -> MoneyStatus:
+    """Return how far the day's money has come, by the payouts that have come furthest into doubt."""
+    of_day = books.days.payout_sums(on)
+    for state, states in (
+        (MoneyState.UNKNOWN, ("unknown",)),
+        (MoneyState.SENT, ("submitted", "accepted", "booked", "returned")),
+        (MoneyState.PREPARED, ("prepared", "approved")),
+        (MoneyState.REJECTED, ("rejected",)),
+    ):
+        found = [sums for sums in of_day if sums["state"] in states]
+        if found:
+            return MoneyStatus(state=state, count=sum(sums["count"] for sums in found), amounts=_totals(found))
+    return MoneyStatus(state=MoneyState.NOT_STARTED)
+
+
+def _totals(rows: Sequence[Mapping[str, Any]]) -> tuple[Money, ...]:
+    """Return the amounts of rows, summed by currency."""
+    sums: Counter[str] = Counter()
+    for row in rows:
+        sums[row["currency"]] += row["amount"]
+    return _money(sums)
+
+
+def _money(amounts: Mapping[str, int]) -> tuple[Money, ...]:
     """Return amounts by currency as events carry them, in the order of the currencies."""
     return tuple(Money(amount=amount, currency=currency) for currency, amount in sorted(amounts.items()))

@@ -5,16 +5,14 @@ from datetime import date, datetime
 from typing import Any
 
 from settlement.domain import controls
-from settlement.domain.alerts.breaks import BreakLine, BreaksOpened, digest
 from settlement.domain.alerts.day import Step
-from settlement.domain.alerts.event import Money
 from settlement.domain.bank import statement as statements
 from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import apply, close, match, report
+from settlement.stages import apply, close, match, notify
 
 CAUSES = (
     "investor_overdrawn",
@@ -44,7 +42,7 @@ def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     proof = prove_or_refuse(services, as_of=day.settlement_date, backfill_id=day.backfill_id, now=now)
     with services.ledger.books(day=day) as books:
         matched = sum(row["matched_count"] for row in books.bank_lines.match_totals(day.settlement_date))
-        report.done(services, books, day, Step.RECONCILE, row_count=matched, now=now)
+        notify.step_done(books, day, Step.RECONCILE, row_count=matched, now=now)
     return proof
 
 
@@ -54,7 +52,7 @@ def prove_or_refuse(
     try:
         return prove_books(services, as_of=as_of, backfill_id=backfill_id, now=now)
     except controls.Broken as broken:
-        raise report.control_broken(services, as_of, broken, backfill_id=backfill_id, now=now) from broken
+        raise notify.control_broken(services, as_of, broken, backfill_id=backfill_id, now=now) from broken
 
 
 def prove_books(services: Services, *, as_of: date, backfill_id: str | None = None, now: datetime) -> dict[str, Any]:
@@ -91,7 +89,7 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
         ]
         counts = books.breaks.sync(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
         if counts["opened"]:
-            _tell_of_breaks(services, books, as_of, backfill_id=backfill_id, now=now)
+            notify.breaks_opened(books, as_of, backfill_id=backfill_id, now=now)
         closed = [] if gaps else _close_days(services, books, newest, now=now)
         return {
             "breaks": counts,
@@ -240,50 +238,6 @@ def _close_days(services: Services, books: Books, newest: Mapping[str, Any] | No
         if is_final and newest["business_date"] >= on and on not in waiting:
             books.days.set_state(on, "closed", now=now)
             close.issue(services, books, on, now=now)
-            if services.alerts:
-                services.alerts.record(books.transaction, report.completed(services, books, on), now=now)
+            notify.day_completed(services, books, on, now=now)
             closed.append(on)
     return closed
-
-
-def _tell_of_breaks(services: Services, books: Books, on: date, *, backfill_id: str | None, now: datetime) -> None:
-    if not services.alerts:
-        return
-    breaks = [b for b in books.breaks.open() if b["opened_on"] == on]
-    if not breaks:
-        return
-    largest = sorted(breaks, key=lambda b: (-abs(b["amount"] or 0), b["break_id"]))
-    sums: dict[str, int] = {}
-    for found in breaks:
-        if found["currency"]:
-            sums[found["currency"]] = sums.get(found["currency"], 0) + abs(found["amount"] or 0)
-    services.alerts.record(
-        books.transaction,
-        BreaksOpened(
-            settlement_date=on,
-            backfill_id=backfill_id,
-            digest=digest(str(b["break_id"]) for b in breaks),
-            count=len(breaks),
-            unmatched=tuple(Money(amount=amount, currency=currency) for currency, amount in sorted(sums.items())),
-            breaks=tuple(
-                BreakLine(
-                    break_id=str(b["break_id"]),
-                    cause=b["cause"],
-                    amount=Money(amount=b["amount"] or 0, currency=b["currency"] or ""),
-                    age_business_days=b["age_business_days"],
-                    subject_id=b["subject_id"],
-                )
-                for b in largest[:10]
-            ),
-            oldest_business_days=max(b["age_business_days"] for b in breaks),
-            missing_payout_count=sum(b["cause"] == "missing_at_bank" and b["subject_kind"] == "payout" for b in breaks),
-            doubled_payout_count=sum(_is_doubled_payout(b) for b in breaks),
-        ),
-        now=now,
-    )
-
-
-def _is_doubled_payout(found: Mapping[str, Any]) -> bool:
-    """Tell whether a break is a line that takes money for a payout which another line has shown already."""
-    candidates = found["evidence"].get("candidates", ())
-    return found["cause"] == "duplicate_line" and any(candidate.startswith("payout:") for candidate in candidates)

@@ -13,7 +13,7 @@ import structlog
 from settlement.domain.alerts import expectations
 from settlement.domain.alerts.event import Event
 from settlement.ports.services import Services
-from settlement.stages import report
+from settlement.stages import notify, standing
 
 log = structlog.get_logger(__name__)
 
@@ -77,32 +77,25 @@ def look(
     amiss = expectations.findings(
         states,
         calendar=services.calendar,
-        deadline=expectations.Deadline(
-            settled_by=services.policy.deadlines.settled_by, timezone=services.policy.timezone
-        ),
+        deadline=standing.deadline(services),
         airflow=airflow() if airflow and is_any_absent else None,
         now=now,
     )
     over = [event for on, state in states.items() if seen.get(on) != state for event in expectations.ended(on, state)]
-    if services.alerts:
-        told = expectations.daily(
-            states=states,
-            breaks=breaks,
-            queue_depth=queue_depth,
-            calendar=services.calendar,
-            now=now,
-        )
-        with services.ledger.books() as books:
-            for event in (*over, *amiss, *told):
-                services.alerts.record(books.transaction, event, now=now)
+    told = expectations.daily(
+        states=states, breaks=breaks, queue_depth=queue_depth, calendar=services.calendar, now=now
+    )
+    with services.ledger.books() as books:
+        for event in (*over, *amiss, *told):
+            books.outbox.record(event, now=now)
     with services.ledger.books(read_only=True) as books:
         silent = books.backfills.silent(since=now - BACKFILL_IS_OVER_AFTER)
     for backfill_id in silent:
-        report.end_backfill(services, backfill_id, now=now)
+        notify.end_backfill(services, backfill_id, now=now)
     seen.update(states)
     return amiss
 
 
 def _deliver(services: Services, now: datetime) -> int:
     """Send what is due and return how many alerts are left."""
-    return int(services.alerts.deliver(now=now).pending) if services.alerts else 0
+    return int(services.alerts.deliver(now=now).pending)

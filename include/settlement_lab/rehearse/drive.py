@@ -28,8 +28,8 @@ import psycopg
 from settlement import wiring
 from settlement.adapters.ledger import migrate
 from settlement.domain.errors import Refused
-from settlement.ports.days import BadEnd
-from settlement.stages import gate, inquire, report
+from settlement.ports.days import TaskFailure
+from settlement.stages import gate, inquire, notify
 
 from settlement_lab.rehearse import worker
 from settlement_lab.rehearse.audit import Auditor
@@ -347,8 +347,8 @@ class _Rehearsal:
     def _fail(self, on: date, order: Order, at: str) -> None:
         self.count["days failed"] += 1
         with self._services(order.now) as services:
-            end = BadEnd(settlement_date=on, run_id=order.run_id, task_id=at, try_number=TRIES, error="rehearsed")
-            report.task_failed(services, end, now=order.now)
+            end = TaskFailure(settlement_date=on, run_id=order.run_id, task_id=at, try_number=TRIES, error="rehearsed")
+            notify.task_failed(services, end, now=order.now)
 
     # ------------------------------------------------------------------------------------------- between the days
 

@@ -8,9 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.slack import DeliveryReport, SlackAlerts, client
 from settlement.domain.alerts.day import CurrencyTotals, DayCompleted, PayoutTotals
 from settlement.domain.alerts.event import Event
+from settlement.domain.alerts.routing import AlertsPolicy
 from settlement.domain.alerts.task import TaskFailed
 from settlement_lab.slack import sink as slack_sink
 
@@ -62,13 +64,17 @@ class Desk:
     engine: sa.Engine
     sink: slack_sink.Sink
     alerts: SlackAlerts
+    policy: AlertsPolicy
     web: WebSlack
     mailbox: Mailbox
     now: datetime = NOON
 
+    def outbox(self, connection: sa.Connection) -> Outbox:
+        return Outbox(connection, alerts=self.policy)
+
     def record(self, event: Event) -> bool:
         with self.engine.begin() as connection:
-            return self.alerts.record(connection, event, now=self.now)
+            return self.outbox(connection).record(event, now=self.now)
 
     def deliver(self) -> DeliveryReport:
         return self.alerts.deliver(now=self.now)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from alert_desk import POLICY, Desk, Mailbox, WebSlack
+from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy
 from settlement_lab.slack import sink as slack_sink
@@ -21,14 +23,17 @@ def open_desk(settlement_db_url: str, slack: slack_sink.Sink) -> Iterator[Callab
     def opened(toml: str = POLICY, **settings: Any) -> Desk:
         web, mailbox = WebSlack(slack.base_url), Mailbox()
         settings = {"settles_after_seconds": 0.2, "longest_call_seconds": 2.0, "timezone": "Asia/Seoul"} | settings
+        policy_alerts = policy.parse(toml.encode()).alerts
+        outbox = partial(Outbox, alerts=policy_alerts)
         return Desk(
             engine=engine,
             sink=slack,
             web=web,
             mailbox=mailbox,
             alerts=SlackAlerts(
-                engine, policy.parse(toml.encode()).alerts, slack=lambda: web, mailer=lambda: mailbox, **settings
+                engine, policy_alerts, outbox=outbox, slack=lambda: web, mailer=lambda: mailbox, **settings
             ),
+            policy=policy_alerts,
         )
 
     yield opened

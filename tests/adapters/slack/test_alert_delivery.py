@@ -49,7 +49,7 @@ def test_the_root_is_edited_in_place_as_the_day_goes_on(desk: Desk) -> None:
 
 def test_a_row_that_its_transaction_rolls_back_never_was(desk: Desk) -> None:
     with desk.engine.connect() as connection:
-        desk.alerts.record(connection, failed(), now=desk.now)
+        desk.outbox(connection).record(failed(), now=desk.now)
         connection.rollback()
     assert desk.deliver().posted == 0
     assert desk.rows() == []

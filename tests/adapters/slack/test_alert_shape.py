@@ -243,8 +243,7 @@ def test_the_sheets_of_the_day_go_into_its_thread_once(desk: Desk) -> None:
 
     def attach() -> bool:
         with desk.engine.begin() as connection:
-            return desk.alerts.attach(
-                connection,
+            return desk.outbox(connection).attach(
                 settlement_date=DAY,
                 key="sheets:1",
                 name="2026-02-16.xlsx",

@@ -16,11 +16,14 @@ from alert_desk import Desk, failed
 from settlement_lab.slack import sink as slack_sink
 
 DELIVER = """
-import sys, datetime, json, sqlalchemy as sa
+import sys, datetime, functools, json, sqlalchemy as sa
+from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy
 assert "airflow" not in sys.modules
-alerts = SlackAlerts(sa.create_engine(sys.argv[1]), policy.parse(sys.argv[2].encode()).alerts, timezone="Asia/Seoul")
+asked = policy.parse(sys.argv[2].encode()).alerts
+outbox = functools.partial(Outbox, alerts=asked)
+alerts = SlackAlerts(sa.create_engine(sys.argv[1]), asked, outbox=outbox, timezone="Asia/Seoul")
 report = alerts.deliver(now=datetime.datetime(2026, 2, 17, 4, 0, tzinfo=datetime.timezone.utc))
 found = alerts.test_connection() if "--test" in sys.argv else None
 print(json.dumps([report.posted, report.mailed, report.pending, report.errors, "airflow" in sys.modules, found]))

@@ -31,7 +31,11 @@ def services(desk: Desk) -> Any:
     calendar = SettlementCalendar(calendar=BankCalendar("KR", ("public", "bank"), ()), timezone="Asia/Seoul")
     policy = SimpleNamespace(timezone="Asia/Seoul", deadlines=SimpleNamespace(settled_by="12:00"))
     return SimpleNamespace(
-        alerts=desk.alerts, calendar=calendar, policy=policy, ledger=PostgresLedger(desk.engine), desk=desk
+        alerts=desk.alerts,
+        calendar=calendar,
+        policy=policy,
+        ledger=PostgresLedger(desk.engine, alerts=desk.policy),
+        desk=desk,
     )
 
 

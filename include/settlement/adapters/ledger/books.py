@@ -12,14 +12,15 @@ from settlement.adapters.ledger.inputs.repository import BookedInputs
 from settlement.adapters.ledger.journal.repository import Journal
 from settlement.adapters.ledger.outcomes.repository import Outcomes
 from settlement.adapters.ledger.payouts.repository import Payouts
-from settlement.adapters.ledger.unit_of_work import TellingBooks, Transactions
+from settlement.adapters.ledger.unit_of_work import NotifyingBooks, Transactions
+from settlement.domain.alerts.routing import AlertsPolicy
 
 
-class PostgresBooks(TellingBooks):
+class PostgresBooks(NotifyingBooks):
     """One transaction on the settlement database."""
 
-    def __init__(self, transaction: sa.Connection) -> None:
-        super().__init__(transaction)
+    def __init__(self, transaction: sa.Connection, *, alerts: AlertsPolicy) -> None:
+        super().__init__(transaction, alerts=alerts)
         self.inputs = BookedInputs(transaction)
         self.outcomes = Outcomes(transaction)
         self.journal = Journal(transaction)

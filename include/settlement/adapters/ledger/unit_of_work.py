@@ -15,6 +15,8 @@ import structlog
 
 from settlement.adapters.ledger.days.backfills import Backfills
 from settlement.adapters.ledger.days.repository import Days
+from settlement.adapters.ledger.outbox.repository import Outbox
+from settlement.domain.alerts.routing import AlertsPolicy
 from settlement.domain.errors import Refused, Unavailable
 from settlement.ports.days import DayRun
 
@@ -24,14 +26,14 @@ LOCK_OF_DATES = 7301
 LOCK_OF_BOOKS = (7302, 0)
 APPLICATION = "settlement"
 
-B = TypeVar("B", bound="TellingBooks")
+B = TypeVar("B", bound="NotifyingBooks")
 
 
-class TellingBooks:
+class NotifyingBooks:
     """One transaction on the settlement database, as far as a callback of Airflow needs it."""
 
-    def __init__(self, transaction: sa.Connection) -> None:
-        self.transaction = transaction
+    def __init__(self, transaction: sa.Connection, *, alerts: AlertsPolicy) -> None:
+        self.outbox = Outbox(transaction, alerts=alerts)
         self.backfills = Backfills(transaction)
         self.days = Days(transaction, self.backfills)
 
@@ -41,8 +43,9 @@ class Transactions(Generic[B]):
 
     kind: type[B]
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, *, alerts: AlertsPolicy) -> None:
         self.engine = engine
+        self.alerts = alerts
 
     @contextmanager
     def books(
@@ -72,7 +75,7 @@ class Transactions(Generic[B]):
                     _lock(connection, (LOCK_OF_DATES, on.toordinal()), f"settlement date {on}")
                 if posting:
                     _lock(connection, LOCK_OF_BOOKS, "the books")
-                books = self.kind(connection)
+                books = self.kind(connection, alerts=self.alerts)
                 if day and not day.dry_run and not read_only:
                     books.days.hold_fence(day)
                 yield books
@@ -114,7 +117,7 @@ def _lock(connection: sa.Connection, key: tuple[int, int], what: str) -> None:
     connection.execute(sa.text("select pg_advisory_xact_lock(:a, :b)"), {"a": key[0], "b": key[1]})
 
 
-class TellingLedger(Transactions[TellingBooks]):
+class NotifyingLedger(Transactions[NotifyingBooks]):
     """The settlement database as far as a callback of Airflow needs it, without the weight of frames."""
 
-    kind = TellingBooks
+    kind = NotifyingBooks

@@ -1,6 +1,6 @@
-"""Alerts through Slack: the port `Alerts` on an outbox in the settlement database.
+"""Alerts through Slack: the port `Alerts` on the outbox of the settlement database.
 
-`record` writes in the caller's transaction and opens nothing else. `deliver` sends what is due: with a limit it is the
+`deliver` sends what is due: with a limit it is the
 writer's single try, which runs beside the caller, is not made while Slack is known to be down, and holds the caller
 for a second at most once Slack stops answering; without a limit it goes on, waiting when Slack asks to slow down,
 until nothing is left or Slack fails.
@@ -19,13 +19,13 @@ import sqlalchemy as sa
 import structlog
 
 from settlement.adapters import mail
-from settlement.adapters.slack import client, outbox, renderer, sender
+from settlement.adapters.slack import client, renderer, sender
 from settlement.adapters.slack.sender import DeliveryReport
 from settlement.domain.alerts import redaction
 from settlement.domain.alerts.day import DayCompleted
-from settlement.domain.alerts.event import Event
 from settlement.domain.alerts.payload import fold
 from settlement.domain.alerts.routing import AlertsPolicy, Language
+from settlement.ports.outbox import OutboxToDeliver
 
 __all__ = ["DeliveryReport", "SlackAlerts"]
 
@@ -44,6 +44,7 @@ class SlackAlerts:
         engine: sa.Engine,
         policy_alerts: AlertsPolicy,
         *,
+        outbox: Callable[[sa.Connection], OutboxToDeliver],
         timezone: str,
         airflow_url: str | None = None,
         runbook_url: str | None = None,
@@ -55,6 +56,7 @@ class SlackAlerts:
     ) -> None:
         self._engine = engine
         self._policy = policy_alerts
+        self._outbox = outbox
         self._find_slack = slack
         self._find_mailer = mailer
         self._settles_after = settles_after_seconds
@@ -66,33 +68,6 @@ class SlackAlerts:
             airflow_url=airflow_url,
             runbook_url=runbook_url,
             is_now_set=is_now_set,
-        )
-
-    def record(self, transaction: sa.Connection, event: Event, *, now: datetime) -> bool:
-        """Write the event in this transaction; False: it is there already, or nobody wants it."""
-        return outbox.record(transaction, event, policy_alerts=self._policy, now=now)
-
-    def attach(
-        self,
-        transaction: sa.Connection,
-        *,
-        settlement_date: date,
-        key: str,
-        name: str,
-        title: str,
-        content: bytes,
-        now: datetime,
-    ) -> bool:
-        """Put a file (the summary sheets of the day) into the day's thread; `key` makes it once only."""
-        return outbox.attach(
-            transaction,
-            settlement_date=settlement_date,
-            key=key,
-            name=name,
-            title=title,
-            content=content,
-            policy_alerts=self._policy,
-            now=now,
         )
 
     def deliver(self, *, now: datetime, limit_seconds: float | None = None) -> DeliveryReport:
@@ -124,14 +99,14 @@ class SlackAlerts:
     ) -> list[dict[str, Any]]:
         """Return alerts as in `reporting.alerts`, newest first."""
         with self._engine.connect() as connection:
-            return outbox.listing(connection, settlement_date=settlement_date, state=state, limit=limit)
+            return self._outbox(connection).listing(settlement_date=settlement_date, state=state, limit=limit)
 
     def plain(self, day: DayCompleted, *, language: Language) -> str:
         """Return what the day's message in Slack would say now, as text for a terminal."""
         own = dataclasses.replace(day, backfill_id=None)
         with self._engine.connect() as connection:
-            payload = fold(outbox.seen(connection, own.thread), own)
-            open_problems = outbox.open_problems(connection, own.thread)
+            outbox = self._outbox(connection)
+            payload, open_problems = fold(outbox.shown(own.thread), own), outbox.open_problems(own.thread)
         row = renderer.Row(
             kind="root",
             event=own.name,
@@ -178,7 +153,7 @@ class SlackAlerts:
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         """Make failed alerts (all, or these) pending again; return how many."""
         with self._engine.begin() as connection:
-            return outbox.resend(connection, alert_ids=alert_ids)
+            return self._outbox(connection).resend(alert_ids=alert_ids)
 
     def _deliver(self, report: DeliveryReport, *, now: datetime, seconds: float, is_patient: bool) -> None:
         begun = time.monotonic()
@@ -228,7 +203,7 @@ class SlackAlerts:
     def _look_after(self, report: DeliveryReport, *, now: datetime) -> None:
         """Write reminders that are due, and let what a mended token or channel would now take be tried again."""
         with self._engine.begin() as connection:
-            report.repeated = outbox.repeat_unresolved(connection, now=now)
+            report.repeated = self._outbox(connection).repeat_unresolved(now=now)
             connection.execute(
                 sa.text(_REVIVE),
                 {"codes": sorted(client.DESTINATION_ERRORS | {"thread_has_no_root"}), "age": REVIVE_AFTER},
@@ -248,7 +223,12 @@ class SlackAlerts:
                 return
             try:
                 report.mailed = mail.send_due(
-                    connection, mailer, messages=self.renderer, policy_alerts=self._policy, now=now
+                    connection,
+                    mailer,
+                    outbox=self._outbox(connection),
+                    messages=self.renderer,
+                    to=self._policy.email_to,
+                    now=now,
                 )
             except (OSError, smtplib.SMTPException) as error:
                 connection.rollback()

@@ -1,0 +1,104 @@
+"""Where a settlement date stands, as the books say it: for a terminal, for a certificate, and for its message."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date
+from typing import Any
+
+from settlement.domain.alerts.day import BreakTotal, CurrencyTotals, DayCompleted, MatchTotals, PayoutTotals
+from settlement.domain.alerts.event import Money
+from settlement.domain.alerts.expectations import Deadline
+from settlement.ports.books import Books
+from settlement.ports.services import Notifications, Services
+
+TOTALS = (
+    "repayment_count",
+    "received_amount",
+    "distributed_amount",
+    "fee_amount",
+    "vat_amount",
+    "national_tax_amount",
+    "local_tax_amount",
+    "cost_amount",
+    "credit_amount",
+    "quarantined_amount",
+)
+
+_PAYOUT_TOTALS = {"booked": "paid", "returned": "rejected", "rejected": "rejected", "unknown": "unknown"}
+"""Under which total of the day's message a payout of this state counts; any other is in transit."""
+
+
+def deadline(services: Notifications) -> Deadline:
+    """Return when settlement dates must be settled, by the policy."""
+    return Deadline(settled_by=services.policy.deadlines.settled_by, timezone=services.policy.timezone)
+
+
+def status(services: Services, books: Books, on: date) -> dict[str, Any]:
+    """Return where a settlement date stands, as plain JSON values: state, totals by currency, payouts, breaks."""
+    found = books.days.find(on)
+    return {
+        "settlement_date": on.isoformat(),
+        "state": found["state"] if found else "absent",
+        "revision": found["revision"] if found else 0,
+        "failure": found["failure"] if found else None,
+        "totals": {row["currency"]: {name: int(row[name]) for name in TOTALS} for row in books.days.totals(on)},
+        "payouts": {
+            f"{sums['currency']} {sums['state']}": {"count": sums["count"], "amount": sums["amount"]}
+            for sums in books.days.payout_sums(on)
+        },
+        "breaks": [
+            {
+                "break_id": b["break_id"],
+                "cause": b["cause"],
+                "subject": f"{b['subject_kind']} {b['subject_id']}",
+                "currency": b["currency"],
+                "amount": b["amount"],
+                "opened_on": b["opened_on"].isoformat(),
+                "age_business_days": b["age_business_days"],
+            }
+            for b in books.breaks.open()
+        ],
+        "now_is_set": services.is_now_set,
+    }
+
+
+def completed(services: Services, books: Books, on: date) -> DayCompleted:
+    """Return what a date came to, as the books stand: what its message says, in Slack and in the terminal."""
+    found = books.days.find(on)
+    if found is None:
+        return DayCompleted(settlement_date=on, state="none")
+    run = books.days.run(found["run_id"])
+    sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for of_state in books.days.payout_sums(on):
+        kind = _PAYOUT_TOTALS.get(of_state["state"], "in_transit")
+        sums[of_state["currency"]][f"{kind}_count"] += of_state["count"]
+        sums[of_state["currency"]][f"{kind}_amount"] += of_state["amount"]
+    for hold in books.payouts.holds():
+        sums[hold["currency"]]["held_count"] += 1
+        sums[hold["currency"]]["held_amount"] += hold["amount"]
+    held = books.days.controls_of(on)
+    by_cause: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for opened in books.breaks.open():
+        by_cause[(opened["cause"], opened["currency"] or "")].append(abs(opened["amount"] or 0))
+    return DayCompleted(
+        settlement_date=on,
+        backfill_id=str(run["backfill_id"]) if run and run["backfill_id"] else None,
+        revision=max(1, found["revision"]),
+        run_id=found["run_id"],
+        state=found["state"],
+        completed_at=found["settled_at"],
+        deadline_at=deadline(services).of(on),
+        totals=tuple(
+            CurrencyTotals(currency=row["currency"], **{name: int(row[name]) for name in TOTALS})
+            for row in books.days.totals(on)
+        ),
+        payouts=tuple(PayoutTotals(currency=currency, **amounts) for currency, amounts in sorted(sums.items())),
+        matches=tuple(MatchTotals(**row) for row in books.bank_lines.match_totals(on)),
+        breaks=tuple(
+            BreakTotal(cause=cause, count=len(amounts), amount=Money(amount=sum(amounts), currency=currency))
+            for (cause, currency), amounts in sorted(by_cause.items())
+        ),
+        controls_passed=sum(held.values()),
+        controls_total=len(held),
+    )
