@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settlement import cli_close, config
+from settlement.domain.alerts.event import AlertState
 from settlement.domain.errors import Refused, Unavailable
 
 app = typer.Typer(
@@ -216,7 +217,7 @@ def alerts(
     settlement_date: OnDate = None,
     resend: Annotated[bool, typer.Option("--resend", help="Try the failed ones again, and deliver now.")] = False,
     test: Annotated[bool, typer.Option("--test", help="Test the Slack connection and its scopes.")] = False,
-    state: Annotated[str | None, typer.Option(help="Only this state: pending, delivered, suppressed, failed.")] = None,
+    state: Annotated[str | None, typer.Option(help=f"Only this state: {', '.join(AlertState)}.")] = None,
     json: Json = False,
     lang: Lang = Language.KO,
 ) -> None:

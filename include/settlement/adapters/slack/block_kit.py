@@ -22,6 +22,8 @@ from slack_sdk.models.blocks import (
     TableBlockColumnSettings,
 )
 
+from settlement.adapters.slack.catalogue import NOTHING
+
 Block = dict[str, Any]
 
 MAX_BLOCKS = 50
@@ -30,7 +32,6 @@ MAX_TABLE_ROWS = 100
 MAX_TABLE_COLUMNS = 20
 MAX_CELL = 200
 MAX_CHARACTERS = 12_000
-EMPTY_CELL = "–"
 
 
 def header(text: str) -> Block:
@@ -67,7 +68,7 @@ def table(rows: Sequence[Sequence[str]], *, numbers: Iterable[int]) -> Block:
     on_the_right = set(numbers)
     return _built(
         TableBlock(
-            rows=[[RawTextObject(text=clip(cell, MAX_CELL) or EMPTY_CELL) for cell in row] for row in shown],
+            rows=[[RawTextObject(text=clip(cell, MAX_CELL) or NOTHING) for cell in row] for row in shown],
             column_settings=[
                 TableBlockColumnSettings(align="right" if column in on_the_right else "left", is_wrapped=True)
                 for column in range(len(shown[0]))
@@ -124,10 +125,7 @@ def _is_link(url: str) -> bool:
 
 
 def _characters(value: object) -> int:
-    """Return how many characters of text stand in blocks; the words of the format itself count for little and stay in.
-
-    Slack counts what people see, and refuses above 13,200.
-    """
+    """Return how many characters blocks hold, addresses aside: no fewer than Slack counts, which takes 13,200."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
