@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from settlement.domain.bank.matching import Match, OpenLine, Subject
+from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
 from settlement.domain.breaks import Decision
 from settlement.domain.errors import Refused
 from settlement.ports.books import Books
@@ -130,7 +130,7 @@ def _carry_out(
     if found["subject_kind"] == "line":
         line = _line_of(books, found)
         subject = Subject(
-            kind="account",
+            kind=SubjectKind.ACCOUNT,
             subject_id=decision.target,
             amount=line.amount,
             currency=line.currency,
