@@ -27,13 +27,13 @@ from settlement.domain.alerts import (
     TaskFailed,
     TaskRetry,
 )
-from settlement.domain.errors import Refused
+from settlement.domain.errors import Broken, Refused
 from settlement.ports.books import Books, TellingBooks
 from settlement.ports.days import BadEnd, DayRun
 from settlement.ports.services import Services, Telling
 
 if TYPE_CHECKING:
-    from settlement.domain import controls
+    pass
 
 TOTALS = (
     "repayment_count",
@@ -202,7 +202,7 @@ def status(services: Services, books: Books, on: date) -> dict[str, Any]:
 
 
 def control_broken(
-    services: Services, on: date, broken: controls.Broken, *, backfill_id: str | None = None, now: datetime
+    services: Services, on: date, broken: Broken, *, backfill_id: str | None = None, now: datetime
 ) -> Refused:
     """Record that a control stopped the day, and return the refusal to raise: trying again would break it again."""
     with services.ledger.books() as books:

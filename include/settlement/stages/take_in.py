@@ -19,9 +19,8 @@ from settlement.domain.bank.messages import (
     PaymentStatus,
     Return,
     Statement,
-    UnreadableMessage,
 )
-from settlement.domain.errors import Refused
+from settlement.domain.errors import Refused, UnreadableMessage
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services

@@ -16,8 +16,8 @@ from settlement.domain.bank.messages import (
     Reading,
     Return,
     Statement,
-    UnreadableMessage,
 )
+from settlement.domain.errors import UnreadableMessage
 
 CREDITOR = "NL30MOCK0000000005"
 

@@ -4,7 +4,8 @@ import datetime as dt
 
 import pytest
 from settlement.adapters.bank import reading
-from settlement.domain.bank.messages import FileAnswer, PaymentStatus, Return, UnreadableMessage
+from settlement.domain.bank.messages import FileAnswer, PaymentStatus, Return
+from settlement.domain.errors import UnreadableMessage
 
 
 def pain002(group: str = "", batches: str = "", *, version: str = "10", file_id: str = "F-1") -> bytes:

@@ -14,36 +14,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
-
-class UnreadableMessage(ValueError):
-    """Bytes from a bank that cannot be used, with the reason and, where one can be named, the line.
-
-    Such a message is kept, told and changes nothing. `statement_id`, `account` and `difference` are set when the
-    message could be read but contradicts itself: a person then knows which statement it is and how much money it does
-    not explain.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        line: int | None = None,
-        statement_id: str | None = None,
-        account: str | None = None,
-        difference: int | None = None,
-    ) -> None:
-        self.reason = reason
-        self.line = line
-        self.statement_id = statement_id
-        self.account = account
-        self.difference = difference
-        super().__init__(reason if line is None else f"line {line}: {reason}")
-
-
-class PaymentFileContradicts(ValueError):
-    """A payment file that must not leave: its bytes do not say what was meant, or it cannot be written at all."""
-
-
 # ------------------------------------------------------------------------------------------------------- to the bank
 
 

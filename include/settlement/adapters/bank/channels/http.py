@@ -35,8 +35,8 @@ import httpx
 import structlog
 
 from settlement.adapters.bank.formats import document, pain002
-from settlement.domain.bank.messages import DUPLICATE_REASONS, REJECTED, Message, Outcome, Submission, UnreadableMessage
-from settlement.domain.errors import Refused, Unavailable
+from settlement.domain.bank.messages import DUPLICATE_REASONS, REJECTED, Message, Outcome, Submission
+from settlement.domain.errors import Refused, Unavailable, UnreadableMessage
 
 log = structlog.get_logger(__name__)
 

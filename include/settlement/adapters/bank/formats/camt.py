@@ -25,7 +25,8 @@ from decimal import Decimal
 from settlement.adapters.bank.formats import document, statements
 from settlement.adapters.bank.formats.document import Document, Element, required, text, texts
 from settlement.domain import currencies
-from settlement.domain.bank.messages import Movement, Notification, Statement, UnreadableMessage
+from settlement.domain.bank.messages import Movement, Notification, Statement
+from settlement.domain.errors import UnreadableMessage
 
 _RETURN_FAMILIES = frozenset({"RRTN", "UPDD", "RPCR"})
 """Sub-families of ISO 20022 bank transaction codes that book something back."""

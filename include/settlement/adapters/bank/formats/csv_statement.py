@@ -27,7 +27,8 @@ from itertools import groupby, pairwise
 from settlement.adapters.bank.formats import statements
 from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
 from settlement.domain import currencies
-from settlement.domain.bank.messages import Movement, Statement, UnreadableMessage
+from settlement.domain.bank.messages import Movement, Statement
+from settlement.domain.errors import UnreadableMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

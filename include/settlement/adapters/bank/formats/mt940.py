@@ -27,7 +27,8 @@ import mt940 as package
 from settlement.adapters.bank.formats import statements
 from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
 from settlement.domain import currencies
-from settlement.domain.bank.messages import Movement, Statement, UnreadableMessage
+from settlement.domain.bank.messages import Movement, Statement
+from settlement.domain.errors import UnreadableMessage
 
 _TAG = re.compile(r":(\d{2}[A-Z]?|NS):")
 _KNOWN_TAGS = "13 13D 20 21 25 25P 28 28C 34F 60F 60M 61 62F 62M 64 65 86 90C 90D NS"

@@ -12,7 +12,8 @@ import re
 
 from settlement.adapters.bank.formats import document
 from settlement.adapters.bank.formats.document import Document, Element, required, text, texts
-from settlement.domain.bank.messages import REJECTED, FileAnswer, PaymentStatus, UnreadableMessage
+from settlement.domain.bank.messages import REJECTED, FileAnswer, PaymentStatus
+from settlement.domain.errors import UnreadableMessage
 
 _STATUS = re.compile(r"[A-Z]{4}")
 _NOT_PROVIDED = "NOTPROVIDED"

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from settlement.domain.bank import messages
-from settlement.domain.bank.messages import Movement, Statement, StatementLine, UnreadableMessage
+from settlement.domain.bank.messages import Movement, Statement, StatementLine
+from settlement.domain.errors import UnreadableMessage
 
 
 def lines(
