@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from settlement.domain.bank.matching import Match, OpenLine
-    from settlement.domain.bank.messages import Message, Statement
+    from settlement.domain.bank.messages import Message
+    from settlement.domain.bank.statement import Statement
 
 
 class BankLines(Protocol):

@@ -12,9 +12,7 @@ from settlement.domain.alerts import (
     PayoutsUnknown,
     Resolved,
 )
-from settlement.domain.bank.messages import (
-    Outcome,
-)
+from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.payments import files
 from settlement.domain.payments.files import Presence
 from settlement.domain.payments.payouts import PERMANENT_REASONS
@@ -32,7 +30,10 @@ def set_file_status(
     if file is None:
         return
     where = files.of_file(
-        [Outcome(sent["outcome"]) if sent["outcome"] else None for sent in books.files.transmissions(file_id)],
+        [
+            SubmissionOutcome(sent["outcome"]) if sent["outcome"] else None
+            for sent in books.files.transmissions(file_id)
+        ],
         rejections=len(file["rejections"]),
         duplicates=len(file["duplicates"]),
         is_spoken_of=file["state"] == "received",

@@ -9,9 +9,7 @@ from settlement.domain.alerts import (
     PayoutsRejected,
     PayoutsUnknown,
 )
-from settlement.domain.bank.messages import (
-    Outcome,
-)
+from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
 from settlement.ports.books import Books
@@ -124,7 +122,7 @@ def _is_to_be_asked_for(file: Mapping[str, Any], transmissions: Sequence[Mapping
     if last["outcome"] is None:
         return bool(now - last["started_at"] >= STILL_TALKING)
     if file["state"] == "received":
-        return last["outcome"] == Outcome.RECEIVED and bool(now - last["started_at"] >= ASK_AGAIN_AFTER)
+        return last["outcome"] == SubmissionOutcome.RECEIVED and bool(now - last["started_at"] >= ASK_AGAIN_AFTER)
     return file["state"] in ("prepared", "submitted", "unknown")
 
 

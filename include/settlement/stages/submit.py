@@ -9,12 +9,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from settlement.domain.bank.messages import (
-    Outcome,
-    Payment,
-    PaymentFile,
-    Submission,
-)
+from settlement.domain.bank.messages import Payment, PaymentFile, Submission, SubmissionOutcome
 from settlement.domain.errors import Unavailable
 from settlement.domain.payments import payouts
 from settlement.ports.days import DayRun
@@ -53,7 +48,7 @@ def send(services: Services, file_ids: Sequence[str], *, day: DayRun | None, now
         answer = services.bank.submit(file_id, content)
         _keep_answer(services, file_id, number, answer, now=now)
         outcomes[answer.outcome.value] += 1
-        if answer.outcome is Outcome.NOT_SENT:
+        if answer.outcome is SubmissionOutcome.NOT_SENT:
             not_sent.append(answer.text)
     take_in.apply_new(services, now=now)
     if not_sent:

@@ -11,15 +11,15 @@ from typing import Any
 import structlog
 
 from settlement.domain.bank.messages import (
+    ACCEPTED,
     DUPLICATE_REASONS,
     REJECTED,
     FileAnswer,
     Message,
-    Notification,
     PaymentStatus,
     Return,
-    Statement,
 )
+from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import Refused, UnreadableMessage
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
@@ -27,9 +27,6 @@ from settlement.ports.services import Services
 from settlement.stages import apply
 
 log = structlog.get_logger(__name__)
-
-
-ACCEPTING = frozenset({"ACTC", "ACCP", "ACSP", "ACSC", "ACCC", "ACWC", "ACWP"})
 
 
 def for_day(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -143,10 +140,10 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
         return
     found = books.payouts.by_end_to_end([status.end_to_end_id for status in answer.payments])
     said = [(found[s.end_to_end_id], s) for s in answer.payments if s.end_to_end_id in found]
-    if not answer.payments and answer.file_id and answer.group_status in ACCEPTING:
+    if not answer.payments and answer.file_id and answer.group_status in ACCEPTED:
         whole = PaymentStatus(end_to_end_id="", status=answer.group_status or "")
         said = [(payout, whole) for payout in books.payouts.in_file(answer.file_id)]
-    accepted = [(p, s) for p, s in said if s.status in ACCEPTING and p["state"] in ("submitted", "unknown")]
+    accepted = [(p, s) for p, s in said if s.status in ACCEPTED and p["state"] in ("submitted", "unknown")]
     books.payouts.step(
         [payout["payout_id"] for payout, _ in accepted],
         "accepted",

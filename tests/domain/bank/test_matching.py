@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from settlement.domain.bank import matching, messages
+from settlement.domain.bank import matching, statement
 from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, Terms, sums
 from settlement_lab.scores import matching_score
 
@@ -245,7 +245,7 @@ def test_the_result_does_not_depend_on_how_lines_were_split_into_statements(
         for found, number in zip(lines, statements, strict=False):
             text = repr(found.place[:-1])
             seen[number, text] += 1
-            line_id = messages.line_id(f"S{number}", "KR23", text, occurrence=seen[number, text])
+            line_id = statement.line_id(f"S{number}", "KR23", text, occurrence=seen[number, text])
             named.append(replace(found, line_id=line_id))
         matches, mismatches = matching.match(named, subjects, terms=Terms(tolerance={"KRW": 100}))
         return (

@@ -1,15 +1,15 @@
 """Where a file is: every story of transmissions and reports, and what may be concluded from it."""
 
 import pytest
-from settlement.domain.bank.messages import Outcome
+from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.payments.files import Presence, of_file
 
 RECEIVED, REFUSED, DUPLICATE, NOT_SENT, UNKNOWN = (
-    Outcome.RECEIVED,
-    Outcome.REFUSED,
-    Outcome.DUPLICATE,
-    Outcome.NOT_SENT,
-    Outcome.UNKNOWN,
+    SubmissionOutcome.RECEIVED,
+    SubmissionOutcome.REFUSED,
+    SubmissionOutcome.DUPLICATE,
+    SubmissionOutcome.NOT_SENT,
+    SubmissionOutcome.UNKNOWN,
 )
 
 
@@ -42,7 +42,7 @@ RECEIVED, REFUSED, DUPLICATE, NOT_SENT, UNKNOWN = (
 )
 def test_a_file_is_where_all_that_is_known_proves_it_to_be(
     story: str,
-    outcomes: list[Outcome | None],
+    outcomes: list[SubmissionOutcome | None],
     rejections: int,
     duplicates: int,
     spoken_of: bool,

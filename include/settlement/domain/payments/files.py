@@ -15,7 +15,7 @@ than that it has the file, leaves the file unknown; a person asks the bank.
 from collections.abc import Sequence
 from enum import StrEnum
 
-from settlement.domain.bank.messages import Outcome
+from settlement.domain.bank.messages import SubmissionOutcome
 
 
 class Presence(StrEnum):
@@ -31,19 +31,21 @@ class Presence(StrEnum):
     """Nothing is proven: its money is at risk."""
 
 
-def of_file(outcomes: Sequence[Outcome | None], *, rejections: int, duplicates: int, is_spoken_of: bool) -> Presence:
+def of_file(
+    outcomes: Sequence[SubmissionOutcome | None], *, rejections: int, duplicates: int, is_spoken_of: bool
+) -> Presence:
     """Return where a file is that was handed over with these outcomes (None: nobody heard an answer).
 
     `rejections` and `duplicates` count the bank's reports on the whole file; `is_spoken_of`: a report named its
     payments or accepted it.
     """
-    arrived = [outcome for outcome in outcomes if outcome is not Outcome.NOT_SENT]
+    arrived = [outcome for outcome in outcomes if outcome is not SubmissionOutcome.NOT_SENT]
     if not arrived:
         return Presence.WITH_US
-    refused = max(arrived.count(Outcome.REFUSED), rejections)
-    duplicate = max(arrived.count(Outcome.DUPLICATE), duplicates)
+    refused = max(arrived.count(SubmissionOutcome.REFUSED), rejections)
+    duplicate = max(arrived.count(SubmissionOutcome.DUPLICATE), duplicates)
     if refused and refused + duplicate >= len(arrived):
         return Presence.REJECTED
-    if duplicate or is_spoken_of or Outcome.RECEIVED in arrived:
+    if duplicate or is_spoken_of or SubmissionOutcome.RECEIVED in arrived:
         return Presence.AT_THE_BANK
     return Presence.UNKNOWN

@@ -13,7 +13,8 @@ from settlement.adapters.ledger.journal.repository import Journal
 from settlement.adapters.ledger.repository import Repository
 from settlement.domain.bank import statement as statements
 from settlement.domain.bank.matching import Match, OpenLine, Subject
-from settlement.domain.bank.messages import Message, Statement
+from settlement.domain.bank.messages import Message
+from settlement.domain.bank.statement import Statement
 
 # What a matched line clears, by what it turned out to be: (event, the account against client_bank).
 CLEARS = {
