@@ -12,6 +12,7 @@ from settlement.domain.alerts import (
 from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
+from settlement.domain.payments.files import FileState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -111,7 +112,7 @@ def declare_absent(services: Services, file_id: str, *, by: str, reason: str, no
         with apply.hearing_answers(services, books, now=now):
             apply.give_back(books, left, "rejected", cause="declared_absent", now=now, evidence=evidence)
         if len(left) == len(of_file):
-            books.files.mark(file_id, "rejected", now=now)
+            books.files.mark(file_id, FileState.REJECTED, now=now)
     return {"file_id": file_id, "payouts": len(left), "amounts": payouts.totals(left)}
 
 
@@ -121,9 +122,9 @@ def _is_to_be_asked_for(file: Mapping[str, Any], transmissions: Sequence[Mapping
     last = transmissions[-1]
     if last["outcome"] is None:
         return bool(now - last["started_at"] >= STILL_TALKING)
-    if file["state"] == "received":
+    if file["state"] == FileState.RECEIVED:
         return last["outcome"] == SubmissionOutcome.RECEIVED and bool(now - last["started_at"] >= ASK_AGAIN_AFTER)
-    return file["state"] in ("prepared", "submitted", "unknown")
+    return FileState(file["state"]).may_be_sent
 
 
 def _tell_of_payouts(

@@ -12,6 +12,7 @@ from typing import Any
 from settlement.domain.bank.messages import Payment, PaymentFile, Submission, SubmissionOutcome
 from settlement.domain.errors import Unavailable
 from settlement.domain.payments import payouts
+from settlement.domain.payments.files import MAY_BE_SENT, FileState
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import apply, take_in
@@ -26,7 +27,7 @@ def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
         return {"skipped": "no transfer"}
     _write_files(services, day, now=now)
     with services.ledger.books(day=day, read_only=True) as books:
-        files = books.files.find(day.settlement_date, states=("prepared", "submitted", "unknown"))
+        files = books.files.find(day.settlement_date, states=MAY_BE_SENT)
     return {"files": len(files)} | send(services, [file["file_id"] for file in files], day=day, now=now)
 
 
@@ -104,8 +105,8 @@ def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: dat
         approved = [p["payout_id"] for p in of_file if p["state"] == "approved"]
         books.payouts.step(approved, "submitted", cause="sent", now=now, evidence={"file_id": file_id})
         number = books.files.open_transmission(file_id, run_id=day.run_id if day else None, now=now)
-        if file["state"] == "prepared":
-            books.files.mark(file_id, "submitted", now=now)
+        if file["state"] == FileState.PREPARED:
+            books.files.mark(file_id, FileState.SUBMITTED, now=now)
     return number, bytes(file["content"])
 
 

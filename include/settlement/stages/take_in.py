@@ -21,6 +21,7 @@ from settlement.domain.bank.messages import (
 )
 from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import Refused, UnreadableMessage
+from settlement.domain.payments.files import FileState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -169,7 +170,7 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
         if payout["state"] == "booked":
             log.warning("booked_payout_rejected", payout_id=payout["payout_id"], reason=status.reason)
     for file_id in sorted({payout["file_id"] for payout, _ in said if payout["file_id"]}):
-        books.files.mark(file_id, "received", now=now)
+        books.files.mark(file_id, FileState.RECEIVED, now=now)
 
 
 def _apply_return(books: Books, returned: Return, *, now: datetime) -> None:

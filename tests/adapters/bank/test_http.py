@@ -209,6 +209,12 @@ def test_documents_are_cut_where_they_end_and_not_where_text_looks_like_an_end(b
     assert contents(fetched) == [ONE, tricky, b"\xef\xbb\xbf" + TWO, bare, bare.replace(b"R5", b"R6")]
 
 
+def test_a_message_in_an_encoding_that_nobody_knows_is_handed_over_and_does_not_spoil_its_neighbours(bank):
+    unknown = b'<?xml version="1.0" encoding="UTF-88"?>' + ONE.split(b"?>", 1)[1]
+    fetched = HttpBank(bank(mailbox(saying(200, ONE + b"\n" + unknown + b"\n" + TWO))).url).fetch()
+    assert contents(fetched) == [ONE, unknown, TWO]
+
+
 def test_a_message_that_no_parser_follows_is_handed_over_and_does_not_spoil_its_neighbours(bank):
     broken = ONE.replace(b"</GrpHdr>", b"</GrpHd>")
     fetched = HttpBank(bank(mailbox(saying(200, ONE + b"\n" + broken + b"\n" + TWO))).url).fetch()

@@ -80,7 +80,7 @@ def test_a_payment_without_a_status_has_that_of_its_batch():
     assert [(payment.end_to_end_id, payment.status) for payment in found.payments] == [("P-1", "RJCT"), ("P-2", "PART")]
 
 
-def test_a_duplicate_is_no_rejection():
+def test_a_file_that_the_bank_has_already_is_a_duplicate():
     found = answer(pain002("<GrpSts>RJCT</GrpSts>" + why("DUPL")))
     assert found.is_duplicate
 

@@ -9,8 +9,7 @@ content alone.
 1. Hidden and temporary names are left alone, and so is a file that changes while it is looked at.
 2. It is claimed by renaming it into `claimed/`; of two readers one succeeds. Only claimed files are read.
 3. When the caller has kept it, `acknowledge` moves it to `processed/`. What a crash left in `claimed/` is handed out
-   again:
-   a message may come twice, and the caller knows it by its hash.
+   again: a message may come twice, and the caller knows it by its hash.
 """
 
 import os

@@ -427,7 +427,7 @@ def _document_end(view: memoryview) -> tuple[int, bool]:
     parser.EndElementHandler = ended
     try:
         parser.Parse(view, True)
-    except expat.ExpatError:
+    except (expat.ExpatError, LookupError):  # the latter: it declares an encoding that nobody knows
         return parser.ErrorByteIndex, is_closed
     return len(view), True
 
