@@ -7,6 +7,7 @@ from typing import Any
 from settlement.domain.bank import matching
 from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, SubjectKind, Terms, references
 from settlement.domain.bank.matching.model import PAYOUT_KINDS
+from settlement.domain.bank.statement import LineState
 from settlement.domain.days import SettlementCalendar
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
@@ -27,7 +28,7 @@ def match(services: Services, *, now: datetime) -> dict[str, int]:
 
 def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, int]:
     """Match and book every line that is open or in suspense, in the transaction of these books."""
-    lines = books.bank_lines.lines(("open", "suspended"))
+    lines = books.bank_lines.lines((LineState.OPEN, LineState.SUSPENDED))
     if not lines:
         return {}
     matches, _ = match_lines(services, books, lines)

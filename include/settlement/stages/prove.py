@@ -12,6 +12,7 @@ from settlement.domain.alerts import (
     digest,
 )
 from settlement.domain.bank import statement as statements
+from settlement.domain.bank.statement import LineState
 from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.errors import Broken
@@ -210,7 +211,7 @@ def _missing(services: Services, books: Books, newest: Mapping[str, Any] | None)
 
 def _unexplained(services: Services, books: Books) -> list[Finding]:
     """Lines in suspense: unknown, or pointing at something of ours that they do not fit."""
-    lines = books.bank_lines.lines(("suspended",))
+    lines = books.bank_lines.lines((LineState.SUSPENDED,))
     if not lines:
         return []
     _, mismatches = match.match_lines(services, books, lines)

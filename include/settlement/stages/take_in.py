@@ -16,6 +16,7 @@ from settlement.domain.bank.messages import (
     REJECTED,
     FileAnswer,
     Message,
+    MessageState,
     PaymentStatus,
     Return,
 )
@@ -66,18 +67,19 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
             said = services.read_message(message)
         except UnreadableMessage as error:
             refuse(services, message, error, now=now)
-            counts["refused"] += 1
+            counts[MessageState.REFUSED.value] += 1
             continue
         read.append((_order(said), message, said))
     for _, message, said in sorted(read, key=lambda item: item[0]):
         try:
             with services.ledger.books(posting=True) as books, apply.hearing_answers(services, books, now=now):
                 is_ours = _apply(services, books, said, message, now=now)
-                books.bank_lines.close_message(message.sha256, "applied" if is_ours else "foreign")
-            counts["applied" if is_ours else "foreign"] += 1
+                state = MessageState.APPLIED if is_ours else MessageState.FOREIGN
+                books.bank_lines.close_message(message.sha256, state)
+            counts[state.value] += 1
         except UnreadableMessage as error:
             refuse(services, message, error, now=now)
-            counts["refused"] += 1
+            counts[MessageState.REFUSED.value] += 1
     return dict(counts)
 
 
@@ -87,7 +89,7 @@ def refuse(services: Services, message: Message, error: UnreadableMessage, *, no
     with services.ledger.books(posting=True) as books:
         books.bank_lines.close_message(
             message.sha256,
-            "refused",
+            MessageState.REFUSED,
             refusal=str(error),
             statement_id=error.statement_id,
             difference=error.difference,
