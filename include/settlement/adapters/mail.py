@@ -93,7 +93,7 @@ def send_due(
     if not rows:
         return 0
     undelivered = [row for row in rows if row.channel != alerts.EMAIL]
-    shown: list[renderer.Message] = []
+    shown: list[renderer.SlackMessage] = []
     if undelivered:
         summary = alerts.AlertsUndelivered(
             settlement_date=None,

@@ -131,7 +131,7 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
     """Move the payouts that a status report speaks of.
 
     A report that rejects the whole file proves something of the payouts only together with every transmission of the
-    file (see `domain.presence`). What it says of a payment by name is the bank's verdict on that payment, because a
+    file (see `payments.files`). What it says of a payment by name is the bank's verdict on that payment, because a
     bank takes a file id once; that it is a duplicate is no verdict.
     """
     if answer.file_id and answer.group_status == REJECTED and (answer.reason or not answer.payments):
