@@ -15,7 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from settlement import config, wiring
-from settlement.domain.bank.messages import Message, Outcome, Statement, StatementLine, Submission, content_key, line_id
+from settlement.domain.bank.messages import Message, Submission, SubmissionOutcome
+from settlement.domain.bank.statement import Statement, StatementLine, content_key, line_id
 from settlement.ports.bank import Debtor
 from settlement.ports.days import RunRequest
 from settlement.ports.services import Services
@@ -55,7 +56,7 @@ class BenchBank:
         self.statement: Statement | None = None
 
     def submit(self, file_id: str, content: bytes) -> Submission:
-        return Submission(outcome=Outcome.RECEIVED, text=f"[{file_id}] received", status_code=202)
+        return Submission(outcome=SubmissionOutcome.RECEIVED, text=f"[{file_id}] received", status_code=202)
 
     def fetch(self) -> Sequence[Message]:
         return [] if self.statement is None else [Message.of(self.statement.statement_id.encode(), kind="camt.053")]

@@ -30,14 +30,12 @@ log = logging.getLogger(__name__)
 class OnlyWhatMayWorkLater(RetryPolicy):
     """Fail at once where trying again changes nothing: what the product refuses, and arithmetic that came out wrong.
 
-    Airflow's `ExceptionRetryPolicy` says the same with rules such as `RetryRule("settlement.domain.controls.Broken",
-    FAIL)`, but imports the classes where the DAG file is parsed, and with them pandas.
+    Airflow's `ExceptionRetryPolicy` says the same with rules such as `RetryRule("settlement.domain.errors.Broken",
+    FAIL)`, but imports the classes where the DAG file is parsed; the product is imported in tasks only.
     """
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
-        from settlement.domain.controls import Broken
-        from settlement.domain.errors import Refused
-        from settlement.domain.money import BrokenInvariant
+        from settlement.domain.errors import Broken, BrokenInvariant, Refused
 
         if isinstance(exception, (Refused, Broken, BrokenInvariant)):
             return RetryDecision.fail("trying again would change nothing")

@@ -21,7 +21,7 @@ from settlement.adapters.ledger.unit_of_work import NotifyingLedger
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy as policies
 from settlement.domain.days import BankCalendar, Override, SettlementCalendar
-from settlement.domain.errors import MissingConnection, Refused
+from settlement.domain.errors import InvalidPolicy, MissingConnection, Refused
 from settlement.domain.policy import Policy
 from settlement.ports.bank import Bank, Debtor
 from settlement.ports.services import Notifications, Services
@@ -100,7 +100,7 @@ def load_policy() -> Policy:
     """
     try:
         return policies.load(config.policy_path())
-    except policies.InvalidPolicy as error:
+    except InvalidPolicy as error:
         raise Refused(str(error)) from error
 
 

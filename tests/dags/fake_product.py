@@ -15,9 +15,8 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from settlement.domain import controls
 from settlement.domain.days import BankCalendar, SettlementCalendar
-from settlement.domain.errors import NotYet, Refused, Unavailable
+from settlement.domain.errors import Broken, NotYet, Refused, Unavailable
 from settlement.ports.days import DayRun
 
 STAGES = {
@@ -74,7 +73,7 @@ def main() -> None:
         "no date": play({"dry_run": True, "transfer": False}, logical_date=None),
         "misspelt": play({"settlement_date": "2026-02-12", "dryrun": True}),
         "refused": play({"settlement_date": "2026-02-15"}, {"open_day": [Refused("[2026-02-15] is a Sunday")]}),
-        "broken": play({}, {"distribute": [controls.Broken("entries_balance", "an entry sums to [1 KRW]")]}),
+        "broken": play({}, {"distribute": [Broken("entries_balance", "an entry sums to [1 KRW]")]}),
         "unavailable": play({}, {"take_in": [Unavailable("the bank [127.0.0.1:9] did not answer")]}),
         "not yet": play({}, {"take_in": [NotYet("the statement has not come", until=soon)]}),
     }

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from settlement.domain.days import BankCalendar, NotASettlementDate, Override, SettlementCalendar
+from settlement.domain.days import BankCalendar, Override, SettlementCalendar
+from settlement.domain.errors import NotASettlementDate
 
 SEOUL = ZoneInfo("Asia/Seoul")
 KOREA = BankCalendar("KR", ("public", "bank"))

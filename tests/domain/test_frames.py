@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 from settlement.domain import frames
 from settlement.domain.computation import settle
+from settlement.domain.errors import InvalidFrame
 from stories import DAY, KR, day, inputs, same
 
 NOTE = {"note_id": "N1", "loan_id": "L1", "principal": 10, "outstanding": 10}
 
 
 def _message(frame: pd.DataFrame, spec: frames.Spec = frames.NOTES) -> str:
-    with pytest.raises(frames.InvalidFrame) as refused:
+    with pytest.raises(InvalidFrame) as refused:
         frames.check(frame, spec)
     return str(refused.value)
 
@@ -106,7 +107,7 @@ def test_a_day_settled_from_categoricals_is_the_day_settled_from_text() -> None:
 def test_rows_that_belong_to_nothing_or_could_wrap_a_sum_are_refused(
     world: dict[str, list[object]], message: str
 ) -> None:
-    with pytest.raises(frames.InvalidFrame) as refused:
+    with pytest.raises(InvalidFrame) as refused:
         settle.settle_day(inputs(**world), KR, DAY)
     assert message in str(refused.value)
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from settlement.domain import policy
 from settlement.domain.days import BankCalendar
+from settlement.domain.errors import InvalidPolicy
 
 POLICIES = Path(policy.__file__).parent.parent / "policies"
 
 
 def refusal(toml: str) -> str:
-    with pytest.raises(policy.InvalidPolicy) as refused:
+    with pytest.raises(InvalidPolicy) as refused:
         policy.parse(toml.encode())
     return str(refused.value)
 
@@ -101,5 +102,5 @@ def test_a_file_that_is_no_toml_is_refused_with_its_place() -> None:
 
 
 def test_a_missing_file_is_named_with_the_variable_to_set(tmp_path: Path) -> None:
-    with pytest.raises(policy.InvalidPolicy, match=r"nowhere.toml.*SETTLEMENT_POLICY"):
+    with pytest.raises(InvalidPolicy, match=r"nowhere.toml.*SETTLEMENT_POLICY"):
         policy.load(tmp_path / "nowhere.toml")

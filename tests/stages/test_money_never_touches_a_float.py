@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from settlement.domain import frames
 from settlement.domain.computation import settle
+from settlement.domain.errors import InvalidFrame
 from settlement.domain.frames import Kind
 from settlement.stages import extract
 
@@ -47,7 +48,7 @@ def test_an_amount_in_a_float_is_refused_at_the_boundary(spec: frames.Spec) -> N
     for column in spec.columns:
         if column.kind is Kind.AMOUNT:
             frame = frames.build(spec).astype({column.name: np.float64})
-            with pytest.raises(frames.InvalidFrame, match=rf"\[{column.name}\]: dtype must be \[int64\]"):
+            with pytest.raises(InvalidFrame, match=rf"\[{column.name}\]: dtype must be \[int64\]"):
                 frames.check(frame, spec)
 
 

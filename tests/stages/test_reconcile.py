@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from settlement import wiring
-from settlement.domain.bank import messages
-from settlement.domain.bank.messages import Message, Statement, StatementLine
+from settlement.domain.bank.messages import Message
+from settlement.domain.bank.statement import Statement, StatementLine, content_key
 from settlement.domain.errors import Refused
 from settlement.ports.services import Services
 from settlement.stages import breaks, prove, take_in
@@ -118,7 +118,7 @@ def statement(
         opening=opening,
         closing=closing,
         lines=lines,
-        content_key=messages.content_key(
+        content_key=content_key(
             account=ACCOUNT,
             currency="KRW",
             business_date=on,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from settlement.domain.bank import messages
-from settlement.domain.bank.messages import Message, Statement, StatementLine
+from settlement.domain.bank.messages import Message
+from settlement.domain.bank.statement import Statement, StatementLine, content_key
 from settlement.stages import close, prove, reconcile, take_in
 
 from .conftest import Platform
@@ -37,7 +37,7 @@ def right_statement(platform: Platform) -> Statement:
         from_date=PAID_ON,
         to_date=PAID_ON,
         lines=lines,
-        content_key=messages.content_key(**said, **balances, said=[line.line_id for line in lines]),  # type: ignore[arg-type]
+        content_key=content_key(**said, **balances, said=[line.line_id for line in lines]),  # type: ignore[arg-type]
         **said,  # type: ignore[arg-type]
         **balances,
     )

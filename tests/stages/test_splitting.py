@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from settlement import wiring
-from settlement.adapters.bank.formats import statements
-from settlement.domain.bank.messages import Message, Movement, Statement
+from settlement.domain.bank import statement as statements
+from settlement.domain.bank.messages import Message
+from settlement.domain.bank.statement import Movement, Statement
 from settlement.stages import prove, take_in
 from settlement_lab.servers import embedded
 

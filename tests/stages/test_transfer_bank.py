@@ -404,14 +404,17 @@ def test_a_person_who_asked_the_bank_clears_what_no_inquiry_can(platform: Platfo
     assert booked_at_bank(platform) == AT_BANK
 
 
-def test_what_a_bank_passes_over_in_silence_can_be_cleared_beside_what_it_took(platform: Platform) -> None:
+@pytest.mark.parametrize("accepted", ["ACCP", "ACFC"])
+def test_what_a_bank_passes_over_in_silence_can_be_cleared_beside_what_it_took(
+    platform: Platform, accepted: str
+) -> None:
     worked_day(platform)
     with misbehaving(platform, "drop_before"):
         settle(platform)
     named = ids(platform)
     with platform.services() as services:
         report = status_report(
-            "S-9", file_of(platform), group="PART", **{named["A"]: ("ACCP", None), named["B"]: ("RJCT", "AC04")}
+            "S-9", file_of(platform), group="PART", **{named["A"]: (accepted, None), named["B"]: ("RJCT", "AC04")}
         )
         hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
         now = platform.at("2026-02-18T08:00+09:00")

@@ -97,7 +97,7 @@ def send_due(
     if not rows:
         return 0
     undelivered = [row for row in rows if row.channel != routing.EMAIL]
-    shown: list[renderer.Message] = []
+    shown: list[renderer.SlackMessage] = []
     if undelivered:
         summary = AlertsUndelivered(
             settlement_date=None,

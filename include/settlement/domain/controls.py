@@ -9,18 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from settlement.domain.errors import Broken
 from settlement.domain.frames import Outcome
-
-
-class Broken(Exception):
-    """A control does not hold; the day stops before money moves."""
-
-    def __init__(self, control: str, message: str) -> None:
-        self.control = control
-        self.problem = message
-        super().__init__(
-            f"Control [{control}] is broken: {message}. Nothing was posted; keep the frozen inputs and tell engineering"
-        )
 
 
 def check_outcome(outcome: Outcome) -> None:

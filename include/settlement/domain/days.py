@@ -21,6 +21,8 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from settlement.domain.errors import NotASettlementDate
+
 ONE_DAY = timedelta(days=1)
 SMALLEST_STEP = timedelta(microseconds=1)
 
@@ -39,22 +41,6 @@ class Window(NamedTuple):
 
     from_at: datetime
     until_at_exclusive: datetime
-
-
-class NotASettlementDate(ValueError):
-    """A date that cannot be settled (now, or ever); the message says why and names the nearest dates that can."""
-
-    def __init__(self, on: date, why: str, nearest: tuple[date, ...], otherwise: str) -> None:
-        self.on = on
-        self.why = why
-        self.nearest = nearest
-        if len(nearest) == 1:
-            remedy = f"The nearest date that can be settled is [{nearest[0]}]."
-        elif nearest:
-            remedy = f"The nearest dates that can be settled are {' and '.join(f'[{day}]' for day in nearest)}."
-        else:
-            remedy = otherwise
-        super().__init__(f"[{on}] cannot be settled: {why}. {remedy}")
 
 
 @dataclass(frozen=True, slots=True)

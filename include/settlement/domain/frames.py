@@ -23,6 +23,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from settlement.domain.errors import InvalidFrame
+
 FIRST_SECOND, LAST_SECOND = (int(np.datetime64(day, "s").astype(np.int64)) for day in (date.min, date.max))
 """Outside them lie no dates, but PostgreSQL's infinities."""
 
@@ -36,10 +38,6 @@ class Kind(StrEnum):
     INSTANT = "datetime64[us, UTC]"
     FLAG = "bool"
     NUMBER = "Int64"
-
-
-class InvalidFrame(ValueError):
-    """A frame breaks its specification; the message names frame, column, row key and rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

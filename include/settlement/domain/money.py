@@ -15,10 +15,6 @@ LARGEST = 2**62
 """Sums of a day's money and of a loan's principals stay below it, so that no int64 sum can wrap."""
 
 
-class BrokenInvariant(Exception):
-    """The arithmetic came out wrong, or the ledger contradicts itself: the day stops before any money moves."""
-
-
 def floor_ppm(amount: Ints, rate_ppm: Ints | int) -> Ints:
     """Return `floor(amount · rate_ppm / 1e6)` for amounts and rates of at least 0, rates of at most a million.
 

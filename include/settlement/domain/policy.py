@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from settlement.domain.alerts.event import Severity
 from settlement.domain.alerts.routing import Language
 from settlement.domain.days import BankCalendar
+from settlement.domain.errors import InvalidPolicy
 
 Component = Literal["cost", "late_interest", "interest", "principal"]
 COMPONENTS: tuple[Component, ...] = ("cost", "late_interest", "interest", "principal")
@@ -36,10 +37,6 @@ ALLOWED_TEXTS = {
 Currency = Annotated[str, Field(pattern=CODE)]
 ClockTime = Annotated[str, Field(pattern=CLOCK)]
 CutOff = Annotated[str, Field(pattern=CUT_OFF)]
-
-
-class InvalidPolicy(ValueError):
-    """The policy file cannot be used; the message has one line per problem: key, value, what is allowed."""
 
 
 class _Table(BaseModel):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from settlement.domain.bank.matching import Match, OpenLine
-    from settlement.domain.bank.messages import Message, Statement
+    from settlement.domain.bank.messages import Message, MessageState
+    from settlement.domain.bank.statement import LineState, Statement
 
 
 class BankLines(Protocol):
@@ -19,7 +20,7 @@ class BankLines(Protocol):
     def close_message(
         self,
         sha256: str,
-        state: str,
+        state: MessageState,
         *,
         refusal: str | None = None,
         statement_id: str | None = None,
@@ -31,7 +32,7 @@ class BankLines(Protocol):
     def keep_statement(self, statement: Statement, sha256: str, *, now: datetime) -> None: ...
     def statements(self, account: str) -> list[dict[str, Any]]: ...
     def newest_statement(self, account: str) -> dict[str, Any] | None: ...
-    def lines(self, states: Sequence[str]) -> list[OpenLine]: ...
+    def lines(self, states: Sequence[LineState]) -> list[OpenLine]: ...
     def match_totals(self, on: date) -> list[dict[str, Any]]: ...
     def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]: ...
     def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None: ...

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from settlement.domain.bank.messages import (
-    Outcome,
-)
+from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.payments import files
-from settlement.domain.payments.files import Presence
+from settlement.domain.payments.files import FileState
 from settlement.domain.payments.payouts import PERMANENT_REASONS
 from settlement.ports.books import Books
 from settlement.ports.services import Services
@@ -28,23 +26,26 @@ def set_file_status(
     file = books.files.file(file_id)
     if file is None:
         return
-    where = files.of_file(
-        [Outcome(sent["outcome"]) if sent["outcome"] else None for sent in books.files.transmissions(file_id)],
+    status = files.file_status(
+        [
+            SubmissionOutcome(sent["outcome"]) if sent["outcome"] else None
+            for sent in books.files.transmissions(file_id)
+        ],
         rejections=len(file["rejections"]),
         duplicates=len(file["duplicates"]),
-        is_spoken_of=file["state"] == "received",
+        is_spoken_of=file["state"] == FileState.RECEIVED,
     )
     of_file = books.payouts.in_file(file_id)
-    if where is Presence.REJECTED:
+    if status is FileState.REJECTED:
         rejected = [payout for payout in of_file if payout["state"] in OPEN_STATES]
         # The reason is about the file, not about anybody's account: none is held for it.
         give_back(
             books, rejected, "rejected", cause=f"file_{cause}", now=now, evidence={"bank_reason": reason, **evidence}
         )
-    elif where is Presence.UNKNOWN:
+    elif status is FileState.UNKNOWN:
         unheard = [payout["payout_id"] for payout in of_file if payout["state"] == "submitted"]
         books.payouts.step(unheard, "unknown", cause=f"file_{cause}", now=now, evidence=evidence)
-    books.files.mark(file_id, where.value, now=now)
+    books.files.mark(file_id, status, now=now)
 
 
 def give_back(

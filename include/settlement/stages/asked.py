@@ -11,8 +11,8 @@ import json
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from settlement.domain.days import NotASettlementDate, SettlementCalendar
-from settlement.domain.errors import Refused
+from settlement.domain.days import SettlementCalendar
+from settlement.domain.errors import NotASettlementDate, Refused
 from settlement.ports.days import AirflowRun, RunRequest
 
 PARAMETERS = ("settlement_date", "dry_run", "transfer", "reason")

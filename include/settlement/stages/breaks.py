@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from settlement.domain.bank.matching import Match, OpenLine, Subject
+from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
+from settlement.domain.bank.statement import LineState
 from settlement.domain.breaks import Decision
 from settlement.domain.errors import Refused
 from settlement.ports.books import Books
@@ -130,7 +131,7 @@ def _carry_out(
     if found["subject_kind"] == "line":
         line = _line_of(books, found)
         subject = Subject(
-            kind="account",
+            kind=SubjectKind.ACCOUNT,
             subject_id=decision.target,
             amount=line.amount,
             currency=line.currency,
@@ -172,7 +173,7 @@ def _open(books: Books, break_id: int) -> dict[str, Any]:
 
 
 def _line_of(books: Books, found: Mapping[str, Any]) -> OpenLine:
-    for line in books.bank_lines.lines(("suspended",)):
+    for line in books.bank_lines.lines((LineState.SUSPENDED,)):
         if found["subject_kind"] == "line" and line.line_id == found["subject_id"]:
             return line
     raise Refused(
@@ -183,13 +184,13 @@ def _line_of(books: Books, found: Mapping[str, Any]) -> OpenLine:
 def _subject(services: Services, books: Books, name: str, *, is_credit: bool) -> Subject:
     """Return what a person means by `receipt:ID`, or `payout:` with the payout's end-to-end id."""
     kind, _, subject_id = name.partition(":")
-    if kind == "payout":
+    if kind == SubjectKind.PAYOUT:
         for payout in books.payouts.by_end_to_end([subject_id]).values():
             for movement in match.movements_of(payout, services.calendar):
                 is_shown = books.bank_lines.matched_subjects([movement.kind], [movement.subject_id])
                 if (movement.amount > 0) is is_credit and not is_shown:
                     return movement
-    elif kind == "receipt":
+    elif kind == SubjectKind.RECEIPT:
         for receipt in services.core.receipts(references=[], repayment_ids=[subject_id], calendar=services.calendar):
             return receipt
     raise Refused(

@@ -14,7 +14,7 @@ from typing import Any
 
 from settlement.domain import controls
 from settlement.domain.computation import settle
-from settlement.domain.errors import Refused
+from settlement.domain.errors import Broken, Refused
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -28,7 +28,7 @@ ITEMS = "what stands between us and the bank is explained item by item"
 def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[str, Any]:
     """Certify a day that is closed, in the transaction that closes it; its revision is certified once.
 
-    :raises controls.Broken: a side's opening and movements do not make its closing, or ledger and bank differ.
+    :raises Broken: a side's opening and movements do not make its closing, or ledger and bank differ.
     """
     found, before = books.close.revision(on), books.close.newest_certificate()
     if found is None:
@@ -168,9 +168,9 @@ def _break(found: Mapping[str, Any]) -> dict[str, Any]:
 def _check_movements(movements: Mapping[str, Mapping[str, int]]) -> None:
     for side, moved in movements.items():
         if moved["opening"] + moved["came"] - moved["went"] != moved["closing"]:
-            raise controls.Broken("movements_make_the_closing", f"[{side}] does not add up: {dict(moved)}")
+            raise Broken("movements_make_the_closing", f"[{side}] does not add up: {dict(moved)}")
         if side.startswith("bank ") and moved != movements.get(side.replace("bank ", "ledger ")):
-            raise controls.Broken("ledger_moves_as_the_bank", f"[{side}] says {dict(moved)}, the ledger otherwise")
+            raise Broken("ledger_moves_as_the_bank", f"[{side}] says {dict(moved)}, the ledger otherwise")
 
 
 def _broken_chain(books: Books) -> list[str]:

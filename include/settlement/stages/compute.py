@@ -13,8 +13,8 @@ from settlement.domain.alerts.day import Step
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import encode, settle
 from settlement.domain.days import SettlementCalendar
+from settlement.domain.errors import Broken, BrokenInvariant
 from settlement.domain.frames import Inputs, Outcome
-from settlement.domain.money import BrokenInvariant
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import extract, notify, standing
@@ -31,12 +31,12 @@ def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, A
     """
     try:
         return _distribute(services, day, now=now)
-    except controls.Broken as broken:
+    except Broken as broken:
         raise notify.control_broken(
             services, day.settlement_date, broken, backfill_id=day.backfill_id, now=now
         ) from broken
     except BrokenInvariant as impossible:
-        found = controls.Broken("arithmetic", str(impossible))
+        found = Broken("arithmetic", str(impossible))
         raise notify.control_broken(
             services, day.settlement_date, found, backfill_id=day.backfill_id, now=now
         ) from impossible
@@ -48,7 +48,7 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
     A revision that is computed already is returned as it stands. Inputs that were frozen before another day was
     posted are frozen again, so that positions are never stale.
 
-    :raises controls.Broken: an invariant does not hold; nothing is posted.
+    :raises Broken: an invariant does not hold; nothing is posted.
     """
     if day.dry_run:
         with services.ledger.books(read_only=True) as books:

@@ -6,11 +6,9 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
-from settlement.domain import frames
 from settlement.domain.alerts.day import Step
 from settlement.domain.breaks import Finding
-from settlement.domain.days import NotASettlementDate
-from settlement.domain.errors import Refused
+from settlement.domain.errors import InvalidFrame, NotASettlementDate, Refused
 from settlement.domain.frames import Inputs
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun, RunRequest
@@ -142,7 +140,7 @@ def usable_source(day: DayRun) -> Iterator[None]:
     """Turn a frame that breaks its specification into a refusal: the source's views break their contract."""
     try:
         yield
-    except frames.InvalidFrame as invalid:
+    except InvalidFrame as invalid:
         raise Refused(
             f"The source cannot be used for [{day.settlement_date}]: {invalid}. Mend the source, then clear the task"
         ) from invalid

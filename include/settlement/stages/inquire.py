@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from settlement.domain.alerts.day import Step
-from settlement.domain.bank.messages import (
-    Outcome,
-)
+from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
+from settlement.domain.payments.files import FileState
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import apply, match, notify, submit, take_in
@@ -110,7 +109,7 @@ def declare_absent(services: Services, file_id: str, *, by: str, reason: str, no
         with apply.hearing_answers(services, books, now=now):
             apply.give_back(books, left, "rejected", cause="declared_absent", now=now, evidence=evidence)
         if len(left) == len(of_file):
-            books.files.mark(file_id, "rejected", now=now)
+            books.files.mark(file_id, FileState.REJECTED, now=now)
     return {"file_id": file_id, "payouts": len(left), "amounts": payouts.totals(left)}
 
 
@@ -120,6 +119,6 @@ def _is_to_be_asked_for(file: Mapping[str, Any], transmissions: Sequence[Mapping
     last = transmissions[-1]
     if last["outcome"] is None:
         return bool(now - last["started_at"] >= STILL_TALKING)
-    if file["state"] == "received":
-        return last["outcome"] == Outcome.RECEIVED and bool(now - last["started_at"] >= ASK_AGAIN_AFTER)
-    return file["state"] in ("prepared", "submitted", "unknown")
+    if file["state"] == FileState.RECEIVED:
+        return last["outcome"] == SubmissionOutcome.RECEIVED and bool(now - last["started_at"] >= ASK_AGAIN_AFTER)
+    return FileState(file["state"]).may_be_sent

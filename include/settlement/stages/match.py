@@ -5,7 +5,9 @@ from datetime import date, datetime
 from typing import Any
 
 from settlement.domain.bank import matching
-from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, Terms
+from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, SubjectKind, Terms, references
+from settlement.domain.bank.matching.model import PAYOUT_KINDS
+from settlement.domain.bank.statement import LineState
 from settlement.domain.days import SettlementCalendar
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
@@ -26,7 +28,7 @@ def match(services: Services, *, now: datetime) -> dict[str, int]:
 
 def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, int]:
     """Match and book every line that is open or in suspense, in the transaction of these books."""
-    lines = books.bank_lines.lines(("open", "suspended"))
+    lines = books.bank_lines.lines((LineState.OPEN, LineState.SUSPENDED))
     if not lines:
         return {}
     matches, _ = match_lines(services, books, lines)
@@ -39,13 +41,13 @@ def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, 
 
 def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> tuple[list[Match], list[Mismatch]]:
     """Return what the lines are, and which of them point at something of ours without fitting it."""
-    references = sorted({key for line in lines for key in matching.references_of(line)})
-    payouts = {p["payout_id"]: p for p in books.payouts.by_end_to_end(references).values()}
+    asked_for = sorted({key for line in lines for key in references.references_of(line)})
+    payouts = {p["payout_id"]: p for p in books.payouts.by_end_to_end(asked_for).values()}
     receipts: Sequence[Subject] = []
     if len(payouts) < len(lines):  # some line is no payout: offer everything that is still under way
         payouts |= {payout["payout_id"]: payout for payout in books.payouts.find(states=apply.OPEN_STATES)}
         unmatched = [row["repayment_id"] for row in books.in_transit.receipts()]
-        receipts = services.core.receipts(references=references, repayment_ids=unmatched, calendar=services.calendar)
+        receipts = services.core.receipts(references=asked_for, repayment_ids=unmatched, calendar=services.calendar)
     subjects = [*receipts, *(s for payout in payouts.values() for s in movements_of(payout, services.calendar))]
     taken = books.bank_lines.matched_subjects(sorted({s.kind for s in subjects}), [s.subject_id for s in subjects])
     return matching.match(
@@ -63,11 +65,11 @@ def movements_of(payout: Mapping[str, Any], calendar: SettlementCalendar) -> Ite
     """
     if payout["state"] in ("booked", "returned", *apply.OPEN_STATES):
         on = calendar.calendar.next_business_day(payout["settlement_date"])
-        yield _movement_of(payout, "payout", -payout["amount"], on=on)
-        yield _movement_of(payout, "payout_return", payout["amount"], on=None)
+        yield _movement_of(payout, SubjectKind.PAYOUT, -payout["amount"], on=on)
+        yield _movement_of(payout, SubjectKind.PAYOUT_RETURN, payout["amount"], on=None)
 
 
-def _movement_of(payout: Mapping[str, Any], kind: str, amount: int, *, on: date | None) -> Subject:
+def _movement_of(payout: Mapping[str, Any], kind: SubjectKind, amount: int, *, on: date | None) -> Subject:
     return Subject(
         kind=kind,
         subject_id=payout["payout_id"],
@@ -75,7 +77,7 @@ def _movement_of(payout: Mapping[str, Any], kind: str, amount: int, *, on: date 
         currency=payout["currency"],
         reference=payout["end_to_end_id"],
         on=on,
-        group=payout["file_id"] if kind == "payout" else None,
+        group=payout["file_id"] if kind is SubjectKind.PAYOUT else None,
         account=payout["payee_account"],
     )
 
@@ -86,7 +88,7 @@ def _terms(services: Services) -> Terms:
         tolerance=services.policy.matching.tolerance,
         tolerance_ppm=services.policy.matching.tolerance_ppm,
         remitted_to={
-            matching.squeezed(theirs): account
+            references.squeezed(theirs): account
             for account, named in services.policy.matching.remitted_to.items()
             for theirs in named
         },
@@ -99,12 +101,12 @@ def book(books: Books, matches: Sequence[Match], *, now: datetime, by: str = "se
     """Book matched lines; a payout that is matched is booked, one whose return is matched has come back."""
     books.bank_lines.keep_matches(matches, now=now, by=by)
     lines = {subject.key: line for found in matches for line, subject, _, _ in found.parts()}
-    leaving = {payout_id: line for (kind, payout_id), line in lines.items() if kind == "payout"}
-    back = {payout_id: line for (kind, payout_id), line in lines.items() if kind == "payout_return"}
+    leaving = {payout_id: line for (kind, payout_id), line in lines.items() if kind == SubjectKind.PAYOUT}
+    back = {payout_id: line for (kind, payout_id), line in lines.items() if kind == SubjectKind.PAYOUT_RETURN}
     payouts = {
         payout["payout_id"]: payout
         for payout in books.payouts.by_end_to_end(
-            [s.reference for found in matches for s in found.subjects if s.kind.startswith("payout")]
+            [s.reference for found in matches for s in found.subjects if s.kind in PAYOUT_KINDS]
         ).values()
     }
     # What came back before the statement showed it leave stays returned: a state never goes backwards.

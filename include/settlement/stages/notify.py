@@ -19,14 +19,13 @@ from settlement.domain.alerts.expectations import SETTLED
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
 from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import InputChanged, InputLate, Resolved
-from settlement.domain.errors import Refused
+from settlement.domain.errors import Broken, Refused
 from settlement.ports.books import Books, NotifyingBooks
 from settlement.ports.days import DayRun, TaskFailure
 from settlement.ports.services import Notifications, Services
 from settlement.stages import standing
 
 if TYPE_CHECKING:
-    from settlement.domain import controls
     from settlement.domain.breaks import Finding
 
 ASKED_AGAIN_AFTER = timedelta(minutes=15)
@@ -76,7 +75,7 @@ def day_completed(services: Services, books: Books, on: date, *, now: datetime) 
 
 
 def control_broken(
-    services: Services, on: date, broken: controls.Broken, *, backfill_id: str | None = None, now: datetime
+    services: Services, on: date, broken: Broken, *, backfill_id: str | None = None, now: datetime
 ) -> Refused:
     """Record that a control stopped the day, and return the refusal to raise: trying again would break it again."""
     with services.ledger.books() as books:

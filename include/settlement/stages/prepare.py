@@ -5,6 +5,7 @@ from typing import Any
 
 from settlement.domain.payments import gate as questions
 from settlement.domain.payments import payouts
+from settlement.domain.payments.files import FileState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -55,5 +56,5 @@ def _release_stranded(services: Services, books: Books, day: DayRun, *, now: dat
     stranded = books.payouts.stranded(before=day.settlement_date, prepared_before=now - waited)
     apply.give_back(books, stranded, "rejected", cause="released", now=now, evidence={"run_id": day.run_id})
     for file_id in sorted({payout["file_id"] for payout in stranded if payout["file_id"]}):
-        books.files.mark(file_id, "rejected", now=now)
+        books.files.mark(file_id, FileState.REJECTED, now=now)
     return stranded

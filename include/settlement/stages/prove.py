@@ -7,8 +7,10 @@ from typing import Any
 from settlement.domain import controls
 from settlement.domain.alerts.day import Step
 from settlement.domain.bank import statement as statements
+from settlement.domain.bank.statement import LineState
 from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
+from settlement.domain.errors import Broken
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -51,14 +53,14 @@ def prove_or_refuse(
 ) -> dict[str, Any]:
     try:
         return prove_books(services, as_of=as_of, backfill_id=backfill_id, now=now)
-    except controls.Broken as broken:
+    except Broken as broken:
         raise notify.control_broken(services, as_of, broken, backfill_id=backfill_id, now=now) from broken
 
 
 def prove_books(services: Services, *, as_of: date, backfill_id: str | None = None, now: datetime) -> dict[str, Any]:
     """Book what is open, find all breaks there are, prove both directions of custody, and close proven days.
 
-    :raises controls.Broken: ledger and bank differ by something that has no name.
+    :raises Broken: ledger and bank differ by something that has no name.
     """
     with services.ledger.books(posting=True) as books:
         match.book_lines(services, books, now=now)
@@ -204,7 +206,7 @@ def _missing(services: Services, books: Books, newest: Mapping[str, Any] | None)
 
 def _unexplained(services: Services, books: Books) -> list[Finding]:
     """Lines in suspense: unknown, or pointing at something of ours that they do not fit."""
-    lines = books.bank_lines.lines(("suspended",))
+    lines = books.bank_lines.lines((LineState.SUSPENDED,))
     if not lines:
         return []
     _, mismatches = match.match_lines(services, books, lines)

@@ -9,14 +9,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from settlement.domain.bank.messages import (
-    Outcome,
-    Payment,
-    PaymentFile,
-    Submission,
-)
+from settlement.domain.bank.messages import Payment, PaymentFile, Submission, SubmissionOutcome
 from settlement.domain.errors import Unavailable
 from settlement.domain.payments import payouts
+from settlement.domain.payments.files import MAY_BE_SENT, FileState
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import apply, take_in
@@ -31,7 +27,7 @@ def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
         return {"skipped": "no transfer"}
     _write_files(services, day, now=now)
     with services.ledger.books(day=day, read_only=True) as books:
-        files = books.files.find(day.settlement_date, states=("prepared", "submitted", "unknown"))
+        files = books.files.find(day.settlement_date, states=MAY_BE_SENT)
     return {"files": len(files)} | send(services, [file["file_id"] for file in files], day=day, now=now)
 
 
@@ -53,7 +49,7 @@ def send(services: Services, file_ids: Sequence[str], *, day: DayRun | None, now
         answer = services.bank.submit(file_id, content)
         _keep_answer(services, file_id, number, answer, now=now)
         outcomes[answer.outcome.value] += 1
-        if answer.outcome is Outcome.NOT_SENT:
+        if answer.outcome is SubmissionOutcome.NOT_SENT:
             not_sent.append(answer.text)
     take_in.apply_new(services, now=now)
     if not_sent:
@@ -109,8 +105,8 @@ def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: dat
         approved = [p["payout_id"] for p in of_file if p["state"] == "approved"]
         books.payouts.step(approved, "submitted", cause="sent", now=now, evidence={"file_id": file_id})
         number = books.files.open_transmission(file_id, run_id=day.run_id if day else None, now=now)
-        if file["state"] == "prepared":
-            books.files.mark(file_id, "submitted", now=now)
+        if file["state"] == FileState.PREPARED:
+            books.files.mark(file_id, FileState.SUBMITTED, now=now)
     return number, bytes(file["content"])
 
 

@@ -11,26 +11,24 @@ from typing import Any
 import structlog
 
 from settlement.domain.bank.messages import (
+    ACCEPTED,
     DUPLICATE_REASONS,
     REJECTED,
     FileAnswer,
     Message,
-    Notification,
+    MessageState,
     PaymentStatus,
     Return,
-    Statement,
-    UnreadableMessage,
 )
-from settlement.domain.errors import Refused
+from settlement.domain.bank.statement import Notification, Statement
+from settlement.domain.errors import Refused, UnreadableMessage
+from settlement.domain.payments.files import FileState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import apply
 
 log = structlog.get_logger(__name__)
-
-
-ACCEPTING = frozenset({"ACTC", "ACCP", "ACSP", "ACSC", "ACCC", "ACWC", "ACWP"})
 
 
 def for_day(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -69,18 +67,19 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
             said = services.read_message(message)
         except UnreadableMessage as error:
             refuse(services, message, error, now=now)
-            counts["refused"] += 1
+            counts[MessageState.REFUSED.value] += 1
             continue
         read.append((_order(said), message, said))
     for _, message, said in sorted(read, key=lambda item: item[0]):
         try:
             with services.ledger.books(posting=True) as books, apply.hearing_answers(services, books, now=now):
                 is_ours = _apply(services, books, said, message, now=now)
-                books.bank_lines.close_message(message.sha256, "applied" if is_ours else "foreign")
-            counts["applied" if is_ours else "foreign"] += 1
+                state = MessageState.APPLIED if is_ours else MessageState.FOREIGN
+                books.bank_lines.close_message(message.sha256, state)
+            counts[state.value] += 1
         except UnreadableMessage as error:
             refuse(services, message, error, now=now)
-            counts["refused"] += 1
+            counts[MessageState.REFUSED.value] += 1
     return dict(counts)
 
 
@@ -90,7 +89,7 @@ def refuse(services: Services, message: Message, error: UnreadableMessage, *, no
     with services.ledger.books(posting=True) as books:
         books.bank_lines.close_message(
             message.sha256,
-            "refused",
+            MessageState.REFUSED,
             refusal=str(error),
             statement_id=error.statement_id,
             difference=error.difference,
@@ -132,7 +131,7 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
     """Move the payouts that a status report speaks of.
 
     A report that rejects the whole file proves something of the payouts only together with every transmission of the
-    file (see `domain.presence`). What it says of a payment by name is the bank's verdict on that payment, because a
+    file (see `payments.files`). What it says of a payment by name is the bank's verdict on that payment, because a
     bank takes a file id once; that it is a duplicate is no verdict.
     """
     if answer.file_id and answer.group_status == REJECTED and (answer.reason or not answer.payments):
@@ -144,10 +143,10 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
         return
     found = books.payouts.by_end_to_end([status.end_to_end_id for status in answer.payments])
     said = [(found[s.end_to_end_id], s) for s in answer.payments if s.end_to_end_id in found]
-    if not answer.payments and answer.file_id and answer.group_status in ACCEPTING:
+    if not answer.payments and answer.file_id and answer.group_status in ACCEPTED:
         whole = PaymentStatus(end_to_end_id="", status=answer.group_status or "")
         said = [(payout, whole) for payout in books.payouts.in_file(answer.file_id)]
-    accepted = [(p, s) for p, s in said if s.status in ACCEPTING and p["state"] in ("submitted", "unknown")]
+    accepted = [(p, s) for p, s in said if s.status in ACCEPTED and p["state"] in ("submitted", "unknown")]
     books.payouts.step(
         [payout["payout_id"] for payout, _ in accepted],
         "accepted",
@@ -173,7 +172,7 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
         if payout["state"] == "booked":
             log.warning("booked_payout_rejected", payout_id=payout["payout_id"], reason=status.reason)
     for file_id in sorted({payout["file_id"] for payout, _ in said if payout["file_id"]}):
-        books.files.mark(file_id, "received", now=now)
+        books.files.mark(file_id, FileState.RECEIVED, now=now)
 
 
 def _apply_return(books: Books, returned: Return, *, now: datetime) -> None:

@@ -126,7 +126,7 @@ select (select count(*) from reporting.journal), (select count(*) from reporting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DemoResult:
     """What a run of the demo came to."""
 
     days: list[Row]
@@ -233,7 +233,7 @@ def _console(*, stderr: bool = False) -> Console:
     return console
 
 
-def _settle(home: Path, words: Row, console: Console) -> Outcome:
+def _settle(home: Path, words: Row, console: Console) -> DemoResult:
     watch = _Stopwatch()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress, services.running(home) as endpoints:
@@ -346,7 +346,7 @@ def _told(endpoints: services.Endpoints) -> Iterator[Row]:
 
 def _outcome(
     endpoints: services.Endpoints, before: _Facts, watch: _Stopwatch, breaks: list[Row], failure: str | None
-) -> Outcome:
+) -> DemoResult:
     after = _facts(endpoints)
     with _reading(endpoints) as connection:
         booked = connection.execute("select end_to_end_id, amount from reporting.payouts where state = 'booked'")
@@ -357,7 +357,7 @@ def _outcome(
         ).fetchone()
     statements = endpoints.bank.statements()
     watch.lap("report")
-    return Outcome(
+    return DemoResult(
         days=list(after.days.values()),
         conversations=endpoints.conversations(),
         already_settled=[day for day in after.days if before.same_day(after, day)],
@@ -372,7 +372,7 @@ def _outcome(
     )
 
 
-def _as_json(outcome: Outcome) -> str:
+def _as_json(outcome: DemoResult) -> str:
     days = [{**row, "settlement_date": str(row["settlement_date"])} for row in outcome.days]
     value = {
         "days": days,
@@ -392,7 +392,7 @@ def _as_json(outcome: Outcome) -> str:
     return json_text.dumps(value, ensure_ascii=False, indent=2)
 
 
-def _show(outcome: Outcome, words: Row, console: Console) -> None:
+def _show(outcome: DemoResult, words: Row, console: Console) -> None:
     console.print()
     console.print(_table(outcome.days, words))
     if outcome.agrees:

@@ -21,7 +21,7 @@ from itertools import count
 import numpy as np
 import pandas as pd
 from settlement.domain.bank import matching
-from settlement.domain.bank.matching import OpenLine, Subject, Terms
+from settlement.domain.bank.matching import OpenLine, Subject, SubjectKind, Terms, exact
 
 FIRST = date(2026, 3, 2)
 TOLERANCE = 500
@@ -48,7 +48,7 @@ class Truth:
         """Make a receipt of a loan."""
         number = next(self.numbers)
         subject = Subject(
-            kind="receipt",
+            kind=SubjectKind.RECEIPT,
             subject_id=f"R{number:07d}",
             amount=amount or self.amount(),
             currency="KRW",
@@ -64,7 +64,7 @@ class Truth:
         number = next(self.numbers)
         digest = base64.b32encode(hashlib.sha256(f"{number}".encode()).digest()[:10]).decode()
         subject = Subject(
-            kind="payout",
+            kind=SubjectKind.PAYOUT,
             subject_id=f"P{number:07d}",
             amount=-self.amount(),
             currency="KRW",
@@ -122,7 +122,7 @@ def _wrapped(truth: Truth) -> None:
 
 def _truncated(truth: Truth) -> None:
     subject = truth.payout() if truth.random.random() < 0.5 else truth.receipt()
-    least = 20 if subject.kind == "payout" else 11
+    least = 20 if subject.kind is SubjectKind.PAYOUT else 11
     kept = subject.reference[: truth.random.randrange(least, len(subject.reference))]
     truth.line("truncated", subject.amount, subject, remittance=f"INV {kept}")
 
@@ -283,7 +283,7 @@ def speed(*, lines: int, seed: int = 1, repeats: int = 3) -> Speed:
     keys = statement["end_to_end_id"].fillna(statement["reference"]).to_frame("reference").reset_index(names="line")
     asked = books[["reference"]].reset_index(names="subject")
     joined = [_seconds(lambda: keys.merge(asked, how="inner", on="reference")) for _ in range(repeats)]
-    matched = [_seconds(lambda: matching.exactly(statement, books)) for _ in range(repeats)]
+    matched = [_seconds(lambda: exact.exactly(statement, books)) for _ in range(repeats)]
     return Speed(lines=lines, matched=matched[0][1], join_seconds=min(joined)[0], match_seconds=min(matched)[0])
 
 
@@ -300,7 +300,7 @@ def _exact_day(lines: int, *, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     amounts = np.where(is_payout, -1, 1) * generator.integers(1, 10**8, lines)
     books = pd.DataFrame(
         {
-            "kind": pd.Series(np.where(is_payout, "payout", "receipt"), dtype="str"),
+            "kind": pd.Series(np.where(is_payout, SubjectKind.PAYOUT, SubjectKind.RECEIPT), dtype="str"),
             "amount": amounts,
             "currency": pd.Series("KRW", index=numbers, dtype="str"),
             "reference": pd.Series(references, dtype="str"),

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from camt_files import ACCOUNT, balance, camt053, camt054, detail, entry, statement
 from settlement.adapters.bank import reading
-from settlement.domain.bank.messages import Notification, Statement, StatementLine, UnreadableMessage
+from settlement.domain.bank.statement import Notification, Statement, StatementLine
+from settlement.domain.errors import UnreadableMessage
 
 
 def the_statement(content: bytes) -> Statement:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
-from settlement.domain.bank.messages import Notification, Reading, Statement, UnreadableMessage
+from settlement.domain.bank.messages import Reading
+from settlement.domain.bank.statement import Notification, Statement
+from settlement.domain.errors import UnreadableMessage
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 

@@ -8,7 +8,7 @@ import pytest
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.formats import csv_statement
 from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
-from settlement.domain.bank.messages import UnreadableMessage
+from settlement.domain.errors import UnreadableMessage
 
 EXPORT = """거래내역조회,,,,,,
 계좌번호,110-123-456789,,,,,

@@ -10,7 +10,7 @@ from mock_bank import MockBank, payment, payment_file
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.channels.folders import DirectoryBank
 from settlement.adapters.bank.formats import pain001
-from settlement.domain.bank.messages import FileAnswer, Outcome
+from settlement.domain.bank.messages import FileAnswer, SubmissionOutcome
 from settlement.domain.errors import Refused, Unavailable
 
 
@@ -35,7 +35,7 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_appears_whole_under_its_own_name(folders):
     submission = channel(folders).submit("F-1", b"<Document/>")
-    assert submission.outcome is Outcome.RECEIVED
+    assert submission.outcome is SubmissionOutcome.RECEIVED
     assert {path.name: path.read_bytes() for path in folders[0].iterdir()} == {"F-1.xml": b"<Document/>"}
 
 
@@ -58,14 +58,14 @@ def test_a_reader_never_sees_half_a_file(folders):
 
 def test_the_same_file_again_while_it_waits_is_the_same_file(folders):
     channel(folders).submit("F-1", b"one")
-    assert channel(folders).submit("F-1", b"one").outcome is Outcome.RECEIVED
-    assert channel(folders).submit("F-1", b"two").outcome is Outcome.UNKNOWN
+    assert channel(folders).submit("F-1", b"one").outcome is SubmissionOutcome.RECEIVED
+    assert channel(folders).submit("F-1", b"two").outcome is SubmissionOutcome.UNKNOWN
     assert (folders[0] / "F-1.xml").read_bytes() == b"one"
 
 
 def test_a_folder_that_is_not_there_proves_that_nothing_was_sent(tmp_path):
     submission = DirectoryBank(tmp_path / "unmounted", tmp_path / "out").submit("F-1", b"one")
-    assert submission.outcome is Outcome.NOT_SENT
+    assert submission.outcome is SubmissionOutcome.NOT_SENT
     assert "unmounted" in submission.text
 
 
@@ -184,7 +184,7 @@ def test_a_file_goes_to_a_real_bank_and_its_answers_come_back(folders, start_ban
     file = payment_file(payment("P-1", 43_790))
     content = pain001.write(file)
     for _ in range(2):
-        assert ours.submit(file.file_id, content).outcome is Outcome.RECEIVED
+        assert ours.submit(file.file_id, content).outcome is SubmissionOutcome.RECEIVED
         bank.ask("POST", "/_mock/drop/scan")
     bank.advance(1)
 

@@ -4,7 +4,8 @@ import pytest
 from camt_files import camt053, entry, statement
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.formats import document
-from settlement.domain.bank.messages import Message, UnreadableMessage
+from settlement.domain.bank.messages import Message
+from settlement.domain.errors import UnreadableMessage
 
 GOOD = camt053(statement(entry("500"), closing="1500"))
 BILLION = b"""<?xml version="1.0"?><!DOCTYPE Document [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">

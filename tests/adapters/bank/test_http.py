@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from bad_bank import Answer, BadBank, dripping, garbage, reset, saying, silence
 from settlement.adapters.bank.channels.http import HttpBank, judge
-from settlement.domain.bank.messages import Outcome
+from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.errors import Refused, Unavailable
 
 CONTENT = b"<Document/>"
@@ -57,53 +57,55 @@ def submit(bad: BadBank, *, answer_seconds: float = 5.0):
 @pytest.mark.parametrize(
     ("status", "answer", "outcome", "reason"),
     [
-        (200, b"", Outcome.RECEIVED, None),
-        (202, b"  \n", Outcome.RECEIVED, None),
-        (204, b"", Outcome.RECEIVED, None),
-        (202, b'{"status": "ACCP", "reason": null, "msg_id": "F-1"}', Outcome.RECEIVED, None),
-        (202, b'{"accepted": 3}', Outcome.RECEIVED, None),
-        (202, b"[]", Outcome.RECEIVED, None),
-        (202, b'{"status": "accepted"}', Outcome.RECEIVED, None),
-        (200, b'{"status": "rejected", "reason": "FF01"}', Outcome.REFUSED, "FF01"),
-        (200, b'{"status": "duplicate"}', Outcome.DUPLICATE, "DUPL"),
-        (200, b'{"error": "try again"}', Outcome.UNKNOWN, None),
-        (422, b'{"status": "error", "error": "control sum"}', Outcome.REFUSED, None),
-        (202, report("ACCP"), Outcome.RECEIVED, None),
-        (202, report("PART", payments=REJECTED_PAYMENT), Outcome.RECEIVED, None),
-        (202, report("RJCT", payments=REJECTED_PAYMENT), Outcome.RECEIVED, None),
-        (202, report("RJCT", reason="FF01"), Outcome.REFUSED, "FF01"),
-        (202, report("RJCT", reason="DUPL"), Outcome.DUPLICATE, "DUPL"),
-        (202, b'{"status": "RJCT", "reason": "DUPL"}', Outcome.DUPLICATE, "DUPL"),
-        (202, b'{"status": "RJCT", "reason": "FF01"}', Outcome.REFUSED, "FF01"),
-        (202, b'{"status": "RJCT", "payments": [{"reason": "AC04"}]}', Outcome.RECEIVED, None),
-        (422, b'{"status": "RJCT", "reason": "DUPL", "msg_id": "F-1"}', Outcome.DUPLICATE, "DUPL"),
-        (422, b'{"status": "RJCT", "reason": "FF01"}', Outcome.REFUSED, "FF01"),
-        (422, report("RJCT", reason="AM05"), Outcome.DUPLICATE, "AM05"),
-        (400, report("RJCT", reason="FF01"), Outcome.REFUSED, "FF01"),
-        (400, b"", Outcome.REFUSED, None),
-        (422, b"the control sum is wrong", Outcome.REFUSED, None),
-        (413, b"too large", Outcome.REFUSED, None),
-        (409, b'{"error": "duplicate"}', Outcome.DUPLICATE, None),
-        (422, b'{"error": "file F-1 has been received already"}', Outcome.DUPLICATE, None),
-        (422, b'{"error": "EndToEndId used already"}', Outcome.UNKNOWN, None),
-        (409, b"", Outcome.UNKNOWN, None),
-        (202, b"OK", Outcome.UNKNOWN, None),
-        (200, b"<html><body>Sign in to the guest network</body></html>", Outcome.UNKNOWN, None),
-        (202, b'{"status": "AC', Outcome.UNKNOWN, None),
-        (202, report("ACCP")[:-9], Outcome.UNKNOWN, None),
-        (202, report("ACCP", file_id="F-2"), Outcome.UNKNOWN, None),
-        (202, b'{"status": "ACCP", "msg_id": "F-2"}', Outcome.UNKNOWN, None),
-        (422, b'{"status": "ACCP"}', Outcome.UNKNOWN, None),
-        (422, b"<html>no</html>", Outcome.UNKNOWN, None),
-        (401, b"", Outcome.NOT_SENT, None),
-        (403, b"", Outcome.NOT_SENT, None),
-        (404, b"{}", Outcome.NOT_SENT, None),
-        (429, b"", Outcome.NOT_SENT, None),
-        (302, b"", Outcome.UNKNOWN, None),
-        (408, b"", Outcome.UNKNOWN, None),
-        (500, b'{"status": "RJCT", "reason": "FF01"}', Outcome.UNKNOWN, None),
-        (502, b"", Outcome.UNKNOWN, None),
-        (503, b"", Outcome.UNKNOWN, None),
+        (200, b"", SubmissionOutcome.RECEIVED, None),
+        (202, b"  \n", SubmissionOutcome.RECEIVED, None),
+        (204, b"", SubmissionOutcome.RECEIVED, None),
+        (202, b'{"status": "ACCP", "reason": null, "msg_id": "F-1"}', SubmissionOutcome.RECEIVED, None),
+        (202, b'{"accepted": 3}', SubmissionOutcome.RECEIVED, None),
+        (202, b"[]", SubmissionOutcome.RECEIVED, None),
+        (202, b'{"status": "accepted"}', SubmissionOutcome.RECEIVED, None),
+        (200, b'{"status": "rejected", "reason": "FF01"}', SubmissionOutcome.REFUSED, "FF01"),
+        (200, b'{"status": "duplicate"}', SubmissionOutcome.DUPLICATE, "DUPL"),
+        (200, b'{"error": "try again"}', SubmissionOutcome.UNKNOWN, None),
+        (422, b'{"status": "error", "error": "control sum"}', SubmissionOutcome.REFUSED, None),
+        (202, report("ACCP"), SubmissionOutcome.RECEIVED, None),
+        (202, report("PART", payments=REJECTED_PAYMENT), SubmissionOutcome.RECEIVED, None),
+        (202, report("RJCT", payments=REJECTED_PAYMENT), SubmissionOutcome.RECEIVED, None),
+        (202, report("RJCT", reason="FF01"), SubmissionOutcome.REFUSED, "FF01"),
+        (202, report("RJCT", reason="DUPL"), SubmissionOutcome.DUPLICATE, "DUPL"),
+        (202, b'{"status": "RJCT", "reason": "DUPL"}', SubmissionOutcome.DUPLICATE, "DUPL"),
+        (202, b'{"status": "RJCT", "reason": "FF01"}', SubmissionOutcome.REFUSED, "FF01"),
+        (202, b'{"status": "RJCT", "payments": [{"reason": "AC04"}]}', SubmissionOutcome.RECEIVED, None),
+        (422, b'{"status": "RJCT", "reason": "DUPL", "msg_id": "F-1"}', SubmissionOutcome.DUPLICATE, "DUPL"),
+        (422, b'{"status": "RJCT", "reason": "FF01"}', SubmissionOutcome.REFUSED, "FF01"),
+        (422, report("RJCT", reason="AM05"), SubmissionOutcome.DUPLICATE, "AM05"),
+        (400, report("RJCT", reason="FF01"), SubmissionOutcome.REFUSED, "FF01"),
+        (400, b"", SubmissionOutcome.REFUSED, None),
+        (422, b"the control sum is wrong", SubmissionOutcome.REFUSED, None),
+        (413, b"too large", SubmissionOutcome.REFUSED, None),
+        (409, b'{"error": "duplicate"}', SubmissionOutcome.DUPLICATE, None),
+        (422, b'{"error": "file F-1 has been received already"}', SubmissionOutcome.DUPLICATE, None),
+        (422, b'{"error": "EndToEndId used already"}', SubmissionOutcome.UNKNOWN, None),
+        (409, b"", SubmissionOutcome.UNKNOWN, None),
+        (202, b"OK", SubmissionOutcome.UNKNOWN, None),
+        (200, b"<html><body>Sign in to the guest network</body></html>", SubmissionOutcome.UNKNOWN, None),
+        (202, b'{"status": "AC', SubmissionOutcome.UNKNOWN, None),
+        (202, report("ACCP")[:-9], SubmissionOutcome.UNKNOWN, None),
+        (202, report("ACCP", file_id="F-2"), SubmissionOutcome.UNKNOWN, None),
+        (202, b'{"status": "ACCP", "msg_id": "F-2"}', SubmissionOutcome.UNKNOWN, None),
+        (422, b'{"status": "ACCP"}', SubmissionOutcome.UNKNOWN, None),
+        (422, b'{"status": "ACFC"}', SubmissionOutcome.UNKNOWN, None),
+        (422, b'{"status": "PATC"}', SubmissionOutcome.UNKNOWN, None),
+        (422, b"<html>no</html>", SubmissionOutcome.UNKNOWN, None),
+        (401, b"", SubmissionOutcome.NOT_SENT, None),
+        (403, b"", SubmissionOutcome.NOT_SENT, None),
+        (404, b"{}", SubmissionOutcome.NOT_SENT, None),
+        (429, b"", SubmissionOutcome.NOT_SENT, None),
+        (302, b"", SubmissionOutcome.UNKNOWN, None),
+        (408, b"", SubmissionOutcome.UNKNOWN, None),
+        (500, b'{"status": "RJCT", "reason": "FF01"}', SubmissionOutcome.UNKNOWN, None),
+        (502, b"", SubmissionOutcome.UNKNOWN, None),
+        (503, b"", SubmissionOutcome.UNKNOWN, None),
     ],
 )
 def test_an_answer_proves_so_much_and_no_more(status, answer, outcome, reason):
@@ -137,25 +139,25 @@ def test_a_status_report_in_the_answer_is_a_message_like_any_other():
 )
 def test_what_the_network_does_after_the_file_left_is_unknown(bank, answer):
     submission = submit(bank({"POST": [answer]}), answer_seconds=0.5)
-    assert submission.outcome is Outcome.UNKNOWN
+    assert submission.outcome is SubmissionOutcome.UNKNOWN
 
 
 def test_a_file_that_found_nobody_was_not_sent(bank):
     bad = bank({})
     bad.close()
     submission = submit(bad)
-    assert submission.outcome is Outcome.NOT_SENT
+    assert submission.outcome is SubmissionOutcome.NOT_SENT
     assert bad.url in submission.text and "settlement_bank" in submission.text
 
 
 def test_a_name_that_nobody_knows_was_not_sent():
-    assert HttpBank("http://bank.invalid:80").submit(FILE, CONTENT).outcome is Outcome.NOT_SENT
+    assert HttpBank("http://bank.invalid:80").submit(FILE, CONTENT).outcome is SubmissionOutcome.NOT_SENT
 
 
 def test_a_redirect_is_not_followed(bank):
     elsewhere = bank({"POST": [saying(202)]})
     moved = b"HTTP/1.1 307 Moved\r\nLocation: " + elsewhere.url.encode() + b"/payments\r\nContent-Length: 0\r\n\r\n"
-    assert submit(bank({"POST": [lambda connection: connection.sendall(moved)]})).outcome is Outcome.UNKNOWN
+    assert submit(bank({"POST": [lambda connection: connection.sendall(moved)]})).outcome is SubmissionOutcome.UNKNOWN
     assert elsewhere.requests == []
 
 
@@ -205,6 +207,12 @@ def test_documents_are_cut_where_they_end_and_not_where_text_looks_like_an_end(b
     stream = b"\n".join([ONE, tricky, b"\xef\xbb\xbf" + TWO, bare, bare.replace(b"R5", b"R6")]) + b"\n"
     fetched = HttpBank(bank(mailbox(saying(200, stream))).url).fetch()
     assert contents(fetched) == [ONE, tricky, b"\xef\xbb\xbf" + TWO, bare, bare.replace(b"R5", b"R6")]
+
+
+def test_a_message_in_an_encoding_that_nobody_knows_is_handed_over_and_does_not_spoil_its_neighbours(bank):
+    unknown = b'<?xml version="1.0" encoding="UTF-88"?>' + ONE.split(b"?>", 1)[1]
+    fetched = HttpBank(bank(mailbox(saying(200, ONE + b"\n" + unknown + b"\n" + TWO))).url).fetch()
+    assert contents(fetched) == [ONE, unknown, TWO]
 
 
 def test_a_message_that_no_parser_follows_is_handed_over_and_does_not_spoil_its_neighbours(bank):
@@ -305,4 +313,4 @@ def test_statements_are_asked_for_first_and_handed_over_last(bank):
 
 def test_json_is_read_whatever_else_it_says():
     answer = json.dumps({"status": "ACCP", "msg_id": FILE, "payments": [{"end_to_end_id": "P-1"}]}).encode()
-    assert judge(FILE, 202, answer, address="http://bank:80").outcome is Outcome.RECEIVED
+    assert judge(FILE, 202, answer, address="http://bank:80").outcome is SubmissionOutcome.RECEIVED

@@ -7,17 +7,9 @@ from mock_bank import ACCOUNT, OPENING, MockBank, payment, payment_file
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.channels.http import HttpBank
 from settlement.adapters.bank.formats import pain001
-from settlement.domain.bank.messages import (
-    FileAnswer,
-    Message,
-    Notification,
-    Outcome,
-    PaymentStatus,
-    Reading,
-    Return,
-    Statement,
-    UnreadableMessage,
-)
+from settlement.domain.bank.messages import FileAnswer, Message, PaymentStatus, Reading, Return, SubmissionOutcome
+from settlement.domain.bank.statement import Notification, Statement
+from settlement.domain.errors import UnreadableMessage
 
 CREDITOR = "NL30MOCK0000000005"
 
@@ -40,7 +32,7 @@ def collect(bank: MockBank) -> list[Reading]:
 
 def test_a_file_is_accepted_booked_and_stands_on_the_statement(bank):
     submission = send(bank, payment("P-1", 43_790), payment("P-2", 26_736))
-    assert (submission.outcome, submission.status_code) == (Outcome.RECEIVED, 202)
+    assert (submission.outcome, submission.status_code) == (SubmissionOutcome.RECEIVED, 202)
 
     answer, (notification,) = collect(bank)
     assert isinstance(answer, FileAnswer)
@@ -70,11 +62,11 @@ def test_the_bank_holds_what_was_written_to_the_letter(bank):
 def test_an_account_that_is_closed_rejects_one_payment_and_not_its_neighbour(bank):
     bank.hold("CLOSED", CREDITOR, "closed-account")
     submission = send(bank, payment("P-1", 100), payment("P-2", 200, creditor_account=CREDITOR))
-    assert submission.outcome is Outcome.RECEIVED
+    assert submission.outcome is SubmissionOutcome.RECEIVED
 
     answer = collect(bank)[0]
     assert isinstance(answer, FileAnswer)
-    assert (answer.group_status, answer.is_rejected) == ("PART", False)
+    assert answer.group_status == "PART"
     accepted, rejected = answer.payments
     assert accepted == PaymentStatus(end_to_end_id="P-1", status="ACCP")
     assert (rejected.end_to_end_id, rejected.status, rejected.reason) == ("P-2", "RJCT", "AC04")
@@ -90,7 +82,7 @@ def test_a_payment_that_the_bank_cannot_make_is_rejected_with_its_reason(bank, b
     else:
         bank.behave(behaviour)
     submission = send(bank, payment("P-1", OPENING + 1, creditor_account=creditor))
-    assert submission.outcome is Outcome.RECEIVED
+    assert submission.outcome is SubmissionOutcome.RECEIVED
 
     (answer,) = collect(bank)
     assert isinstance(answer, FileAnswer)
@@ -123,25 +115,29 @@ def test_a_payment_that_comes_back_later_is_told_three_times_under_its_id(bank):
 def test_a_file_that_is_rejected_whole_is_refused(bank):
     bank.behave("reject-file")
     submission = send(bank)
-    assert (submission.outcome, submission.status_code, submission.reason) == (Outcome.REFUSED, 422, "FF01")
+    assert (submission.outcome, submission.status_code, submission.reason) == (SubmissionOutcome.REFUSED, 422, "FF01")
 
     (answer,) = collect(bank)
     assert isinstance(answer, FileAnswer)
-    assert (answer.is_rejected, answer.reason, answer.payments) == (True, "FF01", ())
+    assert (answer.group_status, answer.is_duplicate, answer.reason, answer.payments) == ("RJCT", False, "FF01", ())
 
 
 def test_the_same_file_again_is_a_duplicate_and_pays_nothing(bank):
     first, second = send(bank), send(bank)
-    assert (first.outcome, second.outcome, second.reason) == (Outcome.RECEIVED, Outcome.DUPLICATE, "DUPL")
+    assert (first.outcome, second.outcome, second.reason) == (
+        SubmissionOutcome.RECEIVED,
+        SubmissionOutcome.DUPLICATE,
+        "DUPL",
+    )
     assert len(bank.payments()) == 1
 
     answers = [found for found in collect(bank) if isinstance(found, FileAnswer)]
-    assert [(found.is_duplicate, found.is_rejected) for found in answers] == [(False, False), (True, False)]
+    assert [found.is_duplicate for found in answers] == [False, True]
 
 
 def test_a_silent_bank_takes_the_file_and_only_the_statement_tells(bank):
     bank.behave("silent")
-    assert send(bank, payment("P-1", 43_790)).outcome is Outcome.RECEIVED
+    assert send(bank, payment("P-1", 43_790)).outcome is SubmissionOutcome.RECEIVED
     bank.advance(1)
     found = collect(bank)
     assert not any(isinstance(one, FileAnswer) for one in found)
@@ -208,11 +204,12 @@ def test_the_login_of_the_connection_opens_the_door_and_is_never_told(start_bank
     file = payment_file()
     content = pain001.write(file)
     assert (
-        HttpBank(bank.url, login="maker", password="s3cret").submit(file.file_id, content).outcome is Outcome.RECEIVED
+        HttpBank(bank.url, login="maker", password="s3cret").submit(file.file_id, content).outcome
+        is SubmissionOutcome.RECEIVED
     )
 
     refused = HttpBank(bank.url, login="maker", password="wr0ng").submit(file.file_id, content)
-    assert (refused.outcome, refused.status_code) == (Outcome.NOT_SENT, 401)
+    assert (refused.outcome, refused.status_code) == (SubmissionOutcome.NOT_SENT, 401)
     assert "wr0ng" not in refused.text
     with pytest.raises(Exception, match="refused the login") as refusal:
         list(HttpBank(bank.url, login="maker", password="wr0ng").fetch())

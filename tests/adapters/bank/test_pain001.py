@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mock_bank import ACCOUNT, payment, payment_file
 from mockbank import validate
 from settlement.adapters.bank.formats import pain001
-from settlement.domain.bank.messages import PaymentFileContradicts
+from settlement.domain.errors import PaymentFileContradicts
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -4,7 +4,8 @@ import datetime as dt
 
 import pytest
 from settlement.adapters.bank import reading
-from settlement.domain.bank.messages import FileAnswer, PaymentStatus, Return, UnreadableMessage
+from settlement.domain.bank.messages import FileAnswer, PaymentStatus, Return
+from settlement.domain.errors import UnreadableMessage
 
 
 def pain002(group: str = "", batches: str = "", *, version: str = "10", file_id: str = "F-1") -> bytes:
@@ -47,7 +48,7 @@ def test_a_report_speaks_of_the_file_and_of_each_payment(version):
             version=version,
         )
     )
-    assert (found.message_id, found.file_id, found.group_status, found.is_rejected) == ("R-1", "F-1", "PART", False)
+    assert (found.message_id, found.file_id, found.group_status) == ("R-1", "F-1", "PART")
     assert found.payments == (
         PaymentStatus(end_to_end_id="P-1", status="ACSC"),
         PaymentStatus(end_to_end_id="P-2", status="RJCT", reason="AC04", text="account closed"),
@@ -79,9 +80,9 @@ def test_a_payment_without_a_status_has_that_of_its_batch():
     assert [(payment.end_to_end_id, payment.status) for payment in found.payments] == [("P-1", "RJCT"), ("P-2", "PART")]
 
 
-def test_a_duplicate_is_no_rejection():
+def test_a_file_that_the_bank_has_already_is_a_duplicate():
     found = answer(pain002("<GrpSts>RJCT</GrpSts>" + why("DUPL")))
-    assert (found.is_duplicate, found.is_rejected) == (True, False)
+    assert found.is_duplicate
 
 
 def test_a_bank_that_could_not_read_the_file_names_none():

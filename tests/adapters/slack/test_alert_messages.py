@@ -98,7 +98,7 @@ def test_totals_that_do_not_add_up_say_so() -> None:
     assert "The totals do not add up: KRW is off by -₩1." in text_of(vars_of(message))
 
 
-def vars_of(message: renderer.Message) -> dict[str, Any]:
+def vars_of(message: renderer.SlackMessage) -> dict[str, Any]:
     return {"text": message.text, "blocks": message.blocks}
 
 

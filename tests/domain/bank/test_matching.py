@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from settlement.domain.bank import matching, messages
-from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, Terms
+from settlement.domain.bank import matching, statement
+from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, Terms, sums
 from settlement_lab.scores import matching_score
 
 ON = date(2026, 2, 16)
@@ -112,7 +112,7 @@ def test_a_payment_file_booked_as_one_line_is_its_payouts() -> None:
 
 
 def test_a_search_beyond_its_bound_is_not_begun() -> None:
-    many = [receipt(f"R{n:02d}", 2**n, f"REF-{n:02d}", group="LOAN-0007") for n in range(matching.MOST_SUBJECTS + 1)]
+    many = [receipt(f"R{n:02d}", 2**n, f"REF-{n:02d}", group="LOAN-0007") for n in range(sums.MOST_SUBJECTS + 1)]
     matches, mismatches = matching.match([line("L1", 3, remittance="LOAN-0007")], many)
     assert matches == []
     assert [m.cause for m in mismatches] == ["amount_differs"]
@@ -245,7 +245,7 @@ def test_the_result_does_not_depend_on_how_lines_were_split_into_statements(
         for found, number in zip(lines, statements, strict=False):
             text = repr(found.place[:-1])
             seen[number, text] += 1
-            line_id = messages.line_id(f"S{number}", "KR23", text, occurrence=seen[number, text])
+            line_id = statement.line_id(f"S{number}", "KR23", text, occurrence=seen[number, text])
             named.append(replace(found, line_id=line_id))
         matches, mismatches = matching.match(named, subjects, terms=Terms(tolerance={"KRW": 100}))
         return (

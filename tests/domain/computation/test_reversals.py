@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from settlement.domain import frames
 from settlement.domain.computation import settle
-from settlement.domain.money import BrokenInvariant
+from settlement.domain.errors import BrokenInvariant
 from stories import (
     DAY,
     INTEREST,

@@ -27,7 +27,7 @@ DAY = {
     "break_count": 1,
 }
 MESSAGE = {"ts": "1770000000.000000", "text": "*정산 완료* &lt;2026-02-12&gt;"}
-OUTCOME = run.Outcome(
+OUTCOME = run.DemoResult(
     days=[DAY],
     conversations={"C0SETTLE": [[MESSAGE, []]]},
     already_settled=["2026-02-12"],
@@ -40,7 +40,7 @@ OUTCOME = run.Outcome(
 )
 
 
-def shown(outcome: run.Outcome, *, lang: str = "en") -> str:
+def shown(outcome: run.DemoResult, *, lang: str = "en") -> str:
     console = Console(width=run.NARROWEST, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     run._show(outcome, run.WORDS[lang], console)
     return console.export_text()

@@ -10,7 +10,7 @@ from typing import Any
 
 from settlement.adapters.ledger import unit_of_work
 from settlement.adapters.ledger.days.repository import Days
-from settlement.domain.bank.messages import Outcome
+from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import apply, submit
@@ -27,7 +27,7 @@ def write_after_send(orders: Connection, environment: dict[str, str], log: Path)
                 file = books.files.file(file_id)
             assert file is not None
             answer = services.bank.submit(file_id, bytes(file["content"]))
-            if answer.outcome is not Outcome.UNKNOWN:
+            if answer.outcome is not SubmissionOutcome.UNKNOWN:
                 handed_over = submit._hand_over(services, file_id, day=day, now=now)
                 if handed_over is not None:
                     submit._keep_answer(services, file_id, handed_over[0], answer, now=now)

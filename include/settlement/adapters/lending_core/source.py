@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from adbc_driver_postgresql import dbapi
 from sqlalchemy.engine import make_url
 
-from settlement.domain.bank.matching import Subject
+from settlement.domain.bank.matching import Subject, SubjectKind
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import encode
 from settlement.domain.days import SettlementCalendar
@@ -142,7 +142,7 @@ class PostgresLendingCore:
             rows = read("receipts", _joined(references), _joined(repayment_ids))
         return [
             Subject(
-                kind="receipt" if pd.isna(row["reverses_repayment_id"]) else "receipt_undone",
+                kind=SubjectKind.RECEIPT if pd.isna(row["reverses_repayment_id"]) else SubjectKind.RECEIPT_UNDONE,
                 subject_id=row["repayment_id"],
                 amount=row["amount"] if pd.isna(row["reverses_repayment_id"]) else -row["amount"],
                 currency=row["currency"],

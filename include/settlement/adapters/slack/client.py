@@ -66,7 +66,7 @@ class Unclear(SlackError):
     """Slack answered that something broke: whether the message was posted is not known."""
 
 
-class Refused(SlackError):
+class CallRefused(SlackError):
     """Slack will not take this call, however often it is made."""
 
     @property
@@ -172,7 +172,7 @@ def _meaning(response: Any) -> SlackError:
     if status == 200 and not _CODE.fullmatch(code):
         return Unclear("not_an_answer")
     # Somebody in between (a proxy, a gateway) answered instead of Slack.
-    return Refused(code) if code else Unreachable(f"http_{status}")
+    return CallRefused(code) if code else Unreachable(f"http_{status}")
 
 
 def _seconds(headers: Mapping[str, str] | Any) -> float:

@@ -91,7 +91,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class SlackMessage:
     """What goes to `chat.postMessage` or `chat.update`."""
 
     text: str
@@ -116,7 +116,7 @@ class Renderer:
         members: Sequence[Row] = (),
         open_problems: int = 0,
         language: Language | None = None,
-    ) -> Message:
+    ) -> SlackMessage:
         """Return the row's message, in its channel's language unless another one is asked for.
 
         `members` are the failures shown with it, `open_problems` stands in a root.
@@ -141,7 +141,7 @@ class Renderer:
 
     # ------------------------------------------------------------------------------------------------- one event
 
-    def _event(self, row: Row, events: Mapping[str, Event], words: Words, *, members: Sequence[Row]) -> Message:
+    def _event(self, row: Row, events: Mapping[str, Event], words: Words, *, members: Sequence[Row]) -> SlackMessage:
         current = next(event for event in reversed(list(events.values())) if event.name == row.event)
         icon = RESOLVED if row.resolved_at or row.event == "resolved" else _ICONS[row.severity]
         mention = self._mention(row)
@@ -161,7 +161,7 @@ class Renderer:
             blocks.append(block_kit.context(f"{RESOLVED} " + _resolved_after(row, words)))
         blocks += self._footer(words)
         return fit(
-            Message(
+            SlackMessage(
                 text=" ".join(
                     part
                     for part in (
@@ -253,12 +253,12 @@ class Renderer:
             return []
         return [block_kit.context("🕰️ " + words.say("words", "now_is_set"))]
 
-    def _unknown(self, row: Row, words: Words) -> Message:
+    def _unknown(self, row: Row, words: Words) -> SlackMessage:
         def say(tongue: Words) -> str:
             return tongue.say("words", "unknown_event", event=row.event)
 
         return fit(
-            Message(
+            SlackMessage(
                 text=self._both(words, say),
                 blocks=[
                     block_kit.section(f"{_ICONS[row.severity]} *{say(words)}*"),
@@ -270,14 +270,14 @@ class Renderer:
 
     # -------------------------------------------------------------------------------------------------- the roots
 
-    def _root(self, row: Row, events: Mapping[str, Event], words: Words, *, open_problems: int) -> Message:
+    def _root(self, row: Row, events: Mapping[str, Event], words: Words, *, open_problems: int) -> SlackMessage:
         compose = self._backfill if row.thread.startswith("backfill:") else self._day
         title, blocks = compose(row, events, words)
         icon = _root_icon(row, events, open_problems=open_problems)
         blocks.insert(0, block_kit.header(f"{icon} {title(words)}"))
         if open_problems:
             blocks.insert(1, block_kit.section("🔴 *" + words.say("day", "open_problems", count=open_problems) + "*"))
-        return fit(Message(text=f"{icon} {self._both(words, title)}", blocks=[*blocks, *self._footer(words)]))
+        return fit(SlackMessage(text=f"{icon} {self._both(words, title)}", blocks=[*blocks, *self._footer(words)]))
 
     def _day(self, row: Row, events: Mapping[str, Event], words: Words) -> tuple[Any, list[Block]]:
         started = events.get("day.started")
@@ -339,19 +339,19 @@ class Renderer:
         return title, blocks
 
 
-def plain(message: Message) -> str:
+def plain(message: SlackMessage) -> str:
     """Return the message as plain text, for e-mail and the terminal."""
     text = (block_kit.plain(message.blocks) or message.text).replace("```", "")
     text = re.sub(r" ?<[!@][^>]*>", "", re.sub(r"\*([^*\n]+)\*", r"\1", text))
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def without_blocks(message: Message) -> Message:
+def without_blocks(message: SlackMessage) -> SlackMessage:
     """Return the message as one section, for a Slack that refuses the blocks it was given."""
     return dataclasses.replace(message, blocks=[block_kit.section(escape(plain(message)))])
 
 
-def fit(message: Message) -> Message:
+def fit(message: SlackMessage) -> SlackMessage:
     """Return the message within Slack's limits."""
     return dataclasses.replace(
         message, text=block_kit.clip(message.text, MAX_TEXT), blocks=block_kit.fit(message.blocks)

@@ -198,7 +198,7 @@ class _Thread:
                 self._edit(row, members)
             else:
                 self._post(row, members)
-        except client.Refused as refusal:
+        except client.CallRefused as refusal:
             self._refused(row, refusal)
 
     # ------------------------------------------------------------------------------------------------ one message
@@ -206,7 +206,7 @@ class _Thread:
     def _post(self, row: sa.Row[Any], members: Sequence[sa.Row[Any]]) -> None:
         root_ts = None if row.kind == "root" else self._root_ts()
         if row.kind != "root" and root_ts is None:
-            raise client.Refused("thread_has_no_root")
+            raise client.CallRefused("thread_has_no_root")
         if row.uncertain_since is not None and (found := self._look(row, root_ts)):
             self.sender.report.found += 1
             # What was posted then may be older than what the row says now: then it is edited next.
@@ -267,7 +267,7 @@ class _Thread:
         self.sender.report.posted += 1
         self._shown(row, place["file_id"], sent_version=row.version, method="files.completeUploadExternal")
 
-    def _render(self, row: sa.Row[Any], members: Sequence[sa.Row[Any]]) -> renderer.Message:
+    def _render(self, row: sa.Row[Any], members: Sequence[sa.Row[Any]]) -> renderer.SlackMessage:
         open_problems = 0
         if row.kind == "root":
             open_problems = self._execute(_OPEN_CRITICALS, root_id=row.root_id).scalar_one()
@@ -277,7 +277,7 @@ class _Thread:
             open_problems=open_problems,
         )
 
-    def _arguments(self, row: sa.Row[Any], message: renderer.Message) -> dict[str, Any]:
+    def _arguments(self, row: sa.Row[Any], message: renderer.SlackMessage) -> dict[str, Any]:
         return {
             "channel": row.channel,
             "text": message.text,
@@ -293,13 +293,13 @@ class _Thread:
         method: str,
         arguments: Mapping[str, Any],
         *,
-        message: renderer.Message | None = None,
+        message: renderer.SlackMessage | None = None,
         is_read: bool = False,
     ) -> dict[str, Any]:
-        """Call Slack once; a refused message is tried once more without its blocks. Raises Refused or _Later."""
+        """Call Slack once; a refused message is tried once more without its blocks. Raises CallRefused or _Later."""
         try:
             return self.sender.slack.call(method, arguments, timeout=self.sender.call_seconds(), is_read=is_read)
-        except client.Refused as refusal:
+        except client.CallRefused as refusal:
             if (
                 message is None
                 or refusal.is_destination
@@ -315,7 +315,7 @@ class _Thread:
 
     def _explain(self, row: sa.Row[Any], method: str, error: client.SlackError) -> None:
         """Record what the error means for the row and raise how long its thread waits, or the refusal."""
-        if isinstance(error, client.Refused):
+        if isinstance(error, client.CallRefused):
             raise error
         is_certain = isinstance(error, client.Limited | client.Unreachable)
         since = "null" if is_certain else "'epoch'" if isinstance(error, client.Unclear) else "clock_timestamp()"
@@ -425,7 +425,7 @@ class _Thread:
             outcome=outcome,
         )
 
-    def _refused(self, row: sa.Row[Any], refusal: client.Refused) -> None:
+    def _refused(self, row: sa.Row[Any], refusal: client.CallRefused) -> None:
         """Fail the row, or all that the thread holds when the channel or the token is the reason; e-mail takes over."""
         log.error("alerts.refused", channel=row.channel, alert=row.event, code=refusal.code)
         self.sender.report.errors.append(refusal.code)

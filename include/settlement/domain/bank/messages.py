@@ -1,48 +1,18 @@
 """What is said to a bank and what a bank says, in the words of the business and in no bank's format.
 
-To the bank goes a `PaymentFile`. From the bank come a `FileAnswer` (pain.002), `Return`s (pacs.004), `Notification`s
-(camt.054) and `Statement`s (camt.053, MT940, CSV). Around them stand a `Message` (the bytes as they travelled) and a
-`Submission` (what became of a file that was handed to the bank).
+To the bank goes a `PaymentFile`. From the bank come a `FileAnswer` (pain.002), `Return`s (pacs.004), and what
+`bank.statement` has: `Notification`s (camt.054) and `Statement`s (camt.053, MT940, CSV). Around them stand a `Message`
+(the bytes as they travelled) and a `Submission` (what became of a file that was handed to the bank).
 
-Money is whole minor units beside its currency; on a statement a credit is positive. Readers hand out nothing that does
-not add up: whoever holds a `Statement` may rely on opening + lines = closing.
+Money is whole minor units beside its currency.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
-
-class UnreadableMessage(ValueError):
-    """Bytes from a bank that cannot be used, with the reason and, where one can be named, the line.
-
-    Such a message is kept, told and changes nothing. `statement_id`, `account` and `difference` are set when the
-    message could be read but contradicts itself: a person then knows which statement it is and how much money it does
-    not explain.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        line: int | None = None,
-        statement_id: str | None = None,
-        account: str | None = None,
-        difference: int | None = None,
-    ) -> None:
-        self.reason = reason
-        self.line = line
-        self.statement_id = statement_id
-        self.account = account
-        self.difference = difference
-        super().__init__(reason if line is None else f"line {line}: {reason}")
-
-
-class PaymentFileContradicts(ValueError):
-    """A payment file that must not leave: its bytes do not say what was meant, or it cannot be written at all."""
-
+from settlement.domain.bank.statement import Notification, Statement
 
 # ------------------------------------------------------------------------------------------------------- to the bank
 
@@ -79,6 +49,16 @@ class PaymentFile:
 
 # ----------------------------------------------------------------------------------------------------- from the bank
 
+ACCEPTED = frozenset({"ACTC", "ACCP", "ACFC", "ACSP", "ACSC", "ACCC", "ACWC", "ACWP", "ACPD"})
+"""Statuses under which a bank takes a payment, or every payment of a file, upon itself: checked (ACTC technically, ACCP
+with the customer's profile, ACFC with the funds), in settlement (ACSP), settled (ACSC at the debtor, ACCC at the
+creditor), with a change (ACWC), without posting (ACWP), cleared (ACPD). ISO 20022 external code sets,
+ExternalPaymentTransactionStatus1Code and ExternalPaymentGroupStatus1Code."""
+
+ARRIVED = ACCEPTED | {"PART", "PATC", "PDNG", "RCVD"}
+"""Statuses under which a bank says that it has a file, whatever it thinks of its payments: accepted, accepted in part
+(PART; PATC while some who must authorise it have not), pending, received (the same code sets)."""
+
 REJECTED = "RJCT"
 DUPLICATE_REASONS = frozenset({"DUPL", "AM05", "DU01"})
 """Reasons under which a bank refuses a file because it has one of this id already (ISO 20022 external code sets)."""
@@ -86,7 +66,7 @@ DUPLICATE_REASONS = frozenset({"DUPL", "AM05", "DU01"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentStatus:
-    """What the bank says of one payment: ACCP, ACSP, ACSC, ACCC, PDNG, RJCT …, with its reason where it gives one."""
+    """What the bank says of one payment, with its reason where it gives one: `ACCEPTED`, `REJECTED`, or still open."""
 
     end_to_end_id: str
     status: str
@@ -109,11 +89,6 @@ class FileAnswer:
     reason: str | None = None
     text: str = ""
     payments: tuple[PaymentStatus, ...] = ()
-
-    @property
-    def is_rejected(self) -> bool:
-        """The whole file was rejected, and not because the bank has it already."""
-        return self.group_status == REJECTED and not self.is_duplicate
 
     @property
     def is_duplicate(self) -> bool:
@@ -139,105 +114,24 @@ class Return:
     file_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Movement:
-    """An entry of the account, or one transaction of an entry that books several together, as a bank tells it.
-
-    `reference` is the structured reference that the payer gave, `bank_reference` the bank's own number for the booking.
-    `remittance` keeps the bank's lines apart with newlines. `transaction_count` is above 1 for a batch of which the
-    bank does not tell the parts. `is_charge` marks what the bank kept for itself out of an entry. The other party's
-    name is read nowhere; its account stands here for matching only.
-    """
-
-    booking_date: date
-    value_date: date | None
-    amount: int
-    end_to_end_id: str | None = None
-    reference: str | None = None
-    bank_reference: str | None = None
-    file_id: str | None = None
-    remittance: str = ""
-    bank_code: str = ""
-    is_return: bool = False
-    is_reversal: bool = False
-    is_charge: bool = False
-    reason: str | None = None
-    counterparty_account: str | None = field(default=None, repr=False)
-    transaction_count: int = 1
-
-    def said(self) -> str:
-        """Return everything it says in one text, equal for equal movements only."""
-        return "\x1f".join(repr(getattr(self, name)) for name in Movement.__slots__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatementLine(Movement):
-    """A movement on a statement, in the statement's currency.
-
-    `line_id` is made from the statement it stands on and what it says, so it is the same however often the statement
-    is read and in whatever order its lines come.
-    """
-
-    line_id: str
-    currency: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
-    """What the bank books during the day (camt.054): good for states, never for the ledger, which statements post."""
-
-    notification_id: str
-    account: str
-    currency: str
-    lines: tuple[StatementLine, ...]
-    not_booked: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """One statement, or one page of one, of one account (camt.053, MT940, CSV): opening + lines = closing, always.
-
-    `content_key` is a hash of what it says, whatever it is called: the same statement under another name or in another
-    file has the same key. `not_booked` counts entries that the bank shows as pending or as information; they move no
-    balance and are not lines.
-    """
-
-    statement_id: str
-    sequence: int | None
-    account: str
-    currency: str
-    business_date: date
-    from_date: date | None
-    to_date: date | None
-    opening: int
-    closing: int
-    lines: tuple[StatementLine, ...]
-    content_key: str
-    not_booked: int = 0
-
-    @property
-    def entered(self) -> int:
-        return sum(line.amount for line in self.lines)
-
-
 Reading = FileAnswer | tuple[Return, ...] | tuple[Notification, ...] | tuple[Statement, ...]
 """What a message turned out to say. The tuples are never empty: a message that says nothing is refused."""
 
 
-def content_key(
-    *, account: str, currency: str, business_date: date, opening: int, closing: int, said: Sequence[str]
-) -> str:
-    """Return the hash of what a statement says, whatever its name and the order of its lines."""
-    head = (account, currency, business_date.isoformat(), str(opening), str(closing))
-    return hashlib.sha256("\x1e".join((*head, *sorted(said))).encode()).hexdigest()
-
-
-def line_id(statement_id: str, account: str, said: str, *, occurrence: int) -> str:
-    """Return the id of a statement's line; [occurrence] tells apart lines of one statement that say the very same."""
-    return "L" + hashlib.sha256("\x1e".join((account, statement_id, said, str(occurrence))).encode()).hexdigest()[:31]
-
-
 # --------------------------------------------------------------------------------------------------------- in transit
+
+
+class MessageState(StrEnum):
+    """What became of a message of the bank."""
+
+    NEW = "new"
+    """It was kept and nobody has read it."""
+    APPLIED = "applied"
+    """What it says stands in the books."""
+    REFUSED = "refused"
+    """It cannot be used; it is kept with the reason and has changed nothing."""
+    FOREIGN = "foreign"
+    """All that it speaks of are accounts that are not ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +150,7 @@ class Message:
         return cls(name=name or f"{kind}-{sha256[:16]}", kind=kind, content=content, sha256=sha256)
 
 
-class Outcome(StrEnum):
+class SubmissionOutcome(StrEnum):
     """What is proven of a file after it was handed to the bank."""
 
     RECEIVED = "received"
@@ -279,7 +173,7 @@ class Submission:
     transmission alone: if an earlier one of the same file is unknown, it proves nothing about that one.
     """
 
-    outcome: Outcome
+    outcome: SubmissionOutcome
     text: str
     status_code: int | None = None
     answer: bytes = field(default=b"", repr=False)

@@ -21,8 +21,9 @@ from settlement.domain.computation.encode import COST, NONE, Book, Text
 from settlement.domain.computation.journal import EVENTS, Entries, Postings
 from settlement.domain.computation.quarantine import Refusal
 from settlement.domain.computation.waterfall import Allocations, Kind, Steps, Taken
+from settlement.domain.errors import BrokenInvariant
 from settlement.domain.frames import Outcome
-from settlement.domain.money import BrokenInvariant, Ints
+from settlement.domain.money import Ints
 from settlement.domain.policy import COMPONENTS
 
 Columns = TypeVar("Columns")

@@ -21,7 +21,8 @@ import numpy as np
 from settlement.domain.computation import segments, waterfall
 from settlement.domain.computation.encode import COST, NONE, PRINCIPAL, Book
 from settlement.domain.computation.waterfall import Allocations
-from settlement.domain.money import BrokenInvariant, Ints
+from settlement.domain.errors import BrokenInvariant
+from settlement.domain.money import Ints
 
 NO_HOLDER, TWO_HOLDERS = -1, -2
 

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from settlement.domain import frames
 from settlement.domain.computation import segments
+from settlement.domain.errors import InvalidFrame
 from settlement.domain.money import LARGEST, Flags, Ints
 from settlement.domain.policy import COMPONENTS, Policy
 
@@ -344,7 +345,7 @@ def _owned(frame: pd.DataFrame, spec: frames.Spec, column: str, owner: str, plac
     if len(places) and int(places.min()) == NONE:
         row = int(places.argmin())
         key = ", ".join(f"[{name}={frame[name].iloc[row]}]" for name in spec.key)
-        raise frames.InvalidFrame(
+        raise InvalidFrame(
             f"Frame [{spec.name}] column [{column}] row {key}: must be in {owner}, is [{frame[column].iloc[row]}]"
         )
     return places
@@ -584,12 +585,12 @@ def _check_sums(inputs: frames.Inputs, notes: Notes) -> None:
         "originals": inputs.originals["amount"].to_numpy().astype(np.float64).sum(),
     }
     if sum(sums.values()) > LARGEST / 2:
-        raise frames.InvalidFrame(
+        raise InvalidFrame(
             f"Frame [repayments] column [amount]: a day's money must stay below 2^61, is [{sum(sums.values()):.0f}]"
         )
     so_far = np.concatenate([[0.0], np.cumsum(notes.principal.astype(np.float64))])
     largest = float(np.diff(so_far[notes.start]).max(initial=0.0))
     if largest > LARGEST:
-        raise frames.InvalidFrame(
+        raise InvalidFrame(
             f"Frame [notes] column [principal]: the notes of one loan could pass 2^62, as [{largest:.0f}]"
         )

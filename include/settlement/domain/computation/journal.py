@@ -14,7 +14,8 @@ import numpy as np
 from settlement.domain.computation import segments
 from settlement.domain.computation.encode import COST, NONE, Accounts, Book
 from settlement.domain.computation.waterfall import Allocations, Kind, Steps, Taken
-from settlement.domain.money import BrokenInvariant, Ints
+from settlement.domain.errors import BrokenInvariant
+from settlement.domain.money import Ints
 
 EVENTS = ("repayment_extracted", "repayment_distributed", "credit_applied", "repayment_reversed")
 EXTRACTED, DISTRIBUTED, APPLIED, REVERSED = range(4)

@@ -11,7 +11,7 @@ from enum import IntEnum
 from settlement.domain.computation import quarantine
 from settlement.domain.computation.encode import ADVANCEABLE, DUE, NONE, PRINCIPAL, Book
 from settlement.domain.computation.quarantine import Refusal
-from settlement.domain.money import BrokenInvariant
+from settlement.domain.errors import BrokenInvariant
 
 
 class Kind(IntEnum):

@@ -48,8 +48,9 @@ from settlement.domain.computation.encode import INTEREST, LATE_INTEREST, NONE, 
 from settlement.domain.computation.journal import Deductions
 from settlement.domain.computation.quarantine import Refusal
 from settlement.domain.computation.waterfall import Taken
+from settlement.domain.errors import BrokenInvariant
 from settlement.domain.frames import Inputs, Outcome
-from settlement.domain.money import BrokenInvariant, Flags, Ints
+from settlement.domain.money import Flags, Ints
 from settlement.domain.policy import COMPONENTS, Policy
 
 NOTES_PER_CHUNK = 32_768

@@ -15,35 +15,49 @@ than that it has the file, leaves the file unknown; a person asks the bank.
 from collections.abc import Sequence
 from enum import StrEnum
 
-from settlement.domain.bank.messages import Outcome
+from settlement.domain.bank.messages import SubmissionOutcome
 
 
-class Presence(StrEnum):
-    """What is proven of a file, all transmissions and reports together."""
+class FileState(StrEnum):
+    """Where a payment file is, as all transmissions and reports together prove it. The ledger keeps the same words."""
 
-    WITH_US = "prepared"
-    """It never reached the bank's processing."""
-    REJECTED = "rejected"
-    """The bank had it and booked nothing of it."""
-    AT_THE_BANK = "received"
+    PREPARED = "prepared"
+    """It is with us: it never reached the bank's processing."""
+    SUBMITTED = "submitted"
+    """It is being handed over, and no answer has been judged."""
+    RECEIVED = "received"
     """The bank has it; what became of each payment, statuses and statements tell."""
+    REJECTED = "rejected"
+    """The bank had it and booked nothing of it, or it will never be handed over. It stays so."""
     UNKNOWN = "unknown"
     """Nothing is proven: its money is at risk."""
 
+    @property
+    def may_be_sent(self) -> bool:
+        """Tell whether it may be handed over, also again: the bank neither has it for sure nor rejected it."""
+        return self in MAY_BE_SENT
 
-def of_file(outcomes: Sequence[Outcome | None], *, rejections: int, duplicates: int, is_spoken_of: bool) -> Presence:
+
+MAY_BE_SENT = (FileState.PREPARED, FileState.SUBMITTED, FileState.UNKNOWN)
+
+
+def file_status(
+    outcomes: Sequence[SubmissionOutcome | None], *, rejections: int, duplicates: int, is_spoken_of: bool
+) -> FileState:
     """Return where a file is that was handed over with these outcomes (None: nobody heard an answer).
 
     `rejections` and `duplicates` count the bank's reports on the whole file; `is_spoken_of`: a report named its
     payments or accepted it.
+
+    :return: prepared, received, rejected or unknown; a file is submitted only while it is being handed over.
     """
-    arrived = [outcome for outcome in outcomes if outcome is not Outcome.NOT_SENT]
+    arrived = [outcome for outcome in outcomes if outcome is not SubmissionOutcome.NOT_SENT]
     if not arrived:
-        return Presence.WITH_US
-    refused = max(arrived.count(Outcome.REFUSED), rejections)
-    duplicate = max(arrived.count(Outcome.DUPLICATE), duplicates)
+        return FileState.PREPARED
+    refused = max(arrived.count(SubmissionOutcome.REFUSED), rejections)
+    duplicate = max(arrived.count(SubmissionOutcome.DUPLICATE), duplicates)
     if refused and refused + duplicate >= len(arrived):
-        return Presence.REJECTED
-    if duplicate or is_spoken_of or Outcome.RECEIVED in arrived:
-        return Presence.AT_THE_BANK
-    return Presence.UNKNOWN
+        return FileState.REJECTED
+    if duplicate or is_spoken_of or SubmissionOutcome.RECEIVED in arrived:
+        return FileState.RECEIVED
+    return FileState.UNKNOWN

@@ -9,8 +9,7 @@ content alone.
 1. Hidden and temporary names are left alone, and so is a file that changes while it is looked at.
 2. It is claimed by renaming it into `claimed/`; of two readers one succeeds. Only claimed files are read.
 3. When the caller has kept it, `acknowledge` moves it to `processed/`. What a crash left in `claimed/` is handed out
-   again:
-   a message may come twice, and the caller knows it by its hash.
+   again: a message may come twice, and the caller knows it by its hash.
 """
 
 import os
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import structlog
 
-from settlement.domain.bank.messages import Message, Outcome, Submission
+from settlement.domain.bank.messages import Message, Submission, SubmissionOutcome
 from settlement.domain.errors import Refused, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -69,7 +68,7 @@ class DirectoryBank:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
             return Submission(
-                outcome=Outcome.NOT_SENT,
+                outcome=SubmissionOutcome.NOT_SENT,
                 text=f"File [{file_id}] could not be written to the drop folder [{self._drop}] ({failure.strerror}); "
                 "check that it is mounted, writable and not full",
             )
@@ -78,18 +77,21 @@ class DirectoryBank:
             _force_names(self._drop)
         except OSError as failure:
             return Submission(
-                outcome=Outcome.UNKNOWN,
+                outcome=SubmissionOutcome.UNKNOWN,
                 text=f"File [{file_id}] may or may not stand in the drop folder [{self._drop}] ({failure.strerror})",
             )
-        return Submission(outcome=Outcome.RECEIVED, text=f"File [{file_id}] stands in the drop folder [{self._drop}]")
+        return Submission(
+            outcome=SubmissionOutcome.RECEIVED, text=f"File [{file_id}] stands in the drop folder [{self._drop}]"
+        )
 
     def _waits_already(self, file_id: str, *, is_same: bool) -> Submission:
         if is_same:
             return Submission(
-                outcome=Outcome.RECEIVED, text=f"File [{file_id}] still stands in the drop folder [{self._drop}]"
+                outcome=SubmissionOutcome.RECEIVED,
+                text=f"File [{file_id}] still stands in the drop folder [{self._drop}]",
             )
         return Submission(
-            outcome=Outcome.UNKNOWN,
+            outcome=SubmissionOutcome.UNKNOWN,
             text=f"Another file waits under the name [{file_id}.xml] in the drop folder [{self._drop}]; "
             "find out who put it there before anything is sent",
         )

@@ -35,8 +35,8 @@ import httpx
 import structlog
 
 from settlement.adapters.bank.formats import document, pain002
-from settlement.domain.bank.messages import DUPLICATE_REASONS, REJECTED, Message, Outcome, Submission, UnreadableMessage
-from settlement.domain.errors import Refused, Unavailable
+from settlement.domain.bank.messages import ARRIVED, DUPLICATE_REASONS, REJECTED, Message, Submission, SubmissionOutcome
+from settlement.domain.errors import Refused, Unavailable, UnreadableMessage
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +50,7 @@ _TURNED_AWAY = frozenset({401, 403, 404, 405, 407, 411, 429})
 
 _REFUSING = frozenset({400, 406, 409, 413, 415, 422})
 
-_ACCEPTING = frozenset(
-    {"ACTC", "ACCP", "ACSP", "ACSC", "ACCC", "ACWC", "ACWP", "PART", "PDNG", "RCVD", "ACCEPTED", "OK"}
-)
+_ACCEPTING = ARRIVED | {"ACCEPTED", "OK"}
 
 _SAYS_DUPLICATE = re.compile(r"duplicat|\bdupl\b|already", re.IGNORECASE)
 _SPEAKS_OF_THE_FILE = re.compile(r"\bfile\b|\bmessage\b|msg_?id", re.IGNORECASE)
@@ -101,13 +99,13 @@ class HttpBank:
             answer = self._exchange("POST", "/payments", content=content)
         except _NoConnection as failure:
             return Submission(
-                outcome=Outcome.NOT_SENT,
+                outcome=SubmissionOutcome.NOT_SENT,
                 text=f"The bank at {self._address} could not be reached ({failure}); file [{file_id}] was not sent. "
                 "Check host and port of the connection settlement_bank and that the bank is up",
             )
         if answer.failure:
             return Submission(
-                outcome=Outcome.UNKNOWN,
+                outcome=SubmissionOutcome.UNKNOWN,
                 status_code=answer.status,
                 answer=answer.content,
                 text=f"The answer of the bank at {self._address} to file [{file_id}] did not arrive "
@@ -252,7 +250,9 @@ def judge(file_id: str, status: int, answer: bytes, *, address: str) -> Submissi
     read proves nothing.
     """
 
-    def result(outcome: Outcome, what: str, *, reason: str | None = None, report: bytes | None = None) -> Submission:
+    def result(
+        outcome: SubmissionOutcome, what: str, *, reason: str | None = None, report: bytes | None = None
+    ) -> Submission:
         return Submission(
             outcome=outcome,
             text=f"The bank at {address} {what} file [{file_id}] (HTTP {status}{f', {reason}' if reason else ''})",
@@ -264,35 +264,41 @@ def judge(file_id: str, status: int, answer: bytes, *, address: str) -> Submissi
 
     is_taken, is_refused = 200 <= status < 300, status in _REFUSING
     if status in _TURNED_AWAY:
-        return result(Outcome.NOT_SENT, "turned the caller away (check login, path and rate) before it looked at")
+        return result(
+            SubmissionOutcome.NOT_SENT, "turned the caller away (check login, path and rate) before it looked at"
+        )
     if not is_taken and not is_refused:
-        return result(Outcome.UNKNOWN, "gave no answer that proves anything about")
+        return result(SubmissionOutcome.UNKNOWN, "gave no answer that proves anything about")
 
     said = _what_is_said(answer)
     report = answer if said.is_report else None
     if said.is_unreadable or said.file_id not in (None, file_id):
-        return result(Outcome.UNKNOWN, "gave an answer that cannot be read as one to")
+        return result(SubmissionOutcome.UNKNOWN, "gave an answer that cannot be read as one to")
     if said.reason in DUPLICATE_REASONS and said.status not in _ACCEPTING:
-        return result(Outcome.DUPLICATE, "already has", reason=said.reason, report=report)
+        return result(SubmissionOutcome.DUPLICATE, "already has", reason=said.reason, report=report)
     if is_taken and said.status is None and said.complains:
-        return result(Outcome.UNKNOWN, "complains in an answer that says nothing else about")
+        return result(SubmissionOutcome.UNKNOWN, "complains in an answer that says nothing else about")
     if is_taken and said.is_prose:
         # Words explain a refusal; they do not confirm a receipt, for anything on the way to the bank may have said
         # them.
-        return result(Outcome.UNKNOWN, "answered with words that do not confirm")
+        return result(SubmissionOutcome.UNKNOWN, "answered with words that do not confirm")
     if is_taken:
         if said.status == REJECTED and not said.speaks_of_payments and (said.is_report or said.reason):
-            return result(Outcome.REFUSED, "took and rejected the whole of", reason=said.reason, report=report)
-        return result(Outcome.RECEIVED, "received", reason=said.reason, report=report)
+            return result(
+                SubmissionOutcome.REFUSED, "took and rejected the whole of", reason=said.reason, report=report
+            )
+        return result(SubmissionOutcome.RECEIVED, "received", reason=said.reason, report=report)
 
     if said.status in _ACCEPTING:
-        return result(Outcome.UNKNOWN, "refused and accepted in one answer", report=report)
+        return result(SubmissionOutcome.UNKNOWN, "refused and accepted in one answer", report=report)
     if said.reason is None and _SAYS_DUPLICATE.search(said.words):
         is_about_file = status == 409 or file_id in said.words or _SPEAKS_OF_THE_FILE.search(said.words)
-        return result(Outcome.DUPLICATE if is_about_file else Outcome.UNKNOWN, "says it already has")
+        return result(
+            SubmissionOutcome.DUPLICATE if is_about_file else SubmissionOutcome.UNKNOWN, "says it already has"
+        )
     if status == 409 and said.reason is None:
-        return result(Outcome.UNKNOWN, "sees a conflict that it does not explain with")
-    return result(Outcome.REFUSED, "refused", reason=said.reason, report=report)
+        return result(SubmissionOutcome.UNKNOWN, "sees a conflict that it does not explain with")
+    return result(SubmissionOutcome.REFUSED, "refused", reason=said.reason, report=report)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,7 +427,7 @@ def _document_end(view: memoryview) -> tuple[int, bool]:
     parser.EndElementHandler = ended
     try:
         parser.Parse(view, True)
-    except expat.ExpatError:
+    except (expat.ExpatError, LookupError):  # the latter: it declares an encoding that nobody knows
         return parser.ErrorByteIndex, is_closed
     return len(view), True
 

@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from settlement.adapters.bank.formats import document, statements
+from settlement.adapters.bank.formats import document
 from settlement.adapters.bank.formats.document import Document, Element, required, text, texts
 from settlement.domain import currencies
-from settlement.domain.bank.messages import Movement, Notification, Statement, UnreadableMessage
+from settlement.domain.bank.statement import Movement, Notification, Statement, each_once, lines_of, prove
+from settlement.domain.errors import UnreadableMessage
 
 _RETURN_FAMILIES = frozenset({"RRTN", "UPDD", "RPCR"})
 """Sub-families of ISO 20022 bank transaction codes that book something back."""
@@ -50,7 +51,7 @@ def _statements(body: Element) -> tuple[Statement, ...]:
     found = [_statement(element, body) for element in body.iterfind("Stmt")]
     if not found:
         raise UnreadableMessage("the message holds no statement", line=document.line(body))
-    return statements.each_once(found)
+    return each_once(found)
 
 
 def _statement(element: Element, body: Element) -> Statement:
@@ -70,7 +71,7 @@ def _statement(element: Element, body: Element) -> Statement:
         _prove_summary(element, entries, currency)
 
     booked = [entry for entry in entries if entry.is_booked]
-    return statements.prove(
+    return prove(
         statement_id=statement_id,
         sequence=document.count(element, "ElctrncSeqNb", "LglSeqNb"),
         account=account,
@@ -197,7 +198,7 @@ def _notification(element: Element) -> Notification:
         notification_id=notification_id,
         account=account,
         currency=currency,
-        lines=statements.lines(movements, statement_id=notification_id, account=account, currency=currency),
+        lines=lines_of(movements, statement_id=notification_id, account=account, currency=currency),
         not_booked=sum(not entry.is_booked for entry in entries),
     )
 

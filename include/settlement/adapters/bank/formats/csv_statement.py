@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import groupby, pairwise
 
-from settlement.adapters.bank.formats import statements
 from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
 from settlement.domain import currencies
-from settlement.domain.bank.messages import Movement, Statement, UnreadableMessage
+from settlement.domain.bank.statement import Movement, Statement, prove
+from settlement.domain.errors import UnreadableMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +298,7 @@ def _prove_totals(totals: _Row, header: list[str], columns: ColumnMap, entries: 
 def _days(entries: list[_Entry], account: str, currency: str) -> Iterator[Statement]:
     for booked_on, group in groupby(entries, key=lambda entry: entry.movement.booking_date):
         day = list(group)
-        yield statements.prove(
+        yield prove(
             statement_id=f"{account}:{booked_on.isoformat()}",
             sequence=None,
             account=account,

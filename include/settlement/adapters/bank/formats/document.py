@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation
 from lxml import etree
 
 from settlement.domain import currencies
-from settlement.domain.bank.messages import UnreadableMessage
+from settlement.domain.errors import UnreadableMessage
 
 LARGEST_MESSAGE = 64 * 1024 * 1024
 

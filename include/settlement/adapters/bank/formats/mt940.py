@@ -24,10 +24,10 @@ from typing import Any
 
 import mt940 as package
 
-from settlement.adapters.bank.formats import statements
 from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
 from settlement.domain import currencies
-from settlement.domain.bank.messages import Movement, Statement, UnreadableMessage
+from settlement.domain.bank.statement import Movement, Statement, each_once, prove
+from settlement.domain.errors import UnreadableMessage
 
 _TAG = re.compile(r":(\d{2}[A-Z]?|NS):")
 _KNOWN_TAGS = "13 13D 20 21 25 25P 28 28C 34F 60F 60M 61 62F 62M 64 65 86 90C 90D NS"
@@ -60,7 +60,7 @@ def read(content: bytes) -> tuple[Statement, ...]:
     raw = list(_raw_statements(_decode(content)))
     if not raw:
         raise UnreadableMessage("it holds no field :20:, with which an MT940 begins")
-    return statements.each_once([_statement(found) for found in raw])
+    return each_once([_statement(found) for found in raw])
 
 
 def _decode(content: bytes) -> str:
@@ -144,7 +144,7 @@ def _statement(raw: _Raw) -> Statement:
     account = _account(raw.one("25", "25P"), closing.currency)
     movements = list(_movements(raw, closing))
     _prove_totals(raw, movements, closing.currency)
-    return statements.prove(
+    return prove(
         statement_id=f"{raw.one('20').text.strip()}:{number.text.strip()}:{closing.on.isoformat()}",
         sequence=int(counted[1]) or None,
         account=account,

@@ -10,7 +10,8 @@ from decimal import Decimal
 from settlement.adapters.bank.formats import document
 from settlement.adapters.bank.formats.document import Document, Element, required, text, texts
 from settlement.domain import currencies
-from settlement.domain.bank.messages import Return, UnreadableMessage
+from settlement.domain.bank.messages import Return
+from settlement.domain.errors import UnreadableMessage
 
 
 def read(message: Document) -> tuple[Return, ...]:

@@ -18,12 +18,14 @@ import unicodedata
 from collections import Counter
 from datetime import UTC
 from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
 from xml.parsers import expat
 
 from lxml import etree
 
 from settlement.domain import currencies
-from settlement.domain.bank.messages import Payment, PaymentFile, PaymentFileContradicts
+from settlement.domain.bank.messages import Payment, PaymentFile
+from settlement.domain.errors import PaymentFileContradicts
 from settlement.domain.payments.payouts import ACCOUNT, BANK
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
@@ -59,8 +61,8 @@ def prove(content: bytes, file: PaymentFile) -> None:
     try:
         read = _ReadAgain(content)
         written = [
-            (end_to_end_id, currencies.from_decimal_text(amount, currency), account, bank)
-            for end_to_end_id, amount, currency, account, bank in read.transfers
+            (found.end_to_end_id, currencies.from_decimal_text(found.amount, found.currency), found.account, found.bank)
+            for found in read.transfers
         ]
         sums = [[Decimal(text) for text in read.texts[f"{part}/CtrlSum"]] for part in ("GrpHdr", "PmtInf")]
     except (expat.ExpatError, InvalidOperation, ValueError) as unreadable:
@@ -78,8 +80,8 @@ def prove(content: bytes, file: PaymentFile) -> None:
             ("the batch's count", read.texts["PmtInf/NbOfTxs"] == [str(len(meant))]),
             ("the file's sum", sums[0] == [total]),
             ("the batch's sum", sums[1] == [total]),
-            ("the currency", {transfer[2] for transfer in read.transfers} == {file.currency}),
-            ("the uniqueness of the ids", len({transfer[0] for transfer in written}) == len(written)),
+            ("the currency", {found.currency for found in read.transfers} == {file.currency}),
+            ("the uniqueness of the ids", len({found.end_to_end_id for found in read.transfers}) == len(written)),
             ("the payments", written == meant),
         )
         if not is_as_meant
@@ -206,11 +208,21 @@ def _clean(text: str) -> str:
     return " ".join(printable.split())[:LONGEST_TEXT].rstrip()
 
 
+class _Transfer(NamedTuple):
+    """One credit transfer as its bytes say it; what they leave out is empty."""
+
+    end_to_end_id: str
+    amount: str
+    currency: str
+    account: str
+    bank: str
+
+
 class _ReadAgain:
     """What an independent parser finds in a payment file's bytes.
 
-    `texts` maps the path below the body to every text that stands there; `transfers` are (id, amount, currency,
-    account) in the file's order. An account is read wherever it stands, in `IBAN` or in `Othr/Id`.
+    `texts` maps the path below the body to every text that stands there; `transfers` come in the file's order. An
+    account is read wherever it stands, in `IBAN` or in `Othr/Id`, a bank in `BICFI` or in `ClrSysMmbId`.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -227,7 +239,7 @@ class _ReadAgain:
                 "PmtInf/DbtrAcct/Id",
             )
         }
-        self.transfers: list[tuple[str, str, str, str, str]] = []
+        self.transfers: list[_Transfer] = []
         self._path: list[str] = []
         self._text = ""
         self._transfer: dict[str, str] = {}
@@ -260,12 +272,12 @@ class _ReadAgain:
         elif path == "PmtInf/CdtTrfTxInf":
             found, bank = self._transfer, "CdtrAgt/FinInstnId"
             self.transfers.append(
-                (
-                    found.get("PmtId/EndToEndId", ""),
-                    found.get("Amt/InstdAmt", ""),
-                    found.get("Ccy", ""),
-                    found.get("CdtrAcct/Id", ""),
-                    found.get(f"{bank}/BICFI", "") or found.get(f"{bank}/ClrSysMmbId/MmbId", ""),
+                _Transfer(
+                    end_to_end_id=found.get("PmtId/EndToEndId", ""),
+                    amount=found.get("Amt/InstdAmt", ""),
+                    currency=found.get("Ccy", ""),
+                    account=found.get("CdtrAcct/Id", ""),
+                    bank=found.get(f"{bank}/BICFI", "") or found.get(f"{bank}/ClrSysMmbId/MmbId", ""),
                 )
             )
         self._path.pop()

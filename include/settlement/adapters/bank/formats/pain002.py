@@ -1,8 +1,8 @@
 """Reading a status report (pain.002, versions .02 and later): what the bank says of one payment file.
 
-1. The file that it answers is `OrgnlMsgId`; a bank that could not read it says NOTPROVIDED. 2. The file's status is
-`GrpSts`; a batch's (`PmtInfSts`) speaks for the file where there is no other, and where it rejects
-   the batch without naming a payment, because a file of ours is one batch.
+1. The file that it answers is `OrgnlMsgId`; a bank that could not read it says NOTPROVIDED.
+2. The file's status is `GrpSts`; a batch's (`PmtInfSts`) speaks for the file where there is no other, and where it
+   rejects the batch without naming a payment, because a file of ours is one batch.
 3. A payment's status is `TxSts`, and where the report names a payment without one, its batch's or its file's.
 
 Refused: a report without any status, a payment without its id, two different statuses for one payment.
@@ -12,7 +12,8 @@ import re
 
 from settlement.adapters.bank.formats import document
 from settlement.adapters.bank.formats.document import Document, Element, required, text, texts
-from settlement.domain.bank.messages import REJECTED, FileAnswer, PaymentStatus, UnreadableMessage
+from settlement.domain.bank.messages import REJECTED, FileAnswer, PaymentStatus
+from settlement.domain.errors import UnreadableMessage
 
 _STATUS = re.compile(r"[A-Z]{4}")
 _NOT_PROVIDED = "NOTPROVIDED"

@@ -13,7 +13,8 @@ from settlement.adapters.ledger.journal.repository import Journal
 from settlement.adapters.ledger.repository import Repository
 from settlement.domain.bank import statement as statements
 from settlement.domain.bank.matching import Match, OpenLine, Subject
-from settlement.domain.bank.messages import Message, Statement
+from settlement.domain.bank.messages import Message, MessageState
+from settlement.domain.bank.statement import LineState, Statement
 
 # What a matched line clears, by what it turned out to be: (event, the account against client_bank).
 CLEARS = {
@@ -85,7 +86,7 @@ class BankLines(Repository):
                     "name": message.name,
                     "content": message.content,
                     "now": now,
-                    "state": "new" if direction == "in" else "applied",
+                    "state": MessageState.NEW if direction == "in" else MessageState.APPLIED,
                 },
             ).scalar()
             is not None
@@ -101,7 +102,7 @@ class BankLines(Repository):
     def close_message(
         self,
         sha256: str,
-        state: str,
+        state: MessageState,
         *,
         refusal: str | None = None,
         statement_id: str | None = None,
@@ -197,7 +198,7 @@ class BankLines(Repository):
         found = self.statements(account)
         return found[-1] if found else None
 
-    def lines(self, states: Sequence[str]) -> list[OpenLine]:
+    def lines(self, states: Sequence[LineState]) -> list[OpenLine]:
         """Return the lines in these states, in the order of their ids."""
         rows = self.transaction.execute(
             sa.text(
@@ -260,7 +261,7 @@ class BankLines(Repository):
             ),
             {"matched_at": now, "matched_by": by},
         )
-        self._mark_lines([line.line_id for found in matches for line in found.lines], "matched")
+        self._mark_lines([line.line_id for found in matches for line in found.lines], LineState.MATCHED)
         posted: dict[str, list[tuple[OpenLine, list[tuple[str, int]], Subject | None]]] = {}
         for found, line, subject, amount, difference in parts:
             event = _event(found, line)
@@ -274,7 +275,7 @@ class BankLines(Repository):
 
     def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None:
         """Book lines that match nothing against suspense, so that client_bank follows the bank all the same."""
-        self._mark_lines([line.line_id for line in lines], "suspended")
+        self._mark_lines([line.line_id for line in lines], LineState.SUSPENDED)
         self._post_lines(
             "line_suspended",
             [(line, [("client_bank", line.amount), ("suspense", -line.amount)], None) for line in lines],
@@ -293,7 +294,7 @@ class BankLines(Repository):
                 now=now,
             )
 
-    def _mark_lines(self, line_ids: Sequence[str], state: str) -> None:
+    def _mark_lines(self, line_ids: Sequence[str], state: LineState) -> None:
         self.transaction.execute(
             sa.text("update ledger.statement_lines set state = :state where line_id = any(:ids)"),
             {"ids": list(line_ids), "state": state},

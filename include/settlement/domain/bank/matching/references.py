@@ -1,0 +1,128 @@
+"""What a line names of ours: references and groups, found in everything that it says, as banks mangle it.
+
+Banks wrap, truncate, capitalise and put spaces and signs between; so a line and a reference are compared in capitals
+and without anything but letters and digits.
+"""
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from operator import attrgetter
+
+from settlement.domain.bank.matching.model import Key, Match, OpenLine, Side, Subject
+
+SHORTEST_REFERENCE = 4
+SHORTEST_FRAGMENT, MOST_FRAGMENT_NAMES = 8, 10
+"""How much of a truncated reference must be left, and how many references may begin so, for it to say anything."""
+
+_PAYOUT_REFERENCE = re.compile(r"ST\d{11}[A-Z2-7]{16}")
+_NOT_SAID = re.compile(r"[\W_]+")
+
+
+def by_our_reference(side: Side) -> list[Match]:
+    """Match where a line names exactly one open subject, as banks write references, and carries its amount."""
+    claims: dict[Key, list[OpenLine]] = defaultdict(list)
+    for line in side.lines.values():
+        fitting = [s for s in side.names_free(line.line_id) if s.amount == line.amount]
+        if len(fitting) == 1 and not _names_more(side, line, fitting[0]):
+            claims[fitting[0].key].append(line)
+    found = []
+    for key, lines in claims.items():
+        subject = side.free[key]
+        explanation = f"the line names [{subject.reference}], and the amount is the same"
+        # Several equal lines for one subject: the earliest is it, the others are duplicates of it.
+        line = min(lines, key=attrgetter("place"))
+        found.append(Match(lines=(line,), subjects=(subject,), rule="our_reference", explanation=explanation))
+    return found
+
+
+def _names_more(side: Side, line: OpenLine, subject: Subject) -> bool:
+    """Tell whether the line names another reference in full: then it may be a sum, and its amount a coincidence."""
+    return not _is_in_full(line, subject) and any(
+        other.key != subject.key and _is_in_full(line, other) for other in side.names_free(line.line_id)
+    )
+
+
+def _is_in_full(line: OpenLine, subject: Subject) -> bool:
+    """Tell whether the line says the subject's reference in full."""
+    return any(squeezed(subject.reference) in text for text in _texts(line))
+
+
+def references_of(line: OpenLine) -> list[str]:
+    """Return everything in a line that may be a reference as we write it: to ask the books and the source for.
+
+    A word that the bank broke or wrote in small letters is tried whole and in capitals too.
+    """
+    ours = [found for text in _texts(line) for found in _PAYOUT_REFERENCE.findall(text)]
+    words = line.remittance.split()
+    whole = [*words, *(first + second for first, second in pairwise(words))]
+    said = (line.end_to_end_id, line.reference, *whole, *(word.upper() for word in whole), *ours)
+    return list(dict.fromkeys(key for key in said if key))
+
+
+def squeezed(text: str) -> str:
+    """Return a text in capitals and without anything but letters and digits."""
+    return text.upper() if text.isalnum() else _NOT_SAID.sub("", text).upper()
+
+
+class Names:
+    """Which subjects a line names: their references and groups, found in the text of lines as banks mangle it."""
+
+    def __init__(self, subjects: Sequence[Subject]) -> None:
+        self._full: dict[str, list[Key]] = defaultdict(list)
+        self._groups: dict[str, list[Key]] = defaultdict(list)
+        for subject in subjects:
+            reference = squeezed(subject.reference)
+            if len(reference) >= SHORTEST_REFERENCE:
+                self._full[reference].append(subject.key)
+            if subject.group:
+                self._groups[squeezed(subject.group)].append(subject.key)
+        self._ordered = sorted(self._full)
+        self._lengths = sorted({len(reference) for reference in self._full}, reverse=True)
+
+    def of(self, line: OpenLine) -> list[Key]:
+        """Return the keys of the subjects that the line names: by reference, else by a fragment, else by group."""
+        texts = _texts(line)
+        references = self._references(texts) or self._truncated(texts)
+        keys = [key for reference in references for key in self._full[reference]]
+        if not keys:
+            keys = [key for word in _words(line) for key in self._groups.get(word, ())]
+        return sorted(set(keys))
+
+    def _references(self, texts: Sequence[str]) -> list[str]:
+        found: list[str] = []
+        for text in texts:
+            for length in self._lengths:
+                for start in range(len(text) - length + 1):
+                    piece = text[start : start + length]
+                    if piece in self._full and not any(piece in longer for longer in found):
+                        found.append(piece)
+        return found
+
+    def _truncated(self, texts: Sequence[str]) -> list[str]:
+        """Return the references of which a text ends with the beginning, by the longest such beginning."""
+        for text in texts:
+            for length in range(min(len(text), max(self._lengths, default=0)), SHORTEST_FRAGMENT - 1, -1):
+                fragment = text[-length:]
+                first = bisect_left(self._ordered, fragment)
+                some = self._ordered[first : first + MOST_FRAGMENT_NAMES + 1]
+                begun = [reference for reference in some if reference.startswith(fragment)]
+                if begun:
+                    return begun if len(begun) <= MOST_FRAGMENT_NAMES else []
+        return []
+
+
+def _texts(line: OpenLine) -> list[str]:
+    """Return what a line says, in capitals and without anything but letters and digits."""
+    said = (line.end_to_end_id, line.reference, line.remittance)
+    return [bare for text in said if text and (bare := squeezed(text))]
+
+
+def _words(line: OpenLine) -> list[str]:
+    """Return the words of a line, and each two neighbours as one, for a bank may break a word."""
+    words = [
+        squeezed(word) for text in (line.reference, line.remittance, line.file_id) if text for word in text.split()
+    ]
+    return [*words, *(first + second for first, second in pairwise(words))]
