@@ -3,6 +3,7 @@
 import json as jsons
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -164,12 +165,12 @@ def gate(
             gate.override(services, on, by=by, reason=reason, now=config.now())
         found = gate.objections(services, on)
     if json:
-        print(jsons.dumps(found, ensure_ascii=False, indent=2, default=str))
+        print(jsons.dumps([asdict(said) for said in found], ensure_ascii=False, indent=2, default=str))
     else:
         for said in found:
-            answer = f" - {said['overridden_by']}: {said['reason']}" if said["overridden_by"] else ""
-            print(f"{said['control']}: {said['said']}{answer}")
-    raise typer.Exit(0 if all(said["overridden_by"] for said in found) else 1)
+            answer = f" - {said.overridden_by}: {said.reason}" if said.overridden_by else ""
+            print(f"{said.control}: {said.said}{answer}")
+    raise typer.Exit(0 if all(said.overridden_by for said in found) else 1)
 
 
 @app.command()
@@ -187,7 +188,7 @@ def unknown(
     with wiring.services() as services:
         if absent:
             inquire.declare_absent(services, absent, by=by, reason=reason, now=config.now())
-        found = inquire.unknown_files(services)
+        found = [asdict(file) for file in inquire.unknown_files(services)]
     if json:
         print(jsons.dumps(found, ensure_ascii=False, indent=2, default=str))
     elif found:

@@ -76,10 +76,10 @@ def test_money_crosses_every_stage_as_whole_units(platform: Platform) -> None:
             day = stage_day("2026-02-16")
             frozen = books.outcomes.frozen(day)
             assert frozen is not None
-            assert {type(owed.amount) for owed in books.payouts.payables()} <= {int}
+            for frame in (books.payouts.payables(), books.payouts.find(day.settlement_date)):
+                assert {str(frame[name].dtype) for name in frame if is_money(name)} == {"int64"}
             read = [
                 *books.days.totals(day.settlement_date),
-                *books.payouts.find(day.settlement_date),
                 *books.breaks.open(),
             ]
             assert {type(row[name]) for row in read for name in row if is_money(name)} <= {int, type(None)}

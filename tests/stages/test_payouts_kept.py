@@ -12,9 +12,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from settlement.adapters.bank.formats import pain001
+from settlement.domain import frames
 from settlement.domain.bank.messages import Payment, PaymentFile
 from settlement.domain.errors import Refused
-from settlement.domain.payments.payouts import Payout
 from settlement.stages import reconcile
 from settlement_lab.rehearse import audit
 from settlement_lab.servers import bank as demo_bank
@@ -82,7 +82,7 @@ def test_no_state_goes_backwards_and_a_payout_changes_by_its_steps_alone(platfor
                 pytest.raises(sa.exc.IntegrityError, match=r"payout_steps|payout_history"),
                 services.ledger.books(posting=True) as books,
             ):
-                books.payouts.step([books.payouts.find()[0]["payout_id"]], to_state, cause="test", now=now)
+                books.payouts.step(books.payouts.find()["payout_id"].tolist()[:1], to_state, cause="test", now=now)
         for change in ("state = 'rejected'", "amount = amount + 1", "end_to_end_id = 'X'", "payee_account = '1'"):
             with (
                 pytest.raises(sa.exc.DBAPIError, match=r"changes only by a step|permission denied"),
@@ -96,24 +96,25 @@ def test_a_payout_above_the_balance_is_refused_by_the_database(platform: Platfor
     worked_day(platform)
     settle(platform, stop_after="take_in")
     day = stage_day("2026-02-16")
-    payout = Payout(
-        payout_id="20260216.1.A.KRW.1.1",
-        end_to_end_id="ST20260216001A",
-        investor_id="A",
-        currency="KRW",
-        chunk=1,
-        attempt=1,
-        amount=43791,  # one won more than is owed
-        payee_name="김하나",
-        payee_account="110-20-300001",
-        payee_bank="088",
-    )
+    payout = {
+        "payout_id": "20260216.1.A.KRW.1.1",
+        "end_to_end_id": "ST20260216001A",
+        "investor_id": "A",
+        "currency": "KRW",
+        "chunk": 1,
+        "attempt": 1,
+        "amount": 43791,  # one won more than is owed
+        "payee_name": "김하나",
+        "payee_account": "110-20-300001",
+        "payee_bank": "088",
+    }
+    payouts, holds = frames.build(frames.NEW_PAYOUTS, [payout]), frames.build(frames.HOLDS)
     with (
         platform.services() as services,
         pytest.raises(sa.exc.IntegrityError, match="Payout above the balance"),
         services.ledger.books(day=day, posting=True) as books,
     ):
-        books.payouts.prepare(day, [payout], [], now=platform.at(MORNING))
+        books.payouts.prepare(day, payouts, holds, now=platform.at(MORNING))
     assert states(platform) == []
     assert owed(platform) == OWED
 

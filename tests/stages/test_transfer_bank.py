@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 from settlement.domain.errors import Displaced, Refused, Unavailable
+from settlement.domain.payments.state import PayoutState
 from settlement.ports.days import DayRun, RunRequest
 from settlement.stages import apply, extract, inquire, match, reconcile, submit, take_in
 
@@ -365,8 +366,7 @@ def test_a_file_with_a_payout_whose_money_was_given_back_never_leaves(platform: 
     with platform.services() as services:
         submit._write_files(services, day, now=now)
         with services.ledger.books(posting=True) as books:
-            first = books.payouts.find()[0]
-            apply.give_back(books, [first], "rejected", cause="test", now=now, evidence={})
+            apply.give_back(books, books.payouts.find()[:1], PayoutState.REJECTED, cause="test", now=now, evidence={})
         assert submit.send(services, [file_of(platform)], day=day, now=now) == {}
         with pytest.raises(sa.exc.IntegrityError, match="cannot leave"), services.ledger.books(posting=True) as books:
             books.files.open_transmission(file_of(platform), run_id=None, now=now)
@@ -384,7 +384,7 @@ def test_a_person_who_asked_the_bank_clears_what_no_inquiry_can(platform: Platfo
     with platform.services() as services:
         now = platform.at("2026-02-17T08:00+09:00")
         (found,) = inquire.unknown_files(services)
-        assert (found["payouts"], found["amount"], found["state"], found["transmissions"]) == (3, 88050, "unknown", 2)
+        assert (found.payouts, found.amount, found.state, found.transmissions) == (3, 88050, "unknown", 2)
         with pytest.raises(Refused, match="may still arrive"):
             inquire.declare_absent(services, file_id, by="ops", reason="phoned", now=now)
         now = platform.at("2026-02-18T08:00+09:00")
@@ -420,7 +420,7 @@ def test_what_a_bank_passes_over_in_silence_can_be_cleared_beside_what_it_took(
         now = platform.at("2026-02-18T08:00+09:00")
         assert inquire.inquire(services, now=now) == {}  # a file of which the bank has spoken is never sent again
         (found,) = inquire.unknown_files(services)
-        assert (found["payouts"], found["amount"], found["state"]) == (1, 17524, "received")
+        assert (found.payouts, found.amount, found.state) == (1, 17524, "received")
         inquire.declare_absent(services, file_of(platform), by="ops", reason="phoned the bank", now=now)
     assert [row[3] for row in states(platform)] == ["accepted", "rejected", "rejected"]
     assert owed(platform) == OWED[1:]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from settlement.cli import app
 from settlement.domain.errors import Refused
+from settlement.domain.payments.state import PayoutState
 from settlement.ports.days import DayRun, TaskFailure
 from settlement.stages import apply, approve, gate, inquire, notify, report, submit
 from typer.testing import CliRunner
@@ -83,7 +84,7 @@ def test_an_objection_stops_the_day_until_somebody_answers_for_it_by_name(platfo
     assert (states(platform), owed(platform)) == ([], OWED)
     with platform.services() as services:
         said = gate.objections(services, date(2026, 2, 16))
-        assert [(o["control"], o["overridden_by"]) for o in said] == [("within_the_limit", None)]
+        assert [(o.control, o.overridden_by) for o in said] == [("within_the_limit", None)]
         with pytest.raises(Refused, match="a name and a reason"):
             gate.override(services, date(2026, 2, 16), by=" ", reason="why", now=platform.at(MORNING))
         answered = gate.override(
@@ -93,7 +94,7 @@ def test_an_objection_stops_the_day_until_somebody_answers_for_it_by_name(platfo
             reason="month end, checked by hand",
             now=platform.at(MORNING),
         )
-        assert [(o["overridden_by"], o["reason"]) for o in answered] == [("finance lead", "month end, checked by hand")]
+        assert [(o.overridden_by, o.reason) for o in answered] == [("finance lead", "month end, checked by hand")]
     settle(platform)
     assert states(platform) == in_state("accepted")
 
@@ -294,8 +295,9 @@ def test_a_rejected_chunk_of_several_goes_out_again_as_its_next_attempt(platform
         now = platform.at(MORNING)
         inquire.hear_answers(services, RUN_1, now=now)
         with services.ledger.books(posting=True) as books:
-            second = next(p for p in books.payouts.find() if p["investor_id"] == "A" and p["chunk"] == 2)
-            apply.give_back(books, [second], "rejected", cause="test", now=now, evidence={})
+            found = books.payouts.find()
+            second = found[(found["investor_id"] == "A") & (found["chunk"] == 2)]
+            apply.give_back(books, second, PayoutState.REJECTED, cause="test", now=now, evidence={})
     settle(platform, run_id="run-2")
     assert platform.rows(
         "select chunk, attempt, amount, state from ledger.payouts where investor_id = 'A' order by chunk, attempt"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from settlement.domain.books.accounts import PAYOUTS_IN_TRANSIT, RECEIPTS_IN_TRANSIT, SUSPENSE
 from settlement.domain.errors import Broken
 from settlement.domain.frames import Outcome
 
@@ -120,17 +121,17 @@ def ledger_bank_is_statement_closing(custody: Custody) -> str | None:
 
 def receipts_in_transit_are_explained(custody: Custody) -> str | None:
     """What stands in receipts_in_transit is the receipts that one side has shown and the other has not, one by one."""
-    return _explained(custody, "receipts_in_transit")
+    return _explained(custody, RECEIPTS_IN_TRANSIT.name)
 
 
 def payouts_in_transit_are_explained(custody: Custody) -> str | None:
     """What stands in payouts_in_transit is the payouts that have left us and not the bank, or not come back to it."""
-    return _explained(custody, "payouts_in_transit")
+    return _explained(custody, PAYOUTS_IN_TRANSIT.name)
 
 
 def suspense_is_explained(custody: Custody) -> str | None:
     """What stands in suspense is the lines that match nothing, one by one."""
-    return _explained(custody, "suspense")
+    return _explained(custody, SUSPENSE.name)
 
 
 CUSTODY_CONTROLS: tuple[Callable[[Custody], str | None], ...] = (

@@ -1,8 +1,9 @@
-"""The frames that enter and leave the arithmetic of a settlement day: their grain, keys, columns and dtypes.
+"""The frames that cross from one step of a settlement day to the next: their grain, keys, columns and dtypes.
 
-What comes in is one `Inputs`, already limited to the loans with money in the run and free of names and accounts; what
-goes out is one `Outcome`. Every frame has a `Spec` here, with one line of meaning for each column. `check(frame, spec)`
-is called at the boundary and gives errors that name the frame, the column, the row's key and the rule.
+What enters the arithmetic is one `Inputs`, already limited to the loans with money in the run and free of names and
+accounts; what leaves it is one `Outcome`. Payouts travel as frames from the balances to their end. Every frame has a
+`Spec` here, with one line of meaning for each column. `check(frame, spec)` is called at the boundary and gives errors
+that name the frame, the column, the row's key and the rule.
 
 Dtypes. Money is int64 in minor units. Text is pandas `str`; wherever text is asked for, a categorical over `str` is
 as good, and cheaper on large frames. Dates are `datetime64[s]` at midnight, without a zone; instants are
@@ -12,7 +13,7 @@ content alone: by loan, then in the order of the run.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from enum import StrEnum
@@ -79,8 +80,8 @@ def _date(name: str, meaning: str, **rules: Any) -> Column:
     return Column(name=name, kind=Kind.DATE, meaning=meaning, **rules)
 
 
-def _instant(name: str, meaning: str) -> Column:
-    return Column(name=name, kind=Kind.INSTANT, meaning=meaning)
+def _instant(name: str, meaning: str, **rules: Any) -> Column:
+    return Column(name=name, kind=Kind.INSTANT, meaning=meaning, **rules)
 
 
 def _flag(name: str, meaning: str) -> Column:
@@ -465,6 +466,105 @@ OUTCOME: Mapping[str, Spec] = {
     )
 }
 
+# --- what is owed and paid ---------------------------------------------------------------------------------------
+
+PAYABLES = Spec(
+    name="payables",
+    grain="One row per investor and currency with a balance.",
+    key=("investor_id", "currency"),
+    columns=(
+        _text("investor_id", "the investor"),
+        _text("currency", "ISO 4217"),
+        _amount("amount", "what is owed; below zero: overdrawn"),
+        _amount("attempt", "the number of the attempt that a payout of it would be", at_least=1),
+    ),
+)
+
+PAYEES = Spec(
+    name="payees",
+    grain="One row per investor whom the source knows. Personal data: kept with the payout, shown nowhere.",
+    key=("investor_id",),
+    columns=(
+        _text("investor_id", "the investor"),
+        _text("name", "whom the bank pays"),
+        _text("status", "active, or frozen: owed and never paid out"),
+        _text("account", "IBAN or domestic account number", is_nullable=True),
+        _text("bank", "BIC or clearing member; null with an IBAN", is_nullable=True),
+    ),
+)
+
+SLOTS = Spec(
+    name="slots",
+    grain="One row per chunk that a day and revision has for an investor and currency.",
+    key=("investor_id", "currency", "chunk"),
+    columns=(
+        _text("investor_id", "the investor"),
+        _text("currency", "ISO 4217"),
+        _amount("chunk", "its number, from 1", at_least=1),
+        _amount("attempt", "its newest attempt", at_least=1),
+        _flag("is_free", "whether every attempt is proven unpaid"),
+    ),
+)
+
+REFUSED_ACCOUNTS = Spec(
+    name="refused accounts",
+    grain="One row per account of an investor that a bank refused for good.",
+    key=("investor_id", "account", "bank"),
+    columns=(
+        _text("investor_id", "the investor"),
+        _text("account", "the account"),
+        _text("bank", "its bank, or empty"),
+    ),
+)
+
+_PAYOUT = (
+    _text("payout_id", "date, revision, investor, currency, chunk and attempt"),
+    _text("end_to_end_id", "its id at the bank, for life"),
+    _text("investor_id", "the payee"),
+    _text("currency", "ISO 4217"),
+    _amount("chunk", "which part of the balance it is, from 1", at_least=1),
+    _amount("attempt", "which try it is, from 1", at_least=1),
+    _amount("amount", "what is paid", at_least=1),
+    _text("payee_name", "personal data"),
+    _text("payee_account", "personal data"),
+    _text("payee_bank", "BIC or clearing member; null with an IBAN", is_nullable=True),
+)
+
+NEW_PAYOUTS = Spec(
+    name="new payouts",
+    grain="One row per payment to be made, in the order of (investor_id, currency, chunk).",
+    key=("payout_id",),
+    columns=_PAYOUT,
+)
+
+HOLDS = Spec(
+    name="holds",
+    grain="One row per balance that is owed and not paid now.",
+    key=("investor_id", "currency"),
+    columns=(
+        _text("investor_id", "the investor"),
+        _text("currency", "ISO 4217"),
+        _amount("amount", "what is owed", at_least=1),
+        _text("reason", "why it is not paid now (rules, section 7)"),
+    ),
+)
+
+PAYOUTS = Spec(
+    name="payouts",
+    grain="One row per payout of the books, in the order of (settlement_date, payout_id).",
+    key=("payout_id",),
+    columns=(
+        *_PAYOUT,
+        _date("settlement_date", "the day that prepared it"),
+        _amount("revision", "the revision of that day", at_least=1),
+        _text("state", "as `payments.state.PayoutState`"),
+        _text("file_id", "the payment file that it stands in", is_nullable=True),
+        _text("bank_reason", "why the bank did not pay it", is_nullable=True),
+        _instant("submitted_at", "when it was handed over first", is_nullable=True),
+        _date("booked_on", "the date of the statement line that shows it", is_nullable=True),
+    ),
+)
+
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
@@ -588,6 +688,20 @@ def _series(values: list[Any], kind: Kind) -> pd.Series:
 
 def _is_text(values: list[Any]) -> bool:
     return all(isinstance(value, str) for value in values) and bool(values)
+
+
+def rows(frame: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
+    """Yield some columns of each row as plain values: what is null is None, a date is a date."""
+    columns = []
+    for name in names:
+        column = frame[name]
+        values = column.tolist()
+        if str(column.dtype) == Kind.DATE:
+            values = [None if value is pd.NaT else value.date() for value in values]
+        elif column.hasnans:
+            values = [None if pd.isna(value) else value for value in values]
+        columns.append(values)
+    yield from zip(*columns, strict=True)
 
 
 def widen(shares: pd.DataFrame, allocations: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from settlement.ports.breaks import Breaks
     from settlement.ports.close import Close
     from settlement.ports.days import Backfills, DayRun, Days
+    from settlement.ports.explain import Explanations
     from settlement.ports.files import PaymentFiles
     from settlement.ports.inputs import BookedInputs
     from settlement.ports.journal import Journal
@@ -54,6 +55,8 @@ class Books(NotifyingBooks, Protocol):
     def breaks(self) -> Breaks: ...
     @property
     def close(self) -> Close: ...
+    @property
+    def explain(self) -> Explanations: ...
 
 
 class NotifyingLedger(Protocol):

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from settlement.domain.books.postings import JournalEntry
 
 
 class Journal(Protocol):
-    """Entries, their postings and the balances that they come to."""
+    """Entries, their postings and the balances that they come to. Debits are positive, amounts whole minor units."""
 
-    def post(
-        self,
-        event: str,
-        legs: Sequence[tuple[str, int]],
-        *,
-        settlement_date: date,
-        currency: str,
-        now: datetime,
-        repayment_id: str | None = None,
-        payout_id: str | None = None,
-        line_id: str | None = None,
-    ) -> None: ...
-    def post_all(
-        self, event: str, entries: Sequence[Mapping[str, Any]], *, settlement_date: date, now: datetime
-    ) -> None: ...
-    def balance(self, account: str, currency: str) -> int: ...
-    def balances(self, prefix: str) -> dict[tuple[str, str], int]: ...
+    def post(self, entry: JournalEntry, *, settlement_date: date, now: datetime) -> None:
+        """Post one entry in the newest revision of a settlement date; legs of 0 are left out."""
+
+    def post_all(self, entries: Sequence[JournalEntry], *, settlement_date: date, now: datetime) -> None:
+        """Post many entries together, numbered in their order."""
+
+    def balance(self, account: str, currency: str) -> int:
+        """Return the balance of one account, 0 where nothing moved it."""
+        ...
+
+    def balances(self, prefix: str) -> dict[tuple[str, str], int]:
+        """Return the balances other than zero of the accounts whose names begin so, by (account, currency)."""
+        ...

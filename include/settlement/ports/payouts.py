@@ -1,4 +1,4 @@
-"""Payouts, from the balance to their end."""
+"""Payouts, from the balance to their end. Frames are those of `domain.frames`; amounts are whole minor units."""
 
 from __future__ import annotations
 
@@ -7,42 +7,102 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from settlement.domain.payments.gate import Contradiction
-    from settlement.domain.payments.payouts import Hold, Payable, Payout, Place
+    from settlement.domain.payments.state import PayoutState
     from settlement.ports.days import DayRun
 
 
 class Payouts(Protocol):
     """What is owed, what is prepared, and every step that a payout takes."""
 
-    def payables(self) -> list[Payable]: ...
-    def under_way(self) -> dict[str, int]: ...
-    def refused_accounts(self) -> set[tuple[str, str, str]]: ...
-    def slots(self, day: DayRun) -> dict[tuple[str, str], list[Place]]: ...
-    def stranded(self, *, before: date, prepared_before: datetime) -> list[dict[str, Any]]: ...
-    def usual_totals(self, on: Sequence[date]) -> dict[str, list[int]]: ...
-    def contradictions(self, investor_ids: Sequence[str]) -> list[Contradiction]: ...
-    def prepare(self, day: DayRun, payouts: Sequence[Payout], holds: Sequence[Hold], *, now: datetime) -> None: ...
-    def holds(self) -> list[dict[str, Any]]: ...
-    def find(self, settlement_date: date | None = None, states: Sequence[str] = ()) -> list[dict[str, Any]]: ...
-    def unknown_dates(self) -> set[date]: ...
-    def by_end_to_end(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]: ...
-    def in_file(self, file_id: str) -> list[dict[str, Any]]: ...
+    def payables(self) -> pd.DataFrame:
+        """Return what the ledger owes each investor: frame `PAYABLES`, in no order.
+
+        The attempt grows if some payout of the investor's newest preparation is proven not to have been paid.
+        """
+        ...
+
+    def under_way(self) -> dict[str, int]:
+        """Return what may still leave the custody account for payouts, by currency: what no statement has shown yet."""
+        ...
+
+    def refused_accounts(self) -> pd.DataFrame:
+        """Return the accounts that a bank refused for good: frame `REFUSED_ACCOUNTS`, in no order."""
+        ...
+
+    def slots(self, day: DayRun) -> pd.DataFrame:
+        """Return the chunks that the day's revision has, with their newest attempts: frame `SLOTS`, in no order."""
+        ...
+
+    def stranded(self, *, before: date, prepared_before: datetime) -> pd.DataFrame:
+        """Return the payouts of earlier days that nobody is going to send: frame `PAYOUTS`.
+
+        They were never handed to the bank, and their day failed or left them waiting since before `prepared_before`.
+        """
+        ...
+
+    def usual_totals(self, on: Sequence[date]) -> dict[str, list[int]]:
+        """Return what was paid on these settlement dates, by currency, newest first; a date without payouts is none."""
+        ...
+
+    def contradictions(self, investor_ids: Sequence[str]) -> list[Contradiction]:
+        """Return these investors' payouts that the bank rejected although a line in suspense shows them as paid."""
+        ...
+
+    def prepare(self, day: DayRun, payouts: pd.DataFrame, holds: pd.DataFrame, *, now: datetime) -> None:
+        """Write payouts (frame `NEW_PAYOUTS`) with their entries, and all holds as they stand now (frame `HOLDS`).
+
+        The database refuses a payout above its balance, and a second living attempt in one place.
+
+        :raises InvalidFrame: a frame breaks its specification.
+        """
+
+    def holds(self) -> pd.DataFrame:
+        """Return what is owed and not paid now, and why, as payouts were prepared last: frame `HOLDS`, by investor."""
+        ...
+
+    def find(self, settlement_date: date | None = None, states: Sequence[PayoutState] = ()) -> pd.DataFrame:
+        """Return payouts, by date and states where given: frame `PAYOUTS`, in the order of date and id."""
+        ...
+
+    def unknown_dates(self) -> set[date]:
+        """Return the settlement dates with payouts of which nobody knows whether the bank has them."""
+        ...
+
+    def by_end_to_end(self, ids: Sequence[str]) -> pd.DataFrame:
+        """Return the payouts with these end-to-end ids: frame `PAYOUTS`, in no order."""
+        ...
+
+    def in_file(self, file_id: str) -> pd.DataFrame:
+        """Return the payouts of one file: frame `PAYOUTS`, in the order in which they stand in it."""
+        ...
+
     def step(
         self,
         payout_ids: Sequence[str],
-        to_state: str,
+        to_state: PayoutState,
         *,
         cause: str,
         now: datetime,
         evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]] = ...,
-    ) -> None: ...
-    def note_booking(self, booked: Mapping[str, date]) -> None: ...
-    def credit_back(
-        self, payouts: Sequence[Mapping[str, Any]], *, event: str, settlement_date: date, now: datetime
-    ) -> None: ...
-    def refuse_accounts(self, refused: Sequence[tuple[Mapping[str, Any], str]], *, now: datetime) -> None: ...
-    def shares_of(self, investor_id: str, on: date) -> list[dict[str, Any]]: ...
-    def of_investor(self, investor_id: str, on: date) -> list[dict[str, Any]]: ...
-    def journal_of(self, investor_id: str, on: date) -> list[dict[str, Any]]: ...
-    def has_paid(self, run_id: str) -> bool: ...
+    ) -> None:
+        """Take the payouts one step further, each with a row of its history.
+
+        `evidence` is one for all, or one for each payout in their order; it becomes JSON. The database refuses a step
+        that `payments.state.STEPS` does not have.
+        """
+
+    def note_booking(self, booked: Mapping[str, date]) -> None:
+        """Keep the day on which payouts were booked that had come back before the statement showed them leave."""
+
+    def credit_back(self, payouts: pd.DataFrame, *, state: PayoutState, settlement_date: date, now: datetime) -> None:
+        """Give the money of rejected or returned payouts (frame `PAYOUTS`) back to the balances they came from."""
+
+    def refuse_accounts(self, refused: Mapping[str, str], *, now: datetime) -> None:
+        """Remember that the bank refused the payees' accounts for good: its reasons, by payout id."""
+
+    def has_paid(self, run_id: str) -> bool:
+        """Tell whether a run has made payouts since it opened its day. A run that is cleared opens it anew."""
+        ...

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from settlement.domain.bank.matching import Subject
     from settlement.domain.breaks import Finding
     from settlement.domain.days import SettlementCalendar
-    from settlement.domain.payments.payouts import Payee
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +58,9 @@ class LendingCore(Protocol):
     def facts(self, *, day: date, calendar: SettlementCalendar, view: BooksView) -> Facts:
         """Return what the source has for the day, of one moment."""
 
-    def payees(self, investor_ids: Sequence[str]) -> dict[str, Payee]:
-        """Return who is to be paid where, by investor; an investor the source lacks is missing."""
+    def payees(self, investor_ids: Sequence[str]) -> pd.DataFrame:
+        """Return who is to be paid where: frame `PAYEES`; an investor whom the source lacks has no row."""
+        ...
 
     def received_at(self, repayment_ids: Sequence[str]) -> dict[str, datetime]:
         """Return when each of these repayments came."""

@@ -6,17 +6,18 @@ Every way in which something becomes known (an answer, a return, a line, a perso
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import compress
 from typing import Any
 
-from settlement.domain.bank.messages import SubmissionOutcome
+import pandas as pd
+
 from settlement.domain.payments import files
 from settlement.domain.payments.files import FileState
 from settlement.domain.payments.payouts import PERMANENT_REASONS
+from settlement.domain.payments.state import AT_BANK, PayoutState
 from settlement.ports.books import Books
 from settlement.ports.services import Services
 from settlement.stages import notify
-
-OPEN_STATES = ("submitted", "unknown", "accepted")
 
 
 def set_file_status(
@@ -26,61 +27,59 @@ def set_file_status(
     file = books.files.file(file_id)
     if file is None:
         return
-    status = files.file_status(
-        [
-            SubmissionOutcome(sent["outcome"]) if sent["outcome"] else None
-            for sent in books.files.transmissions(file_id)
-        ],
-        rejections=len(file["rejections"]),
-        duplicates=len(file["duplicates"]),
-        is_spoken_of=file["state"] == FileState.RECEIVED,
+    state = files.file_status(
+        [transmission.outcome for transmission in books.files.transmissions(file_id)],
+        rejections=len(file.rejections),
+        duplicates=len(file.duplicates),
+        is_spoken_of=file.state is FileState.RECEIVED,
     )
     of_file = books.payouts.in_file(file_id)
-    if status is FileState.REJECTED:
-        rejected = [payout for payout in of_file if payout["state"] in OPEN_STATES]
+    if state is FileState.REJECTED:
         # The reason is about the file, not about anybody's account: none is held for it.
         give_back(
-            books, rejected, "rejected", cause=f"file_{cause}", now=now, evidence={"bank_reason": reason, **evidence}
+            books,
+            of_file[of_file["state"].isin(AT_BANK)],
+            PayoutState.REJECTED,
+            cause=f"file_{cause}",
+            now=now,
+            evidence={"bank_reason": reason, **evidence},
         )
-    elif status is FileState.UNKNOWN:
-        unheard = [payout["payout_id"] for payout in of_file if payout["state"] == "submitted"]
-        books.payouts.step(unheard, "unknown", cause=f"file_{cause}", now=now, evidence=evidence)
-    books.files.mark(file_id, status, now=now)
+    elif state is FileState.UNKNOWN:
+        unheard = of_file.loc[of_file["state"] == PayoutState.SUBMITTED, "payout_id"].tolist()
+        books.payouts.step(unheard, PayoutState.UNKNOWN, cause=f"file_{cause}", now=now, evidence=evidence)
+    books.files.mark(file_id, state, now=now)
 
 
 def give_back(
     books: Books,
-    payouts: Sequence[Mapping[str, Any]],
-    state: str,
+    payouts: pd.DataFrame,
+    state: PayoutState,
     *,
     cause: str,
     reasons: Sequence[str | None] = (),
     now: datetime,
     evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]],
 ) -> None:
-    """Let payouts end as rejected or returned: their money goes back to the balances, a bad account is remembered.
+    """Let payouts (frame `PAYOUTS`) end as rejected or returned: their money goes back to the balances.
 
-    `reasons` are the bank's, one for each payout, where it gave one about the payment itself; `evidence` is one for
-    all, or one for each.
+    `reasons` are the bank's, one for each payout, where it gave one about the payment itself: an account that it
+    refuses for good is remembered. `evidence` is one for all, or one for each. What is in that state already stays.
     """
     each = [evidence] * len(payouts) if isinstance(evidence, Mapping) else evidence
-    given = reasons or [None] * len(payouts)
-    moving = [
-        (payout, reason, said if reason is None else {**said, "bank_reason": reason})
-        for payout, reason, said in zip(payouts, given, each, strict=True)
-        if payout["state"] != state
-    ]
+    given = pd.Series(list(reasons) or [None] * len(payouts), index=payouts.index, dtype=object)
+    said = [dict(one) if why is None else {**one, "bank_reason": why} for one, why in zip(each, given, strict=True)]
+    is_moving = (payouts["state"] != state).to_numpy()
+    moving = payouts[is_moving]
     books.payouts.step(
-        [payout["payout_id"] for payout, _, _ in moving],
-        state,
-        cause=cause,
-        now=now,
-        evidence=[e for _, _, e in moving],
+        moving["payout_id"].tolist(), state, cause=cause, now=now, evidence=list(compress(said, is_moving))
     )
-    for on in sorted({payout["settlement_date"] for payout, _, _ in moving}):
-        of_day = [payout for payout, _, _ in moving if payout["settlement_date"] == on]
-        books.payouts.credit_back(of_day, event=f"payout_{state}", settlement_date=on, now=now)
-    books.payouts.refuse_accounts([(payout, r) for payout, r, _ in moving if r in PERMANENT_REASONS and r], now=now)
+    for on in sorted(set(moving["settlement_date"])):
+        of_day = moving[moving["settlement_date"] == on]
+        books.payouts.credit_back(of_day, state=state, settlement_date=on.date(), now=now)
+    permanent = given[is_moving][given[is_moving].isin(PERMANENT_REASONS)]
+    if len(permanent):
+        refused = dict(zip(moving.loc[permanent.index, "payout_id"], permanent, strict=True))
+        books.payouts.refuse_accounts(refused, now=now)
 
 
 @contextmanager

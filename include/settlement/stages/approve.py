@@ -1,14 +1,17 @@
 """Asking a second person about payouts above the policy's limit, and keeping the answer."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+
+import pandas as pd
 
 from settlement.domain.currencies import to_decimal_text
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
-from settlement.domain.payments.payouts import PROVEN_UNPAID
+from settlement.domain.payments.approval import Decision, approval_id, decision, payouts_sha256
+from settlement.domain.payments.state import PROVEN_UNPAID, PayoutState
+from settlement.ports.approvals import Question
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import apply, notify
@@ -25,24 +28,27 @@ def ask(services: Services, day: DayRun, *, triggered_by: str | None = None, now
     if not day.is_paying:
         return {"needed": False, "skipped": "no transfer"}
     with services.ledger.books(day=day, posting=True) as books:
-        waiting = books.payouts.find(day.settlement_date, states=("prepared",))
+        of_day = books.payouts.find(day.settlement_date)
+        waiting = of_day[of_day["state"] == PayoutState.PREPARED]
         limits = services.policy.approval.limit
-        of_day = [p for p in books.payouts.find(day.settlement_date) if p["state"] not in PROVEN_UNPAID]
-        above = {c: a for c, a in payouts.totals(of_day).items() if c in limits and a > limits[c]}
-        if not waiting or not above:
-            books.payouts.step([p["payout_id"] for p in waiting], "approved", cause="within_the_limit", now=now)
+        living = payouts.totals(of_day[~of_day["state"].isin(PROVEN_UNPAID)])
+        above = {currency: amount for currency, amount in living.items() if amount > limits.get(currency, amount)}
+        if waiting.empty or not above:
+            ids = waiting["payout_id"].tolist()
+            books.payouts.step(ids, PayoutState.APPROVED, cause="within_the_limit", now=now)
             return {"needed": False, "payouts": len(waiting)}
+        asked = _question(day, waiting, expires_at=now + timedelta(hours=services.policy.approval.timeout_hours))
         question: dict[str, Any] = {
             "needed": True,
-            "approval_id": _approval_id(day, waiting),
-            "payouts_sha256": _hash(waiting),
-            "count": len(waiting),
-            "amounts": payouts.totals(waiting),
+            "approval_id": asked.approval_id,
+            "payouts_sha256": asked.payouts_sha256,
+            "count": asked.count,
+            "amounts": asked.amounts,
             "limits": {currency: limits[currency] for currency in above},
             "approvers": [name for name in services.policy.approval.approvers if name != triggered_by],
-            "expires_at": (now + timedelta(hours=services.policy.approval.timeout_hours)).isoformat(),
+            "expires_at": asked.expires_at.isoformat(),
         }
-        books.approvals.request(day, question, now=now)
+        books.approvals.request(day, asked, now=now)
         books.days.set_state(day.settlement_date, "awaiting_approval", now=now)
         notify.approval_needed(books, day, question, now=now)
     if not question["approvers"]:
@@ -51,6 +57,17 @@ def ask(services: Services, day: DayRun, *, triggered_by: str | None = None, now
             f" [{triggered_by}], who triggered this run: add another to approval.approvers"
         )
     return question | _words(day, question)
+
+
+def _question(day: DayRun, waiting: pd.DataFrame, *, expires_at: datetime) -> Question:
+    sha256 = payouts_sha256(waiting)
+    return Question(
+        approval_id=approval_id(day.settlement_date, sha256),
+        payouts_sha256=sha256,
+        count=len(waiting),
+        amounts=payouts.totals(waiting),
+        expires_at=expires_at,
+    )
 
 
 def _words(day: DayRun, question: Mapping[str, Any]) -> dict[str, str]:
@@ -77,12 +94,12 @@ def decide(
     :raises Refused: the payouts are not the ones that the question was about, or who answers is who triggered the run.
     """
     with services.ledger.books(day=day, posting=True) as books:
-        waiting = books.payouts.find(day.settlement_date, states=("prepared",))
-        if not waiting:
+        waiting = books.payouts.find(day.settlement_date, states=(PayoutState.PREPARED,))
+        if waiting.empty:
             return {"approved": approved, "payouts": 0}
-        approval_id = _approval_id(day, waiting)
-        question = books.approvals.find(approval_id)
-        if question is None or question["decision"] is not None:
+        asked_id = approval_id(day.settlement_date, payouts_sha256(waiting))
+        question = books.approvals.find(asked_id)
+        if question is None or question.decision is not None:
             raise Refused(
                 f"The payouts of [{day.settlement_date}] changed after they were put to a second person: clear the task"
                 " approve, so that exactly these are asked for"
@@ -93,30 +110,17 @@ def decide(
                 f"The payouts of [{day.settlement_date}] need a second person: [{by}] triggered this run and cannot"
                 " approve them. Clear the task approve, and let another approver answer"
             )
-        is_late = now > question["expires_at"]
-        decision = "approved" if approved and not is_late else "expired" if is_late or by == "timeout" else "rejected"
-        books.approvals.decide(approval_id, decision=decision, by=by, reason=reason, now=now)
-        evidence = {"by": by, "approval_id": approval_id}
-        if decision == "approved":
-            books.payouts.step(
-                [p["payout_id"] for p in waiting], "approved", cause="approved", now=now, evidence=evidence
-            )
+        decided = decision(is_approved=approved, by=by, now=now, expires_at=question.expires_at)
+        books.approvals.decide(asked_id, decision=decided, by=by, reason=reason, now=now)
+        evidence = {"by": by, "approval_id": asked_id}
+        if decided is Decision.APPROVED:
+            ids = waiting["payout_id"].tolist()
+            books.payouts.step(ids, PayoutState.APPROVED, cause="approved", now=now, evidence=evidence)
         else:
-            apply.give_back(books, waiting, "rejected", cause=f"approval_{decision}", now=now, evidence=evidence)
+            apply.give_back(
+                books, waiting, PayoutState.REJECTED, cause=f"approval_{decided}", now=now, evidence=evidence
+            )
         books.days.set_state(day.settlement_date, "paying", now=now)
-        is_approved = decision == "approved"
-        notify.approval_done(books, day, approval_id, approved=is_approved, by=by, now=now)
+        is_approved = decided is Decision.APPROVED
+        notify.approval_done(books, day, asked_id, approved=is_approved, by=by, now=now)
     return {"approved": is_approved, "payouts": len(waiting), "by": by}
-
-
-def _approval_id(day: DayRun, waiting: Sequence[Mapping[str, Any]]) -> str:
-    return f"{day.settlement_date:%Y%m%d}-{_hash(waiting)[:16]}"
-
-
-def _hash(waiting: Sequence[Mapping[str, Any]]) -> str:
-    """Return the hash of exactly these payouts: ids, amounts and where the money goes."""
-    said = "\n".join(
-        f"{p['payout_id']}\t{p['currency']}\t{p['amount']}\t{p['payee_account']}\t{p['payee_bank'] or ''}"
-        for p in sorted(waiting, key=lambda p: p["payout_id"])
-    )
-    return hashlib.sha256(said.encode()).hexdigest()

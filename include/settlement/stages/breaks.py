@@ -10,17 +10,24 @@ from typing import Any
 
 from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
 from settlement.domain.bank.statement import LineState
+from settlement.domain.books import postings
+from settlement.domain.books.accounts import (
+    BANK_CHARGES,
+    BANK_INTEREST,
+    DIFFERENCE,
+    INVESTOR_PAYABLE,
+    RECEIPTS_IN_TRANSIT,
+    REMITTED,
+)
+from settlement.domain.books.postings import JournalEntry
 from settlement.domain.breaks import Decision
 from settlement.domain.errors import Refused
 from settlement.ports.books import Books
 from settlement.ports.services import Services
 from settlement.stages import match
 
-REMITTED = ("fee_income", "vat_payable", "tax_payable:national", "tax_payable:local", "cost_recovered")
-"""Accounts whose money leaves the bank account when it is handed on: fees and costs to us, taxes to the office."""
-
-BOOKABLE = {**dict.fromkeys(REMITTED, "remitted"), "bank_charges": "bank_charge", "bank_interest": "bank_interest"}
-WRITTEN_OFF = "difference"
+BOOKABLE = tuple(account.name for account in (*REMITTED, BANK_CHARGES, BANK_INTEREST))
+"""The accounts to which a person may book a line."""
 
 
 def assign(services: Services, break_id: int, *, owner: str, due_on: date | None, by: str, now: datetime) -> None:
@@ -63,7 +70,7 @@ def match_by_hand(
 
 def write_off(services: Services, break_id: int, *, reason: str, by: str, now: datetime) -> Mapping[str, Any]:
     """Write a break off to `difference`; above the policy's limit, ask a second person."""
-    return _decide_or_ask(services, break_id, kind="write_off", target=WRITTEN_OFF, reason=reason, by=by, now=now)
+    return _decide_or_ask(services, break_id, kind="write_off", target=DIFFERENCE.name, reason=reason, by=by, now=now)
 
 
 def book(services: Services, break_id: int, *, account: str, reason: str, by: str, now: datetime) -> Mapping[str, Any]:
@@ -154,13 +161,14 @@ def _carry_out(
 def _post_write_off(services: Services, books: Books, found: Mapping[str, Any], *, now: datetime) -> None:
     """Clear what a missing receipt or an overdrawn investor leaves standing, against `difference`."""
     is_receipt = found["subject_kind"] == "repayment"
-    cleared = "receipts_in_transit" if is_receipt else f"investor_payable:{found['subject_id']}"
+    cleared = RECEIPTS_IN_TRANSIT.name if is_receipt else INVESTOR_PAYABLE(found["subject_id"])
     books.journal.post(
-        "written_off",
-        [(WRITTEN_OFF, found["amount"]), (cleared, -found["amount"])],
+        JournalEntry(
+            entry=postings.written_off(cleared, found["amount"]),
+            currency=found["currency"],
+            repayment_id=found["subject_id"] if is_receipt else None,
+        ),
         settlement_date=services.calendar.newest_settleable(now) or services.calendar.local_date(now),
-        currency=found["currency"],
-        repayment_id=found["subject_id"] if is_receipt else None,
         now=now,
     )
 
@@ -185,11 +193,10 @@ def _subject(services: Services, books: Books, name: str, *, is_credit: bool) ->
     """Return what a person means by `receipt:ID`, or `payout:` with the payout's end-to-end id."""
     kind, _, subject_id = name.partition(":")
     if kind == SubjectKind.PAYOUT:
-        for payout in books.payouts.by_end_to_end([subject_id]).values():
-            for movement in match.movements_of(payout, services.calendar):
-                is_shown = books.bank_lines.matched_subjects([movement.kind], [movement.subject_id])
-                if (movement.amount > 0) is is_credit and not is_shown:
-                    return movement
+        for movement in match.movements_of(books.payouts.by_end_to_end([subject_id]), services.calendar):
+            is_shown = books.bank_lines.matched_subjects([movement.kind], [movement.subject_id])
+            if (movement.amount > 0) is is_credit and not is_shown:
+                return movement
     elif kind == SubjectKind.RECEIPT:
         for receipt in services.core.receipts(references=[], repayment_ids=[subject_id], calendar=services.calendar):
             return receipt

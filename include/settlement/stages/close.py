@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from settlement.domain import controls
+from settlement.domain import controls, frames
 from settlement.domain.computation import settle
 from settlement.domain.errors import Broken, Refused
 from settlement.ports.books import Books
@@ -153,10 +153,10 @@ def _statements(services: Services, books: Books, on: date) -> list[dict[str, An
 def _held(books: Books) -> dict[str, dict[str, int]]:
     """Return what is owed and not paid, by currency and reason, as payouts were last prepared."""
     held: dict[str, dict[str, int]] = defaultdict(lambda: {"count": 0, "amount": 0})
-    for hold in books.payouts.holds():
-        sums = held[f"{hold['currency']} {hold['reason']}"]
+    for currency, reason, amount in frames.rows(books.payouts.holds(), "currency", "reason", "amount"):
+        sums = held[f"{currency} {reason}"]
         sums["count"] += 1
-        sums["amount"] += hold["amount"]
+        sums["amount"] += amount
     return dict(held)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from settlement.domain import controls
 from settlement.domain.alerts.day import Step
+from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import encode, settle
 from settlement.domain.days import SettlementCalendar
@@ -18,8 +19,6 @@ from settlement.domain.frames import Inputs, Outcome
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import extract, notify, standing
-
-INVESTOR_PAYABLE = "investor_payable:"
 
 CAUSES = ("quarantined", "bad_reversal", "orphan_repayment", "overpaid")
 
@@ -53,7 +52,7 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
     if day.dry_run:
         with services.ledger.books(read_only=True) as books:
             inputs = extract.see(services, books, day)[0]
-            owed = books.journal.balances(INVESTOR_PAYABLE)
+            owed = books.journal.balances(INVESTOR_PAYABLE.prefix)
             totals = []
             for part in _parts(services, day, inputs):
                 totals.append(part.totals)
@@ -88,7 +87,7 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
 def _credits_of_investors(part: Outcome) -> Iterator[tuple[str, str, int]]:
     """Yield what a part posts to each investor's account: (account, currency, amount), debits positive."""
     currency = part.entries.set_index("entry_no")["currency"]
-    of_investors = part.postings[part.postings["account"].astype("str").str.startswith(INVESTOR_PAYABLE)]
+    of_investors = part.postings[part.postings["account"].astype("str").str.startswith(INVESTOR_PAYABLE.prefix)]
     yield from zip(
         of_investors["account"],
         currency[of_investors["entry_no"]],

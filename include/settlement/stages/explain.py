@@ -1,6 +1,7 @@
 """From a payout back to the repayments: why an investor got what they got on a day."""
 
 from collections import defaultdict
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -14,19 +15,17 @@ def why(books: Books, investor_id: str, on: date) -> dict[str, Any]:
 
     A payout pays the balance, whichever day earned it, so it may differ from the day's net; the journal shows both.
     """
-    shares = books.payouts.shares_of(investor_id, on)
-    payouts = books.payouts.of_investor(investor_id, on)
+    shares = books.explain.shares(investor_id, on)
     totals: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(PARTS, 0))
     for share in shares:
         for part in PARTS:
-            totals[share["currency"]][part] += share[part]
-    journal = books.payouts.journal_of(investor_id, on)
+            totals[share.currency][part] += getattr(share, part)
     return {
         "investor_id": investor_id,
         "settlement_date": on.isoformat(),
-        "shares": shares,
+        "shares": [asdict(share) for share in shares],
         "totals": dict(totals),
-        "payouts": payouts,
-        "journal": journal,
-        "holds": [hold for hold in books.payouts.holds() if hold["investor_id"] == investor_id],
+        "payouts": [asdict(payout) for payout in books.explain.payouts(investor_id, on)],
+        "journal": [asdict(posting) for posting in books.explain.postings(investor_id, on)],
+        "holds": [asdict(hold) for hold in books.explain.holds(investor_id)],
     }

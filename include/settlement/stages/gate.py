@@ -6,11 +6,15 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pandas as pd
+
+from settlement.domain.books.accounts import CLIENT_BANK, RECEIPTS_IN_TRANSIT
 from settlement.domain.errors import NotYet, Refused
 from settlement.domain.payments import gate as questions
 from settlement.domain.payments import payouts
 from settlement.domain.payments.gate import Blocking, Objection, Proposal
-from settlement.domain.payments.payouts import PROVEN_UNPAID
+from settlement.domain.payments.state import PROVEN_UNPAID
+from settlement.ports.approvals import AnsweredObjection
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -46,7 +50,7 @@ def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dic
     counts = take_in.take_in(services, now=now) | match.match(services, now=now)
     with keeping_objections(services, day, now=now), services.ledger.books(day=day) as books:
         newest = newest_statement(services, books)
-        proposal = proposed(services, books, day, prepared=[])
+        proposal = proposed(services, books, day)
         missing = [
             Objection(control=questions.statement_has_come.__name__, said=said)
             for said in questions.statement_has_come(proposal, services.policy)
@@ -65,13 +69,13 @@ def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dic
     return counts | ({"statement": newest["statement_id"]} if newest else {})
 
 
-def objections(services: Services, on: date) -> list[dict[str, Any]]:
+def objections(services: Services, on: date) -> list[AnsweredObjection]:
     """Return what was said against paying for a settlement date, and who answered for it."""
     with services.ledger.books(read_only=True) as books:
         return books.approvals.objections(on)
 
 
-def override(services: Services, on: date, *, by: str, reason: str, now: datetime) -> list[dict[str, Any]]:
+def override(services: Services, on: date, *, by: str, reason: str, now: datetime) -> list[AnsweredObjection]:
     """Keep that a person answers for everything that was said against paying for a settlement date; return it.
 
     :raises Refused: name or reason is missing, or there is nothing that anybody can answer for.
@@ -79,27 +83,29 @@ def override(services: Services, on: date, *, by: str, reason: str, now: datetim
     if not by.strip() or not reason.strip():
         raise Refused("Whoever answers for an objection gives a name and a reason: --by NAME --reason TEXT")
     with services.ledger.books(settlement_date=on) as books:
-        said = [Objection(control=row["control"], said=row["said"]) for row in books.approvals.objections(on)]
+        said = [Objection(control=row.control, said=row.said) for row in books.approvals.objections(on)]
         open_to_answer = [objection.said for objection in said if not objection.is_final]
         if not books.approvals.override(on, said=open_to_answer, by=by.strip(), reason=reason.strip(), now=now):
             raise Refused(f"Nothing that somebody could answer for speaks against paying for [{on}]")
         return books.approvals.objections(on)
 
 
-def proposed(services: Services, books: Books, day: DayRun, *, prepared: Sequence[payouts.Payout]) -> Proposal:
+def proposed(services: Services, books: Books, day: DayRun, *, prepared: pd.DataFrame | None = None) -> Proposal:
     """Return what would be paid, and everything that is known for or against it."""
     on = day.settlement_date
-    wanted = payouts.totals([{"currency": p.currency, "amount": p.amount} for p in prepared])
-    of_day = payouts.totals([p for p in books.payouts.find(on) if p["state"] not in PROVEN_UNPAID])
+    wanted = {} if prepared is None else payouts.totals(prepared)
+    paid_now = [] if prepared is None else sorted(prepared["investor_id"].unique())
+    paid = books.payouts.find(on)
+    of_day = payouts.totals(paid[~paid["state"].isin(PROVEN_UNPAID)])
     under_way = books.payouts.under_way()
     newest = newest_statement(services, books)
     proven = {}
     for currency in wanted:
-        money = books.journal.balance("client_bank", currency)
+        money = books.journal.balance(CLIENT_BANK.name, currency)
         if newest and newest["currency"] == currency:
             money = min(money, newest["closing"])  # where the chain is broken, the lower of the two is what is proven
         if services.policy.gate.needs == "ledger":
-            money += books.journal.balance("receipts_in_transit", currency)
+            money += books.journal.balance(RECEIPTS_IN_TRANSIT.name, currency)
         proven[currency] = money - under_way.get(currency, 0)
     return Proposal(
         settlement_date=on,
@@ -118,7 +124,7 @@ def proposed(services: Services, books: Books, day: DayRun, *, prepared: Sequenc
             for found in books.breaks.open()
             if found["state"] == "open"
         ],
-        contradictions=books.payouts.contradictions(sorted({p.investor_id for p in prepared})),
+        contradictions=books.payouts.contradictions(paid_now),
         usual=books.payouts.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)]),
     )
 
@@ -132,9 +138,7 @@ def answer_for(books: Books, day: DayRun, found: Sequence[Objection], *, now: da
 
     :raises _Objected: at least one is left.
     """
-    answered = {
-        (o["control"], o["said"]) for o in books.approvals.objections(day.settlement_date) if o["overridden_by"]
-    }
+    answered = {(o.control, o.said) for o in books.approvals.objections(day.settlement_date) if o.overridden_by}
     left = [o for o in found if o.is_final or (o.control, o.said) not in answered]
     run = books.days.run(day.run_id) if left else None
     if run and run["triggered_by"] and (run["reason"] or "").startswith(OVERRIDE) and not any(o.is_final for o in left):

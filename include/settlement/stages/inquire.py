@@ -1,8 +1,8 @@
 """Hearing the bank's answers, and asking after payouts of which it says nothing."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from settlement.domain.alerts.day import Step
@@ -10,7 +10,9 @@ from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
 from settlement.domain.payments.files import FileState
+from settlement.domain.payments.state import UNPROVEN, PayoutState
 from settlement.ports.days import DayRun
+from settlement.ports.files import SentFile, Transmission
 from settlement.ports.services import Services
 from settlement.stages import apply, match, notify, submit, take_in
 
@@ -20,8 +22,19 @@ STILL_TALKING = timedelta(minutes=5)
 ASK_AGAIN_AFTER = timedelta(hours=20)
 """A bank that took a file and says nothing of it is asked again after this time: on its next business day."""
 
-NOBODY_KNOWS = ("submitted", "unknown")
-"""The states of a payout of which the bank has proven nothing so far."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownFile:
+    """A payment file with payouts of which nobody knows whether the bank pays them, and the money at risk."""
+
+    file_id: str
+    settlement_date: date
+    state: FileState
+    sent_at: datetime | None
+    transmissions: int
+    payouts: int
+    currency: str
+    amount: int
 
 
 def hear_answers(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -31,18 +44,16 @@ def hear_answers(services: Services, day: DayRun, *, now: datetime) -> dict[str,
     take_in.take_in(services, now=now)
     match.match(services, now=now)
     with services.ledger.books(day=day, posting=True) as books:
-        silent = books.payouts.find(day.settlement_date, states=("submitted",))
-        books.payouts.step([p["payout_id"] for p in silent], "unknown", cause="no_answer", now=now)
+        silent = books.payouts.find(day.settlement_date, states=(PayoutState.SUBMITTED,))
+        books.payouts.step(silent["payout_id"].tolist(), PayoutState.UNKNOWN, cause="no_answer", now=now)
         of_day = books.payouts.find(day.settlement_date)
-        notify.payouts_unknown(books, day, [p for p in of_day if p["state"] == "unknown"], now=now)
-        notify.payouts_rejected(books, day, [p for p in of_day if p["state"] == "rejected"], now=now)
+        unknown = of_day[of_day["state"] == PayoutState.UNKNOWN]
+        notify.payouts_unknown(books, day, count=len(unknown), amounts=payouts.totals(unknown), now=now)
+        for reason, rejected in of_day[of_day["state"] == PayoutState.REJECTED].groupby("bank_reason"):
+            amounts = payouts.totals(rejected)
+            notify.payouts_rejected(books, day, reason=str(reason), count=len(rejected), amounts=amounts, now=now)
         notify.step_done(books, day, Step.TRANSFER, row_count=len(of_day), now=now)
-    return {
-        "payouts": {
-            state: payouts.totals([p for p in of_day if p["state"] == state])
-            for state in sorted({p["state"] for p in of_day})
-        }
-    }
+    return {"payouts": {state: payouts.totals(in_state) for state, in_state in of_day.groupby("state")}}
 
 
 def inquire(services: Services, *, now: datetime) -> dict[str, Any]:
@@ -54,33 +65,32 @@ def inquire(services: Services, *, now: datetime) -> dict[str, Any]:
     if services.bank is None:
         return {}
     with services.ledger.books(read_only=True) as books:
-        waiting = {p["file_id"] for p in books.payouts.find(states=("unknown", "submitted")) if p["file_id"]}
-        files = [file for file in books.files.find() if file["file_id"] in waiting]
+        waiting = set(books.payouts.find(states=UNPROVEN)["file_id"].dropna())
         asked = [
-            f["file_id"] for f in files if _is_to_be_asked_for(f, books.files.transmissions(f["file_id"]), now=now)
+            file.file_id
+            for file in books.files.find()
+            if file.file_id in waiting and _is_to_be_asked_for(file, books.files.transmissions(file.file_id), now=now)
         ]
     return submit.send(services, asked, day=None, now=now) if asked else {}
 
 
-def unknown_files(services: Services) -> list[dict[str, Any]]:
+def unknown_files(services: Services) -> list[UnknownFile]:
     """Return the files with payouts of which nobody knows whether the bank pays them, with the money at risk."""
     with services.ledger.books(read_only=True) as books:
-        at_risk: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for payout in books.payouts.find(states=NOBODY_KNOWS):
-            at_risk[payout["file_id"]].append(payout)
+        at_risk = dict(iter(books.payouts.find(states=UNPROVEN).groupby("file_id")))
         return [
-            {
-                "file_id": file["file_id"],
-                "settlement_date": file["settlement_date"],
-                "state": file["state"],
-                "sent_at": file["sent_at"],
-                "transmissions": len(books.files.transmissions(file["file_id"])),
-                "payouts": len(at_risk[file["file_id"]]),
-                "currency": file["currency"],
-                "amount": sum(payout["amount"] for payout in at_risk[file["file_id"]]),
-            }
+            UnknownFile(
+                file_id=file.file_id,
+                settlement_date=file.settlement_date,
+                state=file.state,
+                sent_at=file.sent_at,
+                transmissions=len(books.files.transmissions(file.file_id)),
+                payouts=len(at_risk[file.file_id]),
+                currency=file.currency,
+                amount=sum(at_risk[file.file_id]["amount"].tolist()),
+            )
             for file in books.files.find()
-            if file["file_id"] in at_risk
+            if file.file_id in at_risk
         ]
 
 
@@ -97,28 +107,28 @@ def declare_absent(services: Services, file_id: str, *, by: str, reason: str, no
         raise Refused("Whoever speaks for the bank gives a name and a reason: --by NAME --reason TEXT")
     with services.ledger.books(posting=True) as books:
         of_file = books.payouts.in_file(file_id)
-        left = [payout for payout in of_file if payout["state"] in NOBODY_KNOWS]
-        if not left:
+        left = of_file[of_file["state"].isin(UNPROVEN)]
+        if left.empty:
             raise Refused(f"Of file [{file_id}] nothing is unknown: `settlement unknown` lists the files that are")
         sent = books.files.transmissions(file_id)
-        if not sent or now - sent[-1]["started_at"] < ASK_AGAIN_AFTER:
+        if not sent or now - sent[-1].started_at < ASK_AGAIN_AFTER:
             raise Refused(
                 f"File [{file_id}] was handed over less than {ASK_AGAIN_AFTER} ago and may still arrive: wait"
             )
         evidence = {"by": by.strip(), "reason": reason.strip()}
         with apply.hearing_answers(services, books, now=now):
-            apply.give_back(books, left, "rejected", cause="declared_absent", now=now, evidence=evidence)
+            apply.give_back(books, left, PayoutState.REJECTED, cause="declared_absent", now=now, evidence=evidence)
         if len(left) == len(of_file):
             books.files.mark(file_id, FileState.REJECTED, now=now)
     return {"file_id": file_id, "payouts": len(left), "amounts": payouts.totals(left)}
 
 
-def _is_to_be_asked_for(file: Mapping[str, Any], transmissions: Sequence[Mapping[str, Any]], *, now: datetime) -> bool:
+def _is_to_be_asked_for(file: SentFile, transmissions: Sequence[Transmission], *, now: datetime) -> bool:
     if not transmissions:
         return False
     last = transmissions[-1]
-    if last["outcome"] is None:
-        return bool(now - last["started_at"] >= STILL_TALKING)
-    if file["state"] == FileState.RECEIVED:
-        return last["outcome"] == SubmissionOutcome.RECEIVED and bool(now - last["started_at"] >= ASK_AGAIN_AFTER)
-    return FileState(file["state"]).may_be_sent
+    if last.outcome is None:
+        return now - last.started_at >= STILL_TALKING
+    if file.state is FileState.RECEIVED:
+        return last.outcome is SubmissionOutcome.RECEIVED and now - last.started_at >= ASK_AGAIN_AFTER
+    return file.state.may_be_sent

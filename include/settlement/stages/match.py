@@ -1,18 +1,26 @@
 """Matching what is open on statements with receipts and payouts, and booking what matches."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cache
 from typing import Any
 
+import pandas as pd
+
+from settlement.domain import frames
 from settlement.domain.bank import matching
 from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, SubjectKind, Terms, references
 from settlement.domain.bank.matching.model import PAYOUT_KINDS
 from settlement.domain.bank.statement import LineState
 from settlement.domain.days import SettlementCalendar
+from settlement.domain.payments.state import AT_BANK, PayoutState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import apply
+
+SHOWN = (*AT_BANK, PayoutState.BOOKED, PayoutState.RETURNED)
+"""The states of payouts that statement lines may speak of."""
 
 
 def for_day(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -41,14 +49,14 @@ def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, 
 
 def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> tuple[list[Match], list[Mismatch]]:
     """Return what the lines are, and which of them point at something of ours without fitting it."""
-    asked_for = sorted({key for line in lines for key in references.references_of(line)})
-    payouts = {p["payout_id"]: p for p in books.payouts.by_end_to_end(asked_for).values()}
+    named = sorted({key for line in lines for key in references.references_of(line)})
+    payouts = books.payouts.by_end_to_end(named)
     receipts: Sequence[Subject] = []
     if len(payouts) < len(lines):  # some line is no payout: offer everything that is still under way
-        payouts |= {payout["payout_id"]: payout for payout in books.payouts.find(states=apply.OPEN_STATES)}
+        payouts = pd.concat([payouts, books.payouts.find(states=AT_BANK)]).drop_duplicates("payout_id")
         unmatched = [row["repayment_id"] for row in books.in_transit.receipts()]
-        receipts = services.core.receipts(references=asked_for, repayment_ids=unmatched, calendar=services.calendar)
-    subjects = [*receipts, *(s for payout in payouts.values() for s in movements_of(payout, services.calendar))]
+        receipts = services.core.receipts(references=named, repayment_ids=unmatched, calendar=services.calendar)
+    subjects = [*receipts, *movements_of(payouts, services.calendar)]
     taken = books.bank_lines.matched_subjects(sorted({s.kind for s in subjects}), [s.subject_id for s in subjects])
     return matching.match(
         lines,
@@ -58,28 +66,19 @@ def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> 
     )
 
 
-def movements_of(payout: Mapping[str, Any], calendar: SettlementCalendar) -> Iterator[Subject]:
-    """Yield the movements of a payout that a statement may show: its leaving, and its coming back, in either order.
+def movements_of(payouts: pd.DataFrame, calendar: SettlementCalendar) -> Iterator[Subject]:
+    """Yield the movements of payouts that a statement may show: their leaving, and their coming back, in either order.
 
-    One that a line has shown already is told from it by whoever matches: a second line for it is a doubled payout.
+    `payouts` is a frame `PAYOUTS`. One that a line has shown already is told from it by whoever matches: a second line
+    for it is a doubled payout.
     """
-    if payout["state"] in ("booked", "returned", *apply.OPEN_STATES):
-        on = calendar.calendar.next_business_day(payout["settlement_date"])
-        yield _movement_of(payout, SubjectKind.PAYOUT, -payout["amount"], on=on)
-        yield _movement_of(payout, SubjectKind.PAYOUT_RETURN, payout["amount"], on=None)
-
-
-def _movement_of(payout: Mapping[str, Any], kind: SubjectKind, amount: int, *, on: date | None) -> Subject:
-    return Subject(
-        kind=kind,
-        subject_id=payout["payout_id"],
-        amount=amount,
-        currency=payout["currency"],
-        reference=payout["end_to_end_id"],
-        on=on,
-        group=payout["file_id"] if kind is SubjectKind.PAYOUT else None,
-        account=payout["payee_account"],
-    )
+    shown = payouts[payouts["state"].isin(SHOWN)]
+    columns = ("payout_id", "amount", "currency", "end_to_end_id", "file_id", "payee_account", "settlement_date")
+    next_day = cache(calendar.calendar.next_business_day)
+    for payout_id, amount, currency, end_to_end_id, file_id, account, on in frames.rows(shown, *columns):
+        about = {"subject_id": payout_id, "currency": currency, "reference": end_to_end_id, "account": account}
+        yield Subject(kind=SubjectKind.PAYOUT, amount=-amount, on=next_day(on), group=file_id, **about)
+        yield Subject(kind=SubjectKind.PAYOUT_RETURN, amount=amount, on=None, **about)
 
 
 def _terms(services: Services) -> Terms:
@@ -103,17 +102,15 @@ def book(books: Books, matches: Sequence[Match], *, now: datetime, by: str = "se
     lines = {subject.key: line for found in matches for line, subject, _, _ in found.parts()}
     leaving = {payout_id: line for (kind, payout_id), line in lines.items() if kind == SubjectKind.PAYOUT}
     back = {payout_id: line for (kind, payout_id), line in lines.items() if kind == SubjectKind.PAYOUT_RETURN}
-    payouts = {
-        payout["payout_id"]: payout
-        for payout in books.payouts.by_end_to_end(
-            [s.reference for found in matches for s in found.subjects if s.kind in PAYOUT_KINDS]
-        ).values()
-    }
+    payouts = books.payouts.by_end_to_end(
+        [s.reference for found in matches for s in found.subjects if s.kind in PAYOUT_KINDS]
+    ).set_index("payout_id", drop=False)
     # What came back before the statement showed it leave stays returned: a state never goes backwards.
-    booked = [payout_id for payout_id in leaving if payouts[payout_id]["state"] in apply.OPEN_STATES]
+    left = payouts.loc[list(leaving)]
+    booked = left.index[left["state"].isin(AT_BANK)].tolist()
     books.payouts.step(
         booked,
-        "booked",
+        PayoutState.BOOKED,
         cause="statement",
         now=now,
         evidence=[
@@ -123,12 +120,11 @@ def book(books: Books, matches: Sequence[Match], *, now: datetime, by: str = "se
     )
     books.payouts.note_booking({payout_id: line.booking_date for payout_id, line in leaving.items()})
     if back:
-        # A payout that leaves and comes back in the same lines is booked by now.
-        returned = [payouts[payout_id] | ({"state": "booked"} if payout_id in booked else {}) for payout_id in back]
+        returned = payouts.loc[list(back)]  # one that leaves and comes back in the same lines is booked by now
         apply.give_back(
             books,
-            returned,
-            "returned",
+            returned.assign(state=returned["state"].mask(returned.index.isin(booked), PayoutState.BOOKED.value)),
+            PayoutState.RETURNED,
             cause="statement",
             reasons=[line.reason for line in back.values()],
             now=now,

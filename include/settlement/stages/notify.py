@@ -6,7 +6,7 @@ run's failure comes to is told here as well, by Airflow's callbacks, so nothing 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -20,6 +20,7 @@ from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, Payou
 from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import InputChanged, InputLate, Resolved
 from settlement.domain.errors import Broken, Refused
+from settlement.domain.payments.state import UNSENT, PayoutState
 from settlement.ports.books import Books, NotifyingBooks
 from settlement.ports.days import DayRun, TaskFailure
 from settlement.ports.services import Notifications, Services
@@ -91,34 +92,31 @@ def control_broken(
 # --------------------------------------------------------------------------------------------------- its payouts
 
 
-def payouts_unknown(books: Books, day: DayRun, unknown: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
+def payouts_unknown(books: Books, day: DayRun, *, count: int, amounts: Mapping[str, int], now: datetime) -> None:
     """Tell that payouts of the day went out and no answer came; nothing where there is none."""
-    if unknown:
+    if count:
         event = PayoutsUnknown(
             settlement_date=day.settlement_date,
             backfill_id=day.backfill_id,
-            count=len(unknown),
-            amounts=_totals(unknown),
+            count=count,
+            amounts=_money(amounts),
             inquiry_at=now + ASKED_AGAIN_AFTER,
         )
         books.outbox.record(event, now=now)
 
 
-def payouts_rejected(books: Books, day: DayRun, rejected: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
-    """Tell that the bank refused payouts of the day, once for each reason that it gave."""
-    by_reason: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for payout in rejected:
-        if payout["bank_reason"]:
-            by_reason[payout["bank_reason"]].append(payout)
-    for reason, payouts in sorted(by_reason.items()):
-        event = PayoutsRejected(
-            settlement_date=day.settlement_date,
-            backfill_id=day.backfill_id,
-            code=reason,
-            count=len(payouts),
-            amounts=_totals(payouts),
-        )
-        books.outbox.record(event, now=now)
+def payouts_rejected(
+    books: Books, day: DayRun, *, reason: str, count: int, amounts: Mapping[str, int], now: datetime
+) -> None:
+    """Tell that the bank refused payouts of the day for one reason."""
+    event = PayoutsRejected(
+        settlement_date=day.settlement_date,
+        backfill_id=day.backfill_id,
+        code=reason,
+        count=count,
+        amounts=_money(amounts),
+    )
+    books.outbox.record(event, now=now)
 
 
 def payouts_answered(books: Books, on: date, *, now: datetime) -> None:
@@ -358,10 +356,10 @@ def _money_status(books: NotifyingBooks, on: date) -> MoneyStatus:
     """Return how far the day's money has come, by the payouts that have come furthest into doubt."""
     of_day = books.days.payout_sums(on)
     for state, states in (
-        (MoneyState.UNKNOWN, ("unknown",)),
-        (MoneyState.SENT, ("submitted", "accepted", "booked", "returned")),
-        (MoneyState.PREPARED, ("prepared", "approved")),
-        (MoneyState.REJECTED, ("rejected",)),
+        (MoneyState.UNKNOWN, (PayoutState.UNKNOWN,)),
+        (MoneyState.SENT, (PayoutState.SUBMITTED, PayoutState.ACCEPTED, PayoutState.BOOKED, PayoutState.RETURNED)),
+        (MoneyState.PREPARED, UNSENT),
+        (MoneyState.REJECTED, (PayoutState.REJECTED,)),
     ):
         found = [sums for sums in of_day if sums["state"] in states]
         if found:

@@ -3,9 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import pandas as pd
+
 from settlement.domain.payments import gate as questions
 from settlement.domain.payments import payouts
 from settlement.domain.payments.files import FileState
+from settlement.domain.payments.state import PayoutState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -28,33 +31,33 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
         balances = books.payouts.payables()
         prepared, holds = payouts.from_balances(
             balances,
-            payees=services.core.payees(sorted({owed.investor_id for owed in balances})),
+            payees=services.core.payees(balances["investor_id"].tolist()),
             policy=services.policy,
             channels={services.debtor.currency},
             refused=books.payouts.refused_accounts(),
-            places=books.payouts.slots(day),
+            slots=books.payouts.slots(day),
             settlement_date=day.settlement_date,
             revision=day.revision,
         )
         proposal = gate.proposed(services, books, day, prepared=prepared)
         gate.answer_for(books, day, questions.objections(proposal, services.policy), now=now)
         books.payouts.prepare(day, prepared, holds, now=now)
-        waiting = books.payouts.find(day.settlement_date, states=("prepared",))
-        if waiting:
+        waiting = books.payouts.find(day.settlement_date, states=(PayoutState.PREPARED,))
+        if len(waiting):
             books.days.set_state(day.settlement_date, "paying", now=now)
     return {
         "payouts": len(waiting),
         "amounts": payouts.totals(waiting),
         "held": len(holds),
-        "held_amounts": payouts.totals([{"currency": hold.currency, "amount": hold.amount} for hold in holds]),
-    } | ({"released": payouts.totals(released)} if released else {})
+        "held_amounts": payouts.totals(holds),
+    } | ({"released": payouts.totals(released)} if len(released) else {})
 
 
-def _release_stranded(services: Services, books: Books, day: DayRun, *, now: datetime) -> list[dict[str, Any]]:
+def _release_stranded(services: Services, books: Books, day: DayRun, *, now: datetime) -> pd.DataFrame:
     """Give back what earlier days prepared and nobody is going to send: the run failed, or nobody decided in time."""
     waited = timedelta(hours=services.policy.approval.timeout_hours)
     stranded = books.payouts.stranded(before=day.settlement_date, prepared_before=now - waited)
-    apply.give_back(books, stranded, "rejected", cause="released", now=now, evidence={"run_id": day.run_id})
-    for file_id in sorted({payout["file_id"] for payout in stranded if payout["file_id"]}):
+    apply.give_back(books, stranded, PayoutState.REJECTED, cause="released", now=now, evidence={"run_id": day.run_id})
+    for file_id in sorted(stranded["file_id"].dropna().unique()):
         books.files.mark(file_id, FileState.REJECTED, now=now)
     return stranded

@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from settlement.domain import controls
+from settlement.domain import controls, frames
 from settlement.domain.alerts.day import Step
 from settlement.domain.bank import statement as statements
 from settlement.domain.bank.statement import LineState
+from settlement.domain.books.accounts import CLIENT_BANK
 from settlement.domain.breaks import Finding
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.errors import Broken
+from settlement.domain.payments.state import AT_BANK
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import apply, close, match, notify
+from settlement.stages import close, match, notify
 
 CAUSES = (
     "investor_overdrawn",
@@ -71,7 +73,7 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
         controls.check_custody(
             controls.Custody(
                 currency=currency,
-                client_bank=books.journal.balance("client_bank", currency),
+                client_bank=books.journal.balance(CLIENT_BANK.name, currency),
                 closing=newest["closing"] if newest else None,
                 unexplained=sum(after["opening"] - before["closing"] for before, after in gaps),
                 posted=books.in_transit.by_posting(),
@@ -184,10 +186,11 @@ def _missing(services: Services, books: Books, newest: Mapping[str, Any] | None)
         if row["window_on"] <= until and services.debtor and row["currency"] == services.debtor.currency
     ]
     calendar = services.calendar
-    for payout in books.payouts.find(states=apply.OPEN_STATES):
-        sent_on = max(
-            calendar.calendar.next_business_day(payout["settlement_date"]), calendar.local_date(payout["submitted_at"])
-        )
+    columns = ("payout_id", "currency", "amount", "state", "settlement_date", "submitted_at")
+    for payout_id, currency, amount, state, on, submitted_at in frames.rows(
+        books.payouts.find(states=AT_BANK), *columns
+    ):
+        sent_on = max(calendar.calendar.next_business_day(on), calendar.local_date(submitted_at))
         due = sent_on if calendar.calendar.is_business_day(sent_on) else calendar.calendar.next_business_day(sent_on)
         # Sent after the bank's own cut-off it is booked a business day later; only then it is missing.
         if calendar.calendar.next_business_day(due) <= until:
@@ -195,10 +198,10 @@ def _missing(services: Services, books: Books, newest: Mapping[str, Any] | None)
                 Finding(
                     cause="missing_at_bank",
                     subject_kind="payout",
-                    subject_id=payout["payout_id"],
-                    currency=payout["currency"],
-                    amount=-payout["amount"],
-                    evidence={"expected_on": due, "state": payout["state"]},
+                    subject_id=payout_id,
+                    currency=currency,
+                    amount=-amount,
+                    evidence={"expected_on": due, "state": state},
                 )
             )
     return found

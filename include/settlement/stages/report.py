@@ -8,6 +8,7 @@ import structlog
 
 from settlement.domain.alerts.expectations import SETTLED
 from settlement.domain.errors import Refused
+from settlement.domain.payments.state import UNSENT, PayoutState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -29,13 +30,13 @@ def report(
         before = books.days.find(day.settlement_date)
         assert before is not None
         breaks = books.breaks.open()
-        waiting = books.payouts.find(day.settlement_date, states=("prepared", "approved"))
-        unknown = books.payouts.find(day.settlement_date, states=("unknown",))
+        waiting = books.payouts.find(day.settlement_date, states=UNSENT)
+        unknown = books.payouts.find(day.settlement_date, states=(PayoutState.UNKNOWN,))
         state = before["state"]
         # What other days opened or closed since is theirs to tell: a settled day that this run paid nothing for stays.
         already = before["settled_at"] is not None and state in SETTLED and not books.payouts.has_paid(day.run_id)
-        if day.transfer and state != "closed" and not waiting and not already:
-            state = "settled_with_breaks" if breaks or unknown else "settled"
+        if day.transfer and state != "closed" and waiting.empty and not already:
+            state = "settled_with_breaks" if breaks or not unknown.empty else "settled"
             books.days.set_state(day.settlement_date, state, now=now)
         books.days.end_run(day, outcome="already_settled" if already else state, now=now)
         status = standing.status(services, books, day.settlement_date)

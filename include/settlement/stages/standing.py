@@ -9,6 +9,7 @@ from typing import Any
 from settlement.domain.alerts.day import BreakTotal, CurrencyTotals, DayCompleted, MatchTotals, PayoutTotals
 from settlement.domain.alerts.event import Money
 from settlement.domain.alerts.expectations import Deadline
+from settlement.domain.payments.state import PayoutState
 from settlement.ports.books import Books
 from settlement.ports.services import Notifications, Services
 
@@ -25,7 +26,12 @@ TOTALS = (
     "quarantined_amount",
 )
 
-_PAYOUT_TOTALS = {"booked": "paid", "returned": "rejected", "rejected": "rejected", "unknown": "unknown"}
+_PAYOUT_TOTALS = {
+    PayoutState.BOOKED: "paid",
+    PayoutState.RETURNED: "rejected",
+    PayoutState.REJECTED: "rejected",
+    PayoutState.UNKNOWN: "unknown",
+}
 """Under which total of the day's message a payout of this state counts; any other is in transit."""
 
 
@@ -74,9 +80,10 @@ def completed(services: Services, books: Books, on: date) -> DayCompleted:
         kind = _PAYOUT_TOTALS.get(of_state["state"], "in_transit")
         sums[of_state["currency"]][f"{kind}_count"] += of_state["count"]
         sums[of_state["currency"]][f"{kind}_amount"] += of_state["amount"]
-    for hold in books.payouts.holds():
-        sums[hold["currency"]]["held_count"] += 1
-        sums[hold["currency"]]["held_amount"] += hold["amount"]
+    holds = books.payouts.holds()
+    for currency, amount in zip(holds["currency"], holds["amount"].tolist(), strict=True):
+        sums[currency]["held_count"] += 1
+        sums[currency]["held_amount"] += amount
     held = books.days.controls_of(on)
     by_cause: dict[tuple[str, str], list[int]] = defaultdict(list)
     for opened in books.breaks.open():

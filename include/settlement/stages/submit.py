@@ -9,10 +9,14 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
+import pandas as pd
+
+from settlement.domain import frames
 from settlement.domain.bank.messages import Payment, PaymentFile, Submission, SubmissionOutcome
 from settlement.domain.errors import Unavailable
 from settlement.domain.payments import payouts
 from settlement.domain.payments.files import MAY_BE_SENT, FileState
+from settlement.domain.payments.state import UNPROVEN, PayoutState
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import apply, take_in
@@ -28,7 +32,7 @@ def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     _write_files(services, day, now=now)
     with services.ledger.books(day=day, read_only=True) as books:
         files = books.files.find(day.settlement_date, states=MAY_BE_SENT)
-    return {"files": len(files)} | send(services, [file["file_id"] for file in files], day=day, now=now)
+    return {"files": len(files)} | send(services, [file.file_id for file in files], day=day, now=now)
 
 
 def send(services: Services, file_ids: Sequence[str], *, day: DayRun | None, now: datetime) -> dict[str, Any]:
@@ -61,35 +65,39 @@ def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
     debtor = services.debtor
     assert debtor is not None
     with services.ledger.books(day=day, posting=True) as books:
-        approved = [p for p in books.payouts.find(day.settlement_date, states=("approved",)) if p["file_id"] is None]
-        by_currency: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for payout in sorted(approved, key=lambda p: p["end_to_end_id"]):
-            by_currency[payout["currency"]].append(payout)
-        for currency, of_currency in sorted(by_currency.items()):
+        approved = books.payouts.find(day.settlement_date, states=(PayoutState.APPROVED,))
+        unwritten = approved[approved["file_id"].isna()].sort_values("end_to_end_id")
+        for currency in sorted(set(unwritten["currency"])):
+            of_currency = unwritten[unwritten["currency"] == currency]
             size = services.policy.payouts[currency].max_per_file
             for start in range(0, len(of_currency), size):
-                part = of_currency[start : start + size]
+                part = of_currency.iloc[start : start + size]
                 file = PaymentFile(
-                    file_id=payouts.file_id([p["end_to_end_id"] for p in part], settlement_date=day.settlement_date),
+                    file_id=payouts.file_id(part["end_to_end_id"], settlement_date=day.settlement_date),
                     created_at=now,
                     execution_date=_execution_date(services, day.settlement_date, now),
                     debtor_name=debtor.name,
                     debtor_account=debtor.account,
                     debtor_agent=debtor.agent,
                     currency=currency,
-                    payments=tuple(
-                        Payment(
-                            end_to_end_id=p["end_to_end_id"],
-                            amount=p["amount"],
-                            creditor_name=p["payee_name"],
-                            creditor_account=p["payee_account"],
-                            creditor_bank=p["payee_bank"],
-                            remittance=p["end_to_end_id"],
-                        )
-                        for p in part
-                    ),
+                    payments=_payments(part),
                 )
                 books.files.keep(day, file.file_id, services.write_file(file), part, now=now)
+
+
+def _payments(part: pd.DataFrame) -> tuple[Payment, ...]:
+    columns = ("end_to_end_id", "amount", "payee_name", "payee_account", "payee_bank")
+    return tuple(
+        Payment(
+            end_to_end_id=end_to_end_id,
+            amount=amount,
+            creditor_name=name,
+            creditor_account=account,
+            creditor_bank=bank,
+            remittance=end_to_end_id,
+        )
+        for end_to_end_id, amount, name, account, bank in frames.rows(part, *columns)
+    )
 
 
 def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: datetime) -> tuple[int, bytes] | None:
@@ -98,16 +106,15 @@ def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: dat
     This is committed before the bank is called, and by a run that still holds its day.
     """
     with services.ledger.books(day=day, posting=True) as books:
-        file = books.files.file(file_id)
-        of_file = books.payouts.in_file(file_id)
-        if file is None or any(p["state"] not in ("approved", "submitted", "unknown") for p in of_file):
+        file, of_file = books.files.file(file_id), books.payouts.in_file(file_id)
+        if file is None or not of_file["state"].isin((PayoutState.APPROVED, *UNPROVEN)).all():
             return None
-        approved = [p["payout_id"] for p in of_file if p["state"] == "approved"]
-        books.payouts.step(approved, "submitted", cause="sent", now=now, evidence={"file_id": file_id})
+        approved = of_file.loc[of_file["state"] == PayoutState.APPROVED, "payout_id"].tolist()
+        books.payouts.step(approved, PayoutState.SUBMITTED, cause="sent", now=now, evidence={"file_id": file_id})
         number = books.files.open_transmission(file_id, run_id=day.run_id if day else None, now=now)
-        if file["state"] == FileState.PREPARED:
+        if file.state is FileState.PREPARED:
             books.files.mark(file_id, FileState.SUBMITTED, now=now)
-    return number, bytes(file["content"])
+        return number, books.files.content(file_id)
 
 
 def _keep_answer(services: Services, file_id: str, number: int, answer: Submission, *, now: datetime) -> None:

@@ -8,8 +8,10 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+import pandas as pd
 import structlog
 
+from settlement.domain import frames
 from settlement.domain.bank.messages import (
     ACCEPTED,
     DUPLICATE_REASONS,
@@ -17,12 +19,12 @@ from settlement.domain.bank.messages import (
     FileAnswer,
     Message,
     MessageState,
-    PaymentStatus,
     Return,
 )
 from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import Refused, UnreadableMessage
 from settlement.domain.payments.files import FileState
+from settlement.domain.payments.state import AT_BANK, UNPROVEN, PayoutState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -141,63 +143,82 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
             books, answer.file_id, cause="status_report", reason=answer.reason, evidence=evidence, now=now
         )
         return
-    found = books.payouts.by_end_to_end([status.end_to_end_id for status in answer.payments])
-    said = [(found[s.end_to_end_id], s) for s in answer.payments if s.end_to_end_id in found]
-    if not answer.payments and answer.file_id and answer.group_status in ACCEPTED:
-        whole = PaymentStatus(end_to_end_id="", status=answer.group_status or "")
-        said = [(payout, whole) for payout in books.payouts.in_file(answer.file_id)]
-    accepted = [(p, s) for p, s in said if s.status in ACCEPTED and p["state"] in ("submitted", "unknown")]
+    said = _payments_of(books, answer)
+    reason = said["reason"].astype(object).where(said["reason"].notna(), None)
+    accepted = said[said["status"].isin(ACCEPTED) & said["state"].isin(UNPROVEN)]
     books.payouts.step(
-        [payout["payout_id"] for payout, _ in accepted],
-        "accepted",
+        accepted["payout_id"].tolist(),
+        PayoutState.ACCEPTED,
         cause="status_report",
         now=now,
-        evidence=[{"message": answer.message_id, "status": status.status} for _, status in accepted],
+        evidence=[{"message": answer.message_id, "status": status} for status in accepted["status"]],
     )
-    rejected = [(p, s) for p, s in said if s.status == REJECTED and s.reason not in DUPLICATE_REASONS]
+    is_rejected = (said["status"] == REJECTED) & ~reason.isin(DUPLICATE_REASONS)
+    rejected = said[is_rejected & said["state"].isin(AT_BANK)]
     apply.give_back(
         books,
-        [payout for payout, _ in rejected if payout["state"] in apply.OPEN_STATES],
-        "rejected",
+        rejected,
+        PayoutState.REJECTED,
         cause="status_report",
-        reasons=[status.reason for payout, status in rejected if payout["state"] in apply.OPEN_STATES],
+        reasons=reason[rejected.index].tolist(),
         now=now,
-        evidence=[
-            {"message": answer.message_id, "text": status.text}
-            for payout, status in rejected
-            if payout["state"] in apply.OPEN_STATES
-        ],
+        evidence=[{"message": answer.message_id, "text": text} for text in rejected["text"]],
     )
-    for payout, status in rejected:
-        if payout["state"] == "booked":
-            log.warning("booked_payout_rejected", payout_id=payout["payout_id"], reason=status.reason)
-    for file_id in sorted({payout["file_id"] for payout, _ in said if payout["file_id"]}):
+    for payout_id, why in frames.rows(said[is_rejected & (said["state"] == PayoutState.BOOKED)], "payout_id", "reason"):
+        log.warning("booked_payout_rejected", payout_id=payout_id, reason=why)
+    for file_id in sorted(said["file_id"].dropna().unique()):
         books.files.mark(file_id, FileState.RECEIVED, now=now)
 
 
+def _payments_of(books: Books, answer: FileAnswer) -> pd.DataFrame:
+    """Return the payouts that a report speaks of, in its order, each with the `status`, `reason` and `text` it has.
+
+    Where it names no payment and accepts the file, that is said of every payment of the file.
+    """
+    if not answer.payments and answer.file_id and answer.group_status in ACCEPTED:
+        return books.payouts.in_file(answer.file_id).assign(status=answer.group_status, reason=None, text="")
+    ids = [status.end_to_end_id for status in answer.payments]
+    statuses = pd.DataFrame(
+        {
+            "end_to_end_id": pd.Series(ids, dtype="str"),
+            "status": pd.Series([status.status for status in answer.payments], dtype="str"),
+            "reason": pd.Series([status.reason for status in answer.payments], dtype="str"),
+            "text": pd.Series([status.text for status in answer.payments], dtype="str"),
+        }
+    )
+    return statuses.merge(books.payouts.by_end_to_end(ids), on="end_to_end_id", validate="many_to_one")
+
+
 def _apply_return(books: Books, returned: Return, *, now: datetime) -> None:
-    payout = books.payouts.by_end_to_end([returned.end_to_end_id]).get(returned.end_to_end_id)
-    if payout is None or payout["state"] in ("returned", "rejected", "prepared", "approved"):
+    found = books.payouts.by_end_to_end([returned.end_to_end_id])
+    may_return = found[[PayoutState(state).may_become(PayoutState.RETURNED) for state in found["state"]]]
+    if may_return.empty:
         return
-    if (payout["amount"], payout["currency"]) != (returned.amount, returned.currency):
+    ((amount, currency),) = frames.rows(may_return, "amount", "currency")
+    if (amount, currency) != (returned.amount, returned.currency):
         raise UnreadableMessage(
             f"the return of [{returned.end_to_end_id}] says [{returned.amount} {returned.currency}],"
-            f" the payout was [{payout['amount']} {payout['currency']}]"
+            f" the payout was [{amount} {currency}]"
         )
-    evidence = {"return_id": returned.return_id, "text": returned.text}
-    apply.give_back(books, [payout], "returned", cause="return", reasons=[returned.reason], now=now, evidence=evidence)
+    apply.give_back(
+        books,
+        may_return,
+        PayoutState.RETURNED,
+        cause="return",
+        reasons=[returned.reason],
+        now=now,
+        evidence={"return_id": returned.return_id, "text": returned.text},
+    )
 
 
 def _apply_notification(books: Books, notification: Notification, *, now: datetime) -> None:
     """A debit that the bank notifies proves that it has the payment; the booking itself is the statement's to say."""
-    debits = {line.end_to_end_id: line for line in notification.lines if line.amount < 0 and line.end_to_end_id}
-    notified = [
-        payout["payout_id"]
-        for end_to_end_id, payout in books.payouts.by_end_to_end(list(debits)).items()
-        if payout["state"] in ("submitted", "unknown") and payout["amount"] == -debits[end_to_end_id].amount
-    ]
+    debits = {line.end_to_end_id: -line.amount for line in notification.lines if line.amount < 0 and line.end_to_end_id}
+    found = books.payouts.by_end_to_end(list(debits))
+    is_notified = found["state"].isin(UNPROVEN) & (found["amount"] == found["end_to_end_id"].map(debits))
     evidence = {"notification_id": notification.notification_id}
-    books.payouts.step(notified, "accepted", cause="notification", now=now, evidence=evidence)
+    notified = found.loc[is_notified, "payout_id"].tolist()
+    books.payouts.step(notified, PayoutState.ACCEPTED, cause="notification", now=now, evidence=evidence)
 
 
 def _apply_statement(books: Books, statement: Statement, message: Message, *, now: datetime) -> None:

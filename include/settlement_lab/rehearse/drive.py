@@ -360,15 +360,13 @@ class _Rehearsal:
         """Let a person ask the bank for files that no inquiry can clear, after two days."""
         with self._services(now) as services:
             for file in inquire.unknown_files(services):
-                if now - file["sent_at"] < timedelta(days=2):
+                if file.sent_at is None or now - file.sent_at < timedelta(days=2):
                     continue
                 with services.ledger.books(read_only=True) as books:
-                    ids = {payout["end_to_end_id"] for payout in books.payouts.in_file(file["file_id"])}
+                    ids = set(books.payouts.in_file(file.file_id)["end_to_end_id"])
                 if not ids & {payment["end_to_end_id"] for payment in self.bank.payments()}:
                     try:
-                        inquire.declare_absent(
-                            services, file["file_id"], by="operator", reason="asked the bank", now=now
-                        )
+                        inquire.declare_absent(services, file.file_id, by="operator", reason="asked the bank", now=now)
                     except Refused:
                         continue
                     self.count["files declared absent"] += 1

@@ -4,8 +4,9 @@ from datetime import date
 from typing import Any
 
 import pytest
+from settlement.domain import frames
 from settlement.domain import policy as policies
-from settlement.domain.payments.payouts import Hold, Payable, Payee, Place, end_to_end_id, file_id, from_balances
+from settlement.domain.payments.payouts import end_to_end_id, file_id, from_balances
 
 POLICY = policies.parse(b'name = "t"\n[payouts.KRW]\nminimum = 10\nmaximum = 100\n[payouts.EUR]\n')
 ON = date(2026, 2, 16)
@@ -14,32 +15,29 @@ ON = date(2026, 2, 16)
 def prepare(*owed: tuple[str, str, int], **changes: Any) -> tuple[list[tuple[Any, ...]], list[tuple[str, int, str]]]:
     """Return payouts as (investor, chunk, attempt, amount) and holds as (investor, amount, reason)."""
     attempt = changes.pop("attempt", 1)
-    payees = {
-        investor: Payee(investor_id=investor, name="김하나", status="active", account="110-1", bank="088")
-        for investor, _, _ in owed
-    }
+    payees = {investor: (investor, "김하나", "active", "110-1", "088") for investor, _, _ in owed}
     said: dict[str, Any] = {
-        "payees": payees | changes.pop("payees", {}),
+        "payees": frames.build(frames.PAYEES, (payees | changes.pop("payees", {})).values()),
         "policy": POLICY,
         "channels": {"KRW"},
-        "refused": set(),
-        "places": {},
+        "refused": frames.build(frames.REFUSED_ACCOUNTS, changes.pop("refused", ())),
+        "slots": frames.build(frames.SLOTS, changes.pop("slots", ())),
         "settlement_date": ON,
         "revision": 1,
     }
-    payouts, holds = from_balances(
-        [Payable(investor_id=i, currency=c, amount=a, attempt=attempt) for i, c, a in owed], **(said | changes)
+    payables = frames.build(frames.PAYABLES, [(*one, attempt) for one in owed])
+    payouts, holds = from_balances(payables, **(said | changes))
+    assert sum(payouts["amount"]) + sum(holds["amount"]) == sum(amount for _, _, amount in owed if amount > 0)
+    assert payouts["end_to_end_id"].is_unique
+    return (
+        list(frames.rows(payouts, "investor_id", "chunk", "attempt", "amount")),
+        list(frames.rows(holds, "investor_id", "amount", "reason")),
     )
-    assert sum(p.amount for p in payouts) + sum(h.amount for h in holds) == sum(a for _, _, a in owed if a > 0)
-    assert len({p.end_to_end_id for p in payouts}) == len(payouts)
-    return [(p.investor_id, p.chunk, p.attempt, p.amount) for p in payouts], [
-        (h.investor_id, h.amount, h.reason) for h in holds
-    ]
 
 
-def payee(**changes: Any) -> dict[str, Payee]:
+def payee(**changes: Any) -> dict[str, tuple[Any, ...]]:
     said: dict[str, Any] = {"investor_id": "A", "name": "김하나", "status": "active", "account": "110-1", "bank": "088"}
-    return {"A": Payee(**(said | changes))}
+    return {"A": tuple((said | changes).values())}
 
 
 @pytest.mark.parametrize(
@@ -95,14 +93,8 @@ def test_currencies_never_mix() -> None:
 
 
 def test_a_second_preparation_takes_the_free_places_first_with_their_next_attempt() -> None:
-    places = {
-        ("A", "KRW"): [
-            Place(chunk=1, attempt=1, is_free=False),
-            Place(chunk=2, attempt=1, is_free=True),
-            Place(chunk=3, attempt=2, is_free=True),
-        ]
-    }
-    assert prepare(("A", "KRW", 320), places=places)[0] == [
+    slots = [("A", "KRW", 1, 1, False), ("A", "KRW", 2, 1, True), ("A", "KRW", 3, 2, True)]
+    assert prepare(("A", "KRW", 320), slots=slots)[0] == [
         ("A", 2, 2, 100),
         ("A", 3, 3, 100),
         ("A", 4, 1, 100),
@@ -132,15 +124,16 @@ def test_ids_are_made_from_what_the_payout_is_and_fit_a_bank() -> None:
     assert len(file_id([one], settlement_date=ON)) <= 35
 
 
-def test_a_hold_says_how_much_of_whom() -> None:
-    _, holds = from_balances(
-        [Payable(investor_id="A", currency="KRW", amount=7, attempt=1)],
-        payees={},
+def test_an_investor_whom_the_source_does_not_know_is_held() -> None:
+    payouts, holds = from_balances(
+        frames.build(frames.PAYABLES, [("A", "KRW", 7, 1)]),
+        payees=frames.build(frames.PAYEES),
         policy=POLICY,
         channels={"KRW"},
-        refused=set(),
-        places={},
+        refused=frames.build(frames.REFUSED_ACCOUNTS),
+        slots=frames.build(frames.SLOTS),
         settlement_date=ON,
         revision=1,
     )
-    assert holds == [Hold(investor_id="A", currency="KRW", amount=7, reason="no_account")]
+    assert payouts.empty
+    assert holds.to_dict("records") == [{"investor_id": "A", "currency": "KRW", "amount": 7, "reason": "no_account"}]

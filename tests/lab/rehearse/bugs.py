@@ -24,9 +24,8 @@ def write_after_send(orders: Connection, environment: dict[str, str], log: Path)
         assert services.bank is not None
         for file_id in file_ids:
             with services.ledger.books(read_only=True) as books:
-                file = books.files.file(file_id)
-            assert file is not None
-            answer = services.bank.submit(file_id, bytes(file["content"]))
+                content = books.files.content(file_id)
+            answer = services.bank.submit(file_id, content)
             if answer.outcome is not SubmissionOutcome.UNKNOWN:
                 handed_over = submit._hand_over(services, file_id, day=day, now=now)
                 if handed_over is not None:

@@ -7,6 +7,7 @@ from settlement.adapters.ledger.bank_lines.in_transit import InTransit
 from settlement.adapters.ledger.bank_lines.repository import BankLines
 from settlement.adapters.ledger.breaks.repository import Breaks
 from settlement.adapters.ledger.close.repository import Close
+from settlement.adapters.ledger.explain.repository import Explanations
 from settlement.adapters.ledger.files.repository import PaymentFiles
 from settlement.adapters.ledger.inputs.repository import BookedInputs
 from settlement.adapters.ledger.journal.repository import Journal
@@ -31,6 +32,7 @@ class PostgresBooks(NotifyingBooks):
         self.in_transit = InTransit(transaction)
         self.breaks = Breaks(transaction)
         self.close = Close(transaction)
+        self.explain = Explanations(transaction)
 
 
 class PostgresLedger(Transactions[PostgresBooks]):

@@ -9,7 +9,7 @@ import pyarrow.csv
 import sqlalchemy as sa
 
 from settlement.adapters.ledger import copying
-from settlement.domain.frames import Kind, Spec
+from settlement.domain.frames import Kind, Spec, check
 
 AMOUNTS = pa.schema([("key", pa.large_string()), ("amount", pa.int64())])
 
@@ -44,6 +44,16 @@ def read(
     return pd.DataFrame(
         {name: as_kind([row[place] for row in rows], kinds[name]) for place, name in enumerate(columns)}
     )
+
+
+def named(connection: sa.Connection, query: sa.TextClause, parameters: Mapping[str, Any], spec: Spec) -> pd.DataFrame:
+    """Return the rows of a query as a frame of `spec`, whose columns are found by their names, checked."""
+    found = connection.execute(query, dict(parameters))
+    place_of, rows = {name: place for place, name in enumerate(found.keys())}, found.all()
+    columns = {
+        column.name: as_kind([row[place_of[column.name]] for row in rows], column.kind) for column in spec.columns
+    }
+    return check(pd.DataFrame(columns), spec)
 
 
 def as_kind(values: Sequence[Any], kind: Kind) -> pd.Series:

@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 from adbc_driver_postgresql import dbapi
 from sqlalchemy.engine import make_url
 
+from settlement.domain import frames
 from settlement.domain.bank.matching import Subject, SubjectKind
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import encode
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.errors import Refused, Unavailable
-from settlement.domain.payments.payouts import Payee
 from settlement.ports.source import BooksView, Facts
 
 Read = Callable[..., pd.DataFrame]
@@ -113,20 +113,12 @@ class PostgresLendingCore:
             holdings = read("holdings", known)
             return notes_read.result(), holdings
 
-    def payees(self, investor_ids: Sequence[str]) -> dict[str, Payee]:
-        """Return who is to be paid where, by investor."""
+    def payees(self, investor_ids: Sequence[str]) -> pd.DataFrame:
+        """Return who is to be paid where."""
         with self._snapshot() as read:
             rows = read("payees", _joined(investor_ids))
-        return {
-            row["investor_id"]: Payee(
-                investor_id=row["investor_id"],
-                name=row["name"],
-                status=row["status"],
-                account=None if pd.isna(row["payout_account"]) else row["payout_account"],
-                bank=None if pd.isna(row["payout_bank"]) else row["payout_bank"],
-            )
-            for row in rows.to_dict("records")
-        }
+        named = rows.rename(columns={"payout_account": "account", "payout_bank": "bank"})[frames.PAYEES.column_names]
+        return frames.check(named.astype("str"), frames.PAYEES)
 
     def received_at(self, repayment_ids: Sequence[str]) -> dict[str, datetime]:
         """Return when each of these repayments came."""

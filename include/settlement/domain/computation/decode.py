@@ -16,6 +16,15 @@ import pandas as pd
 import pyarrow as pa
 
 from settlement.domain import frames
+from settlement.domain.books.accounts import (
+    COST_RECOVERED,
+    FEE_INCOME,
+    RECEIPTS_IN_TRANSIT,
+    REPAYMENTS_UNALLOCATED,
+    TAX_PAYABLE_LOCAL,
+    TAX_PAYABLE_NATIONAL,
+    VAT_PAYABLE,
+)
 from settlement.domain.computation import encode, segments
 from settlement.domain.computation.encode import COST, NONE, Book, Text
 from settlement.domain.computation.journal import EVENTS, Entries, Postings
@@ -492,14 +501,14 @@ def _booked(book: Book, part: Part) -> dict[str, list[int]]:
     accounts, postings = book.accounts, part.postings
     kinds = {
         "credit_amount": 0,
-        "cost_amount": accounts.cost_recovered,
-        "fee_amount": accounts.fee_income,
-        "distributed_amount": accounts.investor_payable,
-        "received_amount": accounts.receipts_in_transit,
-        "quarantined_amount": accounts.repayments_unallocated,
-        "local_tax_amount": accounts.tax_payable_local,
-        "national_tax_amount": accounts.tax_payable_national,
-        "vat_amount": accounts.vat_payable,
+        "cost_amount": accounts.code(COST_RECOVERED.name),
+        "fee_amount": accounts.code(FEE_INCOME.name),
+        "distributed_amount": accounts.first_investor,
+        "received_amount": accounts.code(RECEIPTS_IN_TRANSIT.name),
+        "quarantined_amount": accounts.code(REPAYMENTS_UNALLOCATED.name),
+        "local_tax_amount": accounts.code(TAX_PAYABLE_LOCAL.name),
+        "national_tax_amount": accounts.code(TAX_PAYABLE_NATIONAL.name),
+        "vat_amount": accounts.code(VAT_PAYABLE.name),
     }
     kind = np.searchsorted(list(kinds.values())[1:], postings.account, side="right")
     currency = book.currency[part.entries.loan][postings.entry]

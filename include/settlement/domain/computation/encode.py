@@ -20,6 +20,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from settlement.domain import frames
+from settlement.domain.books.accounts import (
+    BORROWER_CREDIT,
+    COST_RECOVERED,
+    FEE_INCOME,
+    INVESTOR_PAYABLE,
+    RECEIPTS_IN_TRANSIT,
+    REPAYMENTS_UNALLOCATED,
+    TAX_PAYABLE_LOCAL,
+    TAX_PAYABLE_NATIONAL,
+    VAT_PAYABLE,
+    Account,
+)
 from settlement.domain.computation import segments
 from settlement.domain.errors import InvalidFrame
 from settlement.domain.money import LARGEST, Flags, Ints
@@ -130,51 +142,23 @@ class Prior:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
-    """The accounts that a run can post to, numbered in bytewise order."""
+    """The accounts that a run can post to, numbered in bytewise order: those of the loans are the first."""
 
     names: Text
-    loan_count: int
-    investor_count: int
+    codes: Mapping[str, int]
+    first_investor: int
 
-    @property
-    def cost_recovered(self) -> int:
-        """The code of the account of costs."""
-        return self.loan_count
+    def code(self, name: str) -> int:
+        """Return the code of an account of which there is one."""
+        return self.codes[name]
 
-    @property
-    def fee_income(self) -> int:
-        """The code of the account of fees."""
-        return self.loan_count + 1
+    def borrower_credit(self, loans: Ints) -> Ints:
+        """Return the codes of the loans' accounts."""
+        return loans
 
-    @property
-    def investor_payable(self) -> int:
-        """The code of the first investor's account; the others follow in order of their codes."""
-        return self.loan_count + 2
-
-    @property
-    def receipts_in_transit(self) -> int:
-        """The code of the account of receipts that the bank has not booked."""
-        return self.investor_payable + self.investor_count
-
-    @property
-    def repayments_unallocated(self) -> int:
-        """The code of the account of money not yet distributed."""
-        return self.receipts_in_transit + 1
-
-    @property
-    def tax_payable_local(self) -> int:
-        """The code of the account of local tax."""
-        return self.receipts_in_transit + 2
-
-    @property
-    def tax_payable_national(self) -> int:
-        """The code of the account of national tax."""
-        return self.receipts_in_transit + 3
-
-    @property
-    def vat_payable(self) -> int:
-        """The code of the account of VAT."""
-        return self.receipts_in_transit + 4
+    def investor_payable(self, investors: Ints) -> Ints:
+        """Return the codes of the investors' accounts."""
+        return investors + self.first_investor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,8 +341,8 @@ def _owned(frame: pd.DataFrame, spec: frames.Spec, column: str, owner: str, plac
 def _investors(inputs: frames.Inputs) -> tuple[Text, Ints]:
     """Return the ids of all investors that are known or named anywhere, and the holder of each holding."""
     known = _sorted(text(inputs.investors["investor_id"]))[0]
-    payable = pc.match_substring(text(inputs.prior_entries["account"]), "investor_payable:")
-    owed = pc.replace_substring(text(inputs.prior_entries["account"]).filter(payable), "investor_payable:", "")
+    prefix, account = INVESTOR_PAYABLE.prefix, text(inputs.prior_entries["account"])
+    owed = pc.utf8_slice_codeunits(account.filter(pc.starts_with(account, prefix)), len(prefix))
     holder, named = lookup(inputs.holdings["investor_id"], known), text(inputs.prior_shares["investor_id"])
     strangers = [
         text(inputs.holdings["investor_id"][holder == NONE]),
@@ -371,26 +355,32 @@ def _investors(inputs: frames.Inputs) -> tuple[Text, Ints]:
     return ids, lookup(inputs.holdings["investor_id"], ids)
 
 
+ONE_EACH = (COST_RECOVERED, FEE_INCOME, RECEIPTS_IN_TRANSIT, REPAYMENTS_UNALLOCATED, TAX_PAYABLE_LOCAL,
+            TAX_PAYABLE_NATIONAL, VAT_PAYABLE)  # fmt: skip
+"""The accounts that a day moves and of which there is one, in bytewise order."""
+
+
 def _accounts(loan_ids: Text, investor_ids: Text) -> Accounts:
-    join = pc.binary_join_element_wise
+    """Return the accounts of a day: bytewise, those of the investors stand between fees and receipts."""
+    before = [account.name for account in ONE_EACH if account.name < INVESTOR_PAYABLE.name]
+    after = [account.name for account in ONE_EACH if account.name > INVESTOR_PAYABLE.name]
+    first_investor = len(loan_ids) + len(before)
     names = pa.chunked_array(
         [
-            join(pa.scalar("borrower_credit:", pa.large_string()), loan_ids, pa.scalar("", pa.large_string())),
-            pa.array(["cost_recovered", "fee_income"], pa.large_string()),
-            join(pa.scalar("investor_payable:", pa.large_string()), investor_ids, pa.scalar("", pa.large_string())),
-            pa.array(
-                [
-                    "receipts_in_transit",
-                    "repayments_unallocated",
-                    "tax_payable:local",
-                    "tax_payable:national",
-                    "vat_payable",
-                ],
-                pa.large_string(),
-            ),
+            _accounts_of(BORROWER_CREDIT, loan_ids),
+            pa.array(before, pa.large_string()),
+            _accounts_of(INVESTOR_PAYABLE, investor_ids),
+            pa.array(after, pa.large_string()),
         ]
     )
-    return Accounts(names=names.combine_chunks(), loan_count=len(loan_ids), investor_count=len(investor_ids))
+    codes = {name: len(loan_ids) + place for place, name in enumerate(before)}
+    codes |= {name: first_investor + len(investor_ids) + place for place, name in enumerate(after)}
+    return Accounts(names=names.combine_chunks(), codes=codes, first_investor=first_investor)
+
+
+def _accounts_of(account: Account, subject_ids: Text) -> Text:
+    prefix, end = pa.scalar(account.prefix, pa.large_string()), pa.scalar("", pa.large_string())
+    return pc.binary_join_element_wise(prefix, subject_ids, end)
 
 
 def _notes(inputs: frames.Inputs, loan_ids: Text, investors: Future[tuple[Text, Ints]]) -> Notes:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from settlement.domain.books import postings
+from settlement.domain.books.postings import Entry
 from settlement.domain.computation import segments
 from settlement.domain.computation.encode import COST, NONE, Accounts, Book
 from settlement.domain.computation.waterfall import Allocations, Kind, Steps, Taken
@@ -59,15 +61,15 @@ def post(book: Book, taken: Taken, *, start: Ints, investor: Ints, deductions: D
     """
     entries, distributing = _entries(book, taken)
     parts = [
-        _extractions(book.accounts, taken.steps, entries),
+        *_extractions(book.accounts, taken.steps, entries),
         *_distributions(book.accounts, taken, distributing, start, deductions),
         _investors(book.accounts, taken.allocations, distributing, start, investor, deductions.net),
     ]
     made = _in_order(parts)
-    postings = _in_order([made, *_reversals(book, entries, made)])
-    if np.any(segments.sums(postings.amount, np.searchsorted(postings.entry, np.arange(len(entries.event) + 1)))):
+    whole = _in_order([made, *_reversals(book, entries, made)])
+    if np.any(segments.sums(whole.amount, np.searchsorted(whole.entry, np.arange(len(entries.event) + 1)))):
         raise BrokenInvariant("A journal entry does not sum to zero: the day stops")
-    return entries, postings
+    return entries, whole
 
 
 def _entries(book: Book, taken: Taken) -> tuple[Entries, Ints]:
@@ -119,16 +121,10 @@ def _undone(book: Book, steps: Steps, count: Ints) -> dict[int, tuple[list[int],
     }
 
 
-def _extractions(accounts: Accounts, steps: Steps, entries: Entries) -> Postings:
-    extracted = np.flatnonzero(entries.event == EXTRACTED)
+def _extractions(accounts: Accounts, steps: Steps, entries: Entries) -> list[Postings]:
     is_extracted = ((steps.kind == Kind.SETTLED) | (steps.kind == Kind.KEPT)) & steps.is_new
-    amount = steps.amount[is_extracted]
-    count = len(extracted)
-    return Postings(
-        entry=np.concatenate([extracted, extracted]),
-        account=np.repeat([accounts.receipts_in_transit, accounts.repayments_unallocated], count),
-        amount=np.concatenate([amount, -amount]),
-    )
+    made = postings.repayment_extracted(steps.amount[is_extracted])
+    return _columns(accounts, np.flatnonzero(entries.event == EXTRACTED), made)
 
 
 def _distributions(
@@ -137,29 +133,45 @@ def _distributions(
     """Return everything that distributing entries post except what investors get."""
     steps, allocations = taken.steps, taken.allocations
     of_step = np.searchsorted(allocations.step, np.arange(len(steps.loan) + 1))
-    cost = segments.sums(np.where(allocations.component == COST, allocations.amount, 0), of_step)
-    credit_account = steps.loan
-    is_credit = steps.kind == Kind.APPLIED
-    legs = [
-        (np.where(is_credit, credit_account, accounts.repayments_unallocated), steps.amount),
-        (credit_account, np.where(is_credit, 0, -steps.held)),
-        (accounts.cost_recovered, -cost),
+    cut = {
+        name: segments.sums(segments.sums(getattr(deductions, name), start), of_step)
+        for name in ("fee", "vat", "national_tax", "local_tax")
+    }
+    cut["cost"] = segments.sums(np.where(allocations.component == COST, allocations.amount, 0), of_step)
+    settled = np.flatnonzero((steps.kind == Kind.SETTLED) & (distributing != NONE))
+    applied = np.flatnonzero((steps.kind == Kind.APPLIED) & (distributing != NONE))
+    return [
+        *_columns(
+            accounts,
+            distributing[settled],
+            postings.repayment_distributed(
+                steps.amount[settled],
+                credit=accounts.borrower_credit(steps.loan[settled]),
+                held=steps.held[settled],
+                **{name: column[settled] for name, column in cut.items()},
+            ),
+        ),
+        *_columns(
+            accounts,
+            distributing[applied],
+            postings.credit_applied(
+                steps.amount[applied],
+                credit=accounts.borrower_credit(steps.loan[applied]),
+                **{name: column[applied] for name, column in cut.items()},
+            ),
+        ),
     ]
-    for account, cut in (
-        (accounts.fee_income, deductions.fee),
-        (accounts.vat_payable, deductions.vat),
-        (accounts.tax_payable_national, deductions.national_tax),
-        (accounts.tax_payable_local, deductions.local_tax),
-    ):
-        legs.append((account, -segments.sums(segments.sums(cut, start), of_step)))
-    is_distributed = distributing != NONE
+
+
+def _columns(accounts: Accounts, entry: Ints, made: Entry[Ints]) -> list[Postings]:
+    """Return the legs of a column of entries as postings; an account is a column of codes, or a name."""
     return [
         Postings(
-            entry=distributing[is_distributed],
-            account=np.broadcast_to(np.asarray(account), len(distributing))[is_distributed],
-            amount=amount[is_distributed],
+            entry=entry,
+            account=np.full(len(entry), accounts.code(account)) if isinstance(account, str) else account,
+            amount=amount,
         )
-        for account, amount in legs
+        for account, amount in made.legs
     ]
 
 
@@ -168,24 +180,19 @@ def _investors(
 ) -> Postings:
     entry = np.repeat(distributing[allocations.step], np.diff(start))
     is_distributed = entry != NONE
-    return _sum_by_account(
-        Postings(
-            entry=entry[is_distributed],
-            account=investor[is_distributed] + accounts.investor_payable,
-            amount=-net[is_distributed],
-        )
-    )
+    account, amount = postings.investor_share(accounts.investor_payable(investor[is_distributed]), net[is_distributed])
+    return _sum_by_account(Postings(entry=entry[is_distributed], account=account, amount=amount))
 
 
-def _sum_by_account(postings: Postings) -> Postings:
-    order = _order(postings)
-    entry, account = postings.entry[order], postings.account[order]
+def _sum_by_account(rows: Postings) -> Postings:
+    order = _order(rows)
+    entry, account = rows.entry[order], rows.account[order]
     is_first = np.append(True, (entry[1:] != entry[:-1]) | (account[1:] != account[:-1]))[: len(entry)]
     first = np.flatnonzero(is_first)
     return Postings(
         entry=entry[first],
         account=account[first],
-        amount=segments.sums(postings.amount[order], np.append(first, len(entry))),
+        amount=segments.sums(rows.amount[order], np.append(first, len(entry))),
     )
 
 
@@ -200,7 +207,7 @@ def _reversals(book: Book, entries: Entries, made: Postings) -> list[Postings]:
         else:
             first, last = np.searchsorted(made.entry, entries.reverses_no[entry] + np.arange(2))
             account, amount = made.account[first:last], made.amount[first:last]
-        parts.append(Postings(entry=np.full(len(account), entry), account=account, amount=-amount))
+        parts += _columns(book.accounts, np.full(len(account), entry), postings.repayment_reversed([(account, amount)]))
     return parts
 
 
@@ -215,14 +222,14 @@ def _in_order(parts: list[Postings]) -> Postings:
     return Postings(entry=joined.entry[order], account=joined.account[order], amount=joined.amount[order])
 
 
-def _order(postings: Postings) -> Ints:
+def _order(rows: Postings) -> Ints:
     """Return the order by entry, then account, then place, by sorting packed values where they fit 63 bits."""
-    count = len(postings.entry)
+    count = len(rows.entry)
     place_bits = count.bit_length()
-    account_bits = int(postings.account.max(initial=0)).bit_length()
-    entry_bits = int(postings.entry.max(initial=0)).bit_length()
+    account_bits = int(rows.account.max(initial=0)).bit_length()
+    entry_bits = int(rows.entry.max(initial=0)).bit_length()
     if entry_bits + account_bits + place_bits > 63:
-        return np.lexsort((postings.account, postings.entry))
-    packed: Ints = (((postings.entry << account_bits) + postings.account) << place_bits) + np.arange(count)
+        return np.lexsort((rows.account, rows.entry))
+    packed: Ints = (((rows.entry << account_bits) + rows.account) << place_bits) + np.arange(count)
     packed.sort()
     return packed & ((1 << place_bits) - 1)

@@ -12,13 +12,14 @@ import base64
 import hashlib
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Set
 from datetime import date
 from itertools import count
-from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from settlement.domain import frames
 from settlement.domain.policy import Policy
 
 PERMANENT_REASONS = frozenset({"AC01", "AC03", "AC04", "AC06", "AC07", "AC14", "BE01", "BE04", "BE06", "BE08", "CNOR",
@@ -35,127 +36,115 @@ ACCOUNT = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,32}[\x21-\x7e])?")
 BANK = re.compile(r"[\x21-\x7e]{1,28}")
 """A BIC, or a member number in a clearing."""
 
-PROVEN_UNPAID = frozenset({"rejected", "returned"})
-"""The states in which a payout's money is back with the investor: only then its next attempt may exist."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payable:
-    """What the ledger owes one investor in one currency; `attempt` is the number that a payout of it would have."""
-
-    investor_id: str
-    currency: str
-    amount: int
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payee:
-    """Whom the source says the investor's money goes to. Personal data: kept with the payout, shown nowhere."""
-
-    investor_id: str
-    name: str
-    status: str
-    account: str | None
-    bank: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payout:
-    """One payment to be made."""
-
-    payout_id: str
-    end_to_end_id: str
-    investor_id: str
-    currency: str
-    chunk: int
-    attempt: int
-    amount: int
-    payee_name: str
-    payee_account: str
-    payee_bank: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A chunk that a day and revision has for an investor and currency: its newest attempt, and whether that lives."""
-
-    chunk: int
-    attempt: int
-    is_free: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """A balance that is owed and not paid now."""
-
-    investor_id: str
-    currency: str
-    amount: int
-    reason: str
-
 
 def from_balances(
-    balances: Iterable[Payable],
+    payables: pd.DataFrame,
     *,
-    payees: Mapping[str, Payee],
+    payees: pd.DataFrame,
     policy: Policy,
     channels: Set[str],
-    refused: Set[tuple[str, str, str]],
-    places: Mapping[tuple[str, str], Sequence[Place]],
+    refused: pd.DataFrame,
+    slots: pd.DataFrame,
     settlement_date: date,
     revision: int,
-) -> tuple[list[Payout], list[Hold]]:
-    """Divide the balances into payouts and holds, both in the order of (investor_id, currency, chunk).
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Divide the balances into payouts and holds: frames `NEW_PAYOUTS` and `HOLDS`, in the order of their keys.
 
-    `channels` are the currencies that a bank connection pays; `refused` the (investor, account, bank) that a bank
-    refused for good; `places` the chunks that this day and revision already has for an investor and currency: a later
-    preparation of the day takes the places that were proven unpaid with their next attempt, and new ones after them.
+    `payables`, `payees`, `refused` and `slots` are frames as `frames` specifies them; `channels` the currencies that a
+    bank connection pays. A later preparation of the day takes the slots that were proven unpaid with their next
+    attempt, and new ones after them. A balance of zero or below is neither paid nor held.
+
+    :raises InvalidFrame: a frame breaks its specification.
     """
-    payouts: list[Payout] = []
-    holds: list[Hold] = []
-    for owed in sorted(balances, key=lambda b: (b.investor_id.encode(), b.currency)):
-        if owed.amount <= 0:
-            continue
-        payee = payees.get(owed.investor_id)
-        reason = _why_held(owed, payee, policy=policy, channels=channels, refused=refused)
-        if reason or payee is None or payee.account is None:
-            holds.append(
-                Hold(
-                    investor_id=owed.investor_id,
-                    currency=owed.currency,
-                    amount=owed.amount,
-                    reason=reason or "no_account",
-                )
-            )
-            continue
-        free = _free_places(places.get((owed.investor_id, owed.currency), ()), attempt=owed.attempt)
-        for amount in _chunks(owed.amount, policy.payouts[owed.currency].maximum):
-            chunk, attempt = next(free)
-            payout_id = f"{settlement_date:%Y%m%d}.{revision}.{owed.investor_id}.{owed.currency}.{chunk}.{attempt}"
-            payouts.append(
-                Payout(
-                    payout_id=payout_id,
-                    end_to_end_id=end_to_end_id(payout_id, settlement_date=settlement_date, revision=revision),
-                    investor_id=owed.investor_id,
-                    currency=owed.currency,
-                    chunk=chunk,
-                    attempt=attempt,
-                    amount=amount,
-                    payee_name=payee.name,
-                    payee_account=payee.account,
-                    payee_bank=payee.bank,
-                )
-            )
-    return payouts, holds
+    for frame, spec in (
+        (payables, frames.PAYABLES),
+        (payees, frames.PAYEES),
+        (refused, frames.REFUSED_ACCOUNTS),
+        (slots, frames.SLOTS),
+    ):
+        frames.check(frame, spec)
+    owed = payables[payables["amount"] > 0].merge(payees, how="left", on="investor_id", validate="many_to_one")
+    owed = owed.sort_values(["investor_id", "currency"], ignore_index=True)
+    reason = _why_held(owed, policy=policy, channels=channels, refused=refused)
+    holds = owed.assign(reason=reason)[reason.notna()][frames.HOLDS.column_names]
+    chunks = _chunks(owed[reason.isna()], policy)
+    payouts = _named(_in_slots(chunks, slots), settlement_date=settlement_date, revision=revision)
+    return frames.check(payouts, frames.NEW_PAYOUTS), frames.check(holds.reset_index(drop=True), frames.HOLDS)
 
 
-def totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the sum of `amount` by `currency`, in the order of the currencies."""
-    sums: dict[str, int] = defaultdict(int)
-    for row in rows:
-        sums[row["currency"]] += row["amount"]
-    return dict(sorted(sums.items()))
+def _why_held(owed: pd.DataFrame, *, policy: Policy, channels: Set[str], refused: pd.DataFrame) -> "pd.Series[str]":
+    """Return why each balance is held, by the first reason that applies, or null."""
+    payable_in = {name: rule.minimum for name, rule in policy.payouts.items() if name in channels}
+    reasons = {
+        "frozen": owed["status"] == "frozen",
+        "no_account": owed["status"].isna() | ~_can_be_addressed(owed),
+        "account_refused": _is_refused(owed, refused),
+        "no_channel": ~owed["currency"].isin(payable_in),
+        "below_minimum": owed["amount"] < owed["currency"].map(payable_in).fillna(0).astype("int64"),
+    }
+    reason = pd.Series(None, index=owed.index, dtype="str")
+    for name, applies in reversed(reasons.items()):
+        reason[applies.astype("bool")] = name
+    return reason
+
+
+def _is_refused(owed: pd.DataFrame, refused: pd.DataFrame) -> "pd.Series[bool]":
+    known = set(refused.itertuples(index=False, name=None))
+    named = zip(owed["investor_id"], owed["account"], owed["bank"].fillna(""), strict=True)
+    return pd.Series([account in known for account in named], index=owed.index, dtype="bool")
+
+
+def _can_be_addressed(owed: pd.DataFrame) -> "pd.Series[bool]":
+    """Tell whether a payment file can name each payee; one that it cannot would keep back everybody else in it."""
+    account, bank = owed["account"].fillna(""), owed["bank"].fillna("")
+    has_name = [any(unicodedata.category(sign)[0] not in "CZ" for sign in name) for name in owed["name"].fillna("")]
+    is_bank = (bank == "") | bank.str.fullmatch(BANK.pattern)
+    return pd.Series(has_name, index=owed.index, dtype="bool") & is_bank & account.str.fullmatch(ACCOUNT.pattern)
+
+
+def _chunks(owed: pd.DataFrame, policy: Policy) -> pd.DataFrame:
+    """Return the balances cut at the policy's maximum: it as often as it fits, the remainder last; `place` from 0."""
+    maximum = owed["currency"].map({name: rule.maximum for name, rule in policy.payouts.items()}).to_numpy("int64")
+    count = -(-owed["amount"].to_numpy() // maximum)
+    first = np.repeat(np.cumsum(count) - count, count)
+    chunks = owed.loc[owed.index.repeat(count)].reset_index(drop=True)
+    place = np.arange(len(chunks)) - first
+    left = chunks["amount"].to_numpy() - place * np.repeat(maximum, count)
+    return chunks.assign(place=place, amount=np.minimum(left, np.repeat(maximum, count)))
+
+
+def _in_slots(chunks: pd.DataFrame, slots: pd.DataFrame) -> pd.DataFrame:
+    """Return the chunks with their number and attempt: the free slots of their payee first, then new ones."""
+    chunk, attempt = (chunks["place"] + 1).to_numpy(copy=True), chunks["attempt"].to_numpy(copy=True)
+    if len(slots):
+        rows = chunks.groupby(["investor_id", "currency"], sort=False).indices
+        for payee, of_payee in slots.groupby(["investor_id", "currency"], sort=False):
+            for row, (number, tried) in zip(rows.get(payee, ()), _free(of_payee), strict=False):
+                chunk[row], attempt[row] = number, max(tried, attempt[row])
+    return chunks.assign(chunk=chunk, attempt=attempt)
+
+
+def _free(slots: pd.DataFrame) -> Iterator[tuple[int, int]]:
+    """Give out (chunk, attempt) without end: the slots whose payout was proven unpaid, then new ones, tried never."""
+    free = slots[slots["is_free"]].sort_values("chunk")
+    yield from zip(free["chunk"].tolist(), (free["attempt"] + 1).tolist(), strict=True)
+    yield from ((number, 0) for number in count(int(slots["chunk"].max()) + 1))
+
+
+def _named(chunks: pd.DataFrame, *, settlement_date: date, revision: int) -> pd.DataFrame:
+    """Return the chunks as payouts, with the ids that follow from what they are."""
+    keys = zip(*(chunks[name] for name in ("investor_id", "currency", "chunk", "attempt")), strict=True)
+    ids = [f"{settlement_date:%Y%m%d}.{revision}.{'.'.join(map(str, key))}" for key in keys]
+    at_bank = [end_to_end_id(payout_id, settlement_date=settlement_date, revision=revision) for payout_id in ids]
+    named = chunks.rename(columns={"name": "payee_name", "account": "payee_account", "bank": "payee_bank"}).assign(
+        payout_id=pd.Series(ids, dtype="str"), end_to_end_id=pd.Series(at_bank, dtype="str")
+    )
+    return named[frames.NEW_PAYOUTS.column_names]
+
+
+def totals(payouts: pd.DataFrame) -> dict[str, int]:
+    """Return the sum of `amount` by `currency`, in the order of the currencies; exact, however large."""
+    return {str(currency): sum(amounts.tolist()) for currency, amounts in payouts.groupby("currency")["amount"]}
 
 
 def end_to_end_id(payout_id: str, *, settlement_date: date, revision: int) -> str:
@@ -172,46 +161,3 @@ def file_id(end_to_end_ids: Iterable[str], *, settlement_date: date) -> str:
     """Return the message id of a payment file, made from the payouts in it: the same payouts are the same file."""
     digest = hashlib.sha256("\n".join(sorted(end_to_end_ids)).encode()).digest()[:10]
     return f"SF{settlement_date:%Y%m%d}{base64.b32encode(digest).decode()}"
-
-
-def _why_held(
-    owed: Payable,
-    payee: Payee | None,
-    *,
-    policy: Policy,
-    channels: Set[str],
-    refused: Set[tuple[str, str, str]],
-) -> str | None:
-    if payee is not None and payee.status == "frozen":
-        return "frozen"
-    if payee is None or not payee.account or not _can_be_addressed(payee):
-        return "no_account"
-    if (owed.investor_id, payee.account, payee.bank or "") in refused:
-        return "account_refused"
-    if owed.currency not in channels or owed.currency not in policy.payouts:
-        return "no_channel"
-    if owed.amount < policy.payouts[owed.currency].minimum:
-        return "below_minimum"
-    return None
-
-
-def _can_be_addressed(payee: Payee) -> bool:
-    """Tell whether a payment file can name the payee; one that it cannot would keep back everybody else in the file."""
-    return (
-        ACCOUNT.fullmatch(payee.account or "") is not None
-        and (not payee.bank or BANK.fullmatch(payee.bank) is not None)
-        and any(unicodedata.category(character)[0] not in "CZ" for character in payee.name)
-    )
-
-
-def _free_places(places: Sequence[Place], *, attempt: int) -> Iterator[tuple[int, int]]:
-    """Give out (chunk, attempt): first the places whose payout was proven unpaid, then new ones, without end."""
-    for place in sorted(places, key=lambda place: place.chunk):
-        if place.is_free:
-            yield place.chunk, max(place.attempt + 1, attempt)
-    yield from ((chunk, attempt) for chunk in count(max((place.chunk for place in places), default=0) + 1))
-
-
-def _chunks(amount: int, maximum: int) -> list[int]:
-    whole, rest = divmod(amount, maximum)
-    return [maximum] * whole + ([rest] if rest else [])

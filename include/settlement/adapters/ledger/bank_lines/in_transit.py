@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository
+from settlement.domain.books.accounts import SUSPENSE
 
 MOST_NAMED = 1000
 
@@ -127,7 +128,7 @@ class InTransit(Repository):
         """Return what a certificate says of them: the oldest that are open, by name, and whence the others came."""
         run = self.transaction.execute
         items = [dict(row) for row in run(sa.text(OPEN_ITEMS), self._reach()).mappings()]
-        ids = [item["subject_id"] for item in items if item["account"] != "suspense"]
+        ids = [item["subject_id"] for item in items if item["account"] != SUSPENSE.name]
         first = {row.subject_id: row.entry_id for row in run(sa.text(FIRST_TOUCHED), {"ids": ids})}
         ordered = sorted(items, key=lambda item: (first.get(item["subject_id"], 0), item["subject_id"]))
         unnamed = [first[item["subject_id"]] for item in ordered[MOST_NAMED:] if item["subject_id"] in first]

@@ -12,28 +12,13 @@ from settlement.adapters.ledger import copying
 from settlement.adapters.ledger.journal.repository import Journal
 from settlement.adapters.ledger.repository import Repository
 from settlement.domain.bank import statement as statements
-from settlement.domain.bank.matching import Match, OpenLine, Subject
+from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
+from settlement.domain.bank.matching.model import PAYOUT_KINDS
 from settlement.domain.bank.messages import Message, MessageState
 from settlement.domain.bank.statement import LineState, Statement
-
-# What a matched line clears, by what it turned out to be: (event, the account against client_bank).
-CLEARS = {
-    "receipt": "receipts_in_transit",
-    "receipt_undone": "receipts_in_transit",
-    "payout": "payouts_in_transit",
-    "payout_return": "payouts_in_transit",
-}
-
-# The event of a match with an account, by the account.
-EVENTS = {
-    "bank_charges": "bank_charge",
-    "bank_interest": "bank_interest",
-    "fee_income": "remitted",
-    "vat_payable": "remitted",
-    "tax_payable:national": "remitted",
-    "tax_payable:local": "remitted",
-    "cost_recovered": "remitted",
-}
+from settlement.domain.books import postings
+from settlement.domain.books.accounts import OPENING_BALANCE, PAYOUTS_IN_TRANSIT, RECEIPTS_IN_TRANSIT
+from settlement.domain.books.postings import Entry, JournalEntry
 
 # What is written of a line and of a match, with the dtypes of it.
 LINE = dict.fromkeys(
@@ -48,19 +33,11 @@ MATCH = dict.fromkeys(("line_id", "subject_kind", "subject_id"), "str") | {
 }  # fmt: skip
 
 
-def _event(found: Match, line: OpenLine) -> str:
-    """Return how the booking of a matched line is called."""
-    if found.rule == "written_off":
-        return "written_off"
-    if line.is_suspended:
-        return "suspense_resolved"
-    subject = found.subjects[0]
-    return EVENTS[subject.subject_id] if subject.kind == "account" else "line_matched"
-
-
 def _clears(subject: Subject) -> str:
     """Return the account that a matched line clears: the one named by the rule or the person, or its kind's."""
-    return subject.subject_id if subject.kind == "account" else CLEARS[subject.kind]
+    if subject.kind is SubjectKind.ACCOUNT:
+        return subject.subject_id
+    return PAYOUTS_IN_TRANSIT.name if subject.kind in PAYOUT_KINDS else RECEIPTS_IN_TRANSIT.name
 
 
 class BankLines(Repository):
@@ -262,34 +239,28 @@ class BankLines(Repository):
             {"matched_at": now, "matched_by": by},
         )
         self._mark_lines([line.line_id for found in matches for line in found.lines], LineState.MATCHED)
-        posted: dict[str, list[tuple[OpenLine, list[tuple[str, int]], Subject | None]]] = {}
+        booked: list[tuple[OpenLine, Entry[int], Subject | None]] = []
         for found, line, subject, amount, difference in parts:
-            event = _event(found, line)
-            bank, clears = "suspense" if line.is_suspended else "client_bank", _clears(subject)
-            posted.setdefault(event, []).append((line, [(bank, amount), (clears, -amount)], subject))
+            clears = _clears(subject)
+            is_written_off = found.rule == "written_off"
+            entry = postings.line_booked(clears, amount, is_suspended=line.is_suspended, is_written_off=is_written_off)
+            booked.append((line, entry, subject))
             if difference:
-                legs = [("difference", difference), (clears, -difference)]
-                posted.setdefault("tolerance_booked", []).append((line, legs, subject))
-        for event, lines in posted.items():
-            self._post_lines(event, lines, now=now)
+                booked.append((line, postings.tolerance_booked(clears, difference), subject))
+        self._post_lines(booked, now=now)
 
     def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None:
         """Book lines that match nothing against suspense, so that client_bank follows the bank all the same."""
         self._mark_lines([line.line_id for line in lines], LineState.SUSPENDED)
-        self._post_lines(
-            "line_suspended",
-            [(line, [("client_bank", line.amount), ("suspense", -line.amount)], None) for line in lines],
-            now=now,
-        )
+        self._post_lines([(line, postings.line_suspended(line.amount), None) for line in lines], now=now)
 
     def follow_opening(self, account: str, currency: str, *, now: datetime) -> None:
         """Let the posted opening balance be the earliest statement's: what an older one says differently is posted."""
         first = self.statements(account)[0]
-        difference = first["opening"] + self._journal.balance("opening_balance", currency)
+        difference = first["opening"] + self._journal.balance(OPENING_BALANCE.name, currency)
         if difference:
-            self._journal.post_all(
-                "opening",
-                [{"legs": [("client_bank", difference), ("opening_balance", -difference)], "currency": currency}],
+            self._journal.post(
+                JournalEntry(entry=postings.opening(difference), currency=currency),
                 settlement_date=first["business_date"],
                 now=now,
             )
@@ -300,14 +271,15 @@ class BankLines(Repository):
             {"ids": list(line_ids), "state": state},
         )
 
-    def _post_lines(
-        self, event: str, posted: Sequence[tuple[OpenLine, list[tuple[str, int]], Any]], *, now: datetime
-    ) -> None:
-        by_date: dict[date, list[dict[str, Any]]] = {}
-        for line, legs, subject in posted:
-            entry: dict[str, Any] = {"legs": legs, "currency": line.currency, "line_id": line.line_id}
-            if subject is not None and subject.kind != "account":
-                entry["payout_id" if subject.kind.startswith("payout") else "repayment_id"] = subject.subject_id
-            by_date.setdefault(line.booking_date, []).append(entry)
-        for on, entries in sorted(by_date.items()):
-            self._journal.post_all(event, entries, settlement_date=on, now=now)
+    def _post_lines(self, booked: Sequence[tuple[OpenLine, Entry[int], Subject | None]], *, now: datetime) -> None:
+        """Post the entries of lines, each on the booking date of its line, events and then lines in order."""
+        events = list(dict.fromkeys(entry.event for _, entry, _ in booked))
+        by_date: dict[tuple[int, date], list[JournalEntry]] = {}
+        for line, entry, subject in booked:
+            about: dict[str, str] = {}
+            if subject is not None and subject.kind is not SubjectKind.ACCOUNT:
+                about = {"payout_id" if subject.kind in PAYOUT_KINDS else "repayment_id": subject.subject_id}
+            made = JournalEntry(entry=entry, currency=line.currency, line_id=line.line_id, **about)
+            by_date.setdefault((events.index(entry.event), line.booking_date), []).append(made)
+        for (_, on), entries in sorted(by_date.items(), key=lambda item: item[0]):
+            self._journal.post_all(entries, settlement_date=on, now=now)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository
+from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.domain.breaks import Decision, Finding
 from settlement.domain.days import SettlementCalendar
 
@@ -30,7 +31,8 @@ class Breaks(Repository):
     def found(self) -> list[Finding]:
         """Return the breaks that the books show by themselves: overdrawn investors, payouts that came back late."""
         overdrawn = self.transaction.execute(
-            sa.text("select * from ledger.balances where starts_with(account, 'investor_payable:') and amount > 0")
+            sa.text("select * from ledger.balances where starts_with(account, :prefix) and amount > 0"),
+            {"prefix": INVESTOR_PAYABLE.prefix},
         )
         late = self.transaction.execute(
             sa.text(
@@ -46,7 +48,7 @@ class Breaks(Repository):
             Finding(
                 cause="investor_overdrawn",
                 subject_kind="investor",
-                subject_id=row.account.removeprefix("investor_payable:"),
+                subject_id=INVESTOR_PAYABLE.subject_of(row.account),
                 currency=row.currency,
                 amount=row.amount,
             )

@@ -1,58 +1,24 @@
 """Entries, their postings and the balances that they come to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from settlement.adapters.ledger import copying
 from settlement.adapters.ledger.repository import Repository
-
-PAYABLE = "investor_payable:"
-
-SUBJECTS_OF_ENTRY = ("repayment_id", "payout_id", "line_id")
-"""What an entry may be about."""
-
-NUMBERS_OF_PAYOUT = {"chunk": "int32", "attempt": "int32", "amount": "int64"}
-"""The columns of a payout that are not text, as the ledger keeps them."""
+from settlement.domain.books.postings import JournalEntry
 
 
 class Journal(Repository):
     """Entries, their postings and the balances that they come to."""
 
-    def post(
-        self,
-        event: str,
-        legs: Sequence[tuple[str, int]],
-        *,
-        settlement_date: date,
-        currency: str,
-        now: datetime,
-        repayment_id: str | None = None,
-        payout_id: str | None = None,
-        line_id: str | None = None,
-    ) -> None:
-        """Post one entry. `legs` are (account, amount), debits positive, and sum to zero."""
-        self.post_all(
-            event,
-            [
-                {
-                    "legs": legs,
-                    "currency": currency,
-                    "repayment_id": repayment_id,
-                    "payout_id": payout_id,
-                    "line_id": line_id,
-                }
-            ],
-            settlement_date=settlement_date,
-            now=now,
-        )
+    def post(self, entry: JournalEntry, *, settlement_date: date, now: datetime) -> None:
+        """Post one entry."""
+        self.post_all([entry], settlement_date=settlement_date, now=now)
 
-    def post_all(
-        self, event: str, entries: Sequence[Mapping[str, Any]], *, settlement_date: date, now: datetime
-    ) -> None:
-        """Post many entries of one event together, whatever their number."""
+    def post_all(self, entries: Sequence[JournalEntry], *, settlement_date: date, now: datetime) -> None:
+        """Post many entries together, whatever their number."""
         if not entries:
             return
         run = self.transaction.execute
@@ -68,24 +34,25 @@ class Journal(Repository):
             sa.text("select coalesce(max(revision), 0) from ledger.days where settlement_date = :on"),
             {"on": settlement_date},
         ).scalar_one()
+        columns = ("currency", "repayment_id", "payout_id", "line_id")
         copying.records_into(
             self.transaction,
             "ledger.entries",
-            {"entry_id": "int64"} | dict.fromkeys(("currency", *SUBJECTS_OF_ENTRY), "str"),
+            {"entry_id": "int64", "event": "str"} | dict.fromkeys(columns, "str"),
             (
-                (number, entry["currency"], *map(entry.get, SUBJECTS_OF_ENTRY))
-                for number, entry in enumerate(entries, start=first)
+                (number, made.entry.event, *(getattr(made, name) for name in columns))
+                for number, made in enumerate(entries, start=first)
             ),
-            {"settlement_date": settlement_date, "revision": revision, "recorded_at": now, "event": event},
+            {"settlement_date": settlement_date, "revision": revision, "recorded_at": now},
         )
         copying.records_into(
             self.transaction,
             "ledger.postings",
             {"entry_id": "int64", "account": "str", "currency": "str", "amount": "int64"},
             (
-                (number, account, entry["currency"], amount)
-                for number, entry in enumerate(entries, start=first)
-                for account, amount in entry["legs"]
+                (number, account, made.currency, amount)
+                for number, made in enumerate(entries, start=first)
+                for account, amount in made.entry.legs
                 if amount
             ),
             {"settlement_date": settlement_date, "part": 0},

@@ -24,8 +24,9 @@ from settlement.domain.bank.matching.model import (
     Terms,
 )
 from settlement.domain.bank.matching.references import squeezed
+from settlement.domain.books.accounts import BANK_CHARGES, BANK_INTEREST
 
-CHARGES, INTEREST = "bank_charges", "bank_interest"
+CHARGES, INTEREST = BANK_CHARGES.name, BANK_INTEREST.name
 """The accounts to which what the bank keeps or pays for the account itself is booked."""
 
 

@@ -1,0 +1,33 @@
+"""One investor's money of a day, row by row."""
+
+from datetime import date
+
+from settlement.adapters.ledger.repository import Repository, sql
+from settlement.domain.books.accounts import INVESTOR_PAYABLE
+from settlement.ports.explain import HeldBalance, InvestorPayout, InvestorPosting, InvestorShare
+
+HERE = __package__
+
+
+class Explanations(Repository):
+    """What an investor's money of a day is made of: see `ports.explain`."""
+
+    def shares(self, investor_id: str, on: date) -> list[InvestorShare]:
+        """Return the investor's shares of the day's newest revision, in the order of the run."""
+        rows = self.transaction.execute(sql(HERE, "shares"), {"on": on, "investor": investor_id})
+        return [InvestorShare(**row._mapping) for row in rows]
+
+    def payouts(self, investor_id: str, on: date) -> list[InvestorPayout]:
+        """Return the investor's payouts of the day, without personal data."""
+        rows = self.transaction.execute(sql(HERE, "payouts"), {"on": on, "investor": investor_id})
+        return [InvestorPayout(**row._mapping) for row in rows]
+
+    def postings(self, investor_id: str, on: date) -> list[InvestorPosting]:
+        """Return the postings of the day on the investor's account, in the order in which they were recorded."""
+        rows = self.transaction.execute(sql(HERE, "postings"), {"on": on, "account": INVESTOR_PAYABLE(investor_id)})
+        return [InvestorPosting(**row._mapping) for row in rows]
+
+    def holds(self, investor_id: str) -> list[HeldBalance]:
+        """Return what the investor is owed and not paid now, by currency."""
+        rows = self.transaction.execute(sql(HERE, "holds"), {"investor": investor_id})
+        return [HeldBalance(**row._mapping) for row in rows]

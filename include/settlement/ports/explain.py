@@ -1,0 +1,91 @@
+"""One investor's money of a day, row by row: amounts in whole minor units, debits positive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvestorShare:
+    """One share, as in `reporting.shares`; `position` is that of its allocation in the run."""
+
+    settlement_date: date
+    revision: int
+    position: int
+    repayment_id: str
+    loan_id: str
+    receivable_id: str
+    note_id: str
+    investor_id: str
+    currency: str
+    component: str
+    gross_amount: int
+    fee_amount: int
+    vat_amount: int
+    national_tax_amount: int
+    local_tax_amount: int
+    net_amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvestorPayout:
+    """One payout, as in `reporting.payouts`."""
+
+    payout_id: str
+    settlement_date: date
+    revision: int
+    investor_id: str
+    currency: str
+    amount: int
+    state: str
+    end_to_end_id: str
+    file_id: str | None
+    attempt: int
+    bank_reason: str | None
+    submitted_at: datetime | None
+    booked_on: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvestorPosting:
+    """One posting on the investor's account, with its entry's event and what that is about."""
+
+    entry_id: int
+    event: str
+    repayment_id: str | None
+    payout_id: str | None
+    currency: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBalance:
+    """A balance that is owed and not paid now, why, and the settlement date since when."""
+
+    investor_id: str
+    currency: str
+    amount: int
+    reason: str
+    since: date
+
+
+class Explanations(Protocol):
+    """What an investor's money of a day is made of."""
+
+    def shares(self, investor_id: str, on: date) -> list[InvestorShare]:
+        """Return the investor's shares of the day's newest revision, in the order of the run."""
+        ...
+
+    def payouts(self, investor_id: str, on: date) -> list[InvestorPayout]:
+        """Return the investor's payouts of the day, in the order of their ids, without personal data."""
+        ...
+
+    def postings(self, investor_id: str, on: date) -> list[InvestorPosting]:
+        """Return the postings of the day on the investor's account, in the order in which they were recorded."""
+        ...
+
+    def holds(self, investor_id: str) -> list[HeldBalance]:
+        """Return what the investor is owed and not paid now, by currency, as payouts were prepared last."""
+        ...
