@@ -248,7 +248,7 @@ def test_every_tampered_row_is_found_and_named(platform: Platform) -> None:
         for name, (sql, expected) in TAMPERINGS.items():
             point = connection.begin_nested()
             assert connection.exec_driver_sql(sql).rowcount, name
-            found = [row["row"] for row in close.broken(PostgresBooks(connection))]
+            found = [row["row"] for row in close.broken(services.snapshots, PostgresBooks(connection))]
             point.rollback()
             if not any(row.startswith(expected) for row in found):
                 missed[name] = found

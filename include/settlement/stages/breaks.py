@@ -151,9 +151,22 @@ def _carry_out(
 
 
 def _post_write_off(services: Services, books: Books, found: Mapping[str, Any], *, now: datetime) -> None:
-    """Clear what a missing receipt or an overdrawn investor leaves standing, against `difference`."""
+    """Clear what a missing receipt or an overdrawn investor leaves standing, against `difference`.
+
+    :raises Refused: it has moved since the break was found.
+    """
     is_receipt = found["subject_kind"] == "repayment"
     cleared = "receipts_in_transit" if is_receipt else f"investor_payable:{found['subject_id']}"
+    stands = (
+        _receipt_in_transit(books, found["subject_id"])
+        if is_receipt
+        else books.journal.balance(cleared, found["currency"])
+    )
+    if stands != found["amount"]:
+        raise Refused(
+            f"Break [{found['break_id']}] was found with [{found['amount']} {found['currency']}], [{stands}] stands in"
+            f" [{cleared}] by now: the next reconciliation brings the break up to date"
+        )
     books.journal.post(
         "written_off",
         [(WRITTEN_OFF, found["amount"]), (cleared, -found["amount"])],
@@ -161,6 +174,15 @@ def _post_write_off(services: Services, books: Books, found: Mapping[str, Any], 
         currency=found["currency"],
         repayment_id=found["subject_id"] if is_receipt else None,
         now=now,
+    )
+
+
+def _receipt_in_transit(books: Books, repayment_id: str) -> int:
+    """Return what a receipt, or a receipt undone, that no line has shown yet leaves in transit."""
+    return sum(
+        row["amount"] if row["reverses_repayment_id"] is None else -row["amount"]
+        for row in books.in_transit.receipts()
+        if row["repayment_id"] == repayment_id
     )
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from settlement.domain.alerts import (
@@ -53,17 +54,17 @@ def inquire(services: Services, *, now: datetime) -> dict[str, Any]:
     """Ask again for every file of which the bank has proven nothing: the same bytes under the same id.
 
     Only proof moves a payout: a status, a statement line, or the bank's taking the file now, which shows that it did
-    not have it. A bank that says it has the file is not asked again; its statuses and statements tell the rest.
+    not have it. A bank that says it has the file is not asked again; its statuses and statements tell the rest. Of two
+    inquiries at once, the second finds that the first is asking.
     """
     if services.bank is None:
         return {}
+    is_to_go = partial(_is_to_be_asked_for, now=now)
     with services.ledger.books(read_only=True) as books:
         waiting = {p["file_id"] for p in books.payouts.find(states=("unknown", "submitted")) if p["file_id"]}
         files = [file for file in books.files.find() if file["file_id"] in waiting]
-        asked = [
-            f["file_id"] for f in files if _is_to_be_asked_for(f, books.files.transmissions(f["file_id"]), now=now)
-        ]
-    return submit.send(services, asked, day=None, now=now) if asked else {}
+        asked = [f["file_id"] for f in files if is_to_go(f, books.files.transmissions(f["file_id"]))]
+    return submit.send(services, asked, day=None, is_to_go=is_to_go, now=now) if asked else {}
 
 
 def unknown_files(services: Services) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ another id.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -21,6 +21,9 @@ from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import apply, take_in
 
+IsToGo = Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], bool]
+"""Tells of a file and its transmissions so far whether it is to be handed over."""
+
 
 def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Hand the approved payouts to the bank: files written and committed first, then sent, then the answer kept.
@@ -35,10 +38,18 @@ def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     return {"files": len(files)} | send(services, [file["file_id"] for file in files], day=day, now=now)
 
 
-def send(services: Services, file_ids: Sequence[str], *, day: DayRun | None, now: datetime) -> dict[str, Any]:
+def send(
+    services: Services,
+    file_ids: Sequence[str],
+    *,
+    day: DayRun | None,
+    is_to_go: IsToGo | None = None,
+    now: datetime,
+) -> dict[str, Any]:
     """Send files, or send them again under the same id, and keep what each answer proves.
 
-    Every file is tried before an error is raised, so one that cannot leave does not keep the others back.
+    Every file is tried before an error is raised, so one that cannot leave does not keep the others back. `is_to_go` is
+    asked of a file and its transmissions as they are when it is its turn.
 
     :raises Unavailable: at least one file is proven not to have left.
     """
@@ -46,7 +57,7 @@ def send(services: Services, file_ids: Sequence[str], *, day: DayRun | None, now
     outcomes: dict[str, int] = defaultdict(int)
     not_sent: list[str] = []
     for file_id in file_ids:
-        handed_over = _hand_over(services, file_id, day=day, now=now)
+        handed_over = _hand_over(services, file_id, day=day, is_to_go=is_to_go, now=now)
         if handed_over is None:
             continue
         number, content = handed_over
@@ -96,7 +107,14 @@ def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
                 books.files.keep(day, file.file_id, services.write_file(file), part, now=now)
 
 
-def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: datetime) -> tuple[int, bytes] | None:
+def _hand_over(
+    services: Services,
+    file_id: str,
+    *,
+    day: DayRun | None,
+    is_to_go: IsToGo | None = None,
+    now: datetime,
+) -> tuple[int, bytes] | None:
     """Write that the bank may have the file from here on; None where it is no longer to be sent.
 
     This is committed before the bank is called, and by a run that still holds its day.
@@ -105,6 +123,8 @@ def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: dat
         file = books.files.file(file_id)
         of_file = books.payouts.in_file(file_id)
         if file is None or any(p["state"] not in ("approved", "submitted", "unknown") for p in of_file):
+            return None
+        if is_to_go and not is_to_go(file, books.files.transmissions(file_id)):
             return None
         approved = [p["payout_id"] for p in of_file if p["state"] == "approved"]
         books.payouts.step(approved, "submitted", cause="sent", now=now, evidence={"file_id": file_id})
