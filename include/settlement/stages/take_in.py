@@ -90,7 +90,7 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
 
 
 def refuse(services: Services, message: Message, error: UnreadableMessage, *, now: datetime) -> None:
-    """Keep a message that cannot be used, with the reason; it changes nothing else. One that was used since stays so."""
+    """Keep a message that cannot be used, with the reason; it changes nothing else. One that was used stays so."""
     log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=str(error))
     with services.ledger.books(posting=True) as books:
         if books.bank_lines.is_new(message.sha256):
