@@ -1,7 +1,7 @@
 """Two dates that share loans, computed at once, over two hundred times: each time one stands still at another point.
 
-The points are every statement and commit on the books, every reading of positions and of the source, and both sides of
-every writing and reading of a snapshot, from before the freeze until the results are posted. About six minutes.
+The points are before every statement, copy and commit on the books, and on both sides of every reading of positions and
+of the source and of every writing and reading of a snapshot, from before the freeze until the results are posted. About six minutes.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from settlement import wiring
-from settlement.adapters.ledger import frames_io
+from settlement.adapters.ledger import copying, frames_io
 from settlement.adapters.lending_core.source import PostgresLendingCore
 from settlement.adapters.snapshots import ParquetSnapshots
 from settlement.domain.errors import Refused
@@ -132,8 +132,8 @@ class Stop:
 
 @contextmanager
 def stopping(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the thread pass a point before every statement and commit on the books, every reading of positions, every
-    reading of the source, and before and after every writing and reading of a snapshot."""
+    """Let the thread pass a point before every statement, copy and commit on the books, and on both sides of every
+    reading of positions and of the source and of every writing and reading of a snapshot."""
 
     def before_statement(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         stop.passes(" ".join(statement.split())[:60])
@@ -154,7 +154,8 @@ def stopping(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         patch.setattr(owner, name, calling)
 
     with monkeypatch.context() as patch:
-        told(frames_io, "amounts")
+        told(frames_io, "amounts", is_after=True)
+        told(copying, "frame_into")
         told(PostgresLendingCore, "facts", is_after=True)
         told(ParquetSnapshots, "freeze", is_after=True)
         told(ParquetSnapshots, "load", is_after=True)
