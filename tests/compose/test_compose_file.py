@@ -100,10 +100,10 @@ def test_connections_to_money_are_where_tasks_callbacks_and_the_watch_run() -> N
     assert as_owner == {"airflow-init", "postgres"}
 
 
-def test_frozen_inputs_are_on_a_volume_that_every_worker_mounts() -> None:
+def test_frozen_inputs_are_on_a_volume_that_every_worker_and_the_watch_mount() -> None:
     for service in SERVICES:
         folder = environment(service).get("SETTLEMENT_SNAPSHOTS")
-        assert (folder is None) == (service != "worker"), service
+        assert (folder is None) == (service not in ("worker", "watch")), service
         assert folder is None or f"snapshots:{folder}" in SERVICES[service]["volumes"]
     assert "snapshots" in FILE["volumes"]
 

@@ -132,6 +132,32 @@ TAMPERINGS = {
     ),
     "quarantine": ("update ledger.quarantine set rule = 'no_holder'", "quarantine 2026-02-16/1/R9"),
     "credits": ("update ledger.credits set amount = amount + 1", "credits 2026-02-16/1/1"),
+    "a credit below zero": ("update ledger.credits set amount = -1", "credits L1/R1"),
+    "a credit above its repayment": ("update ledger.credits set amount = 95001", "credits L1/R1"),
+    "a receivable allocated beyond its amount": (
+        "insert into ledger.allocations select settlement_date, revision, 99, repayment_id, loan_id, 'L1-1-P',"
+        " currency, 'principal', 1 from ledger.allocations limit 1",
+        "receivables L1-1-P",
+    ),
+    "a receivable allocated below zero": (
+        "insert into ledger.allocations select settlement_date, revision, 99, repayment_id, loan_id, 'L1-1-I',"
+        " currency, 'interest', -10001 from ledger.allocations limit 1",
+        "receivables L1-1-I",
+    ),
+    "a receivable that nobody knows": (
+        "insert into ledger.allocations select settlement_date, revision, 99, repayment_id, loan_id, 'X', currency,"
+        " 'cost', 1 from ledger.allocations limit 1",
+        "receivables X",
+    ),
+    "a note repaid beyond its principal": (
+        "update ledger.shares set gross_amount = 300001, net_amount = 300001 where note_id = 'N2'"
+        " and component = 'principal'",
+        "notes N2",
+    ),
+    "a note repaid below zero": (
+        "update ledger.shares set gross_amount = -1, net_amount = -1 where note_id = 'N2' and component = 'principal'",
+        "notes N2",
+    ),
     "entries": ("update ledger.entries set event = 'credit_applied' where entry_id = 1", "entries 1"),
     "an entry put in": (
         "insert into ledger.entries (entry_id, settlement_date, revision, recorded_at, event, currency)"
@@ -244,12 +270,13 @@ def test_every_tampered_row_is_found_and_named(platform: Platform) -> None:
     assert verified(platform) == []
     engine = sa.create_engine(platform.ledger_url.replace("settlement@", "postgres@"), poolclass=sa.NullPool)
     missed = {}
-    with engine.begin() as connection:
+    with platform.services() as services, engine.begin() as connection:
         connection.exec_driver_sql("set session_replication_role = replica")
         for name, (sql, expected) in TAMPERINGS.items():
             point = connection.begin_nested()
             assert connection.exec_driver_sql(sql).rowcount, name
-            found = [row["row"] for row in close.broken(PostgresBooks(connection, alerts=policy.Alerts()))]
+            books = PostgresBooks(connection, alerts=policy.Alerts())
+            found = [row["row"] for row in close.broken(services.snapshots, books)]
             point.rollback()
             if not any(row.startswith(expected) for row in found):
                 missed[name] = found

@@ -28,7 +28,10 @@ class ParquetSnapshots:
         self._folder = folder
 
     def freeze(self, name: str, inputs: Inputs) -> str:
-        """Keep the inputs under this name, whole or not at all, and return their SHA-256."""
+        """Keep the inputs under this name, whole or not at all, and return their SHA-256.
+
+        Other inputs of that name stay beside them: which of them count is what is on record.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         aside = Path(tempfile.mkdtemp(prefix=".freezing-", dir=self._folder))
@@ -44,10 +47,11 @@ class ParquetSnapshots:
                 )
             sha256 = _digest(aside)
             target = self._folder / name / sha256[:16]
-            if target.exists():
-                return sha256
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            os.rename(aside, target)
+            if target.exists() and _digest(target) != sha256:  # it was changed or lost a file since, and is of no use
+                shutil.rmtree(target)
+            if not target.exists():
+                target.parent.mkdir(mode=0o700, exist_ok=True)
+                os.rename(aside, target)
             return sha256
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -78,7 +82,8 @@ class ParquetSnapshots:
         found = _digest(folder)
         if found != input_sha256:
             raise Refused(
-                f"Frozen inputs [{folder}] have sha256 [{found}], on record is [{input_sha256}]: they were changed"
+                f"Frozen inputs [{folder}] have sha256 [{found}], on record is [{input_sha256}]: they were changed."
+                " Clear the task freeze_inputs of a day that is not computed yet; restore a backup of one that is"
             )
         return folder
 

@@ -10,9 +10,22 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import pandas as pd
 
-    from settlement.domain.frames import Outcome
+    from settlement.domain.breaks import Finding
+    from settlement.domain.frames import Inputs, Outcome
     from settlement.domain.policy import Policy
     from settlement.ports.days import DayRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a run saw: its inputs, and the number of the books that was read with them.
+
+    `changed` is what the source says otherwise than when it was taken.
+    """
+
+    inputs: Inputs
+    books_version: int
+    changed: list[Finding]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +40,7 @@ class Outcomes(Protocol):
     """Frozen inputs on record, and what a day came to."""
 
     def frozen(self, day: DayRun) -> Frozen | None: ...
-    def keep_frozen(self, day: DayRun, input_sha256: str, *, now: datetime) -> Frozen: ...
+    def keep_frozen(self, day: DayRun, input_sha256: str, *, books_version: int, now: datetime) -> Frozen: ...
     def version(self) -> int: ...
     def is_computed(self, day: DayRun) -> bool: ...
     def post(

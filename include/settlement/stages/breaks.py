@@ -159,9 +159,22 @@ def _carry_out(
 
 
 def _post_write_off(services: Services, books: Books, found: Mapping[str, Any], *, now: datetime) -> None:
-    """Clear what a missing receipt or an overdrawn investor leaves standing, against `difference`."""
+    """Clear what a missing receipt or an overdrawn investor leaves standing, against `difference`.
+
+    :raises Refused: it has moved since the break was found.
+    """
     is_receipt = found["subject_kind"] == "repayment"
     cleared = RECEIPTS_IN_TRANSIT.name if is_receipt else INVESTOR_PAYABLE(found["subject_id"])
+    stands = (
+        _receipt_in_transit(books, found["subject_id"])
+        if is_receipt
+        else books.journal.balance(cleared, found["currency"])
+    )
+    if stands != found["amount"]:
+        raise Refused(
+            f"Break [{found['break_id']}] was found with [{found['amount']} {found['currency']}], [{stands}] stands in"
+            f" [{cleared}] by now: the next reconciliation brings the break up to date"
+        )
     books.journal.post(
         JournalEntry(
             entry=postings.written_off(cleared, found["amount"]),
@@ -170,6 +183,15 @@ def _post_write_off(services: Services, books: Books, found: Mapping[str, Any], 
         ),
         settlement_date=services.calendar.newest_settleable(now) or services.calendar.local_date(now),
         now=now,
+    )
+
+
+def _receipt_in_transit(books: Books, repayment_id: str) -> int:
+    """Return what a receipt, or a receipt undone, that no line has shown yet leaves in transit."""
+    return sum(
+        row["amount"] if row["reverses_repayment_id"] is None else -row["amount"]
+        for row in books.in_transit.receipts()
+        if row["repayment_id"] == repayment_id
     )
 
 

@@ -2,7 +2,8 @@
 
 A day is closed when its payouts are final, its money is on a statement and every control holds; what is open then is
 listed in its certificate by name. Certificates are chained: each holds the hash of the one before it and of every row
-that became part of the books since. So `verify` needs the rows alone, and `replay` the frozen inputs alone.
+that became part of the books since. So `verify` needs the rows, and of the frozen inputs only how much each receivable
+and note can bear; `replay` needs the frozen inputs alone.
 """
 
 import hashlib
@@ -12,17 +13,31 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from settlement.domain import controls, frames
 from settlement.domain.computation import settle
 from settlement.domain.errors import Broken, Refused
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
+from settlement.ports.snapshots import Snapshots
 from settlement.stages import extract, standing
 
 CHAIN = "certificates are chained, and cover the seals that were written with them"
 SEALS = "rows are what was sealed"
+INPUTS = "frozen inputs are in the store, as they were frozen"
 ITEMS = "what stands between us and the bank is explained item by item"
+
+LIMITS = {
+    "receivables": ("receivable_id", "amount", "receivables are allocated up to their amount, and not below zero"),
+    "notes": ("note_id", "principal", "notes are repaid up to their principal, and not below zero"),
+}
+"""By the table of the frozen inputs: its key, the most that can move of it, and the check that no more did."""
+
+UNKNOWN = -1
+"""The most that can move of what no frozen input names."""
 
 
 def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[str, Any]:
@@ -87,19 +102,51 @@ def certificate(books: Books, on: date) -> dict[str, Any]:
 
 
 def verify(services: Services) -> list[dict[str, str]]:
-    """Prove every invariant and the chain from the rows alone: return what is broken, by check and first row."""
+    """Prove every invariant and the chain from rows and frozen inputs: return what is broken, by check and first row.
+
+    Only how much a receivable or a note can bear is taken from the frozen inputs; all else stands in the rows.
+    """
     with services.ledger.books(read_only=True) as books:
-        return broken(books)
+        return broken(services.snapshots, books)
 
 
-def broken(books: Books) -> list[dict[str, str]]:
+def broken(snapshots: Snapshots, books: Books) -> list[dict[str, str]]:
     """Return every check that does not hold, with the first row that breaks it."""
     return [
         *({"check": CHAIN, "row": row} for row in _broken_chain(books)),
         *({"check": SEALS, "row": row} for row in books.close.broken_seals()),
         *({"check": check, "row": row} for check, row in books.close.broken_invariants()),
         *({"check": ITEMS, "row": row} for row in _unexplained(books)),
+        *({"check": check, "row": row} for check, row in _beyond_limits(snapshots, books)),
     ]
+
+
+def _beyond_limits(snapshots: Snapshots, books: Books) -> list[tuple[str, str]]:
+    """Return the first receivable and note of which more moved than it is, and every frozen input that is not there.
+
+    What it is, is the most that the input of any counting revision says: a source may lower an amount that was paid.
+    Where an input is not there, what no other names is not judged.
+    """
+    found: list[tuple[str, str]] = []
+    gone: dict[str, None] = {}
+    for table, (key, limit, check) in LIMITS.items():
+        moved = books.close.moved(table)
+        most = np.full(len(moved), UNKNOWN, dtype=np.int64)
+        for row in books.close.computed():
+            day = DayRun(settlement_date=row["settlement_date"], revision=row["revision"], run_id="verify")
+            try:
+                said = snapshots.table(extract.snapshot_name(day), table, input_sha256=row["input_sha256"])
+            except Refused:
+                gone[f"snapshots {row['settlement_date']}/{row['revision']}"] = None
+                continue
+            places = moved.index.get_indexer(pd.Index(said[key]))
+            is_moved = places >= 0
+            places, amounts = places[is_moved], said[limit].to_numpy()[is_moved]
+            most[places] = np.maximum(most[places], amounts)
+        is_judged = (most != UNKNOWN) | (not gone)
+        beyond = np.flatnonzero((moved.to_numpy() < 0) | (is_judged & (moved.to_numpy() > most)))
+        found += [(check, f"{table} {moved.index[place]}") for place in beyond[:1]]
+    return [*found, *((INPUTS, row) for row in gone)]
 
 
 def _unexplained(books: Books) -> list[str]:

@@ -14,7 +14,7 @@ from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import encode, settle
 from settlement.domain.days import SettlementCalendar
-from settlement.domain.errors import Broken, BrokenInvariant
+from settlement.domain.errors import Broken, BrokenInvariant, Refused
 from settlement.domain.frames import Inputs, Outcome
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -44,14 +44,15 @@ def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, A
 def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Apply, divide, charge, tax and book the day's money, once; return its totals by currency.
 
-    A revision that is computed already is returned as it stands. Inputs that were frozen before another day was
-    posted are frozen again, so that positions are never stale.
+    A revision that is computed already is returned as it stands. Inputs that were read before another day was posted
+    are read and frozen again, under the lock under which everything is posted, so that positions are never stale; the
+    database refuses them otherwise.
 
     :raises Broken: an invariant does not hold; nothing is posted.
     """
     if day.dry_run:
         with services.ledger.books(read_only=True) as books:
-            inputs = extract.see(services, books, day)[0]
+            inputs = extract.see(services, books, day).inputs
             owed = books.journal.balances(INVESTOR_PAYABLE.prefix)
             totals = []
             for part in _parts(services, day, inputs):
@@ -65,7 +66,7 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
             return _summary(books.days.totals(day.settlement_date)) | {"already": "computed"}
         frozen = books.outcomes.frozen(day)
         if frozen is None or frozen.books_version != books.outcomes.version():
-            frozen = extract.freeze(services, books, day, extract.see(services, books, day)[0], now=now)
+            frozen = extract.freeze(services, books, day, extract.see(services, books, day), now=now)
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=frozen.input_sha256)
         findings: list[Finding] = []
         books.outcomes.post(
@@ -132,11 +133,19 @@ def _noting_breaks(parts: Iterable[Outcome], findings: list[Finding]) -> Iterato
 
 
 def _with_arrivals(services: Services, repayments: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
-    """Return what was taken with when each repayment came, and the settlement date in whose window that lies."""
+    """Return what was taken with when each repayment came, and the settlement date in whose window that lies.
+
+    :raises Refused: the source has lost a row since the inputs were frozen.
+    """
     ids, instants = repayments["repayment_id"], repayments["received_at"]
     elsewhere = taken["repayment_id"][encode.lookup(taken["repayment_id"], encode.text(ids)) == encode.NONE]
     if len(elsewhere):  # cancelled before their own run: they are not among the run's inputs
         received = services.core.received_at(elsewhere.tolist())
+        if gone := sorted(set(elsewhere) - received.keys()):
+            raise Refused(
+                f"The source no longer has repayments [{', '.join(gone[:5])}], which the frozen inputs name: clear the"
+                " task freeze_inputs, so that it is read again"
+            )
         ids = pd.concat([ids, pd.Series(list(received), dtype=ids.dtype)])
         instants = pd.concat([instants, pd.Series(list(received.values()), dtype=instants.dtype)])
     received_at = instants.take(encode.lookup(taken["repayment_id"], encode.text(ids))).set_axis(taken.index)

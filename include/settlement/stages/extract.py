@@ -12,7 +12,7 @@ from settlement.domain.errors import InvalidFrame, NotASettlementDate, Refused
 from settlement.domain.frames import Inputs
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun, RunRequest
-from settlement.ports.outcomes import Frozen
+from settlement.ports.outcomes import Frozen, Seen
 from settlement.ports.services import Services
 from settlement.stages import notify
 
@@ -54,19 +54,26 @@ def _due(services: Services, *, now: datetime) -> date | None:
 def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Freeze the day's facts and positions, unless its revision is computed already; return their hash and size.
 
+    They are read in one snapshot of the books and kept in a transaction after it. What is posted in between makes them
+    stale, and `distribute` freezes them again.
+
     :raises Refused: a later day has already settled loans that this one would move.
     """
-    with services.ledger.books(day=day, read_only=day.dry_run) as books:
+    with services.ledger.books(day=day, read_only=True) as books:
         if books.outcomes.is_computed(day):
             return {"already": "computed"}
-        inputs, changed = see(services, books, day)
-        totals = {"repayments": len(inputs.repayments), "loans": len(inputs.loans), "notes": len(inputs.notes)}
-        if day.dry_run:
-            return totals | {"dry_run": True}
-        frozen = freeze(services, books, day, inputs, now=now)
-        _tell_of_changes(services, books, changed, now=now)
+        seen = see(services, books, day)
+    inputs = seen.inputs
+    totals = {"repayments": len(inputs.repayments), "loans": len(inputs.loans), "notes": len(inputs.notes)}
+    if day.dry_run:
+        return totals | {"dry_run": True}
+    with services.ledger.books(day=day) as books:
+        if books.outcomes.is_computed(day):  # by another process meanwhile, from what it saw
+            return {"already": "computed"}
+        frozen = freeze(services, books, day, seen, now=now)
+        _tell_of_changes(services, books, seen.changed, now=now)
         books.breaks.sync(
-            changed, causes=("source_changed",), on=day.settlement_date, calendar=services.calendar, now=now
+            seen.changed, causes=("source_changed",), on=day.settlement_date, calendar=services.calendar, now=now
         )
         _tell_of_late(services, books, day, inputs, now=now)
         notify.day_started(services, books, day, expected=_expected(inputs), count=len(inputs.repayments), now=now)
@@ -113,9 +120,13 @@ def _expected(inputs: Inputs) -> dict[str, int]:
     return {str(name): int(amount) for name, amount in amounts.groupby(currency).sum().items()}
 
 
-def see(services: Services, books: Books, day: DayRun) -> tuple[Inputs, list[Finding]]:
-    """Return the day's inputs as the source and the books stand now, and what the source says otherwise than before."""
-    on = day.settlement_date
+def see(services: Services, books: Books, day: DayRun) -> Seen:
+    """Return the day's inputs as the source and the books stand now.
+
+    The books' transaction is a snapshot, or holds the lock under which everything is posted. The number of the books is
+    read before all else, so that in any other transaction the inputs would pass for older than they are: never newer.
+    """
+    on, books_version = day.settlement_date, books.outcomes.version()
     facts = services.core.facts(day=on, calendar=services.calendar, view=books.inputs.view(on, services.calendar))
     later = books.inputs.settled_later(on, facts.loans["loan_id"].tolist())
     if later:
@@ -125,14 +136,14 @@ def see(services: Services, books: Books, day: DayRun) -> tuple[Inputs, list[Fin
             f"[{on}] cannot be settled after [{dates}]: those days have already settled loans that have money here"
             f" ([{loans}]{' …' if len(later) > 5 else ''}). Settle dates in order; what is settled is not changed"
         )
-    return books.inputs.see(on, facts), facts.changed
+    return Seen(inputs=books.inputs.see(on, facts), books_version=books_version, changed=facts.changed)
 
 
-def freeze(services: Services, books: Books, day: DayRun, inputs: Inputs, *, now: datetime) -> Frozen:
-    """Keep the inputs in the snapshot store and put their hash on record."""
+def freeze(services: Services, books: Books, day: DayRun, seen: Seen, *, now: datetime) -> Frozen:
+    """Keep the inputs in the snapshot store, and put their hash on record with the number that was read with them."""
     with usable_source(day):
-        input_sha256 = services.snapshots.freeze(snapshot_name(day), inputs)
-    return books.outcomes.keep_frozen(day, input_sha256, now=now)
+        input_sha256 = services.snapshots.freeze(snapshot_name(day), seen.inputs)
+    return books.outcomes.keep_frozen(day, input_sha256, books_version=seen.books_version, now=now)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from settlement.domain.alerts.day import Step
@@ -60,18 +61,20 @@ def inquire(services: Services, *, now: datetime) -> dict[str, Any]:
     """Ask again for every file of which the bank has proven nothing: the same bytes under the same id.
 
     Only proof moves a payout: a status, a statement line, or the bank's taking the file now, which shows that it did
-    not have it. A bank that says it has the file is not asked again; its statuses and statements tell the rest.
+    not have it. A bank that says it has the file is not asked again; its statuses and statements tell the rest. Of two
+    inquiries at once, the second finds that the first is asking.
     """
     if services.bank is None:
         return {}
+    is_to_go = partial(_is_to_be_asked_for, now=now)
     with services.ledger.books(read_only=True) as books:
         waiting = set(books.payouts.find(states=UNPROVEN)["file_id"].dropna())
         asked = [
             file.file_id
             for file in books.files.find()
-            if file.file_id in waiting and _is_to_be_asked_for(file, books.files.transmissions(file.file_id), now=now)
+            if file.file_id in waiting and is_to_go(file, books.files.transmissions(file.file_id))
         ]
-    return submit.send(services, asked, day=None, now=now) if asked else {}
+    return submit.send(services, asked, day=None, is_to_go=is_to_go, now=now) if asked else {}
 
 
 def unknown_files(services: Services) -> list[UnknownFile]:

@@ -5,7 +5,7 @@ another id.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -18,8 +18,12 @@ from settlement.domain.payments import payouts
 from settlement.domain.payments.files import MAY_BE_SENT, FileState
 from settlement.domain.payments.state import UNPROVEN, PayoutState
 from settlement.ports.days import DayRun
+from settlement.ports.files import SentFile, Transmission
 from settlement.ports.services import Services
 from settlement.stages import apply, take_in
+
+IsToGo = Callable[[SentFile, Sequence[Transmission]], bool]
+"""Tells of a file and its transmissions so far whether it is to be handed over."""
 
 
 def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -35,10 +39,18 @@ def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     return {"files": len(files)} | send(services, [file.file_id for file in files], day=day, now=now)
 
 
-def send(services: Services, file_ids: Sequence[str], *, day: DayRun | None, now: datetime) -> dict[str, Any]:
+def send(
+    services: Services,
+    file_ids: Sequence[str],
+    *,
+    day: DayRun | None,
+    is_to_go: IsToGo | None = None,
+    now: datetime,
+) -> dict[str, Any]:
     """Send files, or send them again under the same id, and keep what each answer proves.
 
-    Every file is tried before an error is raised, so one that cannot leave does not keep the others back.
+    Every file is tried before an error is raised, so one that cannot leave does not keep the others back. `is_to_go` is
+    asked of a file and its transmissions as they are when it is its turn.
 
     :raises Unavailable: at least one file is proven not to have left.
     """
@@ -46,7 +58,7 @@ def send(services: Services, file_ids: Sequence[str], *, day: DayRun | None, now
     outcomes: dict[str, int] = defaultdict(int)
     not_sent: list[str] = []
     for file_id in file_ids:
-        handed_over = _hand_over(services, file_id, day=day, now=now)
+        handed_over = _hand_over(services, file_id, day=day, is_to_go=is_to_go, now=now)
         if handed_over is None:
             continue
         number, content = handed_over
@@ -100,7 +112,14 @@ def _payments(part: pd.DataFrame) -> tuple[Payment, ...]:
     )
 
 
-def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: datetime) -> tuple[int, bytes] | None:
+def _hand_over(
+    services: Services,
+    file_id: str,
+    *,
+    day: DayRun | None,
+    is_to_go: IsToGo | None = None,
+    now: datetime,
+) -> tuple[int, bytes] | None:
     """Write that the bank may have the file from here on; None where it is no longer to be sent.
 
     This is committed before the bank is called, and by a run that still holds its day.
@@ -108,6 +127,8 @@ def _hand_over(services: Services, file_id: str, *, day: DayRun | None, now: dat
     with services.ledger.books(day=day, posting=True) as books:
         file, of_file = books.files.file(file_id), books.payouts.in_file(file_id)
         if file is None or not of_file["state"].isin((PayoutState.APPROVED, *UNPROVEN)).all():
+            return None
+        if is_to_go and not is_to_go(file, books.files.transmissions(file_id)):
             return None
         approved = of_file.loc[of_file["state"] == PayoutState.APPROVED, "payout_id"].tolist()
         books.payouts.step(approved, PayoutState.SUBMITTED, cause="sent", now=now, evidence={"file_id": file_id})

@@ -59,7 +59,10 @@ def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
 
 
 def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
-    """Apply the kept messages that are not applied yet: status reports and returns, then statements by their days."""
+    """Apply the kept messages that are not applied yet: status reports and returns, then statements by their days.
+
+    What another process has applied since they were read is not applied again.
+    """
     with services.ledger.books(read_only=True) as books:
         messages = books.bank_lines.new_messages()
     read: list[tuple[Any, Message, Any]] = []
@@ -75,6 +78,8 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
     for _, message, said in sorted(read, key=lambda item: item[0]):
         try:
             with services.ledger.books(posting=True) as books, apply.hearing_answers(services, books, now=now):
+                if not books.bank_lines.is_new(message.sha256):
+                    continue
                 is_ours = _apply(services, books, said, message, now=now)
                 state = MessageState.APPLIED if is_ours else MessageState.FOREIGN
                 books.bank_lines.close_message(message.sha256, state)
@@ -86,16 +91,17 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
 
 
 def refuse(services: Services, message: Message, error: UnreadableMessage, *, now: datetime) -> None:
-    """Keep a message that cannot be used, with the reason; it changes nothing else."""
+    """Keep a message that cannot be used, with the reason; it changes nothing else. One that was used stays so."""
     log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=str(error))
     with services.ledger.books(posting=True) as books:
-        books.bank_lines.close_message(
-            message.sha256,
-            MessageState.REFUSED,
-            refusal=str(error),
-            statement_id=error.statement_id,
-            difference=error.difference,
-        )
+        if books.bank_lines.is_new(message.sha256):
+            books.bank_lines.close_message(
+                message.sha256,
+                MessageState.REFUSED,
+                refusal=str(error),
+                statement_id=error.statement_id,
+                difference=error.difference,
+            )
 
 
 def _order(said: Any) -> tuple[int, str, int]:

@@ -32,6 +32,7 @@ revoke all on schema ledger from public;
 grant usage on schema reporting to settlement_reporting, settlement_app;
 grant select on all tables in schema reporting to settlement_reporting, settlement_app;
 grant usage on schema ledger to settlement_app;
+revoke update, delete on all tables in schema ledger from settlement_app;
 grant select, insert on all tables in schema ledger to settlement_app;
 grant usage on all sequences in schema ledger to settlement_app;
 revoke execute on all functions in schema ledger from public;
@@ -43,7 +44,6 @@ grant execute on function
 CHANGEABLE = {
     "days": "update",
     "snapshots": "update",
-    "books_version": "update",
     "control_results": "update",
     "backfills": "update",
     "runs": "update",

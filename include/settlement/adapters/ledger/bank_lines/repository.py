@@ -76,6 +76,14 @@ class BankLines(Repository):
         )
         return [Message(name=row.name, kind=row.kind, content=bytes(row.content), sha256=row.sha256) for row in rows]
 
+    def is_new(self, sha256: str) -> bool:
+        """Tell whether a kept message is not applied yet."""
+        return bool(
+            self.transaction.execute(
+                sa.text("select state = 'new' from ledger.bank_messages where sha256 = :sha"), {"sha": sha256}
+            ).scalar_one()
+        )
+
     def close_message(
         self,
         sha256: str,

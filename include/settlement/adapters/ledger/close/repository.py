@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from settlement.adapters.ledger import frames_io
 from settlement.adapters.ledger.outcomes.repository import digest
 from settlement.adapters.ledger.repository import Repository
 from settlement.domain import frames
@@ -285,12 +286,28 @@ INVARIANTS: Mapping[str, str] = {
         select 'snapshots ' || r.settlement_date || '/' || r.revision from ledger.revisions r
           left join ledger.snapshots s using (settlement_date, revision)
          where s.input_sha256 is distinct from r.input_sha256 order by 1 limit 1""",
+    "credits are held up to their repayment, and not below zero": """
+        select 'credits ' || c.loan_id || '/' || c.repayment_id from ledger.credits c
+          join ledger.days d using (settlement_date, revision) left join ledger.repayments r using (repayment_id)
+         group by c.loan_id, c.repayment_id, c.currency, r.amount
+        having sum(c.amount) < 0 or sum(c.amount) > r.amount order by 1 limit 1""",
     "breaks that are over say so in their history": """
         select 'breaks ' || b.break_id from ledger.breaks b
           left join lateral (select what from ledger.break_history h where h.break_id = b.break_id
                               order by step desc limit 1) h on true
          where (b.state in ('resolved', 'written_off')) <> coalesce(h.what ~ '^(resolved|written off)', false)
          order by b.break_id limit 1""",
+}
+
+# What moved in all, by what it moved of; the frozen inputs say the most that each can move. Newest revisions count.
+MOVED: Mapping[str, str] = {
+    "receivables": """
+        select receivable_id, sum(amount)::bigint from ledger.allocations
+          join ledger.days using (settlement_date, revision) group by receivable_id order by receivable_id""",
+    "notes": """
+        select note_id, sum(gross_amount)::bigint from ledger.shares
+          join ledger.days using (settlement_date, revision) where component = 'principal'
+         group by note_id order by note_id""",
 }
 
 MOVEMENTS = """
@@ -594,6 +611,21 @@ class Close(Repository):
         """Return every invariant that does not hold, with the first row that breaks it."""
         found = ((name, self.transaction.execute(sa.text(query)).scalar()) for name, query in INVARIANTS.items())
         return [(name, str(row)) for name, row in found if row is not None]
+
+    def computed(self) -> list[dict[str, Any]]:
+        """Return the newest revision of every computed day, oldest first: date, revision and hash of its inputs."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select settlement_date, revision, input_sha256 from ledger.revisions"
+                " join ledger.days using (settlement_date, revision) order by settlement_date"
+            )
+        ).mappings()
+        return [dict(row) for row in rows]
+
+    def moved(self, table: str) -> "pd.Series[int]":
+        """Return what was allocated to each of the `receivables`, or of principal repaid on each of the `notes`."""
+        rows = frames_io.amounts(self.transaction, MOVED[table], {})
+        return pd.Series(rows["amount"].to_numpy(), index=rows["key"].to_pandas(), dtype="int64")
 
     def differs_from(self, day: DayRun, outcome: Outcome) -> list[str]:
         """Return where the books do not hold this outcome: its hash, then the first row of each table that differs."""

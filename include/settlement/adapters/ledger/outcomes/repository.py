@@ -44,9 +44,11 @@ class Outcomes(Repository):
         ).first()
         return Frozen(input_sha256=row.input_sha256, books_version=row.books_version) if row else None
 
-    def keep_frozen(self, day: DayRun, input_sha256: str, *, now: datetime) -> Frozen:
-        """Put the frozen inputs of a revision that is not computed yet on record."""
-        version = self.version()
+    def keep_frozen(self, day: DayRun, input_sha256: str, *, books_version: int, now: datetime) -> Frozen:
+        """Put the frozen inputs of a revision on record, with the number of the books that was read with them.
+
+        :raises sqlalchemy.exc.IntegrityError: the revision is computed already.
+        """
         self.transaction.execute(
             sa.text(
                 "insert into ledger.snapshots (settlement_date, revision, input_sha256, books_version, frozen_at)"
@@ -54,12 +56,18 @@ class Outcomes(Repository):
                 " set input_sha256 = excluded.input_sha256, books_version = excluded.books_version,"
                 " frozen_at = excluded.frozen_at"
             ),
-            {"on": day.settlement_date, "revision": day.revision, "sha": input_sha256, "version": version, "now": now},
+            {
+                "on": day.settlement_date,
+                "revision": day.revision,
+                "sha": input_sha256,
+                "version": books_version,
+                "now": now,
+            },
         )
-        return Frozen(input_sha256=input_sha256, books_version=version)
+        return Frozen(input_sha256=input_sha256, books_version=books_version)
 
     def version(self) -> int:
-        """Return how often results were posted: inputs frozen against an older number are stale."""
+        """Return how often results were posted: inputs read with an older number are stale."""
         return int(self.transaction.execute(sa.text("select version from ledger.books_version")).scalar_one())
 
     def is_computed(self, day: DayRun) -> bool:
@@ -88,6 +96,9 @@ class Outcomes(Repository):
 
         `arrivals` adds to repayments when each came (received_at), and the settlement date in whose window that lies
         (window_on).
+
+        :raises sqlalchemy.exc.IntegrityError: the inputs are not those on record, or something was posted since they
+            were read.
         """
         keys = {"settlement_date": day.settlement_date, "revision": day.revision}
         digest, leaves, totals = Digest(), Leaves(self.transaction, day), []
@@ -127,7 +138,6 @@ class Outcomes(Repository):
             },
         )
         copying.frame_into(self.transaction, "ledger.day_totals", copying.keyed(whole, keys))
-        self.transaction.execute(sa.text("update ledger.books_version set version = version + 1"))
         self.transaction.execute(
             sa.text(
                 "update ledger.days set revision = :revision, state = 'computed'"

@@ -1,0 +1,19 @@
+"""Stale inputs are refused: the SQL of the same name beside this file."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Let a revision be posted only from inputs that are on record and as new as the books."""
+    sql = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+    op.get_bind().connection.cursor().execute(sql)
+
+
+def downgrade() -> None:
+    """Refuse: what protects the books is never dropped by a migration."""
+    raise NotImplementedError("The settlement database is never migrated downwards: restore a backup instead")
