@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any
 
 import pytest
-from settlement.domain.bank.messages import Message, UnreadableMessage
-from settlement.domain.errors import Refused
+from settlement.domain.bank.messages import Message
+from settlement.domain.errors import Refused, UnreadableMessage
 from settlement.stages import breaks, inquire, match, prove, submit, take_in
 
 from .conftest import Platform
