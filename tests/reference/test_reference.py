@@ -18,7 +18,7 @@ from .world import Fact, Investor, Repayment, World
 from .worlds import kr_policy
 from .worlds import story as random_story
 
-VECTORS = Path(__file__).parent / "vectors"
+VECTORS = Path(__file__).parents[1] / "vectors"
 
 
 def reference(*rows: Any, policy: Policy | None = None, **changes: Any) -> Reference:

@@ -424,3 +424,15 @@ def test_what_a_bank_passes_over_in_silence_can_be_cleared_beside_what_it_took(
         inquire.declare_absent(services, file_of(platform), by="ops", reason="phoned the bank", now=now)
     assert [row[3] for row in states(platform)] == ["accepted", "rejected", "rejected"]
     assert owed(platform) == OWED[1:]
+
+
+def test_a_payment_is_accepted_by_whichever_of_its_codes_the_bank_uses(platform: Platform) -> None:
+    worked_day(platform)
+    with misbehaving(platform, "drop_before"):
+        settle(platform)
+    named = ids(platform)
+    with platform.services() as services:
+        said = {named["A"]: ("ACFC", None), named["B"]: ("ACPD", None), named["C"]: ("PATC", None)}
+        report = status_report("S-9", file_of(platform), group="PART", **said)
+        hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
+    assert [row[3] for row in states(platform)] == ["accepted", "accepted", "unknown"]

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from settlement.ports.close import SEAL_BYTES
+
 SealedRow = tuple[str, str, Sequence[str]]
 """Table, key, and the texts of the rows that the key stands for."""
 
-SEAL_BYTES = 6
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

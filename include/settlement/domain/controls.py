@@ -72,15 +72,6 @@ CONTROLS: tuple[Callable[[Outcome], str | None], ...] = (
 )
 
 
-def payouts_within_means(payouts: Mapping[str, int], *, proven: Mapping[str, int]) -> dict[str, int]:
-    """Return, by currency, how much is missing to pay `payouts` out of the `proven` money; nothing missing is empty."""
-    return {
-        currency: amount - proven.get(currency, 0)
-        for currency, amount in sorted(payouts.items())
-        if amount > proven.get(currency, 0)
-    }
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
     """The ledger's side of the bank account beside what is known item by item, for one account and currency.

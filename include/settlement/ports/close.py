@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from settlement.ports.days import DayRun
 
 
+SEAL_BYTES = 6
+"""How much of its SHA-256 seals a row: an accident goes unseen once in 2^48."""
+
+
 class Close(Protocol):
     """Certificates, seals and proofs."""
 

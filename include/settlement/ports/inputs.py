@@ -7,7 +7,6 @@ from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from settlement.domain.days import SettlementCalendar
     from settlement.domain.frames import Inputs
     from settlement.ports.source import BooksView, Facts
 
@@ -15,6 +14,6 @@ if TYPE_CHECKING:
 class BookedInputs(Protocol):
     """What the books contribute to a day's inputs."""
 
-    def view(self, day: date, calendar: SettlementCalendar) -> BooksView: ...
+    def view(self, day: date) -> BooksView: ...
     def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]: ...
     def see(self, day: date, facts: Facts) -> Inputs: ...

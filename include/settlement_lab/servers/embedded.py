@@ -45,7 +45,7 @@ from pathlib import Path
 from typing import IO, LiteralString
 from urllib.parse import quote
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import psycopg
 from psycopg import sql
 

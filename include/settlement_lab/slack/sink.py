@@ -45,7 +45,6 @@ create table if not exists messages (
   channel text not null, ts text not null, thread_ts text, broadcast integer not null, body text not null,
   primary key (channel, ts)
 );
-create table if not exists edits (channel text not null, ts text not null, edited_at real not null, body text not null);
 create table if not exists files (
   file_id text primary key, name text not null, length integer not null, title text, content blob
 );
@@ -95,17 +94,15 @@ class Store:
         return ts
 
     def edit(self, channel: str, ts: str, changes: Message) -> Message | None:
-        """Change a message, keep what it was, and return it; None if there is no such message."""
+        """Change a message and return it; None if there is no such message."""
         with self._lock, self._connection:
             found = self._connection.execute(
                 "select body from messages where channel = ? and ts = ?", (channel, ts)
             ).fetchone()
             if found is None:
                 return None
-            edited_at = time.time()
-            edited = {"user": BOT["user"], "ts": f"{edited_at:.6f}"}
+            edited = {"user": BOT["user"], "ts": f"{time.time():.6f}"}
             body = {**json.loads(found[0]), **changes, "edited": edited}
-            self._connection.execute("insert into edits values (?, ?, ?, ?)", (channel, ts, edited_at, found[0]))
             self._connection.execute(
                 "update messages set body = ? where channel = ? and ts = ?", (json.dumps(body), channel, ts)
             )
@@ -128,13 +125,6 @@ class Store:
         with self._lock:
             rows = self._connection.execute("select distinct channel from messages order by channel").fetchall()
         return [channel for (channel,) in rows]
-
-    def edit_count(self, channel: str, ts: str) -> int:
-        """Return how often a message was edited."""
-        with self._lock:
-            query = "select count(*) from edits where channel = ? and ts = ?"
-            (times,) = self._connection.execute(query, (channel, ts)).fetchone()
-        return int(times)
 
     def announce_file(self, name: str, length: int) -> str:
         """Make a place for a file that will be uploaded and return its id."""

@@ -1,6 +1,6 @@
 """One transaction on the settlement database, opened under the right locks and behind the fence.
 
-Three advisory locks, always taken in this order, each held to the end of the transaction: the settlement date's (two
+Two advisory locks, always taken in this order, each held to the end of the transaction: the settlement date's (two
 tasks of one date never interleave), then the books' (everything that is posted is posted one after the other). A lock
 that has to wait says in the log on whom.
 """

@@ -26,6 +26,7 @@ DAILY_AFTER = timedelta(minutes=30)
 AGED, LONG_AGED = 3, 7
 
 SETTLED = frozenset({"settled", "settled_with_breaks", "closed"})
+"""The states of a day that is settled, whatever the bank has shown of it since."""
 
 # Where a day in this state stands still, and for what it waits.
 _STANDING: Mapping[str, tuple[str, str]] = {

@@ -62,11 +62,6 @@ def digits(text: str) -> str:
     return "".join([*pieces, _mask_runs(text[end:])])
 
 
-def masked_account(account: str) -> str:
-    """Return the only form in which an account number may be shown: its last four characters."""
-    return f"{MASK}-{account[-4:]}" if len(account) > 4 else MASK
-
-
 def shorten(text: str, length: int) -> str:
     """Return the text, or as much of it as fits with an ellipsis at its end."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"

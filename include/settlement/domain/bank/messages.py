@@ -60,6 +60,12 @@ ARRIVED = ACCEPTED | {"PART", "PATC", "PDNG", "RCVD"}
 (PART; PATC while some who must authorise it have not), pending, received (the same code sets)."""
 
 REJECTED = "RJCT"
+ACCEPTING = frozenset({"ACTC", "ACCP", "ACFC", "ACSP", "ACPD", "ACWC", "ACWP", "ACSC", "ACCC"})
+"""Statuses that accept a payment, or a file with all its payments (ISO 20022 ExternalPaymentTransactionStatus1Code)."""
+
+TAKING = ACCEPTING | {"PART", "PDNG", "RCVD"}
+"""Statuses of a file that the bank has and has not refused as a whole: accepted, in part, pending, or just received."""
+
 DUPLICATE_REASONS = frozenset({"DUPL", "AM05", "DU01"})
 """Reasons under which a bank refuses a file because it has one of this id already (ISO 20022 external code sets)."""
 

@@ -134,7 +134,6 @@ class Prior:
     share_amounts: Mapping[str, Ints]
     entries: Mapping[int, list[int]]
     entry_id: Ints
-    event: list[str]
     posting_start: Ints
     account: Ints
     posting_amount: Ints
@@ -549,7 +548,6 @@ def _prior(
         share_amounts={column.name: shares[column.name].to_numpy()[share_order] for column in frames.SHARE_AMOUNTS},
         entries=_rows_by_code(lookup(heads["repayment_id"], repayment_ids)),
         entry_id=entry_id,
-        event=heads["event"].tolist(),
         posting_start=np.append(first, len(entries)).astype(np.int64),
         account=account,
         posting_amount=entries["amount"].to_numpy(),

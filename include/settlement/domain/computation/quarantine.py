@@ -2,7 +2,7 @@
 
 The order in which rules are tried is the order of this module: what the loan's own rows say (`structural`), then what
 its money would do (`principal_exceeds_outstanding`, found by the waterfall), then who its shares would go to
-(`of_shares`). Refusals are rare, so clarity comes before speed here.
+and what would be taxed of them (`of_holder`, `of_tax`). Refusals are rare, so clarity comes before speed here.
 """
 
 from dataclasses import dataclass

@@ -125,8 +125,7 @@ def totals_are_usual(proposal: Proposal, policy: Policy) -> list[str]:
         if amount * 100 > middle * policy.gate.usual_percent:
             said.append(
                 f"Payouts of [{amount} {currency}] are more than {policy.gate.usual_percent} % of what this weekday"
-                f" usually"
-                f" has [{middle}, the median of {len(usual)}]"
+                f" usually has [{middle}, the median of {len(usual)}]"
             )
     return said
 

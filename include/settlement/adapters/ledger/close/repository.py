@@ -1,9 +1,9 @@
 """The part of the books that closes days: certificates, the seals of every row they cover, and what proves them.
 
-A seal is six bytes of SHA-256 for each row. It is written once, when the first certificate after the row is issued; the
-certificate covers the hash of all seals written with it, and the certificate before it. So a row, a seal or a
-certificate that is changed later is found, and named. Columns that live on (states, what is derived) are not sealed but
-derived again from rows that are: `INVARIANTS`. What is neither is listed with the reason: `UNSEALED`.
+A seal is the beginning of the SHA-256 of each row. It is written once, when the first certificate after the row is
+issued; the certificate covers the hash of all seals written with it, and the certificate before it. So a row, a seal or
+a certificate that is changed later is found, and named. Columns that live on (states, what is derived) are not sealed
+but derived again from rows that are: `INVARIANTS`. What is neither is listed with the reason: `UNSEALED`.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from settlement.adapters.ledger.outcomes.repository import digest
 from settlement.adapters.ledger.repository import Repository
 from settlement.domain import frames
 from settlement.domain.frames import Outcome
+from settlement.ports.close import SEAL_BYTES
 from settlement.ports.days import DayRun
 
 WHOLE = "*"
@@ -683,7 +684,7 @@ def _said(columns: str) -> str:
 
 
 def _hash(columns: str) -> str:
-    return f"substring(sha256(convert_to({_said(columns)}, 'UTF8')) for 6)"
+    return f"substring(sha256(convert_to({_said(columns)}, 'UTF8')) for {SEAL_BYTES})"
 
 
 def _first_other(sealed: bytes, now: bytes | None, names: Sequence[str] | None) -> str:
@@ -691,6 +692,7 @@ def _first_other(sealed: bytes, now: bytes | None, names: Sequence[str] | None) 
     if now is None or names is None:
         return "all are gone"
     for place, name in enumerate(names):
-        if bytes(now[place * 6 : place * 6 + 6]) != bytes(sealed[place * 6 : place * 6 + 6]):
+        own = slice(place * SEAL_BYTES, (place + 1) * SEAL_BYTES)
+        if bytes(now[own]) != bytes(sealed[own]):
             return name
     return "the last is gone"

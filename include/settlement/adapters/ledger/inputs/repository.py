@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from settlement.adapters.ledger import frames_io
 from settlement.adapters.ledger.repository import Repository
 from settlement.domain import frames
-from settlement.domain.days import SettlementCalendar
 from settlement.domain.frames import Inputs
 from settlement.ports.source import BooksView, Facts
 
@@ -35,7 +34,7 @@ NEWEST = "join ledger.days d on d.settlement_date = x.settlement_date and d.revi
 class BookedInputs(Repository):
     """What the ledger contributes to a day's inputs."""
 
-    def view(self, day: date, calendar: SettlementCalendar) -> BooksView:
+    def view(self, day: date) -> BooksView:
         """Return what the source has to be asked for; see `ports.BooksView`."""
         run = self.transaction.execute
         settled = run(

@@ -223,8 +223,8 @@ class Outcomes(Repository):
         run(
             sa.text(
                 "with undone as ("
-                " insert into ledger.entries (settlement_date, revision, recorded_at, event, currency, repayment_id,"
-                "  reverses_entry_id)"
+                " insert into ledger.entries"
+                "  (settlement_date, revision, recorded_at, event, currency, repayment_id, reverses_entry_id)"
                 " select :settlement_date, :revision, :now, 'repayment_reversed', currency, repayment_id, entry_id"
                 "  from ledger.entries where entry_id = any(:entries) order by entry_id"
                 " returning entry_id, reverses_entry_id)"
