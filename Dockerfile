@@ -10,7 +10,7 @@ WORKDIR /opt/settlement
 COPY pyproject.toml uv.lock ./
 RUN pip install --no-cache-dir "uv==$(sed -n '/^name = "uv"$/{n;s/^version = "\(.*\)"$/\1/p;}' uv.lock)" \
  && uv sync --frozen --no-dev --no-install-project --no-cache
-COPY README.md ./
+COPY README.md LICENSE ./
 COPY include include
 RUN uv sync --frozen --no-dev --no-cache
 

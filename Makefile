@@ -18,7 +18,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-slow check bench simulate clean
+.PHONY: help demo up test test-slow check bench simulate release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -46,6 +46,11 @@ bench: $(READY)  ## measure the engine against the database's own COPY; ARGS="--
 
 simulate: $(READY)  ## months of seeded random days against a bank that misbehaves; ARGS="--seed 1 --days 100"
 	$(RUN)settlement rehearse $(ARGS)
+
+release: $(READY)  ## build sdist and wheel into dist/, and prove the wheel in a fresh environment
+	rm -rf dist
+	$(RUN)uv build --quiet --python $(RUN)python
+	$(RUN)python .ci/wheel dist
 
 clean:  ## remove what the targets above made: environment, caches, the demo and its data
 	rm -rf $(VENV) .settlement .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
