@@ -18,7 +18,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-slow check bench simulate release clean
+.PHONY: help demo up test coverage test-slow check bench simulate release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -31,6 +31,10 @@ up: $(READY)  ## open Airflow's pages on the demo's data; Ctrl-C stops everythin
 
 test: $(READY)  ## the tests of every change, under 10 minutes on 2 cores
 	$(RUN)pytest $(ARGS)
+
+coverage: $(READY)  ## the same tests, a minute slower, and how much of the domain and of the stages they run
+	$(RUN)coverage run -m pytest $(ARGS)
+	$(RUN)coverage report
 
 test-slow: $(READY)  ## the tests that need a live scheduler, a simulation or a browser; SLOW=tests/compose picks some
 	$(RUN)pytest -m slow $(SLOW) $(ARGS)
@@ -53,7 +57,7 @@ release: $(READY)  ## build sdist and wheel into dist/, and prove the wheel in a
 	$(RUN)python .ci/wheel dist
 
 clean:  ## remove what the targets above made: environment, caches, the demo and its data
-	rm -rf $(VENV) .settlement .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .settlement .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A uv on the path is used; where there is none, the environment gets its own.

@@ -135,7 +135,8 @@ def _server_seconds(data: Path) -> float:
 
 def _servers_own(server: embedded.Server) -> Path:
     with psycopg.connect(server.url("postgres", user=embedded.SUPERUSER, driver="postgresql")) as connection:
-        return Path(str(connection.execute("show data_directory").fetchone()[0]))
+        ((folder,),) = connection.execute("show data_directory").fetchall()
+        return Path(str(folder))
 
 
 def growth(found: list[dict[str, Any]]) -> list[float]:

@@ -120,17 +120,18 @@ def _statement(ledger_url: str, core_url: str) -> Statement:
     """Return what an honest bank says of the day: a line for every receipt and one for every payout."""
     receipts = _rows(core_url, "select bank_reference, amount from core.repayments order by 1")
     payouts = _rows(ledger_url, "select end_to_end_id, -amount from ledger.payouts order by 1")
-    said = [("reference", *row) for row in receipts] + [("end_to_end_id", *row) for row in payouts]
+    said = [(row[0], row[0], None, row[1]) for row in receipts] + [(row[0], None, *row) for row in payouts]
     lines = tuple(
         StatementLine(
-            line_id=line_id("BENCH", DEBTOR.account, reference, occurrence=1),
+            line_id=line_id("BENCH", DEBTOR.account, own, occurrence=1),
             booking_date=BOOKED_ON,
             value_date=BOOKED_ON,
             amount=amount,
             currency="KRW",
-            **{kind: reference},
+            reference=reference,
+            end_to_end_id=end_to_end_id,
         )
-        for kind, reference, amount in said
+        for own, reference, end_to_end_id, amount in said
     )
     closing = sum(line.amount for line in lines)
     return Statement(

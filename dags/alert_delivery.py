@@ -13,7 +13,7 @@ from task_rules import TASK_RULES, run_failed, services
 def deliver() -> dict[str, Any]:
     """Send every alert that is due, and count what came of it."""
     with services() as (opened, now):
-        return asdict(opened.alerts.deliver(now=now))
+        return asdict(opened.alerts.deliver(now=now)) if opened.alerts else {}
 
 
 @dag(

@@ -97,7 +97,7 @@ class BankDays(Timetable):
         return self.days.settlement_date_of_window(interval.end) if interval.start < interval.end else None
 
     def generate_run_id(
-        self, *, run_type: DagRunType, run_after: datetime, data_interval: DataInterval | None, **extra: Any
+        self, *, run_type: DagRunType, run_after: pendulum.DateTime, data_interval: DataInterval | None, **extra: Any
     ) -> str:
         """Name a run after its settlement date.
 

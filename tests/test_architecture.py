@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -11,11 +12,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from settlement.domain import frames
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "include" / "settlement"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+OURS = ("include", "dags", "plugins", "tests", "benchmarks")
 HEAVY = ("pandas", "numpy", "pyarrow", "pydantic", "sqlalchemy")
 
 
@@ -150,6 +153,54 @@ def test_nothing_is_put_off() -> None:
     assert [
         f"{path.relative_to(PROJECT)}: {found[0]}" for path in files if (found := later.search(path.read_text("utf-8")))
     ] == []
+
+
+def test_no_type_is_ignored_without_a_reason() -> None:
+    ignored = re.compile(r"#\s*type:\s*ignore(?!\[[\w, -]+\]  # \w+ \S)")
+    assert [
+        f"{path.relative_to(PROJECT)}:{number}: {line.strip()}"
+        for folder in OURS
+        for path in sorted((PROJECT / folder).rglob("*.py"))
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+        if ignored.search(line) and "re.compile" not in line
+    ] == []
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_for_types_or_tests_is_no_dependency_of_the_product() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    product = {name_of(needed) for needed in project["project"]["dependencies"]}
+    own = {path.stem for folder in OURS for path in (PROJECT / folder).rglob("*.py")}
+    own |= {"settlement", "settlement_lab", "benchmarks", "reference"}
+    homes = importlib.metadata.packages_distributions()
+    for folder, declared in {
+        "include": product,
+        "dags": product,
+        "plugins": product,
+        "tests": product | {name_of(needed) for needed in project["dependency-groups"]["dev"]},
+        "benchmarks": product | {name_of(needed) for needed in project["dependency-groups"]["dev"]},
+    }.items():
+        for module in (PROJECT / folder).rglob("*.py"):
+            tops = {name.partition(".")[0] for name in imports_of(module)} - sys.stdlib_module_names - own
+            assert {
+                top
+                for top in tops
+                if not {re.sub(r"[-_.]+", "-", home).lower() for home in homes.get(top, ())} & declared
+            } <= {"adbc_driver_manager"}, module  # which comes with every ADBC driver and is what drivers are used by
+
+
+def name_of(requirement: str) -> str:
+    found = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert found
+    return re.sub(r"[-_.]+", "-", found[0]).lower()
+
+
+def test_the_hooks_before_a_commit_are_what_make_check_runs() -> None:
+    recipe = re.search(r"(?m)^check: .*\n((?:\t.*\n)+)", (PROJECT / "Makefile").read_text("utf-8"))
+    assert recipe
+    commands = [line.strip().replace("$(RUN)", ".venv/bin/") for line in recipe[1].splitlines()]
+    (local,) = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert [hook["entry"] for hook in local["hooks"]] == commands
+    assert all(hook["language"] == "system" and hook["pass_filenames"] is False for hook in local["hooks"])
 
 
 def test_the_catalogue_of_commands_has_every_command_and_no_other() -> None:

@@ -186,7 +186,7 @@ def _from_airflow(conn_id: str) -> Connection | None:
         return None
     return Connection(
         conn_id=conn_id,
-        conn_type=found.conn_type,
+        conn_type=found.conn_type or "",
         host=found.host,
         port=found.port,
         login=found.login,

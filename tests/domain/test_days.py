@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,8 +14,8 @@ SEOUL = ZoneInfo("Asia/Seoul")
 KOREA = BankCalendar("KR", ("public", "bank"))
 
 
-def korean(calendar: BankCalendar = KOREA, **terms: object) -> SettlementCalendar:
-    return SettlementCalendar(calendar=calendar, timezone="Asia/Seoul", **terms)  # type: ignore[arg-type]
+def korean(calendar: BankCalendar = KOREA, **terms: Any) -> SettlementCalendar:
+    return SettlementCalendar(calendar=calendar, timezone="Asia/Seoul", **terms)
 
 
 def seoul(text: str) -> datetime:
@@ -246,9 +247,9 @@ def test_a_business_day_past_its_cut_off_is_accepted() -> None:
         ({"first": date(2026, 2, 9), "last": date(2026, 2, 6)}, r"\[2026-02-06\] lies before .* \[2026-02-09\]"),
     ],
 )
-def test_terms_that_mean_nothing_are_refused_with_their_name(terms: dict[str, object], message: str) -> None:
+def test_terms_that_mean_nothing_are_refused_with_their_name(terms: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SettlementCalendar(**{"calendar": KOREA, "timezone": "Asia/Seoul", **terms})  # type: ignore[arg-type]
+        SettlementCalendar(**{"calendar": KOREA, "timezone": "Asia/Seoul", **terms})
 
 
 def test_the_module_loads_nothing_heavy() -> None:

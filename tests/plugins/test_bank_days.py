@@ -1,8 +1,8 @@
 """The timetable asked as Airflow asks it. Lunar New Year closes the banks from 16 (a Monday) to 18 February 2026."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 import bank_days
@@ -24,15 +24,19 @@ def at(text: str) -> pendulum.DateTime:
     return pendulum.instance(instant if instant.tzinfo else instant.replace(tzinfo=SEOUL))
 
 
+class Clock(datetime):
+    """A clock that stands where a test puts it."""
+
+    at: ClassVar[datetime]
+
+    @classmethod
+    def now(cls, tz: object = None) -> datetime:
+        return cls.at
+
+
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[type]:
-    class Clock(datetime):
-        at = datetime(2026, 2, 20, tzinfo=UTC)
-
-        @classmethod
-        def now(cls, tz: object = None) -> datetime:
-            return cls.at
-
+def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
+    Clock.at = datetime(2026, 2, 20, tzinfo=UTC)
     monkeypatch.setattr(bank_days, "datetime", Clock)
     return Clock
 
@@ -106,9 +110,9 @@ def interval(days: BankDays, on: str) -> DataInterval:
     ],
 )
 def test_without_catch_up_the_next_run_is_never_older_than_the_newest_due(
-    clock: type, now: str, last: str | None, scheduled: str
+    clock: type[Clock], now: str, last: str | None, scheduled: str
 ) -> None:
-    clock.at = at(now)  # type: ignore[attr-defined]
+    clock.at = at(now)
     days = timetable()
     run = days.next_dagrun_info(
         last_automated_data_interval=interval(days, last) if last else None,
@@ -117,8 +121,8 @@ def test_without_catch_up_the_next_run_is_never_older_than_the_newest_due(
     assert run and run.data_interval == interval(days, scheduled)
 
 
-def test_a_backfill_of_last_month_is_followed_by_one_run_and_not_by_all_since(clock: type) -> None:
-    clock.at = at("2026-02-20T10:00")  # type: ignore[attr-defined]
+def test_a_backfill_of_last_month_is_followed_by_one_run_and_not_by_all_since(clock: type[Clock]) -> None:
+    clock.at = at("2026-02-20T10:00")
     days = timetable()
     backfill = backfilled(days, "2026-01-05T00:00Z", "2026-01-09T00:00Z")
     assert dates(days, backfill)[-1] == "2026-01-09"
@@ -129,7 +133,7 @@ def test_a_backfill_of_last_month_is_followed_by_one_run_and_not_by_all_since(cl
     assert coming and coming.run_after == at("2026-02-21T06:00")
 
 
-def test_catch_up_takes_every_date_since_the_last(clock: type) -> None:
+def test_catch_up_takes_every_date_since_the_last(clock: type[Clock]) -> None:
     days = timetable()
     run = days.next_dagrun_info(
         last_automated_data_interval=interval(days, "2026-01-09"),
@@ -138,8 +142,8 @@ def test_catch_up_takes_every_date_since_the_last(clock: type) -> None:
     assert run and dates(days, [run]) == ["2026-01-12"]
 
 
-def test_no_run_is_made_outside_the_policys_dates(clock: type) -> None:
-    clock.at = at("2026-02-20T10:00")  # type: ignore[attr-defined]
+def test_no_run_is_made_outside_the_policys_dates(clock: type[Clock]) -> None:
+    clock.at = at("2026-02-20T10:00")
     days = timetable(first_settlement_date=date(2026, 2, 10), last_settlement_date=date(2026, 2, 12))
     restriction = TimeRestriction(None, None, catchup=False)
     newest = days.next_dagrun_info_v2(last_dagrun_info=None, restriction=restriction)
@@ -149,7 +153,7 @@ def test_no_run_is_made_outside_the_policys_dates(clock: type) -> None:
     assert dates(days, settled) == ["2026-02-10", "2026-02-11", "2026-02-12"]
 
 
-def test_a_policy_that_begins_in_the_future_schedules_its_first_date(clock: type) -> None:
+def test_a_policy_that_begins_in_the_future_schedules_its_first_date(clock: type[Clock]) -> None:
     days = timetable(first_settlement_date=date(2026, 7, 17))
     for catchup in (True, False):
         run = days.next_dagrun_info(

@@ -60,7 +60,7 @@ class Player:
         self.policy = policy
         self.shares_per_part = shares_per_part
         self.calendar = SettlementCalendar(
-            calendar=StoryCalendar(world),  # type: ignore[arg-type]
+            calendar=StoryCalendar(world),  # type: ignore[arg-type]  # it has what is asked of a calendar
             timezone=policy.timezone,
             cut_off=policy.cut_off,
         )

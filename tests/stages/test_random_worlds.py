@@ -50,7 +50,7 @@ class StoryDays(BankCalendar):
     __slots__ = ("_world",)
 
     def is_business_day(self, on: date) -> bool:
-        return self._world.is_business_day(on)  # type: ignore[no-any-return,attr-defined]
+        return self._world.is_business_day(on)  # type: ignore[no-any-return,attr-defined]  # set above, past a frozen class
 
     def why_closed(self, on: date) -> str | None:
         return None if self.is_business_day(on) else "closed"

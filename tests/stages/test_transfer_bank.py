@@ -330,11 +330,11 @@ def test_what_a_bank_said_is_kept_even_if_the_run_was_displaced_while_it_said_it
                 return getattr(bank, name)
 
             def submit(self, file_id: str, content: bytes) -> object:
-                answer = bank.submit(file_id, content)  # type: ignore[union-attr]
+                answer = bank.submit(file_id, content)  # type: ignore[union-attr]  # there is a bank, as asserted above
                 extract.open_day(services, RunRequest(settlement_date=day.settlement_date, run_id="run-2"), now=now)
                 return answer
 
-        displaced = replace(services, bank=Displacing())  # type: ignore[arg-type]
+        displaced = replace(services, bank=Displacing())  # type: ignore[arg-type]  # the rest of it is the bank's
         assert submit.submit(displaced, day, now=now) == {"files": 1, "received": 1}
         with pytest.raises(Displaced):
             inquire.hear_answers(services, day, now=now)

@@ -11,7 +11,7 @@ from settlement.domain.errors import UnreadableMessage
 
 
 def the_statement(content: bytes) -> Statement:
-    (found,) = reading.read_content(content)  # type: ignore[misc]
+    (found,) = reading.read_content(content)  # type: ignore[misc]  # what the file holds is known here
     assert isinstance(found, Statement)
     return found
 
@@ -88,7 +88,7 @@ def test_pages_of_a_statement_are_a_chain_of_statements():
         more="<StmtPgntn><PgNb>2</PgNb><LastPgInd>true</LastPgInd></StmtPgntn>",
     )
     found = reading.read_content(camt053(first, second))
-    assert [(page.statement_id, page.opening, page.closing) for page in found] == [  # type: ignore[union-attr]
+    assert [(page.statement_id, page.opening, page.closing) for page in found] == [  # type: ignore[union-attr]  # what the file holds is known here
         ("S-1/1", 1000, 1500),
         ("S-1/2", 1500, 1600),
     ]
@@ -96,7 +96,7 @@ def test_pages_of_a_statement_are_a_chain_of_statements():
 
 def test_several_statements_in_a_file_are_several_and_the_same_one_twice_is_one():
     one, two = statement(name="S-1"), statement(entry("5"), name="S-2", closing="1005")
-    assert [found.statement_id for found in reading.read_content(camt053(one, two, one))] == ["S-1", "S-2"]  # type: ignore[union-attr]
+    assert [found.statement_id for found in reading.read_content(camt053(one, two, one))] == ["S-1", "S-2"]  # type: ignore[union-attr]  # what the file holds is known here
     assert "twice" in refused(camt053(one, statement(entry("5"), closing="1005"))).reason
 
 
@@ -119,7 +119,7 @@ def test_an_entry_of_nothing_is_no_line():
 
 
 def test_a_notification_has_lines_and_no_balance():
-    (found,) = reading.read_content(camt054(entry("43790", "DBIT", detail("E-1")), entry("5", status="<Cd>PDNG</Cd>")))  # type: ignore[misc]
+    (found,) = reading.read_content(camt054(entry("43790", "DBIT", detail("E-1")), entry("5", status="<Cd>PDNG</Cd>")))  # type: ignore[misc]  # what the file holds is known here
     assert isinstance(found, Notification)
     assert (found.notification_id, found.account, found.currency, found.not_booked) == ("N-1", ACCOUNT, "KRW", 1)
     assert [(line.end_to_end_id, line.amount) for line in found.lines] == [("E-1", -43_790)]

@@ -173,7 +173,7 @@ def read(name: str) -> Reading:
 @pytest.mark.parametrize("name", READ)
 def test_a_good_file_says_exactly_this(name):
     said: list[Said] = []
-    for found in read(name):  # type: ignore[union-attr]
+    for found in read(name):  # type: ignore[union-attr]  # what the file holds is known here
         assert isinstance(found, Statement | Notification)
         amounts = [line.amount for line in found.lines]
         if isinstance(found, Statement):
@@ -199,18 +199,18 @@ def test_every_file_of_the_corpus_has_its_outcome():
 
 def test_a_file_in_another_dress_says_the_same():
     names = ["receipt-payout-return-pending", "utf16", "euc-kr", "prefixed-in-an-envelope", "same-statement-twice"]
-    keys = {read(f"camt/korean-08-{name}.xml")[0].content_key for name in names}  # type: ignore[index,union-attr]
+    keys = {read(f"camt/korean-08-{name}.xml")[0].content_key for name in names}  # type: ignore[index,union-attr]  # what the file holds is known here
     assert len(keys) == 1
     exports = [read(f"csv/korean-{name}.csv") for name in ("cp949", "utf8-bom", "utf8-newest-first")]
-    assert len({tuple(day.content_key for day in export) for export in exports}) == 1  # type: ignore[union-attr]
+    assert len({tuple(day.content_key for day in export) for export in exports}) == 1  # type: ignore[union-attr]  # what the file holds is known here
 
 
 def test_what_banks_tell_beside_the_amount_is_found_in_each_dialect():
     def told(name: str) -> list[tuple[str | None, str | None, bool, bool, str | None]]:
         return [
             (line.end_to_end_id, line.reference, line.is_return, line.is_charge, line.reason)
-            for found in read(name)  # type: ignore[union-attr]
-            for line in found.lines  # type: ignore[union-attr]
+            for found in read(name)  # type: ignore[union-attr]  # what the file holds is known here
+            for line in found.lines  # type: ignore[union-attr]  # what the file holds is known here
         ]
 
     assert told("camt/german-02-return-with-charges.xml") == [

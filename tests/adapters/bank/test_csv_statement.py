@@ -149,6 +149,6 @@ def test_money_taken_back_in_its_own_column_is_a_reversal():
 
 def test_a_csv_is_read_only_where_its_columns_are_declared():
     content = EXPORT.encode()
-    assert len(reading.read_content(content, columns=KOREAN_EXPORT)) == 2  # type: ignore[arg-type]
+    assert len(reading.read_content(content, columns=KOREAN_EXPORT)) == 2  # type: ignore[arg-type]  # what the file holds is known here
     with pytest.raises(UnreadableMessage):
         reading.read_content(content)

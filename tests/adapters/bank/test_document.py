@@ -75,7 +75,7 @@ def test_a_message_that_is_too_large_is_not_even_opened(monkeypatch):
     ids=["bom", "euc-kr", "utf-16", "prefixed", "no namespace", "enveloped", "comment", "foreign element"],
 )
 def test_the_dress_of_a_document_does_not_matter(content):
-    (found,) = reading.read_content(content)  # type: ignore[misc]
+    (found,) = reading.read_content(content)  # type: ignore[misc]  # what the file holds is known here
     assert (found.opening, found.closing, [line.amount for line in found.lines]) == (1000, 1500, [500])
 
 

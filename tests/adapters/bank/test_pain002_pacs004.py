@@ -129,7 +129,7 @@ def test_a_return_names_the_payment_what_comes_back_when_and_why():
         "<IntrBkSttlmDt>2026-02-19</IntrBkSttlmDt>"
     )
     day = "<IntrBkSttlmDt>2026-02-20</IntrBkSttlmDt>"
-    first, second = reading.read_content(pacs004(returned("P-1", "50"), returned("P-2", "20", more=day), header=header))  # type: ignore[misc]
+    first, second = reading.read_content(pacs004(returned("P-1", "50"), returned("P-2", "20", more=day), header=header))  # type: ignore[misc]  # what the file holds is known here
     assert first == Return(
         return_id="T-P-1",
         end_to_end_id="P-1",

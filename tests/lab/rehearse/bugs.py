@@ -58,7 +58,7 @@ def no_lock(orders: Connection, environment: dict[str, str], log: Path) -> None:
         return None
 
     unit_of_work._lock = no_wait
-    Days.hold_fence = no_wait  # type: ignore[method-assign, assignment]
+    Days.hold_fence = no_wait  # type: ignore[method-assign, assignment]  # the bug that is planted
     worker.serve(orders, environment, log)
 
 

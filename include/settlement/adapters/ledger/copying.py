@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -99,12 +99,12 @@ def keyed(frame: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:
 
 def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
     """Yield the items, of which so many are made ahead by a thread of their own while the others are waited for."""
-    iterator, end = iter(items), object()
+    iterator, end = iter(items), cast(Item, object())
     with ThreadPoolExecutor(1) as maker:
         made = deque(maker.submit(next, iterator, end) for _ in range(count))
         while (item := made.popleft().result()) is not end:
             made.append(maker.submit(next, iterator, end))
-            yield item  # type: ignore[misc]
+            yield item
 
 
 def batches(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:

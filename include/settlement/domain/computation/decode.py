@@ -149,7 +149,7 @@ def _starts(counts: list[int]) -> list[int]:
 def _concatenated(kind: type[Columns], tables: Sequence[Columns], **offsets: list[int]) -> Columns:
     """Return tables of columns as one; a column that refers to rows is moved by the offset of each table."""
     columns: dict[str, Any] = {}
-    for field in fields(kind):  # type: ignore[arg-type]
+    for field in fields(kind):  # type: ignore[arg-type]  # a bound of a type variable cannot say: a dataclass
         pieces = [getattr(table, field.name) for table in tables]
         if field.name in offsets:
             pieces = [

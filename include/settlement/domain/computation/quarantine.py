@@ -100,13 +100,13 @@ def of_tax(
     gross: int,
 ) -> Refusal:
     """Return the refusal of a loan whose interest share has no withholding rule, or two."""
-    case = {
+    case: dict[str, Any] = {
         "currency": book.currency_names[int(book.currency[loan])],
         "tax_class": book.tax_class_names[int(book.tax_class[investor])],
         "disbursed_on": encode.as_date(int(book.disbursed_on[loan])),
         "settlement_date": encode.as_date(book.settlement_day),
     }
-    rules = policy.tax_rules(**case)  # type: ignore[arg-type]
+    rules = policy.tax_rules(**case)
     return _refusal(
         "two_tax_rules" if rules else "no_tax_rule",
         investor_id=book.investor_ids[investor].as_py(),
