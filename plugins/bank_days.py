@@ -144,7 +144,7 @@ def read_policy(path: Path) -> SettlementCalendar:
 
     The whole policy is checked by `settlement.domain.policy`; that module is too heavy for a scheduler.
 
-    :raises ValueError: the file is missing, is not TOML, or a key cannot be read; the message names it.
+    Raises ValueError: the file is missing, is not TOML, or a key cannot be read; the message names it.
     """
     try:
         return settlement_calendar(tomllib.loads(path.read_text(encoding="utf-8")))

@@ -166,6 +166,16 @@ def test_no_type_is_ignored_without_a_reason() -> None:
     ] == []
 
 
+def test_what_a_function_raises_is_said_in_a_sentence() -> None:
+    fields = re.compile(r"(?m)^ *:(raises?|param|returns?|type)\b")
+    assert [
+        str(path.relative_to(PROJECT))
+        for folder in OURS
+        for path in sorted((PROJECT / folder).rglob("*.py"))
+        if fields.search(path.read_text("utf-8"))
+    ] == []
+
+
 def test_what_is_imported_is_declared_and_what_is_declared_for_types_or_tests_is_no_dependency_of_the_product() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
     product = {name_of(needed) for needed in project["project"]["dependencies"]}

@@ -37,7 +37,7 @@ class Connection:
     def url(self) -> str:
         """Return the database URL in the connection's extra.
 
-        :raises MissingConnection: it has none.
+        Raises MissingConnection: it has none.
         """
         url = self.extra.get("url")
         if not url:
@@ -51,7 +51,7 @@ class Connection:
 def now() -> datetime:
     """Return the instant that stands for "now" in the whole product: SETTLEMENT_NOW if it is set, else the clock.
 
-    :raises Refused: SETTLEMENT_NOW is not an ISO 8601 instant with a zone.
+    Raises Refused: SETTLEMENT_NOW is not an ISO 8601 instant with a zone.
     """
     text = os.environ.get("SETTLEMENT_NOW")
     if not text:
@@ -106,7 +106,7 @@ def variable(conn_id: str) -> str:
 def connection(conn_id: str) -> Connection:
     """Return the connection of this id.
 
-    :raises MissingConnection: it is not configured, or cannot be read.
+    Raises MissingConnection: it is not configured, or cannot be read.
     """
     text = os.environ.get(variable(conn_id))
     if text:

@@ -31,7 +31,7 @@ from settlement.ports.services import Notifications, Services
 def services() -> Iterator[Services]:
     """Build everything that the stages work with, and let go of it afterwards.
 
-    :raises Refused: the policy does not validate, or a connection that is needed is missing; the message names it.
+    Raises Refused: the policy does not validate, or a connection that is needed is missing; the message names it.
     """
     from settlement.adapters import reports
     from settlement.adapters.ledger.books import PostgresLedger
@@ -66,7 +66,7 @@ def services() -> Iterator[Services]:
 def notifications() -> Iterator[Notifications]:
     """Build what telling people of a failure needs, and no more: pandas, pyarrow and numpy are not imported for it.
 
-    :raises Refused: the policy does not validate, or the settlement database is not configured.
+    Raises Refused: the policy does not validate, or the settlement database is not configured.
     """
     policy = load_policy()
     engine = settlement_engine()
@@ -96,7 +96,7 @@ def _alerts(engine: sa.Engine, policy: Policy) -> SlackAlerts:
 def load_policy() -> Policy:
     """Return the policy that SETTLEMENT_POLICY names.
 
-    :raises Refused: it does not validate; the message names key, value and what is allowed.
+    Raises Refused: it does not validate; the message names key, value and what is allowed.
     """
     try:
         return policies.load(config.policy_path())
@@ -133,7 +133,7 @@ def settlement_engine() -> sa.Engine:
 def bank_channel() -> tuple[Bank | None, Debtor | None]:
     """Return the channel of connection `settlement_bank` and our account at it, or neither if it is not configured.
 
-    :raises MissingConnection: the connection is there and lacks something that is needed.
+    Raises MissingConnection: the connection is there and lacks something that is needed.
     """
     found = config.optional_connection("settlement_bank")
     if found is None:
@@ -182,7 +182,7 @@ def statement_columns() -> ColumnMap | None:
 
     It is an object with the fields of `ColumnMap`, or the name `korean_export`; without it, no CSV is read.
 
-    :raises MissingConnection: it is neither, or a field is unknown or missing.
+    Raises MissingConnection: it is neither, or a field is unknown or missing.
     """
     found = config.optional_connection("settlement_bank")
     declared = found.extra.get("statement_columns") if found else None

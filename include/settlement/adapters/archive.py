@@ -32,7 +32,7 @@ def write(path: Path, certificates: Sequence[Mapping[str, Any]], rows: Mapping[i
 def broken(path: Path) -> list[str]:
     """Return what of an archive is not what was certified: a certificate, or a table of one; nothing if all is.
 
-    :raises ValueError: the file is no archive of closed days.
+    Raises ValueError: the file is no archive of closed days.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -86,7 +86,7 @@ def send_due(
 ) -> int:
     """Mail what is due in the caller's transaction and return how many alerts that were.
 
-    :raises OSError, smtplib.SMTPException: the mail server did not take it; roll back, and all stays due.
+    Raises OSError, smtplib.SMTPException: the mail server did not take it; roll back, and all stays due.
     """
     rows = connection.execute(
         sa.text(

@@ -59,7 +59,7 @@ class ParquetSnapshots:
     def load(self, name: str, *, input_sha256: str) -> Inputs:
         """Return the inputs kept under this name and hash.
 
-        :raises Refused: they are missing, or are not what was frozen.
+        Raises Refused: they are missing, or are not what was frozen.
         """
         folder = self._proven(name, input_sha256)
         loaded = {spec.name: _read(folder, spec) for spec in frames.INPUTS.values()}
@@ -68,7 +68,7 @@ class ParquetSnapshots:
     def table(self, name: str, table: str, *, input_sha256: str) -> pd.DataFrame:
         """Return one frame of the inputs kept under this name and hash.
 
-        :raises Refused: they are missing, or are not what was frozen.
+        Raises Refused: they are missing, or are not what was frozen.
         """
         return _read(self._proven(name, input_sha256), frames.INPUTS[table])
 

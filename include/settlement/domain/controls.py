@@ -17,7 +17,7 @@ from settlement.domain.frames import Outcome
 def check_outcome(outcome: Outcome) -> None:
     """Prove every control of an outcome.
 
-    :raises Broken: naming the first that does not hold and by how much.
+    Raises Broken: naming the first that does not hold and by how much.
     """
     for control in CONTROLS:
         problem = control(outcome)
@@ -92,7 +92,7 @@ class Custody:
 def check_custody(custody: Custody) -> None:
     """Prove both directions of the custody of money: the bank's balance is ours, and every difference has a name.
 
-    :raises Broken: naming the first that does not hold and by how much.
+    Raises Broken: naming the first that does not hold and by how much.
     """
     for control in CUSTODY_CONTROLS:
         problem = control(custody)

@@ -58,7 +58,7 @@ class BankCalendar:
     def check(self) -> None:
         """Prove that the country and its categories are known.
 
-        :raises ValueError: naming the key, the value and, of categories, which there are.
+        Raises ValueError: naming the key, the value and, of categories, which there are.
         """
         _holidays(self.country, self.categories)
 
@@ -234,7 +234,7 @@ def _dates(after: date, step: timedelta) -> Iterator[date]:
 def _holidays(country: str, categories: tuple[str, ...]) -> Any:
     """Return the holidays of a country or a market, named in English where the package can.
 
-    :raises ValueError: the package does not know the country or one of the categories; the message says which it knows.
+    Raises ValueError: the package does not know the country or one of the categories; the message says which it knows.
     """
     import holidays
 

@@ -573,7 +573,7 @@ def check(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
 
     Columns that the specification does not name are refused too: what is not described does not cross.
 
-    :raises InvalidFrame: naming the frame, the column, the first offending row's key and the rule.
+    Raises InvalidFrame: naming the frame, the column, the first offending row's key and the rule.
     """
     missing = [name for name in spec.column_names if name not in frame.columns]
     if missing:
@@ -590,7 +590,7 @@ def check(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
 def check_all(bundle: Inputs | Outcome) -> None:
     """Check every frame of an `Inputs` or an `Outcome` against its specification.
 
-    :raises InvalidFrame: as `check`.
+    Raises InvalidFrame: as `check`.
     """
     specs = INPUTS if isinstance(bundle, Inputs) else OUTCOME
     for field in fields(bundle):
@@ -667,7 +667,7 @@ def build(spec: Spec, rows: Iterable[Sequence[Any] | Mapping[str, Any]] = ()) ->
 
     Dates may be `date` or ISO text, instants aware datetimes or ISO text; None is null.
 
-    :raises InvalidFrame: as `check`.
+    Raises InvalidFrame: as `check`.
     """
     names = spec.column_names
     table = [[row.get(name) for name in names] if isinstance(row, Mapping) else list(row) for row in rows]

@@ -264,7 +264,7 @@ class Policy(_Table):
 def load(path: str | Path) -> Policy:
     """Read, check and return the policy at `path`.
 
-    :raises InvalidPolicy: the file is missing, is not TOML, or a key is unknown, missing or out of bounds.
+    Raises InvalidPolicy: the file is missing, is not TOML, or a key is unknown, missing or out of bounds.
     """
     file = Path(path)
     try:
@@ -279,7 +279,7 @@ def load(path: str | Path) -> Policy:
 def parse(content: bytes, *, source: str = "policy") -> Policy:
     """Return the policy that the bytes of a TOML file hold.
 
-    :raises InvalidPolicy: as `load`.
+    Raises InvalidPolicy: as `load`.
     """
     try:
         raw = tomllib.loads(content.decode("utf-8"))

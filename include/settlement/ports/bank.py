@@ -26,7 +26,7 @@ class Inbox(Protocol):
     def fetch(self) -> Iterable[Message]:
         """Return everything the bank has for us; may give again what it gave before.
 
-        :raises Unavailable: the channel cannot be read.
+        Raises Unavailable: the channel cannot be read.
         """
 
     def acknowledge(self, messages: Sequence[Message]) -> Sequence[Message]:

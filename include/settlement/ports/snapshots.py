@@ -19,11 +19,11 @@ class Snapshots(Protocol):
     def load(self, name: str, *, input_sha256: str) -> Inputs:
         """Return the inputs kept under this name.
 
-        :raises Refused: they are missing or their hash differs.
+        Raises Refused: they are missing or their hash differs.
         """
 
     def table(self, name: str, table: str, *, input_sha256: str) -> pd.DataFrame:
         """Return one frame of the inputs kept under this name, proven with the others.
 
-        :raises Refused: they are missing or their hash differs.
+        Raises Refused: they are missing or their hash differs.
         """

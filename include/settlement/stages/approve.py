@@ -23,7 +23,7 @@ def ask(services: Services, day: DayRun, *, triggered_by: str | None = None, now
     The question binds to the hash of exactly these payouts; when anything in them changes it is another question.
     `subject` and `body` are its words, `approvers` may answer it, until `expires_at`.
 
-    :raises Refused: nobody may answer it: the policy's only approver is who triggered the run.
+    Raises Refused: nobody may answer it: the policy's only approver is who triggered the run.
     """
     if not day.is_paying:
         return {"needed": False, "skipped": "no transfer"}
@@ -91,7 +91,7 @@ def decide(
 
     An approval that comes after the question has expired is none: the payouts count as rejected.
 
-    :raises Refused: the payouts are not the ones that the question was about, or who answers is who triggered the run.
+    Raises Refused: the payouts are not the ones that the question was about, or who answers is who triggered the run.
     """
     with services.ledger.books(day=day, posting=True) as books:
         waiting = books.payouts.find(day.settlement_date, states=(PayoutState.PREPARED,))

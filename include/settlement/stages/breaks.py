@@ -49,7 +49,7 @@ def match_by_hand(
 ) -> Mapping[str, Any]:
     """Match the line of a break with a receipt or payout of the same amount.
 
-    :raises Refused: the break is no line's, or the subject is not there, is matched already or has another amount.
+    Raises Refused: the break is no line's, or the subject is not there, is matched already or has another amount.
     """
     with services.ledger.books(posting=True) as books:
         line = _line_of(books, _open(books, break_id))
@@ -83,7 +83,7 @@ def book(services: Services, break_id: int, *, account: str, reason: str, by: st
 def approve(services: Services, break_id: int, *, by: str, now: datetime) -> Mapping[str, Any]:
     """Let a second person decide what waits for one.
 
-    :raises Refused: nothing waits, or it is the same person.
+    Raises Refused: nothing waits, or it is the same person.
     """
     with services.ledger.books(posting=True) as books:
         found = _open(books, break_id)

@@ -17,7 +17,7 @@ KEPT = tuple(name for name in standing.TOTALS if name not in ("repayment_count",
 def day_report(services: Services, books: Books, on: date) -> DayReport:
     """Return the tables of a settled day.
 
-    :raises Refused: the day was never computed.
+    Raises Refused: the day was never computed.
     """
     found = books.close.revision(on)
     if found is None:
@@ -37,7 +37,7 @@ def day_report(services: Services, books: Books, on: date) -> DayReport:
 def totals_of_day(services: Services, books: Books, on: date) -> DayReport:
     """Return the tables of a settled day that name nobody, for people who need no login to see them.
 
-    :raises Refused: the day was never computed, or its frozen inputs are not there.
+    Raises Refused: the day was never computed, or its frozen inputs are not there.
     """
     found = books.close.revision(on)
     if found is None:

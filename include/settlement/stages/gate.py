@@ -41,8 +41,8 @@ class _Objected(Exception):
 def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Take in what the bank sent and prove that the gate may open: the statement that the policy asks for is there.
 
-    :raises NotYet: the statement has not come; it is waited for until the policy's `gate.wait_until`.
-    :raises Refused: it has not come in time, and nobody answers for paying without it.
+    Raises NotYet: the statement has not come; it is waited for until the policy's `gate.wait_until`.
+    Raises Refused: it has not come in time, and nobody answers for paying without it.
     """
     if not day.is_paying:
         return {"skipped": "no transfer"}
@@ -78,7 +78,7 @@ def objections(services: Services, on: date) -> list[AnsweredObjection]:
 def override(services: Services, on: date, *, by: str, reason: str, now: datetime) -> list[AnsweredObjection]:
     """Keep that a person answers for everything that was said against paying for a settlement date; return it.
 
-    :raises Refused: name or reason is missing, or there is nothing that anybody can answer for.
+    Raises Refused: name or reason is missing, or there is nothing that anybody can answer for.
     """
     if not by.strip() or not reason.strip():
         raise Refused("Whoever answers for an objection gives a name and a reason: --by NAME --reason TEXT")
@@ -136,7 +136,7 @@ def newest_statement(services: Services, books: Books) -> dict[str, Any] | None:
 def answer_for(books: Books, day: DayRun, found: Sequence[Objection], *, now: datetime) -> None:
     """Let the objections pass for which somebody answers: by name, with a reason, word for word.
 
-    :raises _Objected: at least one is left.
+    Raises _Objected: at least one is left.
     """
     answered = {(o.control, o.said) for o in books.approvals.objections(day.settlement_date) if o.overridden_by}
     left = [o for o in found if o.is_final or (o.control, o.said) not in answered]
@@ -156,7 +156,7 @@ def answer_for(books: Books, day: DayRun, found: Sequence[Objection], *, now: da
 def keeping_objections(services: Services, day: DayRun, *, now: datetime) -> Iterator[None]:
     """Turn objections into a refusal, once they are on record: the transaction that met them wrote nothing.
 
-    :raises Refused: saying what speaks against paying, and how to go on.
+    Raises Refused: saying what speaks against paying, and how to go on.
     """
     try:
         yield

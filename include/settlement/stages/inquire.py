@@ -103,8 +103,8 @@ def declare_absent(services: Services, file_id: str, *, by: str, reason: str, no
     It is for what no inquiry can clear: refused at a later transmission, of an earlier one nobody knows; or passed over
     in silence by a bank that has the rest of the file.
 
-    :raises Refused: name or reason is missing, nothing of the file is unknown, or it was sent so lately that it may
-        still arrive.
+    Raises Refused: name or reason is missing, nothing of the file is unknown, or it was sent so lately that it may
+    still arrive.
     """
     if not by.strip() or not reason.strip():
         raise Refused("Whoever speaks for the bank gives a name and a reason: --by NAME --reason TEXT")

@@ -20,7 +20,7 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
 
     What earlier days prepared and nobody is going to send goes back to the balances first, and is paid from there.
 
-    :raises Refused: something speaks against paying (see `domain.payments.gate`); nothing is prepared.
+    Raises Refused: something speaks against paying (see `domain.payments.gate`); nothing is prepared.
     """
     if not day.is_paying:
         return {"skipped": "no transfer"}

@@ -29,7 +29,7 @@ IsToGo = Callable[[SentFile, Sequence[Transmission]], bool]
 def submit(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Hand the approved payouts to the bank: files written and committed first, then sent, then the answer kept.
 
-    :raises Unavailable: a file is proven not to have left; trying again sends the same bytes under the same id.
+    Raises Unavailable: a file is proven not to have left; trying again sends the same bytes under the same id.
     """
     if not day.is_paying:
         return {"skipped": "no transfer"}
@@ -52,7 +52,7 @@ def send(
     Every file is tried before an error is raised, so one that cannot leave does not keep the others back. `is_to_go` is
     asked of a file and its transmissions as they are when it is its turn.
 
-    :raises Unavailable: at least one file is proven not to have left.
+    Raises Unavailable: at least one file is proven not to have left.
     """
     assert services.bank is not None
     outcomes: dict[str, int] = defaultdict(int)

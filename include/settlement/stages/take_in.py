@@ -41,7 +41,7 @@ def for_day(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
 def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
     """Keep everything that the bank has and people landed, and apply it; return counts by kind.
 
-    :raises Unavailable: the bank's channel or the landing folder cannot be read.
+    Raises Unavailable: the bank's channel or the landing folder cannot be read.
     """
     inboxes = [inbox for inbox in (services.bank, services.landing) if inbox is not None]
     if not inboxes:
@@ -243,7 +243,7 @@ def _apply_statement(books: Books, statement: Statement, message: Message, *, no
 def require_bank(services: Services) -> None:
     """Say which connection is missing, where a bank is needed.
 
-    :raises Refused: no bank is configured.
+    Raises Refused: no bank is configured.
     """
     if services.bank is None or services.debtor is None:
         raise Refused(

@@ -68,7 +68,7 @@ CHANGEABLE = {
 def migrate(url: str) -> str:
     """Create or upgrade the settlement database at `url`, its roles and views, and return the revision it is at.
 
-    :raises sqlalchemy.exc.OperationalError: the server does not answer or refuses the login.
+    Raises sqlalchemy.exc.OperationalError: the server does not answer or refuses the login.
     """
     _create_database(url)
     engine = sa.create_engine(url, poolclass=sa.NullPool)

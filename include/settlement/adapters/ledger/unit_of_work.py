@@ -58,9 +58,9 @@ class Transactions(Generic[B]):
     ) -> Iterator[B]:
         """Open a transaction, commit it when the context ends well, roll it back otherwise.
 
-        :raises Displaced: the settlement date belongs to another run by now.
-        :raises Unavailable: the database does not answer, or a deadlock or lost connection ended the transaction.
-        :raises Refused: the database is there and is not a settlement database.
+        Raises Displaced: the settlement date belongs to another run by now.
+        Raises Unavailable: the database does not answer, or a deadlock or lost connection ended the transaction.
+        Raises Refused: the database is there and is not a settlement database.
         """
         try:
             with self.engine.begin() as connection:

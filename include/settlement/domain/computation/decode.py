@@ -121,7 +121,7 @@ class Count:
 def assemble(book: Book, names: Names, part: Part, orphans: pd.DataFrame, before: Count) -> Outcome:
     """Return a part as the frames of an outcome, numbered on from the parts `before`, and with the orphans it is given.
 
-    :raises BrokenInvariant: the totals of a currency do not satisfy the identity of a settlement day.
+    Raises BrokenInvariant: the totals of a currency do not satisfy the identity of a settlement day.
     """
     steps = part.taken.steps
     cancelled = np.unique(steps.original[steps.kind == Kind.CANCELLING])
@@ -446,7 +446,7 @@ def _name(ids: Text, place: Any) -> str:
 def _totals(book: Book, part: Part) -> pd.DataFrame:
     """Return what a part comes to, by currency, counted from its rows and checked against its books.
 
-    :raises BrokenInvariant: received is not the sum of the eight amounts that it went to, or the postings disagree.
+    Raises BrokenInvariant: received is not the sum of the eight amounts that it went to, or the postings disagree.
     """
     counts, rows = _counted(book, part), []
     booked = _booked(book, part)

@@ -47,7 +47,7 @@ class Cells:
 def share_out(book: Book, allocations: Allocations) -> Cells:
     """Return the cells of `allocations` with their gross amounts and holders.
 
-    :raises BrokenInvariant: the shares of an allocation do not sum to it, or a note would be paid above its principal.
+    Raises BrokenInvariant: the shares of an allocation do not sum to it, or a note would be paid above its principal.
     """
     count = _cell_counts(book, allocations)
     start = segments.starts(count)
@@ -79,7 +79,7 @@ def prorate(amount: Ints, weight: Ints, start: Ints) -> Ints:
     `floor(A · w / W)` each; the units left over go one each to the largest `A · w mod W`, ties to the first. Amounts
     and weights are at least 0, no run is empty, and no total weight is 0.
 
-    :raises ValueError: a run of weights is empty or sums to 0.
+    Raises ValueError: a run of weights is empty or sums to 0.
     """
     total = segments.sums(weight, start)
     if not (total > 0).all():

@@ -189,7 +189,7 @@ class Book:
 def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Book:
     """Return the inputs (already checked one by one) as a `Book`; repayments of loans that do not exist are left out.
 
-    :raises InvalidFrame: a row belongs to a loan or note that is not among the inputs, or sums could pass 2^62.
+    Raises InvalidFrame: a row belongs to a loan or note that is not among the inputs, or sums could pass 2^62.
     """
     settlement_day = day_of(settlement_date, NONE)
     loans = inputs.loans

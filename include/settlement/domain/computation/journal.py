@@ -57,7 +57,7 @@ class Deductions:
 def post(book: Book, taken: Taken, *, start: Ints, investor: Ints, deductions: Deductions) -> tuple[Entries, Postings]:
     """Return the journal of some loans; `start` and `investor` are those of the cells that `deductions` belong to.
 
-    :raises BrokenInvariant: an entry does not sum to zero.
+    Raises BrokenInvariant: an entry does not sum to zero.
     """
     entries, distributing = _entries(book, taken)
     parts = [

@@ -38,7 +38,7 @@ class Record:
 def walk(book: Book, loan: int, record: Record, *, is_refused: bool) -> Refusal | None:
     """Take the loan's money in order; return the refusal that stopped it, if one did, and then leave no rows.
 
-    :raises BrokenInvariant: the ledger rows of an original do not sum to it.
+    Raises BrokenInvariant: the ledger rows of an original do not sum to it.
     """
     mark = len(record.steps), len(record.allocations)
     refusal = _Walk(book, loan, record, is_refused=is_refused).run()

@@ -65,8 +65,8 @@ CHUNKS_AHEAD = 24
 def settle_day(inputs: Inputs, policy: Policy, settlement_date: date) -> Outcome:
     """Return everything that follows from the inputs of one settlement day.
 
-    :raises InvalidFrame: an input breaks its specification in `frames`.
-    :raises BrokenInvariant: the arithmetic came out wrong, or earlier rows contradict each other.
+    Raises InvalidFrame: an input breaks its specification in `frames`.
+    Raises BrokenInvariant: the arithmetic came out wrong, or earlier rows contradict each other.
     """
     (whole,) = settle_in_parts(inputs, policy, settlement_date, shares_per_part=None)
     return whole
@@ -81,8 +81,8 @@ def settle_in_parts(
     a part is written somewhere the threads compute the next one, so that a large day needs little more memory than its
     inputs.
 
-    :raises InvalidFrame: an input breaks its specification in `frames`.
-    :raises BrokenInvariant: the arithmetic came out wrong, or earlier rows contradict each other.
+    Raises InvalidFrame: an input breaks its specification in `frames`.
+    Raises BrokenInvariant: the arithmetic came out wrong, or earlier rows contradict each other.
     """
     frames.check_all(inputs)
     book = encode.encode(inputs, policy, settlement_date)

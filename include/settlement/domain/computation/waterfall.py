@@ -86,7 +86,7 @@ def take(book: Book, loans: range, refused: dict[int, Refusal]) -> Taken:
     Loans found to pay more principal than is outstanding are added to `refused`. Plain loans, with one repayment and
     nothing else, are taken all at once; the others are walked.
 
-    :raises BrokenInvariant: the ledger rows of an original do not sum to it.
+    Raises BrokenInvariant: the ledger rows of an original do not sum to it.
     """
     is_plain, plain = _take_plain(book, _plain(book, loans, refused))
     others = np.ones(len(loans), dtype=np.bool_)

@@ -77,7 +77,7 @@ class Days(Repository):
     def hold_fence(self, day: DayRun) -> None:
         """Prove that the day still names this run, and keep it so until the transaction ends.
 
-        :raises Displaced: it names another.
+        Raises Displaced: it names another.
         """
         holder = self.transaction.execute(
             sa.text("select run_id from ledger.days where settlement_date = :on for no key update"),
