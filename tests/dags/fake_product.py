@@ -95,11 +95,11 @@ def install_fakes() -> None:
         yield types.SimpleNamespace(calendar=CALENDAR, alerts=types.SimpleNamespace(deliver=lambda **_: None))
 
     wiring = types.ModuleType("settlement.wiring")
-    wiring.services = wiring.notifications = services  # type: ignore[attr-defined]
+    wiring.services = wiring.notifications = services  # type: ignore[attr-defined]  # a fake module has what it is given
     sys.modules["settlement.wiring"] = wiring
     import settlement
 
-    settlement.wiring = wiring  # type: ignore[attr-defined]
+    settlement.wiring = wiring  # type: ignore[attr-defined]  # a fake module has what it is given
 
 
 def stage(name: str) -> Callable[..., Any]:

@@ -105,11 +105,11 @@ def event_of(number: int, on: date) -> Event:
     """Return the event of this number: mostly small ones, some critical, all with a key of their own."""
     run = {"run_id": f"run_{number}", "task": "transfer.submit", "try_number": 1, "code": "Unavailable"}
     if number % 10 == 0:
-        return TaskFailed(settlement_date=on, error="boom <!channel>", **run)  # type: ignore[arg-type]
+        return TaskFailed(settlement_date=on, error="boom <!channel>", **run)  # type: ignore[arg-type]  # fields of several kinds in one dict
     if number % 10 == 1:
         money = (Money(amount=number, currency="KRW"),)
         return PayoutsRejected(settlement_date=on, code=f"X{number}", count=1, amounts=money)
-    return TaskRetry(settlement_date=on, **run)  # type: ignore[arg-type]
+    return TaskRetry(settlement_date=on, **run)  # type: ignore[arg-type]  # fields of several kinds in one dict
 
 
 def run(*, count: int, seed: int) -> dict[str, Any]:

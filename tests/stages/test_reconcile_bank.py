@@ -37,8 +37,8 @@ def right_statement(platform: Platform) -> Statement:
         from_date=PAID_ON,
         to_date=PAID_ON,
         lines=lines,
-        content_key=content_key(**said, **balances, said=[line.line_id for line in lines]),  # type: ignore[arg-type]
-        **said,  # type: ignore[arg-type]
+        content_key=content_key(**said, **balances, said=[line.line_id for line in lines]),  # type: ignore[arg-type]  # fields of several kinds in one dict
+        **said,  # type: ignore[arg-type]  # fields of several kinds in one dict
         **balances,
     )
 

@@ -22,13 +22,13 @@ class Outbox(Protocol):
         The same event again is a conflict on its key and changes nothing; an event of a standing message edits that
         message; `Resolved` marks what it names as over. Nothing is sent.
 
-        :returns: False where every channel has it already or none wants it: nothing was changed.
+        It is False where every channel has it already or none wants it: nothing was changed.
         """
 
     def attach(self, *, settlement_date: date, key: str, name: str, title: str, content: bytes, now: datetime) -> bool:
         """Put a file into the day's thread, in every channel that shows the day, once for each `key`.
 
-        :returns: False where it is there already, or no channel shows the day.
+        It is False where it is there already, or no channel shows the day.
         """
 
 

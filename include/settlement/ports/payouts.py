@@ -56,7 +56,7 @@ class Payouts(Protocol):
 
         The database refuses a payout above its balance, and a second living attempt in one place.
 
-        :raises InvalidFrame: a frame breaks its specification.
+        Raises InvalidFrame: a frame breaks its specification.
         """
 
     def holds(self) -> pd.DataFrame:

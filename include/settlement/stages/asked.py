@@ -28,7 +28,7 @@ HAVE_AN_INTERVAL = frozenset({"scheduled", "backfill"})
 def request_of(run: AirflowRun, *, calendar: SettlementCalendar, now: datetime) -> RunRequest:
     """Return what a run of `daily_settlement` was asked to do; without a settlement date the stage chooses one.
 
-    :raises Refused: a parameter is unknown, has a value of another kind, or differs between the run's conf and its
+    Raises Refused: a parameter is unknown, has a value of another kind, or differs between the run's conf and its
         params; the date asked for is not the run's own, or the one that its logical date names cannot be settled.
     """
     check_parameters(run, known=PARAMETERS)
@@ -49,7 +49,7 @@ def request_of(run: AirflowRun, *, calendar: SettlementCalendar, now: datetime) 
 def check_parameters(run: AirflowRun, *, known: tuple[str, ...]) -> None:
     """Prove that a run's conf holds known parameters only, and that the run's params have the values of its conf.
 
-    :raises Refused: naming the key, its value and the parameters that there are.
+    Raises Refused: naming the key, its value and the parameters that there are.
     """
     there_are = f"there are [{', '.join(known)}]" if known else "there are none"
     for key, value in run.conf.items():

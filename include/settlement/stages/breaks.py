@@ -161,7 +161,7 @@ def _carry_out(
 def _post_write_off(services: Services, books: Books, found: Mapping[str, Any], *, now: datetime) -> None:
     """Clear what a missing receipt or an overdrawn investor leaves standing, against `difference`.
 
-    :raises Refused: it has moved since the break was found.
+    Raises Refused: it has moved since the break was found.
     """
     is_receipt = found["subject_kind"] == "repayment"
     cleared = RECEIPTS_IN_TRANSIT.name if is_receipt else INVESTOR_PAYABLE(found["subject_id"])

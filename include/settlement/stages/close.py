@@ -43,7 +43,7 @@ UNKNOWN = -1
 def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[str, Any]:
     """Certify a day that is closed, in the transaction that closes it; its revision is certified once.
 
-    :raises Broken: a side's opening and movements do not make its closing, or ledger and bank differ.
+    Raises Broken: a side's opening and movements do not make its closing, or ledger and bank differ.
     """
     found, before = books.close.revision(on), books.close.newest_certificate()
     if found is None:
@@ -89,7 +89,7 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
 def certificate(books: Books, on: date) -> dict[str, Any]:
     """Return the day's certificate with its own hash.
 
-    :raises Refused: the day is not closed; the message says how far it is.
+    Raises Refused: the day is not closed; the message says how far it is.
     """
     found = books.close.certificate(on)
     if found is None:
@@ -162,7 +162,7 @@ def _unexplained(books: Books) -> list[str]:
 def replay(services: Services, on: date) -> dict[str, Any]:
     """Compute a day again from its frozen inputs, and compare with what is on record, byte for byte.
 
-    :raises Refused: the day was never computed, the policy in use is another one, or the frozen inputs are not there.
+    Raises Refused: the day was never computed, the policy in use is another one, or the frozen inputs are not there.
     """
     with services.ledger.books(read_only=True) as books:
         found = books.close.revision(on)

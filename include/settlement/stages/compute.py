@@ -26,7 +26,7 @@ CAUSES = ("quarantined", "bad_reversal", "orphan_repayment", "overpaid")
 def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Compute and post the day's money, once; return its totals by currency.
 
-    :raises Refused: an invariant does not hold: nothing is posted, and a critical alert names the control.
+    Raises Refused: an invariant does not hold: nothing is posted, and a critical alert names the control.
     """
     try:
         return _distribute(services, day, now=now)
@@ -48,7 +48,7 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
     are read and frozen again, under the lock under which everything is posted, so that positions are never stale; the
     database refuses them otherwise.
 
-    :raises Broken: an invariant does not hold; nothing is posted.
+    Raises Broken: an invariant does not hold; nothing is posted.
     """
     if day.dry_run:
         with services.ledger.books(read_only=True) as books:
@@ -135,7 +135,7 @@ def _noting_breaks(parts: Iterable[Outcome], findings: list[Finding]) -> Iterato
 def _with_arrivals(services: Services, repayments: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
     """Return what was taken with when each repayment came, and the settlement date in whose window that lies.
 
-    :raises Refused: the source has lost a row since the inputs were frozen.
+    Raises Refused: the source has lost a row since the inputs were frozen.
     """
     ids, instants = repayments["repayment_id"], repayments["received_at"]
     elsewhere = taken["repayment_id"][encode.lookup(taken["repayment_id"], encode.text(ids)) == encode.NONE]

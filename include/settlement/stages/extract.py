@@ -24,7 +24,7 @@ USUALLY = 5
 def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRun:
     """Return the settlement date that the run works on, opened in its name; another run of the date is displaced.
 
-    :raises Refused: the date is no settlement date, or its cut-off has not passed; the nearest right dates are named.
+    Raises Refused: the date is no settlement date, or its cut-off has not passed; the nearest right dates are named.
     """
     on = request.settlement_date or _due(services, now=now)
     if on is None:
@@ -57,7 +57,7 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
     They are read in one snapshot of the books and kept in a transaction after it. What is posted in between makes them
     stale, and `distribute` freezes them again.
 
-    :raises Refused: a later day has already settled loans that this one would move.
+    Raises Refused: a later day has already settled loans that this one would move.
     """
     with services.ledger.books(day=day, read_only=True) as books:
         if books.outcomes.is_computed(day):
@@ -127,7 +127,7 @@ def see(services: Services, books: Books, day: DayRun) -> Seen:
     read before all else, so that in any other transaction the inputs would pass for older than they are: never newer.
     """
     on, books_version = day.settlement_date, books.outcomes.version()
-    facts = services.core.facts(day=on, calendar=services.calendar, view=books.inputs.view(on, services.calendar))
+    facts = services.core.facts(day=on, calendar=services.calendar, view=books.inputs.view(on))
     later = books.inputs.settled_later(on, facts.loans["loan_id"].tolist())
     if later:
         dates = ", ".join(sorted({str(date) for date, _ in later}))

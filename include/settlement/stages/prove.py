@@ -39,7 +39,7 @@ FINAL = frozenset({"booked", "rejected", "returned"})
 def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Prove that ledger and bank agree, bring the breaks up to date, and close what can be closed.
 
-    :raises Refused: the statements are an unbroken chain and the ledger's bank balance is not their closing.
+    Raises Refused: the statements are an unbroken chain and the ledger's bank balance is not their closing.
     """
     if day.dry_run:
         return {"skipped": "dry run"}
@@ -62,7 +62,7 @@ def prove_or_refuse(
 def prove_books(services: Services, *, as_of: date, backfill_id: str | None = None, now: datetime) -> dict[str, Any]:
     """Book what is open, find all breaks there are, prove both directions of custody, and close proven days.
 
-    :raises Broken: ledger and bank differ by something that has no name.
+    Raises Broken: ledger and bank differ by something that has no name.
     """
     with services.ledger.books(posting=True) as books:
         match.book_lines(services, books, now=now)

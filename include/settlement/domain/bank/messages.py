@@ -8,6 +8,7 @@ Money is whole minor units beside its currency.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -15,6 +16,13 @@ from enum import StrEnum
 from settlement.domain.bank.statement import Notification, Statement
 
 # ------------------------------------------------------------------------------------------------------- to the bank
+
+
+ACCOUNT = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,32}[\x21-\x7e])?")
+"""An account that a payment file can name: ISO 20022 Max34Text, printable."""
+
+BANK = re.compile(r"[\x21-\x7e]{1,28}")
+"""A BIC, or a member number in a clearing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

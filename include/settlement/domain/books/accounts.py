@@ -173,7 +173,7 @@ REMITTED = (FEE_INCOME, VAT_PAYABLE, TAX_PAYABLE_NATIONAL, TAX_PAYABLE_LOCAL, CO
 def account_of(name: str) -> Account:
     """Return the account of the chart that a name belongs to.
 
-    :raises KeyError: no account of the chart has this name; the name is in the error.
+    Raises KeyError: no account of the chart has this name; the name is in the error.
     """
     for account in CHART:
         if name == account.name if account.of is None else name.startswith(account.prefix):

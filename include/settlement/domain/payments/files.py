@@ -49,7 +49,7 @@ def file_status(
     `rejections` and `duplicates` count the bank's reports on the whole file; `is_spoken_of`: a report named its
     payments or accepted it.
 
-    :return: prepared, received, rejected or unknown; a file is submitted only while it is being handed over.
+    It is prepared, received, rejected or unknown; a file is submitted only while it is being handed over.
     """
     arrived = [outcome for outcome in outcomes if outcome is not SubmissionOutcome.NOT_SENT]
     if not arrived:

@@ -10,7 +10,6 @@ worked off by later credits.
 
 import base64
 import hashlib
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Set
 from datetime import date
@@ -20,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from settlement.domain import frames
+from settlement.domain.bank.messages import ACCOUNT, BANK
 from settlement.domain.policy import Policy
 
 PERMANENT_REASONS = frozenset({"AC01", "AC03", "AC04", "AC06", "AC07", "AC14", "BE01", "BE04", "BE06", "BE08", "CNOR",
@@ -29,12 +29,6 @@ PERMANENT_REASONS = frozenset({"AC01", "AC03", "AC04", "AC06", "AC07", "AC14", "
 Not among them: what is wrong with our own account or name (AC02, AC05, AC13, BE05, BE07, DNOR, RR02), and what passes
 by itself (AM04, ED05, MS03, AG01 …): those are offered again by the next run.
 """
-
-ACCOUNT = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,32}[\x21-\x7e])?")
-"""An account that a payment file can name: ISO 20022 Max34Text, printable."""
-
-BANK = re.compile(r"[\x21-\x7e]{1,28}")
-"""A BIC, or a member number in a clearing."""
 
 
 def from_balances(
@@ -54,7 +48,7 @@ def from_balances(
     bank connection pays. A later preparation of the day takes the slots that were proven unpaid with their next
     attempt, and new ones after them. A balance of zero or below is neither paid nor held.
 
-    :raises InvalidFrame: a frame breaks its specification.
+    Raises InvalidFrame: a frame breaks its specification.
     """
     for frame, spec in (
         (payables, frames.PAYABLES),

@@ -24,9 +24,8 @@ from xml.parsers import expat
 from lxml import etree
 
 from settlement.domain import currencies
-from settlement.domain.bank.messages import Payment, PaymentFile
+from settlement.domain.bank.messages import ACCOUNT, BANK, Payment, PaymentFile
 from settlement.domain.errors import PaymentFileContradicts
-from settlement.domain.payments.payouts import ACCOUNT, BANK
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
 LONGEST_TEXT = 140

@@ -57,7 +57,7 @@ class Outbox(Repository):
     def record(self, event: Event, *, now: datetime) -> bool:
         """Write the event in the caller's transaction, one row per channel that wants it.
 
-        :returns: False when every channel has it already (or none wants it): nothing was changed.
+        It is False when every channel has it already (or none wants it): nothing was changed.
         """
         if isinstance(event, Resolved):
             return self._resolve_one(event, now=now)

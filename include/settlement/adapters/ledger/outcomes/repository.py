@@ -47,7 +47,7 @@ class Outcomes(Repository):
     def keep_frozen(self, day: DayRun, input_sha256: str, *, books_version: int, now: datetime) -> Frozen:
         """Put the frozen inputs of a revision on record, with the number of the books that was read with them.
 
-        :raises sqlalchemy.exc.IntegrityError: the revision is computed already.
+        Raises sqlalchemy.exc.IntegrityError: the revision is computed already.
         """
         self.transaction.execute(
             sa.text(
@@ -97,7 +97,7 @@ class Outcomes(Repository):
         `arrivals` adds to repayments when each came (received_at), and the settlement date in whose window that lies
         (window_on).
 
-        :raises sqlalchemy.exc.IntegrityError: the inputs are not those on record, or something was posted since they
+        Raises sqlalchemy.exc.IntegrityError: the inputs are not those on record, or something was posted since they
             were read.
         """
         keys = {"settlement_date": day.settlement_date, "revision": day.revision}

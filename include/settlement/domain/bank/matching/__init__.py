@@ -44,7 +44,7 @@ def match(
 
     `taken` are subjects that have their line already; a line that names one of them is a duplicate.
 
-    :return: matches and mismatches, each in the order of their first line.
+    Matches and mismatches are each in the order of their first line.
     """
     ordered, offered = sorted(lines, key=attrgetter("line_id")), list(subjects)
     matches, line_is_left = exact.of_accounts(ordered, terms or Terms())

@@ -18,7 +18,7 @@ def closely(
 ) -> tuple[list[Match], list[Mismatch]]:
     """Match what exact matching left: read closely what lines say, search sums, allow what the terms tolerate.
 
-    :return: matches and mismatches, each in the order of their first line.
+    Matches and mismatches are each in the order of their first line.
     """
     ordered = sorted(lines, key=attrgetter("line_id"))
     free = sorted(subjects, key=attrgetter("key"))

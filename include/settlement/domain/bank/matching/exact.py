@@ -71,7 +71,7 @@ def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
     Frames come as `line_columns` and `subject_columns` make them. A line that fits several subjects is not paired; of
     several equal lines for one subject the earliest is it.
 
-    :return: one row per pair, in the order of lines: the places `line` and `subject` in the frames, and the `rule`.
+    There is one row per pair, in the order of lines: the places `line` and `subject` in the frames, and the `rule`.
     """
     line_is_left, subject_is_left = np.ones(len(lines), dtype=bool), (subjects["reference"] != "").to_numpy(copy=True)
     amounts, due = lines["amount"].to_numpy(), subjects["amount"].to_numpy()
