@@ -120,6 +120,12 @@ def test_a_run_with_an_interval_of_its_own_has_its_own_date(run_type: str) -> No
         read(run_type=run_type, interval=window, conf={"settlement_date": "2026-02-13"})
 
 
+def test_a_run_by_hand_that_a_backfill_took_over_is_of_the_backfills_date() -> None:
+    of_the_clock = ("2026-02-23T00:00+09:00", "2026-02-24T00:00+09:00")
+    found = read(run_type="backfill", logical_date="2026-02-13T00:00+09:00", interval=of_the_clock, clear_number=1)
+    assert found.settlement_date == date(2026, 2, 13)
+
+
 @pytest.mark.parametrize(
     ("conf", "said"),
     [
@@ -186,6 +192,8 @@ def test_who_is_told_of_a_failure_hears_the_date_that_was_opened_or_meant_and_ju
 
     assert named(run_id="opened", logical_date=now) == date(2026, 2, 20)
     assert named(logical_date=now) is None
+    quarter = datetime.fromisoformat("2026-02-23T10:15+09:00")  # `bank_reconciliation` is about no date
+    assert named(run_type="scheduled", logical_date=quarter, interval=(quarter, quarter)) is None
     assert named(conf={"settlement_date": "2026-02-15"}) == date(2026, 2, 15)
     assert named(conf={"settlement_date": "junk"}) is None
     assert named(conf={"settlement_date": 7}) is None

@@ -125,16 +125,19 @@ def _own(run: AirflowRun, calendar: SettlementCalendar) -> date | None:
     if run.run_type not in HAVE_AN_INTERVAL or run.interval is None:
         return None
     from_at, until_at_exclusive = run.interval
+    if run.logical_date not in (None, from_at):
+        # A backfill took a run over that the command line had begun, whose interval was inferred from the clock.
+        return calendar.settlement_date_of(run.logical_date)
     return calendar.settlement_date_of_window(until_at_exclusive) if from_at < until_at_exclusive else None
 
 
 def _of_logical_date(run: AirflowRun, *, calendar: SettlementCalendar, now: datetime) -> date | None:
-    """Return the date that the logical date names; the day of the trigger is none that could not be settled then.
+    """Return the date that a manual run's logical date names; the day of the trigger names none before its cut-off.
 
-    Whether it could is asked as of the trigger, so that a run which is cleared days later still means what it meant;
-    `now` lies before the trigger where SETTLEMENT_NOW holds it.
+    Whether that had passed is asked as of the trigger, so that a run which is cleared days later still means what it
+    meant; `now` lies before the trigger where SETTLEMENT_NOW holds it.
     """
-    if run.logical_date is None:
+    if run.logical_date is None or run.run_type in HAVE_AN_INTERVAL:
         return None
     named, asked_at = calendar.date_named_by(run.logical_date), min(run.triggered_at, now)
     is_today = named in (calendar.local_date(run.triggered_at), calendar.local_date(asked_at))
