@@ -6,12 +6,15 @@ from dataclasses import asdict
 from typing import Any
 
 from airflow.sdk import dag, task
-from task_rules import TASK_RULES, run_failed, services
+from task_rules import TASK_RULES, airflow_run, run_failed, services
 
 
 @task
-def deliver() -> dict[str, Any]:
+def deliver(**context: Any) -> dict[str, Any]:
     """Send every alert that is due, and count what came of it."""
+    from settlement.stages import asked
+
+    asked.check_parameters(airflow_run(context))
     with services() as (opened, now):
         return asdict(opened.alerts.deliver(now=now)) if opened.alerts else {}
 

@@ -129,14 +129,16 @@ def _tell(event: str, context: Any, **more: Any) -> None:
         from settlement.stages import notify
 
         with wiring.notifications() as opened:
-            getattr(notify, event)(opened, _end(context, opened), now=config.now(), **more)
+            now = config.now()
+            getattr(notify, event)(opened, _end(context, opened, now=now), now=now, **more)
     except Exception:
         log.exception("The alert [%s] of run [%s] could not be written", event, context.get("run_id"))
 
 
-def _end(context: Any, opened: Notifications) -> TaskFailure:
+def _end(context: Any, opened: Notifications, *, now: datetime) -> TaskFailure:
     """Say how it ended, and for which task where Airflow knows: then the failure of a run is told under its key."""
     from settlement.ports.days import TaskFailure
+    from settlement.stages import asked
 
     reason, exception, ti = context.get("reason"), context.get("exception"), context.get("ti")
     if exception:
@@ -146,7 +148,7 @@ def _end(context: Any, opened: Notifications) -> TaskFailure:
     is_of_task = ti is not None and reason in (None, "task_failure")
     run = context.get("dag_run")
     return TaskFailure(
-        settlement_date=_settlement_date(context, opened),
+        settlement_date=asked.date_of(opened, airflow_run(context), now=now) if run else None,
         run_id=context["run_id"],
         run_type=run.run_type if run else "manual",
         error=error,
@@ -179,12 +181,3 @@ def left_of_backfill(context: Any) -> Iterator[str]:
             if found.run_type == "backfill" and found.run_id != run.run_id:
                 yield found.run_id
             before = found.logical_date
-
-
-def _settlement_date(context: Any, opened: Notifications) -> Any:
-    """Return the date that the run was asked for, or that its data interval is the window of, or None."""
-    if context.get("dag_run") is None:
-        return None
-    from settlement.stages import asked
-
-    return asked.named_date(airflow_run(context), calendar=opened.calendar)

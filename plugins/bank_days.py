@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class BankDays(Timetable):
         date whose run is due, or a backfill of last month would be followed by every date since.
         """
         on = self._date_after(last_automated_data_interval, restriction)
-        if on is None or (restriction.latest and on > self._bare_date(restriction.latest)):
+        if on is None or (restriction.latest and on > self.days.date_named_by(restriction.latest)):
             return None
         run_after = self.days.run_after(on)
         if (still := _still_now()) and run_after > still:
@@ -86,10 +86,16 @@ class BankDays(Timetable):
         return DagRunInfo(run_after=pendulum.instance(run_after), data_interval=_interval(self.days.window(on)))
 
     def infer_manual_data_interval(self, *, run_after: datetime) -> DataInterval:
-        """Return the window of the newest date past its cut-off, or of the date itself where a bare date was given."""
-        if _is_bare(run_after) and run_after.date() in self.days.days_between(run_after.date(), run_after.date()):
-            return _interval(self.days.window(run_after.date()))
-        on = self.days.newest_settleable(min(run_after, _still_now() or run_after))
+        """Return the window of the date that the instant names, or of the newest past its cut-off then.
+
+        The API and the UI's form give a run's logical date, and so show the window that it settles unless its
+        parameters name another; the command line gives the present moment, whatever logical date it was asked for.
+        """
+        now = _still_now() or datetime.now(UTC)
+        named, newest = self.days.date_named_by(run_after), self.days.newest_settleable(now)
+        if newest and named <= newest and self.days.days_between(named, named):
+            return _interval(self.days.window(named))
+        on = self.days.newest_settleable(min(run_after, now))
         return _interval(self.days.window(on)) if on else DataInterval.exact(pendulum.instance(run_after))
 
     def settlement_date_of(self, interval: DataInterval) -> date | None:
@@ -114,7 +120,7 @@ class BankDays(Timetable):
         if last and (settled := self.settlement_date_of(last)):
             candidates.append(self.days.calendar.next_business_day(settled))
         if restriction.earliest:
-            candidates.append(self._bare_date(restriction.earliest))
+            candidates.append(self.days.date_named_by(restriction.earliest))
         if not restriction.catchup and (due := self._newest_due()):
             candidates.append(due)
         if not candidates and self.days.first:
@@ -129,14 +135,6 @@ class BankDays(Timetable):
         while newest and self.days.run_after(newest) > now:
             newest = self.days.newest_until(self.days.calendar.previous_business_day(newest))
         return newest
-
-    def _bare_date(self, bound: datetime) -> date:
-        """Return the date that a bound of a backfill means.
-
-        `--from-date 2026-02-09` arrives as midnight UTC and means that date in every zone; an instant with a time means
-        the date that the policy's zone shows.
-        """
-        return bound.astimezone(UTC).date() if _is_bare(bound) else self.days.local_date(bound)
 
 
 def read_policy(path: Path) -> SettlementCalendar:
@@ -179,11 +177,6 @@ def settlement_calendar(policy: dict[str, Any]) -> SettlementCalendar:
 
 def _interval(window: Window) -> DataInterval:
     return DataInterval(pendulum.instance(window.from_at), pendulum.instance(window.until_at_exclusive))
-
-
-def _is_bare(instant: datetime) -> bool:
-    """Say whether this is what a date without a time becomes in Airflow: midnight UTC, to the microsecond."""
-    return instant.astimezone(UTC).time() == time()
 
 
 def _still_now() -> datetime | None:

@@ -40,6 +40,7 @@ CALENDAR = SettlementCalendar(calendar=BankCalendar("KR", ("public", "bank")), t
 
 calls: list[tuple[str, dict[str, Any]]] = []
 errors: dict[str, list[Exception]] = {}
+opened: dict[str, dict[str, Any]] = {}
 
 
 def main() -> None:
@@ -73,6 +74,8 @@ def main() -> None:
         "no date": play({"dry_run": True, "transfer": False}, logical_date=None),
         "misspelt": play({"settlement_date": "2026-02-12", "dryrun": True}),
         "refused": play({"settlement_date": "2026-02-15"}, {"open_day": [Refused("[2026-02-15] is a Sunday")]}),
+        "present moment": play({}, {"distribute": [Refused("no")]}, logical_date=datetime.now(UTC)),
+        "dry": play({"settlement_date": "2026-02-13", "dry_run": True}, logical_date=None),
         "broken": play({}, {"distribute": [Broken("entries_balance", "an entry sums to [1 KRW]")]}),
         "unavailable": play({}, {"take_in": [Unavailable("the bank [127.0.0.1:9] did not answer")]}),
         "not yet": play({}, {"take_in": [NotYet("the statement has not come", until=soon)]}),
@@ -92,7 +95,15 @@ def install_fakes() -> None:
 
     @contextmanager
     def services() -> Iterator[Any]:
-        yield types.SimpleNamespace(calendar=CALENDAR, alerts=types.SimpleNamespace(deliver=lambda **_: None))
+        yield types.SimpleNamespace(
+            calendar=CALENDAR,
+            alerts=types.SimpleNamespace(deliver=lambda **_: None),
+            ledger=types.SimpleNamespace(books=books),
+        )
+
+    @contextmanager
+    def books() -> Iterator[Any]:
+        yield types.SimpleNamespace(days=types.SimpleNamespace(run=opened.get))
 
     wiring = types.ModuleType("settlement.wiring")
     wiring.services = wiring.notifications = services  # type: ignore[attr-defined]  # a fake module has what it is given
@@ -111,6 +122,7 @@ def stage(name: str) -> Callable[..., Any]:
             raise errors[name].pop(0)
         if name == "open_day":
             on = subject.settlement_date or date(2026, 2, 12)
+            opened[subject.run_id] = {"settlement_date": on}
             return DayRun(
                 settlement_date=on,
                 revision=1,

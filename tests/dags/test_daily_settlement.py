@@ -63,15 +63,18 @@ def test_what_was_asked_reaches_the_first_stage_and_its_day_reaches_all_others(p
         "reason": "asked by hand",
         "dry_run": False,
         "transfer": True,
+        "clear_number": 0,
         "kept_conf": None,
     }
     opened = {
         "settlement_date": "2026-02-13",
         "revision": 1,
         "run_id": day["run_id"],
+        "run_type": "manual",
         "backfill_id": None,
         "dry_run": False,
         "transfer": True,
+        "clear_number": 0,
         "kept_conf": None,
     }
     assert all(day["arguments"][stage]["subject"] == opened for stage in IN_ORDER[1:])
@@ -79,6 +82,22 @@ def test_what_was_asked_reaches_the_first_stage_and_its_day_reaches_all_others(p
 
 def test_without_a_date_the_logical_date_of_a_run_by_hand_names_it(played: dict[str, Any]) -> None:
     assert played["a bare date"]["arguments"]["open_day"]["subject"]["settlement_date"] == "2026-02-09"
+
+
+def test_the_present_moment_names_no_date_and_a_failure_is_told_of_the_date_that_was_opened(
+    played: dict[str, Any],
+) -> None:
+    run = played["present moment"]
+    assert run["arguments"]["open_day"]["subject"]["settlement_date"] is None
+    assert run["calls"] == ["open_day", "freeze_inputs", "distribute", "task_failed", "run_failed"]
+    assert run["arguments"]["task_failed"]["subject"]["settlement_date"] == "2026-02-12"
+
+
+def test_a_dry_run_reaches_every_stage_as_one_and_its_report_hears_what_was_computed(played: dict[str, Any]) -> None:
+    dry = played["dry"]
+    assert dry["calls"] == IN_ORDER
+    assert all(dry["arguments"][stage]["subject"]["dry_run"] is True for stage in IN_ORDER)
+    assert dry["arguments"]["report"]["computed"] == {"stage": "distribute"}
 
 
 def test_without_date_and_interval_the_stage_decides_and_the_switches_reach_it(played: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.utils.types import DagRunType
 from bank_days import BankDays, settlement_calendar
+from settlement.ports.days import AirflowRun
+from settlement.stages import asked
 
 SEOUL = ZoneInfo("Asia/Seoul")
 
@@ -178,13 +180,18 @@ def test_where_the_clock_stands_still_nothing_is_scheduled_beyond_it(monkeypatch
 @pytest.mark.parametrize(
     ("triggered_at", "settled"),
     [
-        pytest.param("2026-02-13T00:00:00.000001", "2026-02-12", id="just past the cut-off"),
-        pytest.param("2026-02-17T14:30", "2026-02-13", id="on a holiday"),
-        pytest.param("2026-02-12T00:00Z", "2026-02-12", id="a bare business day is meant itself"),
-        pytest.param("2026-02-15T00:00Z", "2026-02-13", id="a bare Sunday is an instant"),
+        pytest.param("2026-02-12T00:00Z", "2026-02-12", id="a bare business day"),
+        pytest.param("2026-02-13T00:00", "2026-02-13", id="midnight in Seoul"),
+        pytest.param("2026-02-13T23:30", "2026-02-13", id="late in the evening"),
+        pytest.param("2026-02-15T00:00Z", "2026-02-13", id="a bare Sunday names none: the newest before"),
+        pytest.param("2026-02-17T14:30", "2026-02-13", id="a holiday names none"),
+        pytest.param("2026-02-20T09:00", "2026-02-19", id="the present moment names none"),
+        pytest.param("2026-03-03T00:00Z", "2026-02-19", id="the future names none"),
     ],
 )
-def test_a_manual_run_gets_the_newest_window_past_its_cut_off(triggered_at: str, settled: str) -> None:
+def test_a_manual_run_shows_the_window_of_the_date_it_names_or_the_newest_past_its_cut_off(
+    clock: type, triggered_at: str, settled: str
+) -> None:
     days = timetable()
     assert days.infer_manual_data_interval(run_after=at(triggered_at)) == interval(days, settled)
 
@@ -193,6 +200,14 @@ def test_a_manual_run_before_the_first_date_has_an_empty_interval() -> None:
     days = timetable(first_settlement_date=date(2026, 7, 1))
     empty = days.infer_manual_data_interval(run_after=at("2026-02-13T10:00"))
     assert empty.start == empty.end and days.settlement_date_of(empty) is None
+
+
+def test_what_the_window_of_a_manual_run_says_is_what_the_run_is_asked(clock: type) -> None:
+    days, now = timetable(), at("2026-02-20T09:00")
+    for instant in ("2026-02-12T00:00Z", "2026-02-13T00:00", "2026-02-13T23:30"):
+        run = AirflowRun(run_id="r", run_type="manual", triggered_at=now, logical_date=at(instant))
+        shown = days.settlement_date_of(days.infer_manual_data_interval(run_after=at(instant)))
+        assert asked.request_of(run, calendar=days.days, now=now).settlement_date == shown
 
 
 def test_runs_are_named_after_their_settlement_date() -> None:

@@ -180,6 +180,13 @@ class SettlementCalendar:
         """Return the date that the policy's zone shows at this instant."""
         return instant.astimezone(ZoneInfo(self.timezone)).date()
 
+    def date_named_by(self, instant: datetime) -> date:
+        """Return the date that a person means by an instant given to Airflow: midnight UTC, which is what a date
+        without a time becomes there, names that date in every zone; any other instant names its date in the policy's.
+        """
+        in_utc = instant.astimezone(UTC)
+        return in_utc.date() if in_utc.time() == time() else self.local_date(instant)
+
     def _why_not(self, on: date, now: datetime) -> str | None:
         if closed := self.calendar.why_closed(on):
             return closed

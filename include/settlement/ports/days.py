@@ -30,7 +30,7 @@ class AirflowRun:
 class RunRequest:
     """What a run was asked to do. Without a settlement date the stage chooses the one that is due.
 
-    `kept_conf` is the conf, as JSON, of a run that is run again: Airflow keeps what its creation brought.
+    `kept_conf` is the conf, as JSON, of a run that was cleared: Airflow keeps it unless a backfill brings another.
     """
 
     settlement_date: date | None
@@ -40,6 +40,7 @@ class RunRequest:
     reason: str | None = None
     dry_run: bool = False
     transfer: bool = True
+    clear_number: int = 0
     kept_conf: str | None = None
 
 
@@ -50,9 +51,11 @@ class DayRun:
     settlement_date: date
     revision: int
     run_id: str
+    run_type: str = "manual"
     backfill_id: str | None = None
     dry_run: bool = False
     transfer: bool = True
+    clear_number: int = 0
     kept_conf: str | None = None
 
     @property

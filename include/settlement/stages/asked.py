@@ -5,15 +5,22 @@ run has the date of its parameter `settlement_date`, or else the one that its lo
 that date, any other instant its date in the policy's zone; its data interval is ignored, since Airflow's command line
 infers it from the clock. The day on which a run is triggered names none while it cannot be settled yet: the trigger
 form fills the logical date with the present moment.
+
+Callbacks of Airflow read it too, to tell of a failure, so nothing here imports what is slow to import.
 """
 
+from __future__ import annotations
+
 import json
-from datetime import UTC, date, datetime, time
-from typing import Any
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
 
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.errors import NotASettlementDate, Refused
 from settlement.ports.days import AirflowRun, RunRequest
+
+if TYPE_CHECKING:
+    from settlement.ports.services import Notifications
 
 PARAMETERS = ("settlement_date", "dry_run", "transfer", "reason")
 """Everything that a run of `daily_settlement` can be asked."""
@@ -33,7 +40,8 @@ def request_of(run: AirflowRun, *, calendar: SettlementCalendar, now: datetime) 
     """
     check_parameters(run, known=PARAMETERS)
     asked = _date("settlement_date", run.params.get("settlement_date"))
-    is_repeated = run.clear_number > 0 and bool(run.conf)
+    # Without the reason, which is a person's text: what is kept is told to people, and decides what the run does.
+    conf = {key: value for key, value in run.conf.items() if key in PARAMETERS and key != "reason"}
     return RunRequest(
         settlement_date=_settlement_date(run, asked, calendar=calendar, now=now),
         run_id=run.run_id,
@@ -42,11 +50,12 @@ def request_of(run: AirflowRun, *, calendar: SettlementCalendar, now: datetime) 
         reason=_text("reason", run.params.get("reason")) or (run.run_id if run.run_type == "backfill" else None),
         dry_run=_flag("dry_run", run.params.get("dry_run", False)),
         transfer=_flag("transfer", run.params.get("transfer", True)),
-        kept_conf=json.dumps(dict(run.conf), ensure_ascii=False, sort_keys=True) if is_repeated else None,
+        clear_number=run.clear_number,
+        kept_conf=json.dumps(conf, sort_keys=True) if conf and run.clear_number else None,
     )
 
 
-def check_parameters(run: AirflowRun, *, known: tuple[str, ...]) -> None:
+def check_parameters(run: AirflowRun, *, known: tuple[str, ...] = ()) -> None:
     """Prove that a run's conf holds known parameters only, and that the run's params have the values of its conf.
 
     Raises Refused: naming the key, its value and the parameters that there are.
@@ -68,13 +77,22 @@ def check_parameters(run: AirflowRun, *, known: tuple[str, ...]) -> None:
             )
 
 
-def named_date(run: AirflowRun, *, calendar: SettlementCalendar) -> date | None:
-    """Return the date that a run is about, as far as anybody can tell from it alone: for telling of its failure."""
+def date_of(services: Notifications, run: AirflowRun, *, now: datetime) -> date | None:
+    """Return the date that a run took on, or else the one that it names, settleable or not: to tell of its failure.
+
+    None: it took none on and names none, or what it was asked cannot be read as a date.
+    """
+    with services.ledger.books() as books:
+        if opened := books.days.run(run.run_id):
+            on: date = opened["settlement_date"]
+            return on
     asked = run.conf.get("settlement_date") or run.params.get("settlement_date")
     try:
-        return date.fromisoformat(asked) if asked else _own(run, calendar) or _of_logical_date(run, calendar)
+        if asked:
+            return date.fromisoformat(asked)
     except (TypeError, ValueError):
         return None
+    return _own(run, services.calendar) or _of_logical_date(run, calendar=services.calendar, now=now)
 
 
 def _settlement_date(
@@ -90,17 +108,14 @@ def _settlement_date(
         return own
     if asked is not None:
         return asked
-    named = _of_logical_date(run, calendar)
+    named = _of_logical_date(run, calendar=calendar, now=now)
     if named is None:
         return None
     try:
         calendar.check(named, now=now)
     except NotASettlementDate as error:
-        if named in (calendar.local_date(run.triggered_at), calendar.local_date(now)):
-            return None
-        assert run.logical_date is not None
         raise Refused(
-            f"The run's logical date [{run.logical_date.isoformat()}] names [{named}]. {error} Nothing was done. Name"
+            f"The run's logical date [{run.logical_date}] names [{named}]. {error} Nothing was done. Name"
             ' the date to settle: {"settlement_date": "YYYY-MM-DD"}'
         ) from None
     return named
@@ -110,14 +125,23 @@ def _own(run: AirflowRun, calendar: SettlementCalendar) -> date | None:
     if run.run_type not in HAVE_AN_INTERVAL or run.interval is None:
         return None
     from_at, until_at_exclusive = run.interval
+    if run.logical_date not in (None, from_at):
+        # A backfill took a run over that the command line had begun, whose interval was inferred from the clock.
+        return calendar.settlement_date_of(run.logical_date)
     return calendar.settlement_date_of_window(until_at_exclusive) if from_at < until_at_exclusive else None
 
 
-def _of_logical_date(run: AirflowRun, calendar: SettlementCalendar) -> date | None:
-    if run.logical_date is None:
+def _of_logical_date(run: AirflowRun, *, calendar: SettlementCalendar, now: datetime) -> date | None:
+    """Return the date that a manual run's logical date names; the day of the trigger names none before its cut-off.
+
+    Whether that had passed is asked as of the trigger, so that a run which is cleared days later still means what it
+    meant; `now` lies before the trigger where SETTLEMENT_NOW holds it.
+    """
+    if run.logical_date is None or run.run_type in HAVE_AN_INTERVAL:
         return None
-    instant = run.logical_date.astimezone(UTC)
-    return instant.date() if instant.time() == time() else calendar.local_date(instant)
+    named, asked_at = calendar.date_named_by(run.logical_date), min(run.triggered_at, now)
+    is_today = named in (calendar.local_date(run.triggered_at), calendar.local_date(asked_at))
+    return None if is_today and named != calendar.newest_settleable(asked_at) else named
 
 
 def _date(name: str, value: Any) -> date | None:

@@ -24,10 +24,13 @@ CAUSES = ("quarantined", "bad_reversal", "orphan_repayment", "overpaid")
 
 
 def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
-    """Compute and post the day's money, once; return its totals by currency.
+    """Compute and post the day's money, once; return its totals by currency. A dry run posts and tells nothing.
 
     Raises Refused: an invariant does not hold: nothing is posted, and a critical alert names the control.
+    Raises Broken: the same of a dry run.
     """
+    if day.dry_run:
+        return _dry_run(services, day)
     try:
         return _distribute(services, day, now=now)
     except Broken as broken:
@@ -50,17 +53,6 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
 
     Raises Broken: an invariant does not hold; nothing is posted.
     """
-    if day.dry_run:
-        with services.ledger.books(read_only=True) as books:
-            inputs = extract.see(services, books, day).inputs
-            owed = books.journal.balances(INVESTOR_PAYABLE.prefix)
-            totals = []
-            for part in _parts(services, day, inputs):
-                totals.append(part.totals)
-                for account, currency, amount in _credits_of_investors(part):
-                    owed[account, currency] = owed.get((account, currency), 0) + amount
-        summed = pd.concat(totals).groupby("currency", as_index=False).sum().to_dict("records")
-        return _summary(summed) | {"dry_run": True, "owed": _owed(owed)}
     with services.ledger.books(day=day, posting=True) as books:
         if books.outcomes.is_computed(day):
             return _summary(books.days.totals(day.settlement_date)) | {"already": "computed"}
@@ -83,6 +75,25 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
         books.breaks.sync(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
         notify.step_done(books, day, Step.COMPUTE, row_count=len(inputs.repayments), now=now)
         return _summary(books.days.totals(day.settlement_date))
+
+
+def _dry_run(services: Services, day: DayRun) -> dict[str, Any]:
+    """Return what the day comes to, and what is owed to investors once it is booked: `owed`, by currency.
+
+    A date that is computed already would not be computed again: `already` says so, and the books answer.
+    """
+    with services.ledger.books(read_only=True) as books:
+        owed = books.journal.balances(INVESTOR_PAYABLE.prefix)
+        if books.outcomes.is_computed(day):
+            computed = _summary(books.days.totals(day.settlement_date)) | {"already": "computed"}
+        else:
+            totals = []
+            for part in _parts(services, day, extract.see(services, books, day).inputs):
+                totals.append(part.totals)
+                for account, currency, amount in _credits_of_investors(part):
+                    owed[account, currency] = owed.get((account, currency), 0) + amount
+            computed = _summary(pd.concat(totals).groupby("currency", as_index=False).sum().to_dict("records"))
+    return computed | {"dry_run": True, "owed": _owed(owed)}
 
 
 def _credits_of_investors(part: Outcome) -> Iterator[tuple[str, str, int]]:

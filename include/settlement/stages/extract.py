@@ -26,7 +26,7 @@ def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRu
 
     Raises Refused: the date is no settlement date, or its cut-off has not passed; the nearest right dates are named.
     """
-    on = request.settlement_date or _due(services, now=now)
+    on = request.settlement_date or _due(services, request.run_id, now=now)
     if on is None:
         raise Refused("There is no settlement date whose cut-off has passed: nothing can be settled yet")
     try:
@@ -37,13 +37,16 @@ def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRu
         return books.days.open(request, settlement_date=on, now=now)
 
 
-def _due(services: Services, *, now: datetime) -> date | None:
+def _due(services: Services, run_id: str, *, now: datetime) -> date | None:
     """Return the oldest date past its cut-off that lies after the first settled one and is not settled, or the newest.
 
-    None: no cut-off has passed yet.
+    A run that is cleared keeps the date that it took on. None: no cut-off has passed yet.
     """
     newest = services.calendar.newest_settleable(now)
     with services.ledger.books(read_only=True) as books:
+        if opened := books.days.run(run_id):
+            on: date = opened["settlement_date"]
+            return on
         settled = books.days.settled()
     if newest is None or not settled:
         return newest

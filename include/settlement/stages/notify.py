@@ -13,7 +13,16 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from settlement.domain.alerts.breaks import SHOWN_BREAKS, BreakLine, BreaksOpened, digest
-from settlement.domain.alerts.day import BackfillSummary, ControlBroken, DayProgress, DayStarted, Step, StepState
+from settlement.domain.alerts.day import (
+    BackfillSummary,
+    ControlBroken,
+    CurrencyTotals,
+    DayDryRun,
+    DayProgress,
+    DayStarted,
+    Step,
+    StepState,
+)
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.expectations import SETTLED
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
@@ -73,6 +82,21 @@ def step_done(books: Books, day: DayRun, step: Step, *, row_count: int, now: dat
 def day_completed(services: Services, books: Books, on: date, *, now: datetime) -> None:
     """Tell what a settlement date came to, as the books stand."""
     books.outbox.record(standing.completed(services, books, on), now=now)
+
+
+def day_dry_run(books: Books, day: DayRun, *, computed: Mapping[str, Any], now: datetime) -> None:
+    """Tell what a dry run computed (see `compute.distribute`): the one message of it."""
+    event = DayDryRun(
+        settlement_date=day.settlement_date,
+        run_id=day.run_id,
+        run_type=day.run_type,
+        clear_number=day.clear_number,
+        kept_conf=day.kept_conf or "",
+        finding="is_settled" if "already" in computed else "would_settle",
+        totals=tuple(CurrencyTotals(currency=currency, **sums) for currency, sums in computed["totals"].items()),
+        owed=_money({currency: sums["amount"] for currency, sums in computed["owed"].items()}),
+    )
+    books.outbox.record(event, now=now)
 
 
 def control_broken(

@@ -22,10 +22,13 @@ def report(
 ) -> dict[str, Any]:
     """Say how the day ended: its state in the books, its totals to people, and the end of its run.
 
-    A dry run has a report of its own: `computed` is what it computed, and nothing of it was booked.
+    A dry run has a report of its own, of what it `computed` (see `compute.distribute`). A run that was cleared says
+    which conf it keeps.
+
+    Raises Refused: a dry run has computed nothing.
     """
     if day.dry_run:
-        return dry_run(services, day, computed=computed or {}, now=now)
+        return _dry_run(services, day, computed=computed, now=now)
     with services.ledger.books(day=day, posting=True) as books:
         before = books.days.find(day.settlement_date)
         assert before is not None
@@ -44,29 +47,36 @@ def report(
             notify.day_completed(services, books, day.settlement_date, now=now)
             if not day.backfill_id:  # a backfill's thread is about many days, and shows each as a row
                 _attach_totals(services, books, day, now=now)
-    return status | {"already_settled": already}
+    return status | {"already_settled": already} | _kept_conf(day)
 
 
-def dry_run(services: Services, day: DayRun, *, computed: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Say what a dry run computed: what would change and be owed; nothing was booked, paid or sent.
-
-    A run that is run again keeps the conf that its creation brought (Airflow takes no other over), and says so.
-    """
-    said: dict[str, Any] = {
-        "settlement_date": day.settlement_date.isoformat(),
+def _dry_run(services: Services, day: DayRun, *, computed: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
+    """Say what a dry run computed: what would be booked, and owed after it; nothing was booked, paid or sent."""
+    if not computed:
+        raise Refused(f"The dry run [{day.run_id}] of [{day.settlement_date}] has computed nothing: trigger it again")
+    with services.ledger.books() as books:
+        notify.day_dry_run(books, day, computed=computed, now=now)
+    return {
         "dry_run": True,
+        "settlement_date": day.settlement_date.isoformat(),
         "said": f"DRY RUN of [{day.settlement_date}]: nothing was settled, booked or paid",
-        "totals": computed.get("totals", {}),
-        "owed": computed.get("owed", {}),
-    }
-    if day.kept_conf:
-        said["kept_conf"] = day.kept_conf
-        said["said"] += (
-            f". This run was run again and keeps the conf of its creation, {day.kept_conf}. To settle the date, start"
-            """ the backfill with --dag-run-conf '{"dry_run": false}'"""
-        )
-    log.warning("dry_run", **said)
-    return said
+        "is_settled": "already" in computed,
+        "totals": computed["totals"],
+        "owed": computed["owed"],
+    } | _kept_conf(day)
+
+
+def _kept_conf(day: DayRun) -> dict[str, str]:
+    """Say which conf a run keeps that was run again: what its backfill was meant to ask may be something else."""
+    if day.kept_conf is None:
+        return {}
+    warning = (
+        f"The run was run again with the conf {day.kept_conf}, which Airflow keeps unless a backfill brings another."
+        """ To ask something else, trigger the date by hand, or start the backfill with, for instance,"""
+        """ --dag-run-conf '{"dry_run": false}'"""
+    )
+    log.warning("conf_kept", settlement_date=day.settlement_date.isoformat(), run_id=day.run_id, conf=day.kept_conf)
+    return {"kept_conf": day.kept_conf, "warning": warning}
 
 
 def _attach_totals(services: Services, books: Books, day: DayRun, *, now: datetime) -> None:

@@ -20,6 +20,7 @@ from settlement.domain.alerts.day import (
     ControlBroken,
     CurrencyTotals,
     DayCompleted,
+    DayDryRun,
     DayProgress,
     DayStarted,
     MatchTotals,
@@ -235,6 +236,28 @@ EVENTS: dict[str, tuple[Event, ...]] = {
             changed_count=0,
             failed_count=1,
             difference_paid=krw(1_200),
+        ),
+    ),
+    "day.dry_run": (
+        DayDryRun(
+            settlement_date=DAY,
+            run_id="backfill__2026-02-17T06:00:00+09:00",
+            run_type="backfill",
+            clear_number=1,
+            kept_conf='{"dry_run": true}',
+            totals=(
+                CurrencyTotals(
+                    currency="KRW",
+                    repayment_count=1_204,
+                    received_amount=98_765_432,
+                    distributed_amount=97_854_108,
+                    fee_amount=801_204,
+                    vat_amount=80_120,
+                    cost_amount=30_000,
+                ),
+                CurrencyTotals(currency="USD", repayment_count=2, received_amount=120_050, distributed_amount=120_050),
+            ),
+            owed=(*krw(98_001_108), Money(amount=120_050, currency="USD")),
         ),
     ),
     "alerts.undelivered": (

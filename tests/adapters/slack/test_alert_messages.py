@@ -82,8 +82,9 @@ def numbers(row: list[dict[str, str]]) -> list[int]:
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
-def test_the_totals_of_the_day_add_up_as_they_are_shown(language: str) -> None:
-    message = renderer_in(language).message(row_of(EVENTS["day.completed"]))
+@pytest.mark.parametrize("event", ["day.completed", "day.dry_run"])
+def test_the_totals_of_the_day_add_up_as_they_are_shown(language: str, event: str) -> None:
+    message = renderer_in(language).message(row_of(EVENTS[event]))
     (table,) = [block for block in message.blocks if block["type"] == "table"]
     received, *parts = [numbers(row) for row in table["rows"][1:]]
     assert received == [98_765_432, 120_050]

@@ -14,6 +14,7 @@ from settlement.domain.alerts.day import (
     BreakTotal,
     ControlBroken,
     DayCompleted,
+    DayDryRun,
     DayProgress,
     DayStarted,
     PayoutTotals,
@@ -130,6 +131,7 @@ EVENTS: dict[str, tuple[Event, str, str]] = {
         "info",
         "backfill:7",
     ),
+    "day.dry_run": (DayDryRun(settlement_date=DAY, run_id="r"), "info", "2026-02-16:dry:r"),
     "alerts.undelivered": (
         AlertsUndelivered(settlement_date=None, at=AT, count=1, oldest_at=AT, code="invalid_auth"),
         "critical",
@@ -201,6 +203,17 @@ def test_a_channel_gets_the_severities_it_wants() -> None:
     channels = channel("C0ALL"), channel("C0CRITICAL", "critical")
     assert recipients(EVENTS["day.started"][0], *channels) == ["C0ALL"]
     assert recipients(EVENTS["task.failed"][0], *channels) == ["C0ALL", "C0CRITICAL"]
+
+
+def test_each_time_that_a_dry_run_is_run_again_is_told_louder_and_alone() -> None:
+    again = DayDryRun(settlement_date=DAY, run_id="r", clear_number=2, kept_conf='{"dry_run": true}')
+    assert (again.severity, again.dedupe_key, again.thread) == ("warning", "2026-02-16:dry:r:2", "2026-02-16:dry:r:2")
+
+
+def test_a_dry_run_of_a_backfill_is_told_where_backfills_are() -> None:
+    channels = channel("C0DAYS"), channel("C0BACKFILLS", backfills=True)
+    assert recipients(DayDryRun(settlement_date=DAY, run_id="r"), *channels) == ["C0DAYS"]
+    assert recipients(DayDryRun(settlement_date=DAY, run_id="r", run_type="backfill"), *channels) == ["C0BACKFILLS"]
 
 
 def test_backfills_go_to_their_own_channel_where_there_is_one() -> None:

@@ -38,6 +38,7 @@ _CODES = {
     "cause": "causes",
     "state": "day_states",
     "control": "controls",
+    "finding": "findings",
 }
 _MINUTES = frozenset({"minutes_left", "minutes_late", "after_minutes"})
 

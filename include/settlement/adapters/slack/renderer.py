@@ -24,6 +24,7 @@ from settlement.domain.alerts.day import (
     BackfillSummary,
     CurrencyTotals,
     DayCompleted,
+    DayDryRun,
     DayEvent,
     DayProgress,
     DayStarted,
@@ -191,6 +192,8 @@ class Renderer:
             if all(fields[name] for name in _places(line))
         ]
         blocks = [block_kit.section("\n".join(lines))] if lines else []
+        if isinstance(event, DayDryRun):
+            blocks += [*_not_adding_up(event.totals, words), *_totals_table(event.totals, words)]
         if isinstance(event, TaskFailed) and event.error not in ("", event.code):
             blocks.append(block_kit.section("```" + escape(event.error.replace("```", "'''")) + "```"))
         if isinstance(event, BreaksOpened) and event.breaks:
@@ -432,15 +435,7 @@ def _step(event: DayProgress, words: Words) -> str:
 
 def _completed(day: DayCompleted, words: Words) -> list[Block]:
     """Return what the day came to: totals as one table, then payouts, matching, controls, breaks and the deadline."""
-    blocks: list[Block] = []
-    for totals in day.totals:
-        if totals.unexplained_amount:
-            off = Money(amount=totals.unexplained_amount, currency=totals.currency)
-            blocks.append(
-                block_kit.section(
-                    "⚠️ *" + words.say("day", "does_not_add_up", currency=totals.currency, amount=off) + "*"
-                )
-            )
+    blocks = _not_adding_up(day.totals, words)
     lines = [*_against_deadline(day, words), *_payout_lines(day, words), *_match_lines(day, words)]
     if day.controls_total:
         lines.append(words.say("day", "controls", passed=day.controls_passed, total=day.controls_total))
@@ -459,11 +454,34 @@ def _completed(day: DayCompleted, words: Words) -> list[Block]:
         blocks.append(
             block_kit.section("*" + words.say("day", "breaks", count=day.break_count) + "*\n" + "\n".join(causes))
         )
-    if day.totals:
-        shown = day.totals[: block_kit.MAX_TABLE_COLUMNS - 1]
-        head = [words.say("day", "item"), *(safe(totals.currency) for totals in shown)]
-        blocks.append(block_kit.table([head, *_total_rows(shown, words)], numbers=set(range(1, len(head)))))
-    return blocks
+    return blocks + _totals_table(day.totals, words)
+
+
+def _not_adding_up(totals: Sequence[CurrencyTotals], words: Words) -> list[Block]:
+    """Return a warning for each currency whose totals leave something over."""
+    return [
+        block_kit.section(
+            "⚠️ *"
+            + words.say(
+                "day",
+                "does_not_add_up",
+                currency=item.currency,
+                amount=Money(amount=item.unexplained_amount, currency=item.currency),
+            )
+            + "*"
+        )
+        for item in totals
+        if item.unexplained_amount
+    ]
+
+
+def _totals_table(totals: Sequence[CurrencyTotals], words: Words) -> list[Block]:
+    """Return the totals as one table with a column for each currency; nothing where there are none."""
+    if not totals:
+        return []
+    shown = totals[: block_kit.MAX_TABLE_COLUMNS - 1]
+    head = [words.say("day", "item"), *(safe(item.currency) for item in shown)]
+    return [block_kit.table([head, *_total_rows(shown, words)], numbers=set(range(1, len(head))))]
 
 
 def _total_rows(totals: Sequence[CurrencyTotals], words: Words) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from settlement.domain.alerts.event import Event, Money, Severity, summary_key
 
@@ -168,6 +168,41 @@ class DayCompleted(DayEvent):
     def own_severity(self) -> Severity:
         is_amiss = self.breaks or any(payouts.unknown_count for payouts in self.payouts)
         return Severity.WARNING if is_amiss else Severity.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayDryRun(Event):
+    """A dry run computed the day; nothing was booked, paid or sent, and this is the one message of it.
+
+    It stands alone: the day's own message tells of what was done. `kept_conf` is what a run that was cleared was asked
+    before and still is; then nobody may have meant a dry run, and each such run is told of.
+    """
+
+    name: ClassVar[str] = "day.dry_run"
+    opens_thread: ClassVar[bool] = True
+
+    run_id: str
+    run_type: str = "manual"
+    clear_number: int = 0
+    kept_conf: str = ""
+    finding: Literal["would_settle", "is_settled"] = "would_settle"
+    totals: tuple[CurrencyTotals, ...] = ()
+    owed: tuple[Money, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"dry:{self.run_id}" + (f":{self.clear_number}" if self.clear_number else "")
+
+    @property
+    def thread(self) -> str:
+        return self.dedupe_key
+
+    @property
+    def is_of_backfill(self) -> bool:
+        return self.run_type == "backfill"
+
+    def own_severity(self) -> Severity:
+        return Severity.WARNING if self.kept_conf else Severity.INFO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

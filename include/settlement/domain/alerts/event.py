@@ -103,6 +103,11 @@ class Event:
         """Where a standing message keeps this event; a later event of the same slot replaces it."""
         return self.name
 
+    @property
+    def is_of_backfill(self) -> bool:
+        """Whether it is told where backfills are told of."""
+        return self.backfill_id is not None
+
     def own_severity(self) -> Severity:
         """The severity outside a backfill."""
         return self.level

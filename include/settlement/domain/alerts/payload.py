@@ -11,7 +11,14 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from settlement.domain.alerts.breaks import BreaksAged, BreaksOpened
-from settlement.domain.alerts.day import BackfillSummary, ControlBroken, DayCompleted, DayProgress, DayStarted
+from settlement.domain.alerts.day import (
+    BackfillSummary,
+    ControlBroken,
+    DayCompleted,
+    DayDryRun,
+    DayProgress,
+    DayStarted,
+)
 from settlement.domain.alerts.event import Event
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
 from settlement.domain.alerts.task import TaskFailed, TaskRetry
@@ -50,6 +57,7 @@ EVENTS: dict[str, type[Event]] = {
         ControlBroken,
         BreaksAged,
         BackfillSummary,
+        DayDryRun,
         AlertsUndelivered,
         Heartbeat,
     )

@@ -55,7 +55,7 @@ def recipients(event: Event, policy: AlertsPolicy) -> list[str]:
         return [EMAIL]
     wanting = [channel for channel in policy.channels if event.severity in channel.severities]
     if any(channel.backfills for channel in policy.channels):
-        wanting = [channel for channel in wanting if channel.backfills == bool(event.backfill_id)]
+        wanting = [channel for channel in wanting if channel.backfills == event.is_of_backfill]
     return [channel.id for channel in wanting] or ([EMAIL] if event.severity is Severity.CRITICAL else [])
 
 

@@ -29,6 +29,8 @@ class Days(Repository):
                 run_id=request.run_id,
                 dry_run=True,
                 transfer=False,
+                run_type=request.run_type,
+                clear_number=request.clear_number,
                 kept_conf=request.kept_conf,
             )
         revision = self.transaction.execute(
@@ -48,6 +50,8 @@ class Days(Repository):
             run_id=request.run_id,
             backfill_id=self._backfills.join(now=now) if request.run_type == "backfill" else None,
             transfer=request.transfer,
+            run_type=request.run_type,
+            clear_number=request.clear_number,
             kept_conf=request.kept_conf,
         )
         self.transaction.execute(
