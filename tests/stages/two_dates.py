@@ -117,12 +117,12 @@ class Stop:
 
     at: int
     names: list[str] = field(default_factory=list)
-    thread: int | None = None
+    thread: threading.Thread | None = None  # not its number, which the next thread is given again
     reached: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
     def passes(self, name: str) -> None:
-        if threading.get_ident() != self.thread:
+        if threading.current_thread() is not self.thread:
             return
         self.names.append(name)
         if len(self.names) == self.at:
@@ -171,15 +171,16 @@ def stopping(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def at_once(
     books: TwoDates, services: Services, monkeypatch: pytest.MonkeyPatch, *, held: DayRun, other: DayRun, at: int
 ) -> tuple[Stop, dict[date, Refused]]:
-    """Compute both dates at once: `held` stands still at its nth point until `other` is done, or waits for it.
+    """Compute both at once: `held` stands still at its nth point until `other` is done, or waits for it.
 
-    Returns the points that it passed, and which of the dates was refused.
+    Both may be the same day: two processes of one run. Returns the points that `held` passed, and which of the dates
+    was refused.
     """
     stop, refused, failed = Stop(at=at), dict[date, Refused](), list[BaseException]()
 
-    def work(day: DayRun) -> None:
-        if day == held:
-            stop.thread = threading.get_ident()
+    def work(day: DayRun, *, is_held: bool) -> None:
+        if is_held:
+            stop.thread = threading.current_thread()
         try:
             computed(services, day)
         except Refused as error:
@@ -188,7 +189,10 @@ def at_once(
             failed.append(error)
 
     with stopping(stop, monkeypatch):
-        first, second = (threading.Thread(target=work, args=(day,), daemon=True) for day in (held, other))
+        first, second = (
+            threading.Thread(target=work, args=(day,), kwargs={"is_held": is_held}, daemon=True)
+            for day, is_held in ((held, True), (other, False))
+        )
         first.start()
         while first.is_alive() and not stop.reached.wait(0.01):
             pass
