@@ -87,9 +87,9 @@ def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding
     for found in changed:
         by_date[services.calendar.settlement_date_of(found.evidence["taken"]["received_at"])].append(found)
     told = {
-        services.calendar.settlement_date_of(datetime.fromisoformat(known["evidence"]["taken"]["received_at"]))
+        services.calendar.settlement_date_of(datetime.fromisoformat(known.evidence["taken"]["received_at"]))
         for known in books.breaks.open()
-        if known["cause"] == "source_changed"
+        if known.cause == "source_changed"
     }
     for on, findings in sorted(by_date.items()):
         notify.input_changed(services, books, on, SOURCE, findings, now=now)
@@ -106,7 +106,7 @@ def _tell_of_late(services: Services, books: Books, day: DayRun, inputs: Inputs,
     before = day.settlement_date
     for _ in range(USUALLY):
         before = services.calendar.calendar.previous_business_day(before)
-        if not any(row["repayment_count"] for row in books.days.totals(before)):
+        if not any(row.repayment_count for row in books.days.totals(before)):
             return
     if received.empty:
         notify.input_late(books, day, SOURCE, expected_at=window.until_at_exclusive, now=now)
