@@ -3,6 +3,7 @@
 import getpass
 import json as jsons
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,9 +85,9 @@ def export(
     from settlement.adapters import archive
 
     with wiring.services() as services, services.ledger.books(read_only=True) as books:
-        found = [c for c in books.close.certificates() if _date(first) <= c["settlement_date"] <= _date(last)]
-        archive.write(to, found, {c["number"]: books.close.sealed_rows(c["number"]) for c in found})
-    rows = [{"number": c["number"], "settlement_date": str(c["settlement_date"]), "sha256": c["sha256"]} for c in found]
+        found = [c for c in books.close.certificates() if _date(first) <= c.settlement_date <= _date(last)]
+        archive.write(to, found, {c.number: books.close.sealed_rows(c.number) for c in found})
+    rows = [{"number": c.number, "settlement_date": str(c.settlement_date), "sha256": c.sha256} for c in found]
     _print_rows(rows, json=json)
     raise typer.Exit(0 if found else 1)
 
@@ -177,7 +178,7 @@ def list_breaks(context: typer.Context, json: Json = False) -> None:
         "break_id", "cause", "side", "subject_kind", "subject_id", "currency", "amount", "opened_on",
         "age_business_days", "state", "owner", "due_on", "comment",
     )  # fmt: skip
-    _print_rows([{name: row[name] for name in names} for row in found], json=json)
+    _print_rows([{name: getattr(row, name) for name in names} for row in found], json=json)
 
 
 @breaks.command()
@@ -186,7 +187,7 @@ def history(break_id: BreakId, json: Json = False) -> None:
     from settlement import wiring
 
     with wiring.services() as services, services.ledger.books(read_only=True) as books:
-        _print_rows(books.breaks.history(break_id), json=json)
+        _print_rows([asdict(event) for event in books.breaks.history(break_id)], json=json)
 
 
 @breaks.command()

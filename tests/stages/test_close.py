@@ -383,7 +383,7 @@ def test_an_exported_day_is_verified_without_the_database(platform: Platform, tm
     with platform.services() as services, services.ledger.books(read_only=True) as books:
         for target in (path, again):
             found = books.close.certificates()
-            archive.write(target, found, {c["number"]: books.close.sealed_rows(c["number"]) for c in found})
+            archive.write(target, found, {c.number: books.close.sealed_rows(c.number) for c in found})
     assert path.read_bytes() == again.read_bytes()
     assert path.stat().st_mode & 0o777 == 0o600
     assert archive.broken(path) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -82,7 +83,8 @@ def test_money_crosses_every_stage_as_whole_units(platform: Platform) -> None:
                 *books.days.totals(day.settlement_date),
                 *books.breaks.open(),
             ]
-            assert {type(row[name]) for row in read for name in row if is_money(name)} <= {int, type(None)}
+            said = [asdict(row) for row in read]
+            assert {type(row[name]) for row in said for name in row if is_money(name)} <= {int, type(None)}
             assert type(books.journal.balance("client_bank", "KRW")) is int
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=frozen.input_sha256)
         for part in settle.settle_in_parts(inputs, services.policy, day.settlement_date):

@@ -378,8 +378,8 @@ def test_a_line_is_booked_to_an_account_or_matched_by_hand_and_history_says_by_w
         breaks.assign(services, receipt, owner="kim", due_on=date(2026, 2, 24), by="lead", now=NOON)
         breaks.comment(services, receipt, text="asked the borrower", by="kim", now=NOON)
         with services.ledger.books(read_only=True) as books:
-            (found,) = (row for row in books.breaks.open() if row["break_id"] == receipt)
-        assert (found["state"], found["owner"], found["due_on"], found["comment"]) == (
+            (found,) = (row for row in books.breaks.open() if row.break_id == receipt)
+        assert (found.state, found.owner, found.due_on, found.comment) == (
             "assigned", "kim", date(2026, 2, 24), "asked the borrower",
         )  # fmt: skip
         with pytest.raises(Refused, match="amounts that differ"):
@@ -389,7 +389,7 @@ def test_a_line_is_booked_to_an_account_or_matched_by_hand_and_history_says_by_w
             breaks.book(services, fees, account="client_bank", reason="fees of January", by="kim", now=NOON)
         breaks.book(services, fees, account="fee_income", reason="fees of January", by="kim", now=NOON)
         with services.ledger.books(read_only=True) as books:
-            told = [(row["by"], row["what"]) for row in books.breaks.history(receipt)]
+            told = [(event.by, event.what) for event in books.breaks.history(receipt)]
     assert told == [
         ("settlement", "opened"),
         ("lead", "assigned to kim"),

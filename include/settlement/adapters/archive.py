@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from settlement.ports.close import SEAL_BYTES
+from settlement.ports.close import SEAL_BYTES, Certificate
 
 SealedRow = tuple[str, str, Sequence[str]]
 """Table, key, and the texts of the rows that the key stands for."""
@@ -20,13 +20,13 @@ SealedRow = tuple[str, str, Sequence[str]]
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write(path: Path, certificates: Sequence[Mapping[str, Any]], rows: Mapping[int, Iterable[SealedRow]]) -> None:
+def write(path: Path, certificates: Sequence[Certificate], rows: Mapping[int, Iterable[SealedRow]]) -> None:
     """Write the archive; the same days are the same bytes."""
     path.touch(mode=0o600)
     with zipfile.ZipFile(path, "w") as archive:
-        _add(archive, "certificates.jsonl", ({"body": c["body"], "sha256": c["sha256"]} for c in certificates))
+        _add(archive, "certificates.jsonl", ({"body": c.body, "sha256": c.sha256} for c in certificates))
         for found in certificates:
-            _add(archive, f"rows-{found['number']}.jsonl", rows[found["number"]])
+            _add(archive, f"rows-{found.number}.jsonl", rows[found.number])
 
 
 def broken(path: Path) -> list[str]:

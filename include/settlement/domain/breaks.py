@@ -6,6 +6,7 @@ what is open. What is new is opened once, what is gone is resolved by itself, wh
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 # Which side has to act: we, the bank, or whoever keeps the source.
@@ -25,6 +26,25 @@ SIDES: Mapping[str, str] = {
     "statement_chain": "bank",
     "message_refused": "bank",
 }
+
+
+class BreakState(StrEnum):
+    """How far a break is. The ledger keeps the same words."""
+
+    OPEN = "open"
+    ASSIGNED = "assigned"
+    """Somebody has taken it on; it is still open."""
+    RESOLVED = "resolved"
+    WRITTEN_OFF = "written_off"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still stands."""
+        return self in STANDING
+
+
+STANDING = (BreakState.OPEN, BreakState.ASSIGNED)
+"""The states of a break that still stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,6 +26,36 @@ from settlement.domain.errors import NotASettlementDate
 
 ONE_DAY = timedelta(days=1)
 SMALLEST_STEP = timedelta(microseconds=1)
+
+
+class DayState(StrEnum):
+    """Where a settlement date stands. The ledger keeps the same words."""
+
+    OPEN = "open"
+    """A run has taken it on; nothing is computed."""
+    COMPUTED = "computed"
+    """Its outcome is posted."""
+    AWAITING_APPROVAL = "awaiting_approval"
+    """A second person is asked about its payouts."""
+    PAYING = "paying"
+    """Its payouts are prepared, and on their way."""
+    SETTLED = "settled"
+    """Everything that it can pay was handed to the bank."""
+    SETTLED_WITH_BREAKS = "settled_with_breaks"
+    """The same, and something does not agree, or is unknown."""
+    CLOSED = "closed"
+    """Its payouts are final, its money is on a statement, and it has a certificate."""
+    FAILED = "failed"
+    """Its run ended badly; what it did is kept, and the next run goes on from there."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the day's own work is done."""
+        return self in SETTLED
+
+
+SETTLED = (DayState.SETTLED, DayState.SETTLED_WITH_BREAKS, DayState.CLOSED)
+"""The states of a day whose own work is done."""
 
 
 class Override(NamedTuple):

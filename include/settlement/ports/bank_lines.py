@@ -1,8 +1,9 @@
-"""What the bank said, and what it was matched with."""
+"""What the bank said, and what it was matched with. Amounts are whole minor units, credits of the bank positive."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,12 +13,79 @@ if TYPE_CHECKING:
     from settlement.domain.bank.statement import LineState, Statement
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedMessage:
+    """A message that could not be used, without its content; `difference` is what a statement does not explain."""
+
+    sha256: str
+    kind: str
+    name: str
+    recorded_at: datetime
+    refusal: str | None
+    statement_id: str | None
+    difference: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptStatement:
+    """One statement as the books keep it; `sha256` is the message's that brought it."""
+
+    statement_id: str
+    sha256: str
+    account: str
+    currency: str
+    sequence: int | None
+    business_date: date
+    opening: int
+    closing: int
+    line_count: int
+    applied_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineTotals:
+    """How many lines a date's statements have in one currency, and how many are matched, with their absolute sums."""
+
+    currency: str
+    line_count: int
+    matched_count: int
+    line_amount: int
+    matched_amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnmatchedReceipt:
+    """A receipt, or a receipt undone, that the books have taken and no statement line has shown yet."""
+
+    repayment_id: str
+    loan_id: str
+    currency: str
+    amount: int
+    window_on: date
+    received_at: datetime
+    reverses_repayment_id: str | None
+
+    @property
+    def signed_amount(self) -> int:
+        """What it brings to the bank: a receipt undone takes away."""
+        return self.amount if self.reverses_repayment_id is None else -self.amount
+
+
 class BankLines(Protocol):
     """Messages of the bank, statements, their lines, and what they were matched with."""
 
-    def keep_message(self, message: Message, *, direction: str, now: datetime) -> bool: ...
-    def new_messages(self) -> list[Message]: ...
-    def is_new(self, sha256: str) -> bool: ...
+    def keep_message(self, message: Message, *, direction: str, now: datetime) -> bool:
+        """Keep a message as it travelled, `in` or `out`; False when these very bytes are kept already."""
+        ...
+
+    def new_messages(self) -> list[Message]:
+        """Return the messages that came in and were neither applied nor refused, oldest first."""
+        ...
+
+    def is_new(self, sha256: str) -> bool:
+        """Tell whether a message still waits, and keep it so for whoever asks until the transaction ends."""
+        ...
+
     def close_message(
         self,
         sha256: str,
@@ -26,25 +94,69 @@ class BankLines(Protocol):
         refusal: str | None = None,
         statement_id: str | None = None,
         difference: int | None = None,
-    ) -> None: ...
-    def refused_messages(self) -> list[dict[str, Any]]: ...
-    def has_statement(self, statement: Statement) -> bool: ...
-    def contradicts(self, statement: Statement) -> bool: ...
-    def keep_statement(self, statement: Statement, sha256: str, *, now: datetime) -> None: ...
-    def statements(self, account: str) -> list[dict[str, Any]]: ...
-    def newest_statement(self, account: str) -> dict[str, Any] | None: ...
-    def lines(self, states: Sequence[LineState]) -> list[OpenLine]: ...
-    def match_totals(self, on: date) -> list[dict[str, Any]]: ...
-    def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]: ...
-    def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None: ...
-    def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None: ...
-    def follow_opening(self, account: str, currency: str, *, now: datetime) -> None: ...
+    ) -> None:
+        """Say what became of a message: applied, refused and why, or foreign (of an account that is not ours)."""
+
+    def refused_messages(self) -> list[RefusedMessage]:
+        """Return the messages that could not be used, oldest first."""
+        ...
+
+    def has_statement(self, statement: Statement) -> bool:
+        """Tell whether a statement that says the same is kept already, whatever it is called."""
+        ...
+
+    def contradicts(self, statement: Statement) -> bool:
+        """Tell whether a statement of the same name and account is kept that says something else."""
+        ...
+
+    def keep_statement(self, statement: Statement, sha256: str, *, now: datetime) -> None:
+        """Write a statement and its lines, all open."""
+
+    def statements(self, account: str) -> list[KeptStatement]:
+        """Return the account's statements in the order of their days; those of one day as their balances follow."""
+        ...
+
+    def newest_statement(self, account: str) -> KeptStatement | None:
+        """Return the account's newest statement, or None before the first."""
+        ...
+
+    def lines(self, states: Sequence[LineState]) -> list[OpenLine]:
+        """Return the lines in these states, in the order of their ids."""
+        ...
+
+    def match_totals(self, on: date) -> list[LineTotals]:
+        """Return how many lines the date's statements have and how many are matched, by currency."""
+        ...
+
+    def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]:
+        """Return those of the subjects that a line is matched with already, as (kind, id)."""
+        ...
+
+    def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
+        """Write what lines turned out to be, with the entries that follow; what was in suspense leaves it."""
+
+    def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None:
+        """Book lines that match nothing against suspense, so that the ledger follows the bank all the same."""
+
+    def follow_opening(self, account: str, currency: str, *, now: datetime) -> None:
+        """Let the posted opening balance be the earliest statement's: what an older one says differently is posted."""
 
 
 class InTransit(Protocol):
     """What stands between us and the bank, item by item."""
 
-    def by_posting(self) -> dict[tuple[str, str], int]: ...
-    def by_item(self, *, is_whole: bool = False) -> dict[tuple[str, str], int]: ...
-    def receipts(self) -> list[dict[str, Any]]: ...
-    def open_items(self) -> dict[str, Any]: ...
+    def by_posting(self) -> dict[tuple[str, str], int]:
+        """Return what stands in the accounts between us and the bank, by (account, currency); debits positive."""
+        ...
+
+    def by_item(self, *, is_whole: bool = False) -> dict[tuple[str, str], int]:
+        """Return what should stand in them, counted item by item; `is_whole` counts from the very beginning."""
+        ...
+
+    def receipts(self) -> list[UnmatchedReceipt]:
+        """Return the receipts, and receipts undone, that no statement line has shown yet, in the order of their ids."""
+        ...
+
+    def open_items(self) -> Mapping[str, Any]:
+        """Return what a certificate says of open items, as JSON values: the oldest by name, and whence the others."""
+        ...

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    from settlement.domain.days import DayState
+    from settlement.domain.payments.state import PayoutState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,27 +97,148 @@ class TaskFailure:
         return self.error.split(":", 1)[0][:60] or "failed"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """A settlement date that was opened. `revision` is the newest computed one, 0 where there is none yet.
+
+    `run_id` is the run to which it belongs: the only one that may write.
+    """
+
+    settlement_date: date
+    state: DayState
+    revision: int
+    run_id: str
+    opened_at: datetime
+    settled_at: datetime | None
+    closed_at: datetime | None
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One attempt at a settlement date; `outcome` is None while it is under way, or where it ended without a word."""
+
+    run_id: str
+    settlement_date: date
+    revision: int
+    run_type: str
+    backfill_id: str | None
+    triggered_by: str | None
+    reason: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutSum:
+    """How many payouts of a date stand in one state and currency, and their amount in whole minor units."""
+
+    currency: str
+    state: PayoutState
+    count: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayTotals:
+    """What a date came to in one currency, in whole minor units: `received` is all the other amounts together."""
+
+    currency: str
+    repayment_count: int
+    received_amount: int
+    distributed_amount: int
+    fee_amount: int
+    vat_amount: int
+    national_tax_amount: int
+    local_tax_amount: int
+    cost_amount: int
+    credit_amount: int
+    quarantined_amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillEnd:
+    """What a backfill came to: days that are ok, changed and failed, and what it paid by currency."""
+
+    ok: int
+    changed: int
+    failed: int
+    paid: Mapping[str, int]
+
+
 class Days(Protocol):
     """Settlement dates, their runs and which of them may write."""
 
-    def open(self, request: RunRequest, *, settlement_date: date, now: datetime) -> DayRun: ...
-    def hold_fence(self, day: DayRun) -> None: ...
-    def find(self, settlement_date: date) -> Mapping[str, Any] | None: ...
-    def set_state(self, settlement_date: date, state: str, *, now: datetime, failure: str | None = None) -> None: ...
-    def run(self, run_id: str) -> dict[str, Any] | None: ...
-    def payout_sums(self, settlement_date: date) -> list[dict[str, Any]]: ...
-    def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None: ...
-    def note_controls(self, on: date, names: Sequence[str], *, is_held: bool, now: datetime) -> None: ...
-    def controls_of(self, on: date) -> dict[str, bool]: ...
-    def newest(self) -> date | None: ...
-    def settled(self) -> list[date]: ...
-    def unclosed(self) -> list[date]: ...
-    def totals(self, settlement_date: date) -> list[dict[str, Any]]: ...
+    def open(self, request: RunRequest, *, settlement_date: date, now: datetime) -> DayRun:
+        """Open the day for this run, which displaces any other, and return what the run works on.
+
+        A dry run opens nothing.
+        """
+        ...
+
+    def hold_fence(self, day: DayRun) -> None:
+        """Prove that the day still names this run, and keep it so until the transaction ends.
+
+        Raises Displaced: it names another.
+        """
+
+    def find(self, settlement_date: date) -> Day | None:
+        """Return the day, or None where it was never opened."""
+        ...
+
+    def set_state(self, settlement_date: date, state: DayState, *, now: datetime, failure: str | None = None) -> None:
+        """Say where the day stands; the first time that it is settled or closed keeps its instant."""
+
+    def run(self, run_id: str) -> Run | None:
+        """Return one run: who triggered it, why, and how it ended; None where no day was opened in its name."""
+        ...
+
+    def payout_sums(self, settlement_date: date) -> list[PayoutSum]:
+        """Return how many payouts of a date stand in each state, and their amount, by currency."""
+        ...
+
+    def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None:
+        """Keep how the run ended."""
+
+    def note_controls(self, on: date, names: Sequence[str], *, is_held: bool, now: datetime) -> None:
+        """Keep what came of controls that ran for a date; the newest result of each stands."""
+
+    def controls_of(self, on: date) -> dict[str, bool]:
+        """Return which controls ran for a date, and whether each held."""
+        ...
+
+    def newest(self) -> date | None:
+        """Return the newest settlement date that was opened, or None before the first."""
+        ...
+
+    def settled(self) -> list[date]:
+        """Return the settlement dates whose outcome is posted, oldest first."""
+        ...
+
+    def unclosed(self) -> list[date]:
+        """Return the settled days that are not closed, oldest first."""
+        ...
+
+    def totals(self, settlement_date: date) -> list[DayTotals]:
+        """Return the newest revision's totals, one for each currency."""
+        ...
 
 
 class Backfills(Protocol):
-    """Which runs are one backfill."""
+    """Which runs are one backfill. Airflow tells no task the number of its own; these are ours."""
 
-    def join(self, *, now: datetime) -> str: ...
-    def end(self, backfill_id: str, *, now: datetime) -> dict[str, Any]: ...
-    def silent(self, *, since: datetime) -> list[str]: ...
+    def join(self, *, now: datetime) -> str:
+        """Return the id of the backfill that is under way, which begins if there is none."""
+        ...
+
+    def end(self, backfill_id: str, *, now: datetime) -> BackfillEnd:
+        """End a backfill and return what it came to.
+
+        A day is changed when it had been computed before; its run that ended without a word has failed.
+        """
+        ...
+
+    def silent(self, *, since: datetime) -> list[str]:
+        """Return the backfills under way of which no run has begun or ended since then."""
+        ...

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from settlement.domain.currencies import to_decimal_text
+from settlement.domain.days import DayState
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
 from settlement.domain.payments.approval import Decision, approval_id, decision, payouts_sha256
@@ -49,7 +50,7 @@ def ask(services: Services, day: DayRun, *, triggered_by: str | None = None, now
             "expires_at": asked.expires_at.isoformat(),
         }
         books.approvals.request(day, asked, now=now)
-        books.days.set_state(day.settlement_date, "awaiting_approval", now=now)
+        books.days.set_state(day.settlement_date, DayState.AWAITING_APPROVAL, now=now)
         notify.approval_needed(books, day, question, now=now)
     if not question["approvers"]:
         raise Refused(
@@ -105,7 +106,7 @@ def decide(
                 " approve, so that exactly these are asked for"
             )
         run = books.days.run(day.run_id)
-        if approved and run is not None and run["triggered_by"] == by:
+        if approved and run is not None and run.triggered_by == by:
             raise Refused(
                 f"The payouts of [{day.settlement_date}] need a second person: [{by}] triggered this run and cannot"
                 " approve them. Clear the task approve, and let another approver answer"
@@ -120,7 +121,7 @@ def decide(
             apply.give_back(
                 books, waiting, PayoutState.REJECTED, cause=f"approval_{decided}", now=now, evidence=evidence
             )
-        books.days.set_state(day.settlement_date, "paying", now=now)
+        books.days.set_state(day.settlement_date, DayState.PAYING, now=now)
         is_approved = decided is Decision.APPROVED
         notify.approval_done(books, day, asked_id, approved=is_approved, by=by, now=now)
     return {"approved": is_approved, "payouts": len(waiting), "by": by}

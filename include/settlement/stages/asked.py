@@ -84,8 +84,7 @@ def date_of(services: Notifications, run: AirflowRun, *, now: datetime) -> date 
     """
     with services.ledger.books() as books:
         if opened := books.days.run(run.run_id):
-            on: date = opened["settlement_date"]
-            return on
+            return opened.settlement_date
     asked = run.conf.get("settlement_date") or run.params.get("settlement_date")
     try:
         if asked:

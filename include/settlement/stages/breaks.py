@@ -20,9 +20,10 @@ from settlement.domain.books.accounts import (
     REMITTED,
 )
 from settlement.domain.books.postings import JournalEntry
-from settlement.domain.breaks import Decision
+from settlement.domain.breaks import BreakState, Decision
 from settlement.domain.errors import Refused
 from settlement.ports.books import Books
+from settlement.ports.breaks import Break
 from settlement.ports.services import Services
 from settlement.stages import match
 
@@ -92,9 +93,9 @@ def approve(services: Services, break_id: int, *, by: str, now: datetime) -> Map
             raise Refused(f"Nothing about break [{break_id}] waits for a second person")
         if decision.requested_by == by:
             raise Refused(f"[{by}] asked for this: a second person has to decide on break [{break_id}]")
-        if decision.amount != found["amount"]:
+        if decision.amount != found.amount:
             raise Refused(
-                f"Break [{break_id}] is [{found['amount']}] by now, asked was for [{decision.amount}]: ask again"
+                f"Break [{break_id}] is [{found.amount}] by now, asked was for [{decision.amount}]: ask again"
             )
         books.breaks.decide(break_id, by=by, now=now)
         return _carry_out(services, books, found, decision, by=f"{decision.requested_by} and {by}", now=now)
@@ -105,22 +106,22 @@ def _decide_or_ask(
 ) -> Mapping[str, Any]:
     with services.ledger.books(posting=True) as books:
         found = _open(books, break_id)
-        if found["amount"] is None or found["currency"] is None:
+        if found.amount is None or found.currency is None:
             raise Refused(f"Break [{break_id}] has no amount: there is nothing to book")
         if books.breaks.waiting(break_id) is not None:
             raise Refused(
                 f"Break [{break_id}] waits for a second person already: `settlement breaks approve {break_id}`"
             )
-        limit = services.policy.matching.write_off_limit.get(found["currency"], 0)
+        limit = services.policy.matching.write_off_limit.get(found.currency, 0)
         decision = Decision(
             break_id=break_id,
             kind=kind,
             target=target,
-            amount=found["amount"],
-            currency=found["currency"],
+            amount=found.amount,
+            currency=found.currency,
             reason=reason,
             requested_by=by,
-            needs_second=abs(found["amount"]) > limit,
+            needs_second=abs(found.amount) > limit,
         )
         books.breaks.ask(decision, now=now)
         if decision.needs_second:
@@ -131,11 +132,11 @@ def _decide_or_ask(
 
 
 def _carry_out(
-    services: Services, books: Books, found: Mapping[str, Any], decision: Decision, *, by: str, now: datetime
+    services: Services, books: Books, found: Break, decision: Decision, *, by: str, now: datetime
 ) -> Mapping[str, Any]:
     how = f"{'written off' if decision.kind == 'write_off' else 'booked'} to {decision.target}: {decision.reason}"
-    state = "written_off" if decision.kind == "write_off" else "resolved"
-    if found["subject_kind"] == "line":
+    state = BreakState.WRITTEN_OFF if decision.kind == "write_off" else BreakState.RESOLVED
+    if found.subject_kind == "line":
         line = _line_of(books, found)
         subject = Subject(
             kind=SubjectKind.ACCOUNT,
@@ -148,38 +149,38 @@ def _carry_out(
         match.book(
             books, [Match(lines=(line,), subjects=(subject,), rule=rule, explanation=decision.reason)], by=by, now=now
         )
-    elif decision.kind == "write_off" and found["subject_kind"] in ("repayment", "investor"):
-        _post_write_off(services, books, found, now=now)
+    elif decision.kind == "write_off" and found.subject_kind in ("repayment", "investor"):
+        _post_write_off(services, books, found, decision, now=now)
     else:
         raise Refused(
-            f"Break [{found['break_id']}] is about a [{found['subject_kind']}]: only a line, a missing receipt or an"
+            f"Break [{found.break_id}] is about a [{found.subject_kind}]: only a line, a missing receipt or an"
             " overdrawn investor can be written off, and only a line be booked to an account"
         )
-    return _close(services, books, found["break_id"], how=how, by=by, now=now, state=state)
+    return _close(services, books, found.break_id, how=how, by=by, now=now, state=state)
 
 
-def _post_write_off(services: Services, books: Books, found: Mapping[str, Any], *, now: datetime) -> None:
+def _post_write_off(services: Services, books: Books, found: Break, decision: Decision, *, now: datetime) -> None:
     """Clear what a missing receipt or an overdrawn investor leaves standing, against `difference`.
 
     Raises Refused: it has moved since the break was found.
     """
-    is_receipt = found["subject_kind"] == "repayment"
-    cleared = RECEIPTS_IN_TRANSIT.name if is_receipt else INVESTOR_PAYABLE(found["subject_id"])
+    is_receipt = found.subject_kind == "repayment"
+    cleared = RECEIPTS_IN_TRANSIT.name if is_receipt else INVESTOR_PAYABLE(found.subject_id)
     stands = (
-        _receipt_in_transit(books, found["subject_id"])
+        _receipt_in_transit(books, found.subject_id)
         if is_receipt
-        else books.journal.balance(cleared, found["currency"])
+        else books.journal.balance(cleared, decision.currency)
     )
-    if stands != found["amount"]:
+    if stands != decision.amount:
         raise Refused(
-            f"Break [{found['break_id']}] was found with [{found['amount']} {found['currency']}], [{stands}] stands in"
+            f"Break [{found.break_id}] was found with [{decision.amount} {decision.currency}], [{stands}] stands in"
             f" [{cleared}] by now: the next reconciliation brings the break up to date"
         )
     books.journal.post(
         JournalEntry(
-            entry=postings.written_off(cleared, found["amount"]),
-            currency=found["currency"],
-            repayment_id=found["subject_id"] if is_receipt else None,
+            entry=postings.written_off(cleared, decision.amount),
+            currency=decision.currency,
+            repayment_id=found.subject_id if is_receipt else None,
         ),
         settlement_date=services.calendar.newest_settleable(now) or services.calendar.local_date(now),
         now=now,
@@ -188,27 +189,21 @@ def _post_write_off(services: Services, books: Books, found: Mapping[str, Any], 
 
 def _receipt_in_transit(books: Books, repayment_id: str) -> int:
     """Return what a receipt, or a receipt undone, that no line has shown yet leaves in transit."""
-    return sum(
-        row["amount"] if row["reverses_repayment_id"] is None else -row["amount"]
-        for row in books.in_transit.receipts()
-        if row["repayment_id"] == repayment_id
-    )
+    return sum(row.signed_amount for row in books.in_transit.receipts() if row.repayment_id == repayment_id)
 
 
-def _open(books: Books, break_id: int) -> dict[str, Any]:
+def _open(books: Books, break_id: int) -> Break:
     for found in books.breaks.open():
-        if found["break_id"] == break_id:
+        if found.break_id == break_id:
             return found
     raise Refused(f"Break [{break_id}] is not open: `settlement breaks` lists those that are")
 
 
-def _line_of(books: Books, found: Mapping[str, Any]) -> OpenLine:
+def _line_of(books: Books, found: Break) -> OpenLine:
     for line in books.bank_lines.lines((LineState.SUSPENDED,)):
-        if found["subject_kind"] == "line" and line.line_id == found["subject_id"]:
+        if found.subject_kind == "line" and line.line_id == found.subject_id:
             return line
-    raise Refused(
-        f"Break [{found['break_id']}] is about [{found['subject_kind']} {found['subject_id']}], no line in suspense"
-    )
+    raise Refused(f"Break [{found.break_id}] is about [{found.subject_kind} {found.subject_id}], no line in suspense")
 
 
 def _subject(services: Services, books: Books, name: str, *, is_credit: bool) -> Subject:
@@ -235,8 +230,8 @@ def _close(
     how: str,
     by: str,
     now: datetime,
-    state: str = "resolved",
+    state: BreakState = BreakState.RESOLVED,
 ) -> Mapping[str, Any]:
     on = services.calendar.newest_settleable(now) or services.calendar.local_date(now)
     books.breaks.close(break_id, state=state, how=how, by=by, on=on, now=now)
-    return {"break_id": break_id, "state": state, "resolution": how, "by": by}
+    return {"break_id": break_id, "state": state.value, "resolution": how, "by": by}

@@ -20,6 +20,7 @@ from settlement.domain import controls, frames
 from settlement.domain.computation import settle
 from settlement.domain.errors import Broken, Refused
 from settlement.ports.books import Books
+from settlement.ports.breaks import Break
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.ports.snapshots import Snapshots
@@ -49,27 +50,27 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
     if found is None:
         raise Refused(f"[{on}] was never computed: there is nothing to certify")
     already = books.close.certificate(on)
-    if already is not None and already["revision"] == found["revision"]:
-        return dict(json.loads(already["body"]))
-    former: dict[str, Any] = json.loads(before["body"]) if before else {"number": 0, "sealed_until": {}}
+    if already is not None and already.revision == found.revision:
+        return dict(json.loads(already.body))
+    former: dict[str, Any] = json.loads(before.body) if before else {"number": 0, "sealed_until": {}}
     number = former["number"] + 1
     sealed_until = books.close.seal(number, since=former["sealed_until"])
     sides = books.close.movements(on=on, before=services.calendar.calendar.previous_business_day(on))
     status = standing.status(services, books, on)
     body = {
         "number": number,
-        "previous_sha256": before["sha256"] if before else None,
+        "previous_sha256": before.sha256 if before else None,
         "settlement_date": on.isoformat(),
-        "revision": found["revision"],
+        "revision": found.revision,
         "issued_at": now.isoformat(),
-        "policy": {key: found[f"policy_{key}"] for key in ("name", "version", "sha256")},
-        "input_sha256": found["input_sha256"],
-        "output_sha256": found["output_sha256"],
-        "code_version": found["code_version"],
+        "policy": {key: getattr(found, f"policy_{key}") for key in ("name", "version", "sha256")},
+        "input_sha256": found.input_sha256,
+        "output_sha256": found.output_sha256,
+        "code_version": found.code_version,
         "totals": status["totals"],
         "payouts": status["payouts"],
         "movements": {
-            f"{row['side']} {row['currency']}": {key: row[key] for key in ("opening", "came", "went", "closing")}
+            f"{row.side} {row.currency}": {key: getattr(row, key) for key in ("opening", "came", "went", "closing")}
             for row in sides
         },
         "statements": _statements(services, books, on),
@@ -82,7 +83,7 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
     }
     _check_movements(body["movements"])
     text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    books.close.keep_certificate(number, on=on, revision=found["revision"], body=text, now=now)
+    books.close.keep_certificate(number, on=on, revision=found.revision, body=text, now=now)
     return body
 
 
@@ -95,10 +96,10 @@ def certificate(books: Books, on: date) -> dict[str, Any]:
     if found is None:
         day = books.days.find(on)
         raise Refused(
-            f"[{on}] has no certificate: it is [{day['state'] if day else 'absent'}]. A day is closed by reconciliation"
+            f"[{on}] has no certificate: it is [{day.state if day else 'absent'}]. A day is closed by reconciliation"
             " once its payouts are final and its money is on a statement; `settlement status` says what is missing"
         )
-    return {**json.loads(found["body"]), "sha256": found["sha256"]}
+    return {**json.loads(found.body), "sha256": found.sha256}
 
 
 def verify(services: Services) -> list[dict[str, str]]:
@@ -133,11 +134,11 @@ def _beyond_limits(snapshots: Snapshots, books: Books) -> list[tuple[str, str]]:
         moved = books.close.moved(table)
         most = np.full(len(moved), UNKNOWN, dtype=np.int64)
         for row in books.close.computed():
-            day = DayRun(settlement_date=row["settlement_date"], revision=row["revision"], run_id="verify")
+            day = DayRun(settlement_date=row.settlement_date, revision=row.revision, run_id="verify")
             try:
-                said = snapshots.table(extract.snapshot_name(day), table, input_sha256=row["input_sha256"])
+                said = snapshots.table(extract.snapshot_name(day), table, input_sha256=row.input_sha256)
             except Refused:
-                gone[f"snapshots {row['settlement_date']}/{row['revision']}"] = None
+                gone[f"snapshots {row.settlement_date}/{row.revision}"] = None
                 continue
             places = moved.index.get_indexer(pd.Index(said[key]))
             is_moved = places >= 0
@@ -168,22 +169,22 @@ def replay(services: Services, on: date) -> dict[str, Any]:
         found = books.close.revision(on)
         if found is None:
             raise Refused(f"[{on}] was never computed: there is nothing to replay")
-        if found["policy_sha256"] != services.policy.sha256:
+        if found.policy_sha256 != services.policy.sha256:
             raise Refused(
-                f"[{on}] was computed with policy [{found['policy_name']}] of sha256 [{found['policy_sha256']}], in use"
+                f"[{on}] was computed with policy [{found.policy_name}] of sha256 [{found.policy_sha256}], in use"
                 f" is [{services.policy.sha256}]: set SETTLEMENT_POLICY to that file"
             )
-        day = DayRun(settlement_date=on, revision=found["revision"], run_id="replay", dry_run=True)
-        inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=found["input_sha256"])
+        day = DayRun(settlement_date=on, revision=found.revision, run_id="replay", dry_run=True)
+        inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=found.input_sha256)
         outcome = settle.settle_day(inputs, services.policy, on)
         controls.check_outcome(outcome)
         differing = books.close.differs_from(day, outcome)
     return {
         "settlement_date": on.isoformat(),
-        "revision": found["revision"],
-        "input_sha256": found["input_sha256"],
-        "output_sha256": found["output_sha256"],
-        "is_same_code": found["code_version"] == services.code_version,
+        "revision": found.revision,
+        "input_sha256": found.input_sha256,
+        "output_sha256": found.output_sha256,
+        "is_same_code": found.code_version == services.code_version,
         "differs": differing,
     }
 
@@ -191,9 +192,9 @@ def replay(services: Services, on: date) -> dict[str, Any]:
 def _statements(services: Services, books: Books, on: date) -> list[dict[str, Any]]:
     chain = books.bank_lines.statements(services.debtor.account) if services.debtor else []
     return [
-        {name: found[name] for name in ("statement_id", "sha256", "opening", "closing")}
+        {name: getattr(found, name) for name in ("statement_id", "sha256", "opening", "closing")}
         for found in chain
-        if found["business_date"] == on
+        if found.business_date == on
     ]
 
 
@@ -207,9 +208,9 @@ def _held(books: Books) -> dict[str, dict[str, int]]:
     return dict(held)
 
 
-def _break(found: Mapping[str, Any]) -> dict[str, Any]:
+def _break(found: Break) -> dict[str, Any]:
     names = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")
-    return {name: found[name] for name in names}
+    return {name: getattr(found, name) for name in names}
 
 
 def _check_movements(movements: Mapping[str, Mapping[str, int]]) -> None:
@@ -224,20 +225,20 @@ def _broken_chain(books: Books) -> list[str]:
     """Return the first certificate that is not what it was, or does not follow the one before it."""
     previous: str | None = None
     for place, found in enumerate(books.close.certificates(), start=1):
-        body = json.loads(found["body"])
+        body = json.loads(found.body)
         is_whole = (
-            hashlib.sha256(found["body"].encode()).hexdigest() == found["sha256"]
+            hashlib.sha256(found.body.encode()).hexdigest() == found.sha256
             and body["previous_sha256"] == previous
             and (body["number"], body["settlement_date"], body["revision"])
-            == (found["number"], found["settlement_date"].isoformat(), found["revision"])
-            and found["number"] == place
-            and datetime.fromisoformat(body["issued_at"]) == found["issued_at"]
+            == (found.number, found.settlement_date.isoformat(), found.revision)
+            and found.number == place
+            and datetime.fromisoformat(body["issued_at"]) == found.issued_at
         )
         if not is_whole:
-            return [f"certificates {found['number']}"]
-        sealed = books.close.sealed(found["number"])
+            return [f"certificates {found.number}"]
+        sealed = books.close.sealed(found.number)
         for table in sorted({*sealed, *body["sealed"]}):
             if sealed.get(table) != body["sealed"].get(table):
-                return [f"seals {found['number']}/{table}"]
-        previous = found["sha256"]
+                return [f"seals {found.number}/{table}"]
+        previous = found.sha256
     return ["seals of no certificate"] if books.close.unknown_seals() else []

@@ -1,6 +1,7 @@
 """Computing a day from its frozen inputs, and posting what came out: one transaction."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from settlement.domain import controls
+from settlement.domain import controls, frames
 from settlement.domain.alerts.day import Step
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.domain.breaks import Finding
@@ -16,7 +17,7 @@ from settlement.domain.computation import encode, settle
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.errors import Broken, BrokenInvariant, Refused
 from settlement.domain.frames import Inputs, Outcome
-from settlement.ports.days import DayRun
+from settlement.ports.days import DayRun, DayTotals
 from settlement.ports.services import Services
 from settlement.stages import extract, notify, standing
 
@@ -92,8 +93,15 @@ def _dry_run(services: Services, day: DayRun) -> dict[str, Any]:
                 totals.append(part.totals)
                 for account, currency, amount in _credits_of_investors(part):
                     owed[account, currency] = owed.get((account, currency), 0) + amount
-            computed = _summary(pd.concat(totals).groupby("currency", as_index=False).sum().to_dict("records"))
+            computed = _summary(_added(totals))
     return computed | {"dry_run": True, "owed": _owed(owed)}
+
+
+def _added(parts: Sequence[pd.DataFrame]) -> list[DayTotals]:
+    """Return the totals of a day's parts, added up by currency."""
+    names = [field.name for field in fields(DayTotals)]
+    whole = pd.concat(parts).groupby("currency", as_index=False).sum()
+    return [DayTotals(**dict(zip(names, row, strict=True))) for row in frames.rows(whole, *names)]
 
 
 def _credits_of_investors(part: Outcome) -> Iterator[tuple[str, str, int]]:
@@ -177,5 +185,5 @@ def _windows(received: pd.Series, calendar: SettlementCalendar) -> list[date]:
     return [dates[place] for place in places]
 
 
-def _summary(totals: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
-    return {"totals": {row["currency"]: {name: int(row[name]) for name in standing.TOTALS} for row in totals}}
+def _summary(totals: Sequence[DayTotals]) -> dict[str, Any]:
+    return {"totals": {row.currency: {name: getattr(row, name) for name in standing.TOTALS} for row in totals}}

@@ -45,8 +45,7 @@ def _due(services: Services, run_id: str, *, now: datetime) -> date | None:
     newest = services.calendar.newest_settleable(now)
     with services.ledger.books(read_only=True) as books:
         if opened := books.days.run(run_id):
-            on: date = opened["settlement_date"]
-            return on
+            return opened.settlement_date
         settled = books.days.settled()
     if newest is None or not settled:
         return newest
@@ -90,9 +89,9 @@ def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding
     for found in changed:
         by_date[services.calendar.settlement_date_of(found.evidence["taken"]["received_at"])].append(found)
     told = {
-        services.calendar.settlement_date_of(datetime.fromisoformat(known["evidence"]["taken"]["received_at"]))
+        services.calendar.settlement_date_of(datetime.fromisoformat(known.evidence["taken"]["received_at"]))
         for known in books.breaks.open()
-        if known["cause"] == "source_changed"
+        if known.cause == "source_changed"
     }
     for on, findings in sorted(by_date.items()):
         notify.input_changed(services, books, on, SOURCE, findings, now=now)
@@ -109,7 +108,7 @@ def _tell_of_late(services: Services, books: Books, day: DayRun, inputs: Inputs,
     before = day.settlement_date
     for _ in range(USUALLY):
         before = services.calendar.calendar.previous_business_day(before)
-        if not any(row["repayment_count"] for row in books.days.totals(before)):
+        if not any(row.repayment_count for row in books.days.totals(before)):
             return
     if received.empty:
         notify.input_late(books, day, SOURCE, expected_at=window.until_at_exclusive, now=now)

@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from settlement.domain.books.accounts import CLIENT_BANK, RECEIPTS_IN_TRANSIT
+from settlement.domain.breaks import BreakState
 from settlement.domain.errors import NotYet, Refused
 from settlement.domain.payments import gate as questions
 from settlement.domain.payments import payouts
 from settlement.domain.payments.gate import Blocking, Objection, Proposal
 from settlement.domain.payments.state import PROVEN_UNPAID
 from settlement.ports.approvals import AnsweredObjection
+from settlement.ports.bank_lines import KeptStatement
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -66,7 +68,7 @@ def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dic
     if is_waited_for:
         notify.deliver(services, now=now)
         raise NotYet(f"{missing[0].said}; it is waited for until [{until.isoformat()}]", until=until)
-    return counts | ({"statement": newest["statement_id"]} if newest else {})
+    return counts | ({"statement": newest.statement_id} if newest else {})
 
 
 def objections(services: Services, on: date) -> list[AnsweredObjection]:
@@ -102,8 +104,8 @@ def proposed(services: Services, books: Books, day: DayRun, *, prepared: pd.Data
     proven = {}
     for currency in wanted:
         money = books.journal.balance(CLIENT_BANK.name, currency)
-        if newest and newest["currency"] == currency:
-            money = min(money, newest["closing"])  # where the chain is broken, the lower of the two is what is proven
+        if newest and newest.currency == currency:
+            money = min(money, newest.closing)  # where the chain is broken, the lower of the two is what is proven
         if services.policy.gate.needs == "ledger":
             money += books.journal.balance(RECEIPTS_IN_TRANSIT.name, currency)
         proven[currency] = money - under_way.get(currency, 0)
@@ -112,24 +114,24 @@ def proposed(services: Services, books: Books, day: DayRun, *, prepared: pd.Data
         wanted=wanted,
         of_day={currency: amount + of_day.get(currency, 0) for currency, amount in wanted.items()},
         proven=proven,
-        newest_statement=newest["business_date"] if newest else None,
+        newest_statement=newest.business_date if newest else None,
         breaks=[
             Blocking(
-                break_id=found["break_id"],
-                cause=found["cause"],
-                subject=f"{found['subject_kind']} {found['subject_id']}",
-                currency=found["currency"],
-                amount=found["amount"],
+                break_id=found.break_id,
+                cause=found.cause,
+                subject=f"{found.subject_kind} {found.subject_id}",
+                currency=found.currency,
+                amount=found.amount,
             )
             for found in books.breaks.open()
-            if found["state"] == "open"
+            if found.state is BreakState.OPEN
         ],
         contradictions=books.payouts.contradictions(paid_now),
         usual=books.payouts.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)]),
     )
 
 
-def newest_statement(services: Services, books: Books) -> dict[str, Any] | None:
+def newest_statement(services: Services, books: Books) -> KeptStatement | None:
     return books.bank_lines.newest_statement(services.debtor.account) if services.debtor else None
 
 
@@ -141,11 +143,12 @@ def answer_for(books: Books, day: DayRun, found: Sequence[Objection], *, now: da
     answered = {(o.control, o.said) for o in books.approvals.objections(day.settlement_date) if o.overridden_by}
     left = [o for o in found if o.is_final or (o.control, o.said) not in answered]
     run = books.days.run(day.run_id) if left else None
-    if run and run["triggered_by"] and (run["reason"] or "").startswith(OVERRIDE) and not any(o.is_final for o in left):
+    asked = (run.reason or "") if run else ""
+    if run and run.triggered_by and asked.startswith(OVERRIDE) and not any(o.is_final for o in left):
         books.approvals.object_to(day, left, now=now)
-        reason = run["reason"].removeprefix(OVERRIDE).strip() or run["reason"]
+        reason = asked.removeprefix(OVERRIDE).strip() or asked
         books.approvals.override(
-            day.settlement_date, said=[o.said for o in left], by=run["triggered_by"], reason=reason, now=now
+            day.settlement_date, said=[o.said for o in left], by=run.triggered_by, reason=reason, now=now
         )
         return
     if left:

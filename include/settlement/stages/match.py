@@ -54,7 +54,7 @@ def match_lines(services: Services, books: Books, lines: Sequence[OpenLine]) -> 
     receipts: Sequence[Subject] = []
     if len(payouts) < len(lines):  # some line is no payout: offer everything that is still under way
         payouts = pd.concat([payouts, books.payouts.find(states=AT_BANK)]).drop_duplicates("payout_id")
-        unmatched = [row["repayment_id"] for row in books.in_transit.receipts()]
+        unmatched = [row.repayment_id for row in books.in_transit.receipts()]
         receipts = services.core.receipts(references=named, repayment_ids=unmatched, calendar=services.calendar)
     subjects = [*receipts, *movements_of(payouts, services.calendar)]
     taken = books.bank_lines.matched_subjects(sorted({s.kind for s in subjects}), [s.subject_id for s in subjects])

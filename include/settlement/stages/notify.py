@@ -24,14 +24,15 @@ from settlement.domain.alerts.day import (
     StepState,
 )
 from settlement.domain.alerts.event import Event, Money
-from settlement.domain.alerts.expectations import SETTLED
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
 from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import InputChanged, InputLate, Resolved
+from settlement.domain.days import DayState
 from settlement.domain.errors import Broken, Refused
 from settlement.domain.payments.state import UNSENT, PayoutState
 from settlement.ports.books import Books, NotifyingBooks
-from settlement.ports.days import DayRun, TaskFailure
+from settlement.ports.breaks import Break
+from settlement.ports.days import DayRun, PayoutSum, TaskFailure
 from settlement.ports.services import Notifications, Services
 from settlement.stages import standing
 
@@ -181,32 +182,32 @@ def approval_done(books: Books, day: DayRun, approval_id: str, *, approved: bool
 
 def breaks_opened(books: Books, on: date, *, backfill_id: str | None, now: datetime) -> None:
     """Tell of the breaks that were opened on a date and stand, the largest of them one by one."""
-    breaks = [b for b in books.breaks.open() if b["opened_on"] == on]
+    breaks = [b for b in books.breaks.open() if b.opened_on == on]
     if not breaks:
         return
-    largest = sorted(breaks, key=lambda b: (-abs(b["amount"] or 0), b["break_id"]))
+    largest = sorted(breaks, key=lambda b: (-abs(b.amount or 0), b.break_id))
     sums: Counter[str] = Counter()
     for found in breaks:
-        if found["currency"]:
-            sums[found["currency"]] += abs(found["amount"] or 0)
+        if found.currency:
+            sums[found.currency] += abs(found.amount or 0)
     event = BreaksOpened(
         settlement_date=on,
         backfill_id=backfill_id,
-        digest=digest(str(b["break_id"]) for b in breaks),
+        digest=digest(str(b.break_id) for b in breaks),
         count=len(breaks),
         unmatched=_money(sums),
         breaks=tuple(
             BreakLine(
-                break_id=str(b["break_id"]),
-                cause=b["cause"],
-                amount=Money(amount=b["amount"] or 0, currency=b["currency"] or ""),
-                age_business_days=b["age_business_days"],
-                subject_id=b["subject_id"],
+                break_id=str(b.break_id),
+                cause=b.cause,
+                amount=Money(amount=b.amount or 0, currency=b.currency or ""),
+                age_business_days=b.age_business_days,
+                subject_id=b.subject_id,
             )
             for b in largest[:SHOWN_BREAKS]
         ),
-        oldest_business_days=max(b["age_business_days"] for b in breaks),
-        missing_payout_count=sum(b["cause"] == "missing_at_bank" and b["subject_kind"] == "payout" for b in breaks),
+        oldest_business_days=max(b.age_business_days for b in breaks),
+        missing_payout_count=sum(b.cause == "missing_at_bank" and b.subject_kind == "payout" for b in breaks),
         doubled_payout_count=sum(_is_doubled_payout(b) for b in breaks),
     )
     books.outbox.record(event, now=now)
@@ -258,8 +259,8 @@ def task_failed(services: Notifications, failure: TaskFailure, *, now: datetime)
     with services.ledger.books(settlement_date=on) as books:
         backfill_id = _backfill_of(books, failure, now=now)
         found = books.days.find(on) if on else None
-        if on and found and found["run_id"] == failure.run_id and found["state"] not in SETTLED:
-            books.days.set_state(on, "failed", now=now, failure=f"{failure.task_id}: {failure.error[:300]}")
+        if on and found and found.run_id == failure.run_id and not found.state.is_settled:
+            books.days.set_state(on, DayState.FAILED, now=now, failure=f"{failure.task_id}: {failure.error[:300]}")
             if step := next((step for step in Step if failure.task_id.startswith(f"{step}.")), None):
                 progress = DayProgress(
                     settlement_date=on, backfill_id=backfill_id, step=step, state=StepState.FAILED, at=now
@@ -311,12 +312,12 @@ def run_failed(services: Notifications, failure: TaskFailure, *, left: Iterable[
     if on:
         with services.ledger.books(settlement_date=on) as books:
             found, run = books.days.find(on), books.days.run(failure.run_id)
-            backfill_id = str(run["backfill_id"]) if run and run["backfill_id"] else None
-            if found and found["run_id"] == failure.run_id:
-                day = DayRun(settlement_date=on, revision=max(1, found["revision"]), run_id=failure.run_id)
+            backfill_id = run.backfill_id if run else None
+            if found and found.run_id == failure.run_id:
+                day = DayRun(settlement_date=on, revision=max(1, found.revision), run_id=failure.run_id)
                 books.days.end_run(day, outcome=f"failed: {failure.code}", now=now)
-                if found["state"] not in SETTLED:
-                    books.days.set_state(on, "failed", now=now, failure=found["failure"] or failure.error)
+                if not found.state.is_settled:
+                    books.days.set_state(on, DayState.FAILED, now=now, failure=found.failure or failure.error)
     is_new = task_failed(services, failure, now=now)
     if backfill_id:
         end_backfill(services, backfill_id, left=left, now=now)
@@ -331,16 +332,16 @@ def end_backfill(services: Notifications, backfill_id: str, *, left: Iterable[st
     with services.ledger.books() as books:
         for run_id in left:
             run = books.days.run(run_id)
-            if run is None or str(run["backfill_id"]) != backfill_id or run["ended_at"] is None:
+            if run is None or run.backfill_id != backfill_id or run.ended_at is None:
                 return False
         came_to = books.backfills.end(backfill_id, now=now)
         event = BackfillSummary(
             settlement_date=None,
             backfill_id=backfill_id,
-            ok_count=came_to["ok"],
-            changed_count=came_to["changed"],
-            failed_count=came_to["failed"],
-            difference_paid=_money(came_to["paid"]),
+            ok_count=came_to.ok,
+            changed_count=came_to.changed,
+            failed_count=came_to.failed,
+            difference_paid=_money(came_to.paid),
         )
         books.outbox.record(event, now=now)
     deliver(services, now=now)
@@ -359,20 +360,20 @@ def _over(books: Books, on: date, *, problem: str, of: type[Event], now: datetim
 
 def _is_settled(books: Books, day: DayRun) -> bool:
     found = books.days.find(day.settlement_date)
-    return day.dry_run or (found is not None and found["settled_at"] is not None)
+    return day.dry_run or (found is not None and found.settled_at is not None)
 
 
-def _is_doubled_payout(found: Mapping[str, Any]) -> bool:
+def _is_doubled_payout(found: Break) -> bool:
     """Tell whether a break is a line that takes money for a payout which another line has shown already."""
-    candidates = found["evidence"].get("candidates", ())
-    return found["cause"] == "duplicate_line" and any(candidate.startswith("payout:") for candidate in candidates)
+    candidates = found.evidence.get("candidates", ())
+    return found.cause == "duplicate_line" and any(candidate.startswith("payout:") for candidate in candidates)
 
 
 def _backfill_of(books: NotifyingBooks, failure: TaskFailure, *, now: datetime) -> str | None:
     """Return the backfill in whose thread it is told: the run's own, or the one under way if it never opened."""
     run = books.days.run(failure.run_id)
     if run:
-        return str(run["backfill_id"]) if run["backfill_id"] else None
+        return run.backfill_id
     return books.backfills.join(now=now) if failure.run_type == "backfill" else None
 
 
@@ -385,17 +386,17 @@ def _money_status(books: NotifyingBooks, on: date) -> MoneyStatus:
         (MoneyState.PREPARED, UNSENT),
         (MoneyState.REJECTED, (PayoutState.REJECTED,)),
     ):
-        found = [sums for sums in of_day if sums["state"] in states]
+        found = [sums for sums in of_day if sums.state in states]
         if found:
-            return MoneyStatus(state=state, count=sum(sums["count"] for sums in found), amounts=_totals(found))
+            return MoneyStatus(state=state, count=sum(sums.count for sums in found), amounts=_totals(found))
     return MoneyStatus(state=MoneyState.NOT_STARTED)
 
 
-def _totals(rows: Sequence[Mapping[str, Any]]) -> tuple[Money, ...]:
+def _totals(rows: Sequence[PayoutSum]) -> tuple[Money, ...]:
     """Return the amounts of rows, summed by currency."""
     sums: Counter[str] = Counter()
     for row in rows:
-        sums[row["currency"]] += row["amount"]
+        sums[row.currency] += row.amount
     return _money(sums)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from settlement.domain.days import DayState
 from settlement.domain.payments import gate as questions
 from settlement.domain.payments import payouts
 from settlement.domain.payments.files import FileState
@@ -44,7 +45,7 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
         books.payouts.prepare(day, prepared, holds, now=now)
         waiting = books.payouts.find(day.settlement_date, states=(PayoutState.PREPARED,))
         if len(waiting):
-            books.days.set_state(day.settlement_date, "paying", now=now)
+            books.days.set_state(day.settlement_date, DayState.PAYING, now=now)
     return {
         "payouts": len(waiting),
         "amounts": payouts.totals(waiting),

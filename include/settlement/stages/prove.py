@@ -1,6 +1,6 @@
 """Proving the books against the bank: every break there is, custody in both directions, the days that close."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -10,9 +10,10 @@ from settlement.domain.bank import statement as statements
 from settlement.domain.bank.statement import LineState
 from settlement.domain.books.accounts import CLIENT_BANK
 from settlement.domain.breaks import Finding
-from settlement.domain.days import SettlementCalendar
+from settlement.domain.days import DayState, SettlementCalendar
 from settlement.domain.errors import Broken
 from settlement.domain.payments.state import AT_BANK
+from settlement.ports.bank_lines import KeptStatement, RefusedMessage
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -33,8 +34,6 @@ CAUSES = (
 ANSWERS = ("pain.", "pacs.", "camt.054")
 """How the kinds of messages begin that say less than the statement which follows them."""
 
-FINAL = frozenset({"booked", "rejected", "returned"})
-
 
 def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Prove that ledger and bank agree, bring the breaks up to date, and close what can be closed.
@@ -45,7 +44,7 @@ def prove(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
         return {"skipped": "dry run"}
     proof = prove_or_refuse(services, as_of=day.settlement_date, backfill_id=day.backfill_id, now=now)
     with services.ledger.books(day=day) as books:
-        matched = sum(row["matched_count"] for row in books.bank_lines.match_totals(day.settlement_date))
+        matched = sum(row.matched_count for row in books.bank_lines.match_totals(day.settlement_date))
         notify.step_done(books, day, Step.RECONCILE, row_count=matched, now=now)
     return proof
 
@@ -74,8 +73,8 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
             controls.Custody(
                 currency=currency,
                 client_bank=books.journal.balance(CLIENT_BANK.name, currency),
-                closing=newest["closing"] if newest else None,
-                unexplained=sum(after["opening"] - before["closing"] for before, after in gaps),
+                closing=newest.closing if newest else None,
+                unexplained=sum(after.opening - before.closing for before, after in gaps),
                 posted=books.in_transit.by_posting(),
                 items=books.in_transit.by_item(),
             )
@@ -98,24 +97,24 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
         return {
             "breaks": counts,
             "closed": [on.isoformat() for on in closed],
-            "bank_balance": newest["closing"] if newest else None,
-            "statement": newest["statement_id"] if newest else None,
+            "bank_balance": newest.closing if newest else None,
+            "statement": newest.statement_id if newest else None,
         }
 
 
-def _broken_chain(gaps: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[Finding]:
+def _broken_chain(gaps: Sequence[tuple[KeptStatement, KeptStatement]]) -> list[Finding]:
     """A statement that does not open where the one before it closed."""
     return [
         Finding(
             cause="statement_chain",
             subject_kind="statement",
-            subject_id=after["statement_id"],
-            currency=after["currency"],
-            amount=after["opening"] - before["closing"],
+            subject_id=after.statement_id,
+            currency=after.currency,
+            amount=after.opening - before.closing,
             evidence={
-                "opening": after["opening"],
-                "closing_before": before["closing"],
-                "before": before["statement_id"],
+                "opening": after.opening,
+                "closing_before": before.closing,
+                "before": before.statement_id,
             },
         )
         for before, after in gaps
@@ -123,67 +122,67 @@ def _broken_chain(gaps: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -
 
 
 def _refused_statements(
-    refused: Sequence[Mapping[str, Any]], chain: Sequence[Mapping[str, Any]], *, is_whole: bool
+    refused: Sequence[RefusedMessage], chain: Sequence[KeptStatement], *, is_whole: bool
 ) -> list[Finding]:
     """A statement that was refused, until others prove that nothing is missing."""
     return [
         Finding(
             cause="statement_chain",
             subject_kind="message",
-            subject_id=message["sha256"][:16],
-            amount=message["difference"],
+            subject_id=message.sha256[:16],
+            amount=message.difference,
             evidence={
-                "name": message["name"],
-                "refusal": message["refusal"],
-                "statement": message["statement_id"],
+                "name": message.name,
+                "refusal": message.refusal,
+                "statement": message.statement_id,
             },
         )
         for message in refused
-        if not message["kind"].startswith(ANSWERS) and not (is_whole and _is_made_good(message, chain))
+        if not message.kind.startswith(ANSWERS) and not (is_whole and _is_made_good(message, chain))
     ]
 
 
 def _refused_answers(
-    refused: Sequence[Mapping[str, Any]], newest: Mapping[str, Any] | None, *, calendar: SettlementCalendar
+    refused: Sequence[RefusedMessage], newest: KeptStatement | None, *, calendar: SettlementCalendar
 ) -> list[Finding]:
     """A status, return or notification that was refused, until the statement of its day says what really happened."""
     return [
         Finding(
             cause="message_refused",
             subject_kind="message",
-            subject_id=message["sha256"][:16],
-            evidence={"name": message["name"], "kind": message["kind"], "refusal": message["refusal"]},
+            subject_id=message.sha256[:16],
+            evidence={"name": message.name, "kind": message.kind, "refusal": message.refusal},
         )
         for message in refused
-        if message["kind"].startswith(ANSWERS)
-        and (newest is None or newest["business_date"] < calendar.local_date(message["recorded_at"]))
+        if message.kind.startswith(ANSWERS)
+        and (newest is None or newest.business_date < calendar.local_date(message.recorded_at))
     ]
 
 
-def _is_made_good(message: Mapping[str, Any], chain: Sequence[Mapping[str, Any]]) -> bool:
+def _is_made_good(message: RefusedMessage, chain: Sequence[KeptStatement]) -> bool:
     """Tell whether a statement came later for one that was refused: by its name, or as part of an unbroken chain."""
-    later = [statement for statement in chain if statement["applied_at"] > message["recorded_at"]]
+    later = [statement for statement in chain if statement.applied_at > message.recorded_at]
     return bool(later) and (
-        len(later) < len(chain) or any(statement["statement_id"] == message["statement_id"] for statement in later)
+        len(later) < len(chain) or any(statement.statement_id == message.statement_id for statement in later)
     )
 
 
-def _missing(services: Services, books: Books, newest: Mapping[str, Any] | None) -> list[Finding]:
+def _missing(services: Services, books: Books, newest: KeptStatement | None) -> list[Finding]:
     """What a statement that is here by now should have shown: receipts of its window, payouts of its date."""
     if newest is None:
         return []
-    until: date = newest["business_date"]
+    until: date = newest.business_date
     found = [
         Finding(
             cause="missing_at_bank",
             subject_kind="repayment",
-            subject_id=row["repayment_id"],
-            currency=row["currency"],
-            amount=row["amount"] if row["reverses_repayment_id"] is None else -row["amount"],
-            evidence={"expected_on": row["window_on"]},
+            subject_id=row.repayment_id,
+            currency=row.currency,
+            amount=row.signed_amount,
+            evidence={"expected_on": row.window_on},
         )
         for row in books.in_transit.receipts()
-        if row["window_on"] <= until and services.debtor and row["currency"] == services.debtor.currency
+        if row.window_on <= until and services.debtor and row.currency == services.debtor.currency
     ]
     calendar = services.calendar
     columns = ("payout_id", "currency", "amount", "state", "settlement_date", "submitted_at")
@@ -232,16 +231,16 @@ def _unexplained(services: Services, books: Books) -> list[Finding]:
     ]
 
 
-def _close_days(services: Services, books: Books, newest: Mapping[str, Any] | None, *, now: datetime) -> list[date]:
+def _close_days(services: Services, books: Books, newest: KeptStatement | None, *, now: datetime) -> list[date]:
     """Close the settled days whose payouts are all final and whose receipts a statement has shown."""
     if newest is None:
         return []
-    waiting = {row["window_on"] for row in books.in_transit.receipts()}
+    waiting = {row.window_on for row in books.in_transit.receipts()}
     closed = []
     for on in books.days.unclosed():
-        is_final = all(sums["state"] in FINAL for sums in books.days.payout_sums(on))
-        if is_final and newest["business_date"] >= on and on not in waiting:
-            books.days.set_state(on, "closed", now=now)
+        is_final = all(sums.state.is_final for sums in books.days.payout_sums(on))
+        if is_final and newest.business_date >= on and on not in waiting:
+            books.days.set_state(on, DayState.CLOSED, now=now)
             close.issue(services, books, on, now=now)
             notify.day_completed(services, books, on, now=now)
             closed.append(on)

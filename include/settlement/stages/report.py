@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from settlement.domain.alerts.expectations import SETTLED
+from settlement.domain.days import DayState
 from settlement.domain.errors import Refused
 from settlement.domain.payments.state import UNSENT, PayoutState
 from settlement.ports.books import Books
@@ -35,13 +35,13 @@ def report(
         breaks = books.breaks.open()
         waiting = books.payouts.find(day.settlement_date, states=UNSENT)
         unknown = books.payouts.find(day.settlement_date, states=(PayoutState.UNKNOWN,))
-        state = before["state"]
+        state = before.state
         # What other days opened or closed since is theirs to tell: a settled day that this run paid nothing for stays.
-        already = before["settled_at"] is not None and state in SETTLED and not books.payouts.has_paid(day.run_id)
-        if day.transfer and state != "closed" and waiting.empty and not already:
-            state = "settled_with_breaks" if breaks or not unknown.empty else "settled"
+        already = before.settled_at is not None and state.is_settled and not books.payouts.has_paid(day.run_id)
+        if day.transfer and state is not DayState.CLOSED and waiting.empty and not already:
+            state = DayState.SETTLED_WITH_BREAKS if breaks or not unknown.empty else DayState.SETTLED
             books.days.set_state(day.settlement_date, state, now=now)
-        books.days.end_run(day, outcome="already_settled" if already else state, now=now)
+        books.days.end_run(day, outcome="already_settled" if already else state.value, now=now)
         status = standing.status(services, books, day.settlement_date)
         if day.backfill_id or not already:  # a backfill shows each of its days
             notify.day_completed(services, books, day.settlement_date, now=now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -45,23 +46,23 @@ def status(services: Services, books: Books, on: date) -> dict[str, Any]:
     found = books.days.find(on)
     return {
         "settlement_date": on.isoformat(),
-        "state": found["state"] if found else "absent",
-        "revision": found["revision"] if found else 0,
-        "failure": found["failure"] if found else None,
-        "totals": {row["currency"]: {name: int(row[name]) for name in TOTALS} for row in books.days.totals(on)},
+        "state": found.state.value if found else "absent",
+        "revision": found.revision if found else 0,
+        "failure": found.failure if found else None,
+        "totals": {row.currency: {name: getattr(row, name) for name in TOTALS} for row in books.days.totals(on)},
         "payouts": {
-            f"{sums['currency']} {sums['state']}": {"count": sums["count"], "amount": sums["amount"]}
+            f"{sums.currency} {sums.state}": {"count": sums.count, "amount": sums.amount}
             for sums in books.days.payout_sums(on)
         },
         "breaks": [
             {
-                "break_id": b["break_id"],
-                "cause": b["cause"],
-                "subject": f"{b['subject_kind']} {b['subject_id']}",
-                "currency": b["currency"],
-                "amount": b["amount"],
-                "opened_on": b["opened_on"].isoformat(),
-                "age_business_days": b["age_business_days"],
+                "break_id": b.break_id,
+                "cause": b.cause,
+                "subject": f"{b.subject_kind} {b.subject_id}",
+                "currency": b.currency,
+                "amount": b.amount,
+                "opened_on": b.opened_on.isoformat(),
+                "age_business_days": b.age_business_days,
             }
             for b in books.breaks.open()
         ],
@@ -74,12 +75,12 @@ def completed(services: Services, books: Books, on: date) -> DayCompleted:
     found = books.days.find(on)
     if found is None:
         return DayCompleted(settlement_date=on, state="none")
-    run = books.days.run(found["run_id"])
+    run = books.days.run(found.run_id)
     sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for of_state in books.days.payout_sums(on):
-        kind = _PAYOUT_TOTALS.get(of_state["state"], "in_transit")
-        sums[of_state["currency"]][f"{kind}_count"] += of_state["count"]
-        sums[of_state["currency"]][f"{kind}_amount"] += of_state["amount"]
+        kind = _PAYOUT_TOTALS.get(of_state.state, "in_transit")
+        sums[of_state.currency][f"{kind}_count"] += of_state.count
+        sums[of_state.currency][f"{kind}_amount"] += of_state.amount
     holds = books.payouts.holds()
     for currency, amount in zip(holds["currency"], holds["amount"].tolist(), strict=True):
         sums[currency]["held_count"] += 1
@@ -87,21 +88,21 @@ def completed(services: Services, books: Books, on: date) -> DayCompleted:
     held = books.days.controls_of(on)
     by_cause: dict[tuple[str, str], list[int]] = defaultdict(list)
     for opened in books.breaks.open():
-        by_cause[(opened["cause"], opened["currency"] or "")].append(abs(opened["amount"] or 0))
+        by_cause[(opened.cause, opened.currency or "")].append(abs(opened.amount or 0))
     return DayCompleted(
         settlement_date=on,
-        backfill_id=str(run["backfill_id"]) if run and run["backfill_id"] else None,
-        revision=max(1, found["revision"]),
-        run_id=found["run_id"],
-        state=found["state"],
-        completed_at=found["settled_at"],
+        backfill_id=run.backfill_id if run else None,
+        revision=max(1, found.revision),
+        run_id=found.run_id,
+        state=found.state.value,
+        completed_at=found.settled_at,
         deadline_at=deadline(services).of(on),
         totals=tuple(
-            CurrencyTotals(currency=row["currency"], **{name: int(row[name]) for name in TOTALS})
+            CurrencyTotals(currency=row.currency, **{name: getattr(row, name) for name in TOTALS})
             for row in books.days.totals(on)
         ),
         payouts=tuple(PayoutTotals(currency=currency, **amounts) for currency, amounts in sorted(sums.items())),
-        matches=tuple(MatchTotals(**row) for row in books.bank_lines.match_totals(on)),
+        matches=tuple(MatchTotals(**asdict(row)) for row in books.bank_lines.match_totals(on)),
         breaks=tuple(
             BreakTotal(cause=cause, count=len(amounts), amount=Money(amount=sum(amounts), currency=currency))
             for (cause, currency), amounts in sorted(by_cause.items())

@@ -72,7 +72,7 @@ def look(
     with services.ledger.books(read_only=True) as books:
         days = {on: books.days.find(on) for on in dates}
         breaks = books.breaks.open()
-    states = {on: str(day["state"]) if day else None for on, day in days.items()}
+    states = {on: str(day.state) if day else None for on, day in days.items()}
     is_any_absent = any(state is None for state in states.values())
     amiss = expectations.findings(
         states,

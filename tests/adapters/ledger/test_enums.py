@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from settlement.domain.bank.matching import SubjectKind
 from settlement.domain.bank.messages import MessageState, SubmissionOutcome
 from settlement.domain.bank.statement import LineState
+from settlement.domain.breaks import BreakState
+from settlement.domain.days import DayState
 from settlement.domain.payments.files import FileState
 
 CHECKS = """
@@ -20,6 +22,8 @@ select pg_get_constraintdef(c.oid) from pg_constraint c
 @pytest.mark.parametrize(
     ("table", "column", "enum"),
     [
+        ("ledger.days", "state", DayState),
+        ("ledger.breaks", "state", BreakState),
         ("ledger.payout_files", "state", FileState),
         ("ledger.transmissions", "outcome", SubmissionOutcome),
         ("ledger.bank_messages", "state", MessageState),

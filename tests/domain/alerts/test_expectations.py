@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -115,11 +116,15 @@ def test_a_heartbeat_is_told_every_calendar_day_and_names_the_next_run() -> None
 
 def test_breaks_older_than_three_business_days_make_a_digest() -> None:
     breaks = [
-        {"age_business_days": age, "currency": "KRW", "amount": amount}
+        SimpleNamespace(age_business_days=age, currency="KRW", amount=amount)
         for age, amount in ((3, 1), (4, 10), (8, -100), (9, 1_000))
     ]
     _, aged = expectations.daily(
-        states={FRIDAY: "settled"}, breaks=breaks, queue_depth=0, calendar=CALENDAR, now=at(14, 7)
+        states={FRIDAY: "settled"},
+        breaks=breaks,
+        queue_depth=0,
+        calendar=CALENDAR,
+        now=at(14, 7),
     )
     assert aged == BreaksAged(
         settlement_date=FRIDAY,

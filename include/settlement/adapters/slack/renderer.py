@@ -32,12 +32,12 @@ from settlement.domain.alerts.day import (
     StepState,
 )
 from settlement.domain.alerts.event import Event, Money, Severity
-from settlement.domain.alerts.expectations import SETTLED
 from settlement.domain.alerts.payload import Payload, events_of
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected
 from settlement.domain.alerts.routing import AlertsPolicy, Language
 from settlement.domain.alerts.task import TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import AlertsUndelivered, Resolved
+from settlement.domain.days import SETTLED
 
 MAX_TEXT = 3_000
 

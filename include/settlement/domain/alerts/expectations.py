@@ -11,13 +11,13 @@ Without a first settlement date in the policy only the newest date is expected.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from settlement.domain.alerts.breaks import BreaksAged
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.watch import DeadlineMissed, DeadlineRisk, Heartbeat, Resolved, RunAbsent
-from settlement.domain.days import SettlementCalendar
+from settlement.domain.days import SETTLED, SettlementCalendar
 
 ABSENT_AFTER = timedelta(minutes=10)
 RISK_BEFORE = timedelta(minutes=60)
@@ -25,8 +25,6 @@ LOOK_BACK = timedelta(days=10)
 DAILY_AFTER = timedelta(minutes=30)
 AGED, LONG_AGED = 3, 7
 
-SETTLED = frozenset({"settled", "settled_with_breaks", "closed"})
-"""The states of a day that is settled, whatever the bank has shown of it since."""
 
 # Where a day in this state stands still, and for what it waits.
 _STANDING: Mapping[str, tuple[str, str]] = {
@@ -50,6 +48,17 @@ class Deadline:
         return datetime.combine(
             on + timedelta(days=1), time.fromisoformat(self.settled_by), tzinfo=ZoneInfo(self.timezone)
         )
+
+
+class Aged(Protocol):
+    """What is told of a break that ages."""
+
+    @property
+    def age_business_days(self) -> int: ...
+    @property
+    def currency(self) -> str | None: ...
+    @property
+    def amount(self) -> int | None: ...
 
 
 def expected_dates(calendar: SettlementCalendar, *, now: datetime) -> list[date]:
@@ -99,7 +108,7 @@ def ended(on: date, state: str | None) -> list[Resolved]:
 def daily(
     *,
     states: Mapping[date, str | None],
-    breaks: Sequence[Mapping[str, Any]],
+    breaks: Sequence[Aged],
     queue_depth: int,
     calendar: SettlementCalendar,
     now: datetime,
@@ -119,9 +128,9 @@ def daily(
             queue_depth=queue_depth,
         )
     ]
-    aged = [found for found in breaks if found["age_business_days"] > AGED]
+    aged = [found for found in breaks if found.age_business_days > AGED]
     if aged and states:
-        long_aged = [found for found in aged if found["age_business_days"] > LONG_AGED]
+        long_aged = [found for found in aged if found.age_business_days > LONG_AGED]
         told.append(
             BreaksAged(
                 settlement_date=max(states),
@@ -146,9 +155,9 @@ def _of_deadline(on: date, state: str | None, *, at: datetime, now: datetime) ->
     return []
 
 
-def _sums(breaks: Sequence[Mapping[str, Any]]) -> tuple[Money, ...]:
+def _sums(breaks: Sequence[Aged]) -> tuple[Money, ...]:
     amounts: dict[str, int] = {}
     for found in breaks:
-        if found["currency"]:
-            amounts[found["currency"]] = amounts.get(found["currency"], 0) + abs(found["amount"] or 0)
+        if found.currency:
+            amounts[found.currency] = amounts.get(found.currency, 0) + abs(found.amount or 0)
     return tuple(Money(amount=amount, currency=currency) for currency, amount in sorted(amounts.items()))

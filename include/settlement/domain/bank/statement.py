@@ -14,16 +14,28 @@ Money is whole minor units beside its currency; a credit is positive.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from itertools import groupby, pairwise
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 from settlement.domain.errors import UnreadableMessage
 
-Row = TypeVar("Row", bound=Mapping[str, Any])
+
+class Chained(Protocol):
+    """What the order and the gaps of statements are read from: their days and balances."""
+
+    @property
+    def business_date(self) -> date: ...
+    @property
+    def opening(self) -> int: ...
+    @property
+    def closing(self) -> int: ...
+
+
+Row = TypeVar("Row", bound=Chained)
 
 
 class LineState(StrEnum):
@@ -230,13 +242,13 @@ def each_once(found: Sequence[Statement]) -> tuple[Statement, ...]:
 def in_order(statements: Sequence[Row]) -> list[Row]:
     """Return statements that come by business date and number in the order in which their balances follow."""
     ordered: list[Row] = []
-    for _, of_day in groupby(statements, key=lambda statement: statement["business_date"]):
+    for _, of_day in groupby(statements, key=lambda statement: statement.business_date):
         left = list(of_day)
         if len(left) > 1 and not ordered:
             left = _from_the_first(left)
         while left:
-            closing = ordered[-1]["closing"] if ordered else left[0]["opening"]
-            following = next((found for found in left if found["opening"] == closing), left[0])
+            closing = ordered[-1].closing if ordered else left[0].opening
+            following = next((found for found in left if found.opening == closing), left[0])
             left.remove(following)
             ordered.append(following)
     return ordered
@@ -244,11 +256,11 @@ def in_order(statements: Sequence[Row]) -> list[Row]:
 
 def gaps(statements: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Return every statement that does not open where the one before it closed, with the one before it."""
-    return [(before, after) for before, after in pairwise(statements) if after["opening"] != before["closing"]]
+    return [(before, after) for before, after in pairwise(statements) if after.opening != before.closing]
 
 
 def _from_the_first(of_day: list[Row]) -> list[Row]:
     """Put the one first that no other of the day leads to."""
-    closings = [statement["closing"] for statement in of_day]
-    first = next((s for s in of_day if s["opening"] not in closings), of_day[0])
+    closings = [statement.closing for statement in of_day]
+    first = next((s for s in of_day if s.opening not in closings), of_day[0])
     return [first, *(statement for statement in of_day if statement is not first)]

@@ -7,12 +7,14 @@ came. `verify` counts everything from the beginning.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository
 from settlement.domain.books.accounts import SUSPENSE
+from settlement.ports.bank_lines import UnmatchedReceipt
 
 MOST_NAMED = 1000
 
@@ -119,12 +121,12 @@ class InTransit(Repository):
         rows = self.transaction.execute(sa.text(OPEN_SUMS), reach)
         return {(row[0], row[1]): row[2] for row in rows if row[2]}
 
-    def receipts(self) -> list[dict[str, Any]]:
+    def receipts(self) -> list[UnmatchedReceipt]:
         """Return the extracted repayments whose money no statement line has shown yet, and undone receipts likewise."""
         rows = self.transaction.execute(sa.text(UNMATCHED_RECEIPTS), self._reach()).mappings()
-        return [dict(row) for row in rows]
+        return [UnmatchedReceipt(**row) for row in rows]
 
-    def open_items(self) -> dict[str, Any]:
+    def open_items(self) -> Mapping[str, Any]:
         """Return what a certificate says of them: the oldest that are open, by name, and whence the others came."""
         run = self.transaction.execute
         items = [dict(row) for row in run(sa.text(OPEN_ITEMS), self._reach()).mappings()]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import date, datetime
 from operator import attrgetter
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,6 +18,7 @@ from settlement.domain.bank.statement import LineState, Statement
 from settlement.domain.books import postings
 from settlement.domain.books.accounts import OPENING_BALANCE, PAYOUTS_IN_TRANSIT, RECEIPTS_IN_TRANSIT
 from settlement.domain.books.postings import Entry, JournalEntry
+from settlement.ports.bank_lines import KeptStatement, LineTotals, RefusedMessage
 
 # What is written of a line and of a match, with the dtypes of it.
 LINE = dict.fromkeys(
@@ -108,7 +108,7 @@ class BankLines(Repository):
             },
         )
 
-    def refused_messages(self) -> list[dict[str, Any]]:
+    def refused_messages(self) -> list[RefusedMessage]:
         """Return the messages that could not be used, oldest first, without their content."""
         rows = self.transaction.execute(
             sa.text(
@@ -116,7 +116,7 @@ class BankLines(Repository):
                 " where state = 'refused' order by recorded_at, sha256"
             )
         ).mappings()
-        return [dict(row) for row in rows]
+        return [RefusedMessage(**row) for row in rows]
 
     def has_statement(self, statement: Statement) -> bool:
         """Tell whether a statement that says the same is kept already."""
@@ -167,18 +167,19 @@ class BankLines(Repository):
             {"statement_id": statement.statement_id},
         )
 
-    def statements(self, account: str) -> list[dict[str, Any]]:
+    def statements(self, account: str) -> list[KeptStatement]:
         """Return the account's statements in the order of their days; those of one day as their balances follow."""
         rows = self.transaction.execute(
             sa.text(
-                "select * from ledger.statements where account = :account"
+                "select statement_id, sha256, account, currency, sequence, business_date, opening, closing, line_count,"
+                " applied_at from ledger.statements where account = :account"
                 " order by business_date, sequence nulls first, position"
             ),
             {"account": account},
         ).mappings()
-        return statements.in_order([dict(row) for row in rows])
+        return statements.in_order([KeptStatement(**row) for row in rows])
 
-    def newest_statement(self, account: str) -> dict[str, Any] | None:
+    def newest_statement(self, account: str) -> KeptStatement | None:
         """Return the account's newest statement, or None before the first."""
         found = self.statements(account)
         return found[-1] if found else None
@@ -196,7 +197,7 @@ class BankLines(Repository):
         names = [field.name for field in fields(OpenLine)]
         return [OpenLine(**dict(zip(names, row, strict=True))) for row in rows]
 
-    def match_totals(self, on: date) -> list[dict[str, Any]]:
+    def match_totals(self, on: date) -> list[LineTotals]:
         """Return how many lines the date's statements have and how many are matched, with amounts, by currency."""
         rows = self.transaction.execute(
             sa.text(
@@ -209,7 +210,7 @@ class BankLines(Repository):
             ),
             {"on": on},
         ).mappings()
-        return [dict(row) for row in rows]
+        return [LineTotals(**row) for row in rows]
 
     def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]:
         """Return those of the subjects that a line is matched with already, as (kind, id)."""
@@ -265,11 +266,11 @@ class BankLines(Repository):
     def follow_opening(self, account: str, currency: str, *, now: datetime) -> None:
         """Let the posted opening balance be the earliest statement's: what an older one says differently is posted."""
         first = self.statements(account)[0]
-        difference = first["opening"] + self._journal.balance(OPENING_BALANCE.name, currency)
+        difference = first.opening + self._journal.balance(OPENING_BALANCE.name, currency)
         if difference:
             self._journal.post(
                 JournalEntry(entry=postings.opening(difference), currency=currency),
-                settlement_date=first["business_date"],
+                settlement_date=first.business_date,
                 now=now,
             )
 

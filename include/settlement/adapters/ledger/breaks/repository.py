@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
-from settlement.domain.breaks import Decision, Finding
+from settlement.domain.breaks import BreakState, Decision, Finding
 from settlement.domain.days import SettlementCalendar
+from settlement.ports.breaks import Break, BreakEvent
 
 # Why a break of this cause is found no longer, where no match says so.
 GONE = {
@@ -148,20 +149,20 @@ class Breaks(Repository):
                 return f"matched with [{other}] by {found.rule}: {found.explanation}"
         return GONE.get(row.cause, "no longer found")
 
-    def open(self) -> list[dict[str, Any]]:
+    def open(self) -> list[Break]:
         """Return the open breaks, oldest first."""
         rows = self.transaction.execute(
             sa.text("select * from ledger.breaks where state in ('open', 'assigned') order by opened_on, break_id")
         ).mappings()
-        return [dict(row) for row in rows]
+        return [Break(**{**row, "state": BreakState(row["state"])}) for row in rows]
 
-    def history(self, break_id: int) -> list[dict[str, Any]]:
+    def history(self, break_id: int) -> list[BreakEvent]:
         """Return everything that happened to a break, in order."""
         rows = self.transaction.execute(
             sa.text("select at, by, what from ledger.break_history where break_id = :id order by step"),
             {"id": break_id},
         ).mappings()
-        return [dict(row) for row in rows]
+        return [BreakEvent(**row) for row in rows]
 
     def note(
         self,
@@ -185,7 +186,7 @@ class Breaks(Repository):
         )
         self._tell(break_id, what, now=now, by=by)
 
-    def close(self, break_id: int, *, state: str, how: str, by: str, on: date, now: datetime) -> None:
+    def close(self, break_id: int, *, state: BreakState, how: str, by: str, on: date, now: datetime) -> None:
         """Let a break be over because of what a person did."""
         self.transaction.execute(
             sa.text(
@@ -194,7 +195,9 @@ class Breaks(Repository):
             ),
             {"id": break_id, "state": state, "on": on, "how": f"{how} ({by})"},
         )
-        self._tell(break_id, f"{'written off' if state == 'written_off' else 'resolved'}: {how}", now=now, by=by)
+        self._tell(
+            break_id, f"{'written off' if state is BreakState.WRITTEN_OFF else 'resolved'}: {how}", now=now, by=by
+        )
 
     def ask(self, decision: Decision, *, now: datetime) -> None:
         """Keep what a person wants done; where no second person is needed it is decided with that."""

@@ -22,7 +22,7 @@ from settlement.adapters.ledger.outcomes.repository import digest
 from settlement.adapters.ledger.repository import Repository
 from settlement.domain import frames
 from settlement.domain.frames import Outcome
-from settlement.ports.close import SEAL_BYTES
+from settlement.ports.close import SEAL_BYTES, Certificate, Movement, ReportTable, Revision
 from settlement.ports.days import DayRun
 
 WHOLE = "*"
@@ -398,52 +398,49 @@ select coalesce(c.tax_class, 'of earlier days') as tax_class, s.currency, s.comp
 class Close(Repository):
     """Certificates and seals."""
 
-    def revision(self, settlement_date: date) -> dict[str, Any] | None:
+    def revision(self, settlement_date: date) -> Revision | None:
         """Return the newest computed revision of a day, with its hashes."""
-        row = self.transaction.execute(
-            sa.text("select * from ledger.revisions where settlement_date = :on order by revision desc limit 1"),
-            {"on": settlement_date},
-        ).first()
-        return row._asdict() if row else None
+        row = self._first("select * from ledger.revisions where settlement_date = :on order by revision desc limit 1",
+                          on=settlement_date)  # fmt: skip
+        return Revision(**row) if row else None
 
-    def movements(self, *, on: date, before: date) -> list[dict[str, Any]]:
+    def movements(self, *, on: date, before: date) -> list[Movement]:
         """Return what bank, ledger and investors had after the day `before`, what moved until `on`, and have then."""
         run = self.transaction.execute
         first = run(sa.text(FIRST_BOOKED), {"before": before}).scalar_one()
         rows = run(sa.text(MOVEMENTS), {"on": on, "before": before, "first": first}).mappings()
-        return [dict(row) for row in rows]
+        return [Movement(**row) for row in rows]
 
-    def report_rows(self, name: str, on: date) -> list[dict[str, Any]]:
-        """Return the rows of one table of a day's report."""
-        rows = self.transaction.execute(sa.text(REPORTS[name]), {"on": on}).mappings()
-        return [dict(row) for row in rows]
+    def report_table(self, name: str, on: date) -> ReportTable:
+        """Return one table of a day's report."""
+        return self._table(REPORTS[name], on=on)
 
-    def taxes(self, on: date, classes: Mapping[str, str]) -> list[dict[str, Any]]:
+    def taxes(self, on: date, classes: Mapping[str, str]) -> ReportTable:
         """Return what was withheld on a day by tax class, where `classes` are those of the investors."""
-        rows = self.transaction.execute(
-            sa.text(TAXES), {"on": on, "ids": list(classes), "classes": list(classes.values())}
-        ).mappings()
-        return [dict(row) for row in rows]
+        return self._table(TAXES, on=on, ids=list(classes), classes=list(classes.values()))
 
-    def certificates(self) -> list[dict[str, Any]]:
+    def certificates(self) -> list[Certificate]:
         """Return every certificate in the order in which they were issued."""
         rows = self.transaction.execute(sa.text("select * from ledger.certificates order by number")).mappings()
-        return [dict(row) for row in rows]
+        return [Certificate(**row) for row in rows]
 
-    def newest_certificate(self) -> dict[str, Any] | None:
+    def newest_certificate(self) -> Certificate | None:
         """Return the certificate that was issued last."""
-        row = self.transaction.execute(
-            sa.text("select * from ledger.certificates order by number desc limit 1")
-        ).first()
-        return row._asdict() if row else None
+        row = self._first("select * from ledger.certificates order by number desc limit 1")
+        return Certificate(**row) if row else None
 
-    def certificate(self, settlement_date: date) -> dict[str, Any] | None:
+    def certificate(self, settlement_date: date) -> Certificate | None:
         """Return the newest certificate of a day."""
-        row = self.transaction.execute(
-            sa.text("select * from ledger.certificates where settlement_date = :on order by number desc limit 1"),
-            {"on": settlement_date},
-        ).first()
-        return row._asdict() if row else None
+        row = self._first("select * from ledger.certificates where settlement_date = :on order by number desc limit 1",
+                          on=settlement_date)  # fmt: skip
+        return Certificate(**row) if row else None
+
+    def _first(self, query: str, **named: Any) -> sa.RowMapping | None:
+        return self.transaction.execute(sa.text(query), named).mappings().first()
+
+    def _table(self, query: str, **named: Any) -> ReportTable:
+        found = self.transaction.execute(sa.text(query), named)
+        return ReportTable(columns=tuple(found.keys()), rows=[tuple(row) for row in found])
 
     def seal(self, number: int, *, since: Mapping[str, int]) -> dict[str, int]:
         """Seal every row that has come since a certificate and that no seal covers, and return how far that goes.
@@ -583,7 +580,7 @@ class Close(Repository):
         newest = self.newest_certificate()
         if newest is None:
             return []
-        reached = json.loads(newest["body"])["sealed_until"]
+        reached = json.loads(newest.body)["sealed_until"]
         past = {
             **dict.fromkeys(
                 ("day_totals", "allocations", "credits", "quarantine"),
@@ -613,15 +610,15 @@ class Close(Repository):
         found = ((name, self.transaction.execute(sa.text(query)).scalar()) for name, query in INVARIANTS.items())
         return [(name, str(row)) for name, row in found if row is not None]
 
-    def computed(self) -> list[dict[str, Any]]:
-        """Return the newest revision of every computed day, oldest first: date, revision and hash of its inputs."""
+    def computed(self) -> list[Revision]:
+        """Return the newest revision of every computed day, oldest first."""
         rows = self.transaction.execute(
             sa.text(
-                "select settlement_date, revision, input_sha256 from ledger.revisions"
-                " join ledger.days using (settlement_date, revision) order by settlement_date"
+                "select r.* from ledger.revisions r join ledger.days using (settlement_date, revision)"
+                " order by settlement_date"
             )
         ).mappings()
-        return [dict(row) for row in rows]
+        return [Revision(**row) for row in rows]
 
     def moved(self, table: str) -> "pd.Series[int]":
         """Return what was allocated to each of the `receivables`, or of principal repaid on each of the `notes`."""

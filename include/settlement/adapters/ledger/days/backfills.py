@@ -5,11 +5,11 @@ here, the others join it, and whoever finds that no run of it is left ends it. T
 """
 
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository
+from settlement.ports.days import BackfillEnd
 
 
 class Backfills(Repository):
@@ -31,7 +31,7 @@ class Backfills(Repository):
             ).scalar_one()
         )
 
-    def end(self, backfill_id: str, *, now: datetime) -> dict[str, Any]:
+    def end(self, backfill_id: str, *, now: datetime) -> BackfillEnd:
         """End a backfill and return what it came to: how many days are ok, changed and failed, and what it paid.
 
         A day is changed when it had been computed before; its run that ended without a word has failed.
@@ -63,12 +63,12 @@ class Backfills(Repository):
             ),
             mine,
         )
-        return {
-            "ok": days.ok,
-            "changed": days.changed,
-            "failed": days.failed,
-            "paid": {row.currency: row.amount for row in paid},
-        }
+        return BackfillEnd(
+            ok=days.ok,
+            changed=days.changed,
+            failed=days.failed,
+            paid={row.currency: row.amount for row in paid},
+        )
 
     def silent(self, *, since: datetime) -> list[str]:
         """Return the backfills under way of which no run has begun or ended since then."""

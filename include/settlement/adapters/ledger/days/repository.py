@@ -1,15 +1,16 @@
 """The part of the books that knows the days: their states, their runs, and which run may write."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from settlement.adapters.ledger.days.backfills import Backfills
-from settlement.adapters.ledger.repository import Repository
+from settlement.adapters.ledger.repository import Repository, sql
+from settlement.domain.days import DayState
 from settlement.domain.errors import Displaced
-from settlement.ports.days import DayRun, RunRequest
+from settlement.domain.payments.state import PayoutState
+from settlement.ports.days import Day, DayRun, DayTotals, PayoutSum, Run, RunRequest
 
 
 class Days(Repository):
@@ -25,7 +26,7 @@ class Days(Repository):
             found = self.find(settlement_date)
             return DayRun(
                 settlement_date=settlement_date,
-                revision=max(1, found["revision"]) if found else 1,
+                revision=max(1, found.revision) if found else 1,
                 run_id=request.run_id,
                 dry_run=True,
                 transfer=False,
@@ -93,14 +94,18 @@ class Days(Repository):
                 " here and has written nothing since. Nothing is to be done unless the other run fails"
             )
 
-    def find(self, settlement_date: date) -> Mapping[str, Any] | None:
+    def find(self, settlement_date: date) -> Day | None:
         """Return the day's row, or None when it was never opened."""
-        row = self.transaction.execute(
-            sa.text("select * from ledger.days where settlement_date = :on"), {"on": settlement_date}
-        ).first()
-        return row._asdict() if row else None
+        row = (
+            self.transaction.execute(
+                sa.text("select * from ledger.days where settlement_date = :on"), {"on": settlement_date}
+            )
+            .mappings()
+            .first()
+        )
+        return Day(**{**row, "state": DayState(row["state"])}) if row else None
 
-    def set_state(self, settlement_date: date, state: str, *, now: datetime, failure: str | None = None) -> None:
+    def set_state(self, settlement_date: date, state: DayState, *, now: datetime, failure: str | None = None) -> None:
         """Say where the day stands; the first time that it is settled or closed keeps its instant."""
         self.transaction.execute(
             sa.text(
@@ -113,12 +118,12 @@ class Days(Repository):
             {"on": settlement_date, "state": state, "failure": failure, "now": now},
         )
 
-    def run(self, run_id: str) -> dict[str, Any] | None:
+    def run(self, run_id: str) -> Run | None:
         """Return one run: who triggered it, why, and how it ended."""
-        row = self.transaction.execute(sa.text("select * from ledger.runs where run_id = :id"), {"id": run_id}).first()
-        return row._asdict() if row else None
+        row = self.transaction.execute(sql(__package__, "run"), {"id": run_id}).mappings().first()
+        return Run(**row) if row else None
 
-    def payout_sums(self, settlement_date: date) -> list[dict[str, Any]]:
+    def payout_sums(self, settlement_date: date) -> list[PayoutSum]:
         """Return how many payouts of a date stand in each state, and their amount, by currency."""
         rows = self.transaction.execute(
             sa.text(
@@ -127,7 +132,7 @@ class Days(Repository):
             ),
             {"on": settlement_date},
         ).mappings()
-        return [dict(row) for row in rows]
+        return [PayoutSum(**{**row, "state": PayoutState(row["state"])}) for row in rows]
 
     def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None:
         """Keep how the run ended."""
@@ -180,13 +185,7 @@ class Days(Repository):
             ).scalars()
         )
 
-    def totals(self, settlement_date: date) -> list[dict[str, Any]]:
-        """Return the newest revision's totals, one row per currency."""
-        rows = self.transaction.execute(
-            sa.text(
-                "select t.* from ledger.day_totals t join ledger.days d using (settlement_date, revision)"
-                " where t.settlement_date = :on order by t.currency"
-            ),
-            {"on": settlement_date},
-        ).mappings()
-        return [dict(row) for row in rows]
+    def totals(self, settlement_date: date) -> list[DayTotals]:
+        """Return the newest revision's totals, one for each currency."""
+        rows = self.transaction.execute(sql(__package__, "totals"), {"on": settlement_date}).mappings()
+        return [DayTotals(**row) for row in rows]
