@@ -182,7 +182,7 @@ def test_who_is_told_of_a_failure_hears_the_date_that_was_opened_or_meant_and_ju
 
     @contextmanager
     def books() -> Iterator[Any]:
-        opened = {"opened": {"settlement_date": date(2026, 2, 20)}}
+        opened = {"opened": SimpleNamespace(settlement_date=date(2026, 2, 20))}
         yield SimpleNamespace(days=SimpleNamespace(run=opened.get))
 
     def named(**said: Any) -> date | None:
