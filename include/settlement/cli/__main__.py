@@ -1,0 +1,5 @@
+"""`python -m settlement.cli`."""
+
+from settlement.cli import main
+
+main()
