@@ -35,7 +35,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from settlement_lab.slack import limits, view
+from settlement_lab.slack import limits, page
 
 Arguments = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -436,8 +436,8 @@ def application(sink: Sink) -> Starlette:
         moment = request.path_params["moment"]
         return RedirectResponse(f"/#p{moment}" if moment.isdigit() else "/", HTTPStatus.FOUND)
 
-    async def page(_request: Request) -> Response:
-        return HTMLResponse(view.page(sink.conversations()))
+    async def shown(_request: Request) -> Response:
+        return HTMLResponse(page.render(sink.conversations()))
 
     async def conversations(_request: Request) -> Response:
         return JSONResponse(sink.conversations())
@@ -453,7 +453,7 @@ def application(sink: Sink) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/", page),
+            Route("/", shown),
             Route("/api/{method}", call, methods=["GET", "POST"]),
             Route("/upload/{file_id}", upload, methods=["POST"]),
             Route("/files/{file_id}", file),
