@@ -36,14 +36,14 @@ def demo(
 
     if words:
         raise typer.Exit(run.command(words, home=home))
-    raise typer.Exit(run.run(home, json=json, lang=output.answer(json=False, lang=lang).language.value))
+    raise typer.Exit(run.run(home, json=json, lang=output.language(lang).value))
 
 
 def up(home: Home = None, json: Json = False, lang: Lang = None) -> None:
     """Open Airflow's pages on the demo's data, with users maker, checker and viewer; Ctrl-C stops everything."""
     from settlement_lab.demo import run
 
-    raise typer.Exit(run.up(home, json=json, lang=output.answer(json=False, lang=lang).language.value))
+    raise typer.Exit(run.up(home, json=json, lang=output.language(lang).value))
 
 
 def rehearse(
@@ -59,7 +59,7 @@ def rehearse(
     """
     from settlement_lab.rehearse import play
 
-    language = output.answer(json=False, lang=lang).language.value
+    language = output.language(lang).value
     raise typer.Exit(play.run(seed, days, seeds=seeds, json=json, lang=language))
 
 

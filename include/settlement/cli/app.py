@@ -4,12 +4,11 @@ The product's commands are added here, a module to a subject. Whoever else has c
 points `settlement.commands`: the lab does so, and the product does not know it.
 """
 
-import logging
 import sys
 from importlib import metadata
 
-import structlog
 import typer
+from rich.markup import escape
 
 from settlement.cli import alerts, breaks, close, day, output, payouts
 from settlement.cli.options import Json, Lang
@@ -22,14 +21,14 @@ what follows may be a command with options of its own."""
 
 def main() -> None:
     """Run the command line; a refusal is one sentence on standard error and exit status 1."""
-    # Standard output belongs to the answer: what reads JSON reads nothing else.
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    stdout = sys.stdout
     try:
-        app()
+        app(prog_name="settlement")
     except (Refused, Unavailable) as error:
         print(f"settlement: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    finally:
+        sys.stdout = stdout
 
 
 def new_app() -> typer.Typer:
@@ -69,7 +68,7 @@ def _add(to: typer.Typer, found: metadata.EntryPoint) -> None:
 
         @to.command(
             name=found.name,
-            help=f"Not installed: needs {needed}.",
+            help=escape(f"Not installed: needs {needed}."),
             add_help_option=False,
             context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
         )

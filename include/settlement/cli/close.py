@@ -11,6 +11,15 @@ from settlement.cli.options import Day, Json, Lang, parse_date
 
 HASHES = ("input_sha256", "output_sha256", "code_version", "previous_sha256", "sha256")
 
+MOVEMENTS = ("side", "opening", "came", "went", "closing")
+TOTALS = (
+    "currency", "repayment_count", "received_amount", "distributed_amount", "fee_amount", "vat_amount",
+    "national_tax_amount", "local_tax_amount", "cost_amount", "credit_amount", "quarantined_amount",
+)  # fmt: skip
+PAYOUTS = ("state", "count", "amount")
+OPEN_BREAKS = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")
+SEALED = ("table", "rows")
+
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
@@ -99,13 +108,17 @@ def _print_certificate(out: output.Output, found: Mapping[str, Any]) -> None:
     out.say("certified_policy", **found["policy"])
     for name in HASHES:
         out.line(f"{name:16} {found[name] or '-'}")
-    for title, rows in (
-        ("movements", [{"side": side, **moved} for side, moved in found["movements"].items()]),
-        ("totals", [{"currency": currency, **totals} for currency, totals in found["totals"].items()]),
-        ("payouts", [{"state": state, **sums} for state, sums in found["payouts"].items()]),
-        ("open_breaks", found["open_breaks"]),
-        ("sealed", [{"table": table, "rows": sealed["rows"]} for table, sealed in found["sealed"].items()]),
+    movements = [{"side": side, **moved} for side, moved in found["movements"].items()]
+    totals = [{"currency": currency, **sums} for currency, sums in found["totals"].items()]
+    payouts = [{"state": state, **sums} for state, sums in found["payouts"].items()]
+    sealed = [{"table": table, "rows": rows["rows"]} for table, rows in found["sealed"].items()]
+    for title, rows, columns in (
+        ("movements", movements, MOVEMENTS),
+        ("totals", totals, TOTALS),
+        ("payouts", payouts, PAYOUTS),
+        ("open_breaks", found["open_breaks"], OPEN_BREAKS),
+        ("sealed", sealed, SEALED),
     ):
         out.line("")
         out.say(title)
-        out.table(rows)
+        out.table(rows, columns)

@@ -5,12 +5,13 @@ each value; into a pipe every row is one line, however long. Nothing is ever cut
 """
 
 import json
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -29,24 +30,21 @@ class Output:
 
     is_json: bool
     language: Language
+    stream: TextIO
 
     def data(self, value: Any) -> bool:
         """Print the value if JSON was asked for, and tell whether it was: if not, the caller prints text."""
         if self.is_json:
-            print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+            self.line(json.dumps(value, ensure_ascii=False, indent=2, default=str))
         return self.is_json
 
     def line(self, text: str) -> None:
         """Print text as it is."""
-        print(text)
+        print(text, file=self.stream)
 
     def say(self, key: str, **values: object) -> None:
-        """Print a sentence of the catalogue."""
-        print(self.sentence(key, **values))
-
-    def sentence(self, key: str, **values: object) -> str:
-        """Return a sentence of the catalogue with the values written into its places."""
-        return str(catalogue(self.language)["sentences"][key]).format(**values)
+        """Print a sentence of the catalogue with the values written into its places."""
+        self.line(str(catalogue(self.language)["sentences"][key]).format(**values))
 
     def heading(self, name: str) -> str:
         """Return what the catalogue calls a column; one that it does not name is called by its own name."""
@@ -59,7 +57,7 @@ class Output:
             self.say("none")
             return
         names = columns or list(found[0])
-        console = Console(highlight=False)
+        console = Console(file=self.stream, highlight=False)
         grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for name in names:
             is_number = all(isinstance(row[name], int | float | None) for row in found)
@@ -87,12 +85,23 @@ class Output:
 
 
 def answer(*, json: bool, lang: Language | None) -> Output:
-    """Return where a command's answer goes; the language is the one asked for, or else the policy's."""
-    if lang is None and not json:
-        from settlement import wiring
+    """Return where a command's answer goes: to standard output, which from here on belongs to it alone.
 
-        lang = Language(wiring.language())
-    return Output(is_json=json, language=lang or Language.EN)
+    Whatever else is printed goes to standard error, also by a library that logs where it likes: what reads JSON reads
+    nothing but JSON. `main` gives standard output back.
+    """
+    made = Output(is_json=json, language=Language.EN if json else language(lang), stream=sys.stdout)
+    sys.stdout = sys.stderr
+    return made
+
+
+def language(asked: Language | None) -> Language:
+    """Return the language that was asked for, or else the policy's."""
+    if asked is not None:
+        return asked
+    from settlement import wiring
+
+    return Language(wiring.language())
 
 
 def written(value: object) -> str:
