@@ -40,7 +40,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """Print text as it is."""
-        print(text, file=self.stream)
+        print(text, file=self.stream, flush=True)
 
     def say(self, key: str, **values: object) -> None:
         """Print a sentence of the catalogue with the values written into its places."""
