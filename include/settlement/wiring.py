@@ -20,7 +20,7 @@ from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.ledger.unit_of_work import NotifyingLedger
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy as policies
-from settlement.domain.alerts import Language
+from settlement.domain.alerts.routing import Language
 from settlement.domain.day_report import DayReport
 from settlement.domain.days import BankCalendar, Override, SettlementCalendar
 from settlement.domain.errors import InvalidPolicy, MissingConnection, Refused, Unavailable
