@@ -217,7 +217,7 @@ IMPORT_EVERYTHING = """
 import importlib, pkgutil
 import settlement.wiring
 for found in pkgutil.walk_packages(settlement.__path__, "settlement."):
-    if ".migrations." not in found.name and not found.name.endswith("__main__"):
+    if ".migrations." not in found.name:
         importlib.import_module(found.name)
 print([name for name in sys.modules if name.startswith("settlement_lab")])
 """

@@ -1,5 +1,6 @@
 """Payouts that wait for a person: what speaks against paying, and files of which nobody knows what became."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -38,13 +39,12 @@ def gate(
         if override:
             gate.override(services, on, by=by, reason=reason, now=config.now())
         found = gate.objections(services, on)
-    if not out.data(found):
+    if not out.data([asdict(said) for said in found]):
         for said in found:
-            key = "objection_answered" if said["overridden_by"] else "objection"
-            out.say(key, **{name: said[name] for name in ("control", "said", "overridden_by", "reason")})
+            out.say("objection_answered" if said.overridden_by else "objection", **asdict(said))
         if not found:
             out.say("no_objection", date=on)
-    raise typer.Exit(0 if all(said["overridden_by"] for said in found) else 1)
+    raise typer.Exit(0 if all(said.overridden_by for said in found) else 1)
 
 
 def unknown(
@@ -63,7 +63,7 @@ def unknown(
     with wiring.command() as services:
         if absent:
             inquire.declare_absent(services, absent, by=by, reason=reason, now=config.now())
-        found = inquire.unknown_files(services)
+        found = [asdict(file) for file in inquire.unknown_files(services)]
     if not out.data(found):
         out.table(found)
     raise typer.Exit(1 if found else 0)
