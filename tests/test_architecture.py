@@ -56,6 +56,22 @@ def test_arithmetic_and_stages_know_no_outside_thing(layer: str) -> None:
         assert not {name.partition(".")[0] for name in imports_of(module)} & outside, module
 
 
+def test_our_own_requests_go_through_one_library() -> None:
+    lab = PROJECT / "include" / "settlement_lab"
+    asks = {
+        path.name: sorted({"urllib.request", "requests", "http.server"} & imports_of(path))
+        for path in [*MODULES, *lab.rglob("*.py")]
+    }
+    assert {name: found for name, found in asks.items() if found} == {"faults.py": ["http.server"]}, (
+        "the rehearsal's proxy breaks what a library keeps whole; everything else uses httpx and starlette"
+    )
+
+
+def test_only_the_wiring_knows_the_paths_of_the_reference_counterparty() -> None:
+    spelled = [path.relative_to(PACKAGE).as_posix() for path in MODULES if "/_mock" in path.read_text("utf-8")]
+    assert spelled == ["wiring.py"]
+
+
 def test_arithmetic_asks_no_clock_and_no_environment() -> None:
     asks = re.compile(r"\b(datetime\.now|date\.today|time\.time|os\.environ|getenv|random\.\w+)\b")
     assert [str(path) for path in (PACKAGE / "domain").rglob("*.py") if asks.search(path.read_text("utf-8"))] == []

@@ -1,7 +1,7 @@
 """The only place that chooses adapters: from policy, connections and environment to one `Services`."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -20,11 +20,19 @@ from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.ledger.unit_of_work import NotifyingLedger
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy as policies
+from settlement.domain.alerts.routing import Language
+from settlement.domain.day_report import DayReport
 from settlement.domain.days import BankCalendar, Override, SettlementCalendar
-from settlement.domain.errors import InvalidPolicy, MissingConnection, Refused
+from settlement.domain.errors import InvalidPolicy, MissingConnection, Refused, Unavailable
 from settlement.domain.policy import Policy
 from settlement.ports.bank import Bank, Debtor
+from settlement.ports.close import Certificate
 from settlement.ports.services import Notifications, Services
+
+# Where the reference counterparty of the bank channel (mock-bank) takes files and hands out messages. A connection to
+# another bank names its own: `submit_path` and `collect_path` in its extra.
+REFERENCE_SUBMIT_PATH = "/payments"
+REFERENCE_COLLECT_PATH = "/_mock/mailbox"
 
 
 @contextmanager
@@ -60,6 +68,52 @@ def services() -> Iterator[Services]:
         )
     finally:
         engine.dispose()
+
+
+@contextmanager
+def command() -> Iterator[Services]:
+    """Build the services for somebody at a terminal: a database that fails is one sentence, not its driver's trace.
+
+    Raises Refused: as for `services`, or the settlement database was never migrated.
+    Raises Unavailable: a database does not answer.
+    """
+    try:
+        with services() as built:
+            yield built
+    except sa.exc.OperationalError as error:
+        raise Unavailable(
+            f"A database does not answer: {_first_line(error)}; see AIRFLOW_CONN_SETTLEMENT_DB and _LENDING_CORE"
+        ) from None
+    except sa.exc.ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) not in _NOT_MIGRATED:
+            raise
+        raise Refused(
+            f"The settlement database is not as this version needs it ({_first_line(error)}): run `settlement migrate`"
+        ) from None
+
+
+_NOT_MIGRATED = ("3F000", "42P01", "42703")
+"""PostgreSQL's codes for a schema, a table and a column that are not there."""
+
+
+def migrate() -> tuple[str, str]:
+    """Create or upgrade the settlement database; return where it is, without credentials, and its revision.
+
+    Raises Unavailable: it does not answer.
+    """
+    from settlement.adapters.ledger import migrate as migrations
+    from settlement.adapters.ledger import unit_of_work
+
+    url = config.connection("settlement_db").url()
+    where = unit_of_work.describe(sa.make_url(url))
+    try:
+        return where, migrations.migrate(url)
+    except sa.exc.OperationalError as error:
+        raise Unavailable(f"Settlement database {where} does not answer: {_first_line(error)}") from None
+
+
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0]
 
 
 @contextmanager
@@ -102,6 +156,14 @@ def load_policy() -> Policy:
         return policies.load(config.policy_path())
     except InvalidPolicy as error:
         raise Refused(str(error)) from error
+
+
+def language() -> Language:
+    """Return the language that people are told in: the policy's, or Korean where no policy can be read."""
+    try:
+        return load_policy().alerts.language
+    except (Refused, OSError):
+        return "ko"
 
 
 def calendar_of(policy: Policy) -> SettlementCalendar:
@@ -164,6 +226,8 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
             address,
             login=found.login,
             password=found.password,
+            submit_path=str(found.extra.get("submit_path") or REFERENCE_SUBMIT_PATH),
+            collect_path=str(found.extra.get("collect_path") or REFERENCE_COLLECT_PATH),
             connect_seconds=float(found.extra.get("connect_seconds", 5)),
             answer_seconds=float(found.extra.get("answer_seconds", 60)),
         ),
@@ -200,6 +264,62 @@ def statement_columns() -> ColumnMap | None:
             'Connection [settlement_bank]: statement_columns in its extra is neither "korean_export" nor an object with'
             f" the fields of a column map ({error})"
         ) from None
+
+
+def airflow_health() -> Callable[[], str | None]:
+    """Return what asks Airflow why it does not run a day: as the user of connection `settlement_airflow`, if any."""
+    from settlement.adapters import airflow_health
+
+    user = config.optional_connection("settlement_airflow")
+    login = (user.login, user.password) if user and user.login and user.password else None
+    return airflow_health.reader(config.airflow_health_url(), login=login)
+
+
+def write_day_report(report: DayReport, folder: Path) -> list[Path]:
+    """Write a day's report into a folder and return its files.
+
+    Raises Refused: the folder cannot be written.
+    """
+    from settlement.adapters import reports
+
+    with _writing(folder):
+        return reports.write(report, folder)
+
+
+def write_archive(
+    path: Path,
+    certificates: Sequence[Certificate],
+    rows: Mapping[int, Iterable[tuple[str, str, Sequence[str]]]],
+) -> None:
+    """Write certificates and the rows that they seal into a file.
+
+    Raises Refused: the file cannot be written.
+    """
+    from settlement.adapters import archive
+
+    with _writing(path):
+        archive.write(path, certificates, rows)
+
+
+def broken_archive(path: Path) -> list[str]:
+    """Return what of an archive is not what was certified.
+
+    Raises Refused: the file is no archive.
+    """
+    from settlement.adapters import archive
+
+    try:
+        return archive.broken(path)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Refused(f"[{path}] cannot be written: {error.strerror or error}") from None
 
 
 @cache

@@ -18,6 +18,7 @@ SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 EXAMPLE = (PROJECT / ".env.example").read_text(encoding="utf-8")
 DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
 OURS = [name for name in SERVICES if name not in ("postgres", "redis")]
+LAB = ("bank", "bank-account")
 ONE_SHOT = ("airflow-init", "bank-account")
 SECRETS_OF_AIRFLOW = (
     "AIRFLOW__API_AUTH__JWT_SECRET",
@@ -162,7 +163,9 @@ def test_images_are_pinned() -> None:
 
 def test_the_image_is_ours_at_our_version_and_python_one_that_we_allow() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert {SERVICES[name]["image"] for name in OURS} == {f"settlement:${{SETTLEMENT_VERSION:-{project['version']}}}"}
+    tag = f"${{SETTLEMENT_VERSION:-{project['version']}}}"
+    assert {SERVICES[name]["image"] for name in OURS if name not in LAB} == {f"settlement:{tag}"}
+    assert {SERVICES[name]["image"] for name in LAB} == {f"settlement-lab:{tag}"}
     assert f"SETTLEMENT_VERSION={project['version']}\n" in EXAMPLE
     assert project["requires-python"].startswith(">=3.11")
     assert re.findall(r"(?m)^FROM python:(\d+\.\d+)", DOCKERFILE) == ["3.11", "3.11"]
@@ -170,7 +173,8 @@ def test_the_image_is_ours_at_our_version_and_python_one_that_we_allow() -> None
 
 
 def test_the_image_holds_what_the_lock_says_and_no_development_tools() -> None:
-    assert DOCKERFILE.count("uv sync --frozen --no-dev") == 2
+    assert DOCKERFILE.count("uv sync --frozen --no-dev ${LAB:+--extra lab}") == DOCKERFILE.count("uv sync") == 2
+    assert {name for name in OURS if "LAB" in str(SERVICES[name]["build"])} == set(LAB)
     ignored = (PROJECT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert ignored[0] == "*", "nothing goes into the build that is not named"
     copied = set(" ".join(re.findall(r"(?m)^COPY (?!--)(.*) \S+$", DOCKERFILE)).split())

@@ -4,12 +4,10 @@ The health endpoint is public and knows of a dead scheduler or DAG processor. Th
 not parse, or that it was never scheduled is said only to a user: connection `settlement_airflow` names one.
 """
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import structlog
 
 log = structlog.get_logger(__name__)
@@ -37,7 +35,7 @@ def reader(
                 status = (health.get(part) or {}).get("status") if isinstance(health, dict) else None
                 if status not in (None, "healthy"):
                     return reason
-        except (OSError, ValueError):
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             return UNREACHABLE
         return _of_dag(url, dag_id, login, timeout=timeout) if login else None
 
@@ -52,23 +50,26 @@ def _of_dag(url: str, dag_id: str, login: tuple[str, str], *, timeout: float) ->
         token = said["access_token"]
         try:
             dag = _call(f"{url}/api/v2/dags/{dag_id}", token=token, timeout=timeout)
-        except urllib.error.HTTPError as error:
-            if error.code != 404:
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != 404:
                 raise
             dag = None
         if dag is None or dag.get("is_stale") or dag.get("has_import_errors"):
             errors = _call(f"{url}/api/v2/importErrors", token=token, timeout=timeout)["total_entries"]
             return "dag_unparsable" if errors else "dag_unknown"
         return "dag_paused" if dag["is_paused"] else "not_scheduled"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("airflow_health.no_answer_to_the_login", login=login[0], kind=type(error).__name__)
         return None
 
 
 def _call(url: str, *, token: str | None = None, body: dict[str, str] | None = None, timeout: float) -> Any:
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-    data = json.dumps(body).encode() if body else None
-    # The address is the operator's own setting.
-    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
-        return json.load(answer)
+    answer = httpx.request(
+        "POST" if body else "GET",
+        url,
+        json=body,
+        headers={"Authorization": f"Bearer {token}"} if token else None,
+        timeout=timeout,
+        follow_redirects=True,
+    )
+    return answer.raise_for_status().json()

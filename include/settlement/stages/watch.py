@@ -7,6 +7,7 @@ Every few seconds it delivers what the outbox holds; every minute it compares th
 import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from typing import NoReturn
 
 import structlog
 
@@ -27,11 +28,10 @@ def run(
     services: Services,
     *,
     now: Callable[[], datetime],
-    once: bool = False,
     airflow: Callable[[], str | None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
-) -> int:
-    """Watch until the process is ended; with `once`, look and deliver once and return 1 if something is amiss.
+) -> NoReturn:
+    """Watch until the process is ended.
 
     `airflow` answers why Airflow cannot run a day, or None. What fails meanwhile (the database, Slack) is logged and
     tried again: a watch that dies of what it watches is of no use.
@@ -39,20 +39,29 @@ def run(
     looked_at = float("-inf")
     seen: dict[date, str | None] = {}
     while True:
-        is_amiss = False
         try:
             if time.monotonic() - looked_at >= LOOK_EVERY_SECONDS:
-                queue_depth = _deliver(services, now())
-                is_amiss = bool(look(services, now=now(), airflow=airflow, seen=seen, queue_depth=queue_depth))
+                once(services, now=now(), airflow=airflow, seen=seen)
                 looked_at = time.monotonic()
-            _deliver(services, now())
+            else:
+                _deliver(services, now())
         except Exception as error:
-            if once:
-                raise
             log.error("watch.cannot_look", kind=type(error).__name__)
-        if once:
-            return int(is_amiss)
         sleep(DELIVER_EVERY_SECONDS)
+
+
+def once(
+    services: Services,
+    *,
+    now: datetime,
+    airflow: Callable[[], str | None] | None = None,
+    seen: dict[date, str | None] | None = None,
+) -> list[Event]:
+    """Deliver what waits, look, deliver what there is to tell of it, and return what is amiss."""
+    queue_depth = _deliver(services, now)
+    amiss = look(services, now=now, airflow=airflow, seen=seen, queue_depth=queue_depth)
+    _deliver(services, now)
+    return amiss
 
 
 def look(

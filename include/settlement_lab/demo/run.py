@@ -2,7 +2,7 @@
 
 `run` starts the services, prepares the databases, has the story told by a process of Airflow's own, and prints what
 became of it. A second run tells the same story to databases that know it: nothing changes, and it says so.
-`up` opens Airflow for people on the same data. `inside` lets another command see the demo's world.
+`up` opens Airflow for people on the same data. `command` runs a command of `settlement` on it.
 
 Always: what this starts ends with it, on Ctrl-C as on a crash.
 """
@@ -13,11 +13,12 @@ import contextlib
 import json as json_text
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -31,13 +32,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from settlement.adapters.ledger.migrate import migrate
+from settlement.domain.errors import Refused
 
 from settlement_lab.demo import airflow_home, story, world
-from settlement_lab.servers import bank, embedded, services, tether
+from settlement_lab.servers import bank, embedded, ports, services, tether
 from settlement_lab.slack import view
 
 Row = dict[str, Any]
-default_home = services.default_home
 
 WORDS = {
     "en": {
@@ -66,6 +67,10 @@ WORDS = {
         "next_up": "Airflow's pages on this data, with users maker, checker and viewer",
         "next_why": "where that investor's money came from, line by line",
         "next_status": "where a date stands",
+        "starting_services": "starting PostgreSQL, bank and Slack sink …",
+        "starting_airflow": "starting Airflow, about a minute …",
+        "in_another_shell": "In another shell:",
+        "end": "Ctrl-C ends everything.",
         "stopped": "Stopped. Type the same again to go on from here.",
     },
     "ko": {
@@ -93,6 +98,10 @@ WORDS = {
         "next_up": "이 데이터로 Airflow 화면 열기 (사용자 maker, checker, viewer)",
         "next_why": "그 투자자의 돈이 어디서 왔는지 한 줄씩",
         "next_status": "하루의 상태",
+        "starting_services": "PostgreSQL, 은행, Slack 싱크 시작 중 …",
+        "starting_airflow": "Airflow 시작 중, 1분쯤 걸립니다 …",
+        "in_another_shell": "다른 셸에서:",
+        "end": "Ctrl-C로 모두 끝냅니다.",
         "stopped": "중지했습니다. 같은 명령을 다시 입력하면 이어서 진행합니다.",
     },
 }
@@ -160,7 +169,7 @@ class _Stopwatch:
 def run(home: Path | None = None, *, json: bool = False, lang: str = "ko") -> int:
     """Settle the demo's days in `home` and print what became of them; 0 if every day settled and the bank agrees."""
     words, console = WORDS[lang], _console(stderr=json)
-    home = (home or services.default_home()).expanduser().resolve()
+    home = _home(home)
     try:
         outcome = _settle(home, words, console)
     except KeyboardInterrupt:
@@ -172,47 +181,43 @@ def run(home: Path | None = None, *, json: bool = False, lang: str = "ko") -> in
     if json:
         print(_as_json(outcome))
     else:
-        _show(outcome, words, console)
+        _show(outcome, words, console, home=home)
     return 0 if outcome.failure is None and outcome.agrees else 1
 
 
-@contextmanager
-def inside(home: Path | None = None) -> Iterator[services.Endpoints]:
-    """Have the demo's services running, and this process's environment point at them, as long as the block lasts."""
-    with services.running(home) as endpoints:
-        before = dict(os.environ)
-        os.environ.update(_environment(endpoints))
-        try:
-            yield endpoints
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+def command(words: Sequence[str], *, home: Path | None = None) -> int:
+    """Run a command of `settlement` on the demo's data, at the demo's hour, and return its exit status.
 
+    The services run for as long as that takes; nothing else makes a command look at the demo.
 
-@contextmanager
-def stand_in() -> Iterator[None]:
-    """Let the demo stand in where no settlement database is configured and the demo has data here; else do nothing.
-
-    So that what the demo tells people to type next works in the same shell.
+    Raises Refused: there is no settled demo.
     """
-    home = services.default_home()
-    if os.environ.get("AIRFLOW_CONN_SETTLEMENT_DB") or not (home / SETTLED).exists():
-        yield
-        return
-    with inside(home):
-        print(f"settlement: the demo in [{home}]", file=sys.stderr)
-        yield
+    home = _home(home)
+    if not (home / SETTLED).exists():
+        raise Refused(f"There is no settled demo in [{home}]: type `{_program()} demo` first")
+    with services.running(home) as endpoints:
+        environment = airflow_home.environment(endpoints) | _environment(endpoints)
+        return subprocess.call([sys.executable, "-m", "settlement.cli", *words], env=environment)
 
 
-def up(home: Path | None = None, *, lang: str = "ko") -> int:
+def up(home: Path | None = None, *, json: bool = False, lang: str = "ko") -> int:
     """Open Airflow on the demo's data until Ctrl-C; the demo is run first if there is no data yet."""
-    home = (home or services.default_home()).expanduser().resolve()
-    words, console = WORDS[lang], _console()
-    if not (home / SETTLED).exists() and (status := run(home, lang=lang)):
+    home = _home(home)
+    words, console = WORDS[lang], _console(stderr=json)
+    if not (home / SETTLED).exists() and (status := run(home, lang=lang, json=json)):
         return status
     try:
-        with services.running(home) as endpoints, _airflow(endpoints) as (url, processes):
-            _invite(endpoints, url, console)
+        with ExitStack() as stack:
+            with _waiting(console) as wait:
+                wait(words["starting_services"])
+                endpoints = stack.enter_context(services.running(home))
+                wait(words["starting_airflow"])
+                url, processes = stack.enter_context(_airflow(endpoints))
+            places = _places(endpoints, url)
+            if json:
+                print(json_text.dumps(places, indent=2), flush=True)
+            else:
+                _invite(endpoints, places, words, console)
             while all(process.poll() is None for process in processes.values()):
                 time.sleep(0.5)
             ended = [name for name, process in processes.items() if process.poll() is not None]
@@ -226,6 +231,28 @@ def up(home: Path | None = None, *, lang: str = "ko") -> int:
         return 1
 
 
+def _home(named: Path | None) -> Path:
+    return (named or services.default_home()).expanduser().resolve()
+
+
+def _program() -> str:
+    """Return what to type for `settlement` here: its name where the shell finds this one, else its path."""
+    ours = Path(sys.executable).with_name("settlement")
+    if shutil.which("settlement") == str(ours):
+        return "settlement"
+    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
+
+
+@contextmanager
+def _waiting(console: Console) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what is waited for, and for how long."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        now = progress.add_task("…", total=None)
+
+        yield lambda text: progress.update(now, description=text)
+
+
 def _console(*, stderr: bool = False) -> Console:
     """Return the console, wide enough for the table of days also where nobody says how wide the paper is."""
     console = Console(stderr=stderr, highlight=False)
@@ -235,9 +262,7 @@ def _console(*, stderr: bool = False) -> Console:
 
 def _settle(home: Path, words: Row, console: Console) -> DemoResult:
     watch = _Stopwatch()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress, services.running(home) as endpoints:
-        now = progress.add_task("…", total=None)
+    with _waiting(console) as wait, services.running(home) as endpoints:
 
         def done(part: str, text: str | None = None) -> None:
             watch.lap(part)
@@ -257,7 +282,7 @@ def _settle(home: Path, words: Row, console: Console) -> DemoResult:
             elif event.get("part") == "airflow":
                 done("airflow")
             elif event["state"] == "running":
-                progress.update(now, description=words["running"].format(day=day))
+                wait(words["running"].format(day=day))
             elif event["state"] == "approved":
                 console.print(f"[green]✓[/] {words['approved'].format(day=day)}")
             elif event["state"] == "failed":
@@ -392,7 +417,7 @@ def _as_json(outcome: DemoResult) -> str:
     return json_text.dumps(value, ensure_ascii=False, indent=2)
 
 
-def _show(outcome: DemoResult, words: Row, console: Console) -> None:
+def _show(outcome: DemoResult, words: Row, console: Console, *, home: Path) -> None:
     console.print()
     console.print(_table(outcome.days, words))
     if outcome.agrees:
@@ -414,12 +439,13 @@ def _show(outcome: DemoResult, words: Row, console: Console) -> None:
     console.print(f"{sum(outcome.seconds.values()):.1f} s: {parts}", markup=False)
     console.rule(words["next"], align="left")
     day = outcome.days[-1]["settlement_date"] if outcome.days else world.SETTLEMENT_DATES[-1]
-    for command, meaning in (
-        ("make up", words["next_up"]),
-        (f"settlement status {day}", words["next_status"]),
-        (f"settlement why {outcome.investor} {day}", words["next_why"]),
+    where = "" if home == services.default_home() else f" --home {shlex.quote(str(home))}"
+    for words_of_it, meaning in (
+        (f"up{where}", words["next_up"]),
+        (f"demo{where} status {day}", words["next_status"]),
+        (f"demo{where} why {outcome.investor} {day}", words["next_why"]),
     ):
-        console.print(f"  [bold]{command}[/]  [dim]{meaning}[/]")
+        console.print(f"  [bold]{_program()} {words_of_it}[/]  [dim]{meaning}[/]", soft_wrap=True)
 
 
 def _table(days: list[Row], words: Row) -> Table:
@@ -446,7 +472,8 @@ def _environment(endpoints: services.Endpoints) -> dict[str, str]:
 def _airflow(endpoints: services.Endpoints) -> Iterator[tuple[str, dict[str, subprocess.Popen[bytes]]]]:
     """Run the four parts of Airflow, and stop them in order afterwards."""
     airflow_home.migrate(endpoints)
-    port = airflow_home.free_port()
+    port = ports.again(endpoints.home, "airflow") or airflow_home.free_port()
+    ports.remember(endpoints.home, "airflow", port)
     users, passwords = airflow_home.users_environment(endpoints.home, port)
     environment = airflow_home.environment(endpoints) | _environment(endpoints) | users
     _leave_environment(endpoints, environment)
@@ -477,32 +504,47 @@ def _leave_environment(endpoints: services.Endpoints, environment: dict[str, str
     ours = {
         key: value for key, value in environment.items() if key.startswith(("AIRFLOW", "SETTLEMENT_", "PYTHONPATH"))
     }
-    path = endpoints.home / "environment.sh"
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with os.fdopen(
+        os.open(_environment_file(endpoints), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
         file.writelines(f"export {key}={shlex.quote(value)}\n" for key, value in sorted(ours.items()))
+        file.write(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH\n")
 
 
-def _invite(endpoints: services.Endpoints, url: str, console: Console) -> None:
-    passwords = endpoints.home / "airflow" / "passwords.json"
+def _environment_file(endpoints: services.Endpoints) -> Path:
+    return endpoints.home / "environment.sh"
+
+
+def _places(endpoints: services.Endpoints, url: str) -> dict[str, str]:
+    """Return where everything is."""
+    return {
+        "airflow": url,
+        "slack": f"{endpoints.slack_url}/",
+        "bank": f"{endpoints.bank.url}/",
+        "log": str(endpoints.home / "log"),
+        "passwords": str(endpoints.home / "airflow" / "passwords.json"),
+        "environment": str(_environment_file(endpoints)),
+    }
+
+
+def _invite(endpoints: services.Endpoints, places: dict[str, str], words: Row, console: Console) -> None:
     table = Table(show_header=False, box=None)
-    for name, value in (
-        ("Airflow", url),
-        ("Slack", f"{endpoints.slack_url}/"),
-        ("bank", f"{endpoints.bank.url}/"),
-        ("log", str(endpoints.home / "log")),
-    ):
-        table.add_row(f"[bold]{name}[/]", value)
+    for name, key in (("Airflow", "airflow"), ("Slack", "slack"), ("bank", "bank"), ("log", "log")):
+        table.add_row(f"[bold]{name}[/]", places[key])
     shown = endpoints.home / "airflow" / "passwords-shown"
     if not shown.exists():
-        for user, password in json_text.loads(passwords.read_text()).items():
+        for user, password in json_text.loads(Path(places["passwords"]).read_text()).items():
             table.add_row(f"[bold]{user}[/]", password)
         shown.touch(mode=0o600)
     else:
-        table.add_row("[bold]passwords[/]", str(passwords))
+        table.add_row("[bold]passwords[/]", places["passwords"])
     console.print(table)
     first, last = world.SETTLEMENT_DATES[0], world.SETTLEMENT_DATES[-1]
     console.print(
-        f"[dim]. {endpoints.home / 'environment.sh'}\n"
+        f"[dim]{words['in_another_shell']}\n"
+        f". {shlex.quote(places['environment'])}\n"
+        f"settlement status {last}\n"
         f"airflow backfill create --dag-id daily_settlement --from-date {first} --to-date {last} --max-active-runs 1"
-        " --reprocess-behavior completed\nCtrl-C: end[/]"
+        f" --reprocess-behavior completed\n{words['end']}[/]",
+        soft_wrap=True,
     )

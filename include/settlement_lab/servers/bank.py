@@ -175,11 +175,13 @@ def running(folder: Path, *, clock: str, arguments: tuple[str, ...] = ()) -> Ite
         process.wait()
 
 
-def start(folder: Path, *, clock: str, log: Path, arguments: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+def start(
+    folder: Path, *, clock: str, log: Path, port: int = 0, arguments: tuple[str, ...] = ()
+) -> subprocess.Popen[bytes]:
     """Start the bank's process, which says in the log where it listens; it ends with this process at the latest."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept = folder / "clock"
-    command = [sys.executable, "-m", "mockbank", "--port", "0", "--timezone", TIMEZONE]
+    command = [sys.executable, "-m", "mockbank", "--port", str(port), "--timezone", TIMEZONE]
     command += ["--db", str(folder / "bank.sqlite"), "--clock", kept.read_text() if kept.exists() else clock]
     with log.open("wb") as output:
         return subprocess.Popen(
@@ -193,7 +195,7 @@ def start(folder: Path, *, clock: str, log: Path, arguments: tuple[str, ...] = (
 
 
 def listening_url(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Return the URL that a starting server says it listens on; the port is its own choice, so none is taken twice."""
+    """Return the URL that a starting server says it listens on."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         said = log.read_text(errors="replace")

@@ -18,8 +18,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from settlement_lab.servers import bank, embedded, services, tether
+from settlement_lab.servers import bank, embedded, ports, services, tether
 
 NOBODY_CAME_SECONDS = 30.0
 LOOK_SECONDS = 0.5
@@ -61,7 +62,7 @@ def _services(home: Path, clock: str) -> Iterator[tuple[services.Endpoints, dict
     """Run the three services; they are stopped in the reverse order."""
     bank_log, slack_log = home / "log" / "bank.log", home / "log" / "slack.log"
     with ExitStack() as stack:
-        bank_process = bank.start(home / "bank", clock=clock, log=bank_log)
+        bank_process = bank.start(home / "bank", clock=clock, log=bank_log, port=ports.again(home, "bank"))
         stack.callback(_stop, bank_process)
         slack_process = _start_slack(home, log=slack_log)
         stack.callback(_stop, slack_process)
@@ -69,6 +70,8 @@ def _services(home: Path, clock: str) -> Iterator[tuple[services.Endpoints, dict
         stack.callback(cluster.stop)
         the_bank = bank.Bank(url=bank.listening_url(bank_process, bank_log), folder=home / "bank")
         slack_url = bank.listening_url(slack_process, slack_log)
+        for name, url in (("bank", the_bank.url), ("slack", slack_url)):
+            ports.remember(home, name, urlsplit(url).port or 0)
         bank.open_for_business(the_bank)
         endpoints = services.Endpoints(home=home, postgres=cluster.server, bank=the_bank, slack_url=slack_url)
         yield endpoints, {"postgres": cluster.process, "bank": bank_process, "slack": slack_process}
@@ -77,7 +80,15 @@ def _services(home: Path, clock: str) -> Iterator[tuple[services.Endpoints, dict
 def _start_slack(home: Path, *, log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "settlement_lab.slack.sink", "--folder", str(home / "slack")],
+            [
+                sys.executable,
+                "-m",
+                "settlement_lab.slack.sink",
+                "--folder",
+                str(home / "slack"),
+                "--port",
+                str(ports.again(home, "slack")),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

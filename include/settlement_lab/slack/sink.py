@@ -13,22 +13,29 @@ Known limits: one workspace, one bot; every well-formed channel id exists; no ra
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import re
+import socket
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote
 
-from settlement_lab.slack import limits, view
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from settlement_lab.slack import limits, page
 
 Arguments = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -371,6 +378,10 @@ class Sink:
         roots = [message for message in self.store.top_level(channel) if "subtype" not in message]
         return [(root, self.store.thread(channel, root["ts"])[1:]) for root in roots]
 
+    def conversations(self) -> dict[str, list[tuple[Message, list[Message]]]]:
+        """Return every channel as people read it."""
+        return {name: self.conversation(name) for name in self.store.channels()}
+
     def next_fault(self, method: str) -> Fault | None:
         """Take the next fault that is meant for a method."""
         with self.lock:
@@ -381,172 +392,160 @@ class Sink:
         return None
 
 
-class Handler(BaseHTTPRequestHandler):
-    """One request: a method of the Web API, an upload, a page, or the control path of the tests."""
+def application(sink: Sink) -> Starlette:
+    """Return what the server answers: the Web API, uploads, the page, and the control paths of the tests."""
 
-    sink: Sink
-    protocol_version = "HTTP/1.1"
+    async def call(request: Request) -> Response:
+        method = request.path_params["method"]
+        arguments = {**request.query_params, **_arguments(request, await request.body())}
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ") or str(arguments.get("token", ""))
+        fault = sink.next_fault(method)
+        if fault is None or fault.how == "lost_answer":
+            answer = JSONResponse(_answer(sink, method, token, arguments))
+            return answer if fault is None else _broken_off(request)  # it happened, and nobody hears of it
+        match fault.how:
+            case "hang":
+                await asyncio.sleep(fault.seconds)
+                return JSONResponse(_answer(sink, method, token, arguments))
+            case "rate_limited":
+                headers = {"Retry-After": str(int(fault.seconds))}
+                return JSONResponse({"ok": False, "error": "ratelimited"}, HTTPStatus.TOO_MANY_REQUESTS, headers)
+            case "server_error":
+                return PlainTextResponse("upstream connect error", HTTPStatus.SERVICE_UNAVAILABLE)
+            case "lost_request":
+                return _broken_off(request)
+        return JSONResponse({"ok": False, "error": fault.how})
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet: what was said is in the store."""
+    async def upload(request: Request) -> Response:
+        if int(request.headers.get("Content-Length") or 0) > BODY_MOST:
+            return PlainTextResponse("too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        content = await request.body()
+        if not sink.store.upload(request.path_params["file_id"], content):
+            return PlainTextResponse("length or id differs", HTTPStatus.BAD_REQUEST)
+        return PlainTextResponse(f"OK - {len(content)}")
 
-    def do_GET(self) -> None:
-        path = urlsplit(self.path).path
-        if path.startswith("/api/"):
-            self._call(path.removeprefix("/api/"), {})
-        elif path == "/":
-            self._send(view.page(self._conversations()).encode(), "text/html; charset=utf-8")
-        elif path == "/_sink/conversations":
-            self._send_json(self._conversations())
-        elif path.startswith("/archives/"):
-            moment = path.rpartition("/p")[2]
-            self.send_response(HTTPStatus.FOUND)
-            self.send_header("Location", f"/#p{moment}" if moment.isdigit() else "/")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-        elif path.startswith("/files/"):
-            self._send_file(unquote(path.removeprefix("/files/")).partition("/")[0])
-        elif path == "/_sink/health":
-            self._send_json({"ok": True})
-        else:
-            self._send(b"not found", "text/plain", HTTPStatus.NOT_FOUND)
-
-    def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        if length > BODY_MOST:
-            self._send(b"too large", "text/plain", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            return
-        body = self.rfile.read(length)
-        path = urlsplit(self.path).path
-        if path.startswith("/api/"):
-            self._call(path.removeprefix("/api/"), self._arguments(body))
-        elif path.startswith("/upload/"):
-            taken = self.sink.store.upload(path.removeprefix("/upload/"), body)
-            status = HTTPStatus.OK if taken else HTTPStatus.BAD_REQUEST
-            self._send(f"OK - {length}".encode() if taken else b"length or id differs", "text/plain", status)
-        elif path == "/_sink/faults":
-            with self.sink.lock:
-                self.sink.faults[:] = [Fault(**fault) for fault in json.loads(body)]
-            self._send_json({"ok": True})
-        else:
-            self._send(b"not found", "text/plain", HTTPStatus.NOT_FOUND)
-
-    def _conversations(self) -> dict[str, list[tuple[Message, list[Message]]]]:
-        return {name: self.sink.conversation(name) for name in self.sink.store.channels()}
-
-    def _arguments(self, body: bytes) -> Arguments:
-        if self.headers.get("Content-Type", "").startswith("application/json"):
-            parsed = json.loads(body or b"{}")
-            return parsed if isinstance(parsed, dict) else {}
-        return {key: values[-1] for key, values in parse_qs(body.decode(), keep_blank_values=True).items()}
-
-    def _call(self, method: str, arguments: Arguments) -> None:
-        query = {key: values[-1] for key, values in parse_qs(urlsplit(self.path).query).items()}
-        arguments = {**query, **arguments}
-        fault = self.sink.next_fault(method)
-        if fault is not None and not self._fail(fault, method, arguments):
-            return
-        self._send_json(self._answer(method, arguments))
-
-    def _answer(self, method: str, arguments: Arguments) -> Answer:
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ") or str(arguments.get("token", ""))
-        try:
-            if not token:
-                raise Refused("not_authed")
-            if not token.startswith("xoxb-"):
-                raise Refused("invalid_auth")
-            if method not in METHODS:
-                raise Refused("unknown_method")
-            return {"ok": True, **METHODS[method](self.sink, arguments)}
-        except Refused as refusal:
-            answer: Answer = {"ok": False, "error": refusal.error}
-            if refusal.details:
-                answer |= {"errors": refusal.details, "response_metadata": {"messages": refusal.details}}
-            return answer
-
-    def _fail(self, fault: Fault, method: str, arguments: Arguments) -> bool:
-        """Fail as told; True if the call shall be answered all the same, late."""
-        if fault.how == "hang":
-            time.sleep(fault.seconds)
-            return True
-        if fault.how == "rate_limited":
-            headers = {"Retry-After": str(int(fault.seconds))}
-            self._send_json({"ok": False, "error": "ratelimited"}, HTTPStatus.TOO_MANY_REQUESTS, headers)
-        elif fault.how == "server_error":
-            self._send(b"upstream connect error", "text/plain", HTTPStatus.SERVICE_UNAVAILABLE)
-        elif fault.how in ("lost_request", "lost_answer"):
-            if fault.how == "lost_answer":
-                self._answer(method, arguments)  # it happens, and nobody hears of it
-            self.close_connection = True
-            self.connection.close()
-        else:
-            self._send_json({"ok": False, "error": fault.how})
-        return False
-
-    def _send_json(
-        self, answer: Answer, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
-    ) -> None:
-        self._send(json.dumps(answer).encode(), "application/json; charset=utf-8", status, headers)
-
-    def _send_file(self, file_id: str) -> None:
-        found = self.sink.store.content(file_id)
+    async def file(request: Request) -> Response:
+        found = sink.store.content(request.path_params["file_id"])
         if found is None:
-            self._send(b"not found", "text/plain", HTTPStatus.NOT_FOUND)
-            return
+            return PlainTextResponse("not found", HTTPStatus.NOT_FOUND)
         name, content = found
-        disposition = f"attachment; filename*=UTF-8''{quote(name)}"
-        self._send(content, "application/octet-stream", headers={"Content-Disposition": disposition})
+        disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+        return Response(content, headers=disposition, media_type="application/octet-stream")
 
-    def _send(
-        self,
-        content: bytes,
-        content_type: str,
-        status: HTTPStatus = HTTPStatus.OK,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        self.send_response(status)
-        for name, value in {
-            "Content-Type": content_type,
-            "Content-Length": str(len(content)),
-            **(headers or {}),
-        }.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
+    async def message(request: Request) -> Response:
+        moment = request.path_params["moment"]
+        return RedirectResponse(f"/#p{moment}" if moment.isdigit() else "/", HTTPStatus.FOUND)
+
+    async def shown(_request: Request) -> Response:
+        return HTMLResponse(page.render(sink.conversations()))
+
+    async def conversations(_request: Request) -> Response:
+        return JSONResponse(sink.conversations())
+
+    async def faults(request: Request) -> Response:
+        asked = [Fault(**fault) for fault in await request.json()]
+        with sink.lock:
+            sink.faults[:] = asked
+        return JSONResponse({"ok": True})
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"ok": True})
+
+    return Starlette(
+        routes=[
+            Route("/", shown),
+            Route("/api/{method}", call, methods=["GET", "POST"]),
+            Route("/upload/{file_id}", upload, methods=["POST"]),
+            Route("/files/{file_id}", file),
+            Route("/files/{file_id}/{name:path}", file),
+            Route("/archives/{channel}/p{moment}", message),
+            Route("/_sink/conversations", conversations),
+            Route("/_sink/faults", faults, methods=["POST"]),
+            Route("/_sink/health", health),
+        ]
+    )
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up; report everything else."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
+def _arguments(request: Request, body: bytes) -> Arguments:
+    if request.headers.get("Content-Type", "").startswith("application/json"):
+        parsed = json.loads(body or b"{}")
+        return parsed if isinstance(parsed, dict) else {}
+    return {key: values[-1] for key, values in parse_qs(body.decode(), keep_blank_values=True).items()}
 
 
-def make_server(folder: Path, *, port: int = 0) -> tuple[Sink, ThreadingHTTPServer]:
-    """Open the folder's store and bind the server; the caller runs `serve_forever` and closes both."""
+def _answer(sink: Sink, method: str, token: str, arguments: Arguments) -> Answer:
+    try:
+        if not token:
+            raise Refused("not_authed")
+        if not token.startswith("xoxb-"):
+            raise Refused("invalid_auth")
+        if method not in METHODS:
+            raise Refused("unknown_method")
+        return {"ok": True, **METHODS[method](sink, arguments)}
+    except Refused as refusal:
+        answer: Answer = {"ok": False, "error": refusal.error}
+        if refusal.details:
+            answer |= {"errors": refusal.details, "response_metadata": {"messages": refusal.details}}
+        return answer
 
-    class BoundHandler(Handler):
-        pass
 
-    server = _Server(("127.0.0.1", port), BoundHandler)
-    BoundHandler.sink = Sink(url=f"http://127.0.0.1:{server.server_port}", store=Store(folder / "slack.sqlite"))
-    return BoundHandler.sink, server
+def _broken_off(request: Request) -> Response:
+    """Close the connection before a byte of an answer; what is returned goes nowhere."""
+    request.scope["break_off"]()
+    return Response()
+
+
+class _Http(H11Protocol):
+    """HTTP as uvicorn speaks it, on connections that a handler can break off: a server that only answers has no way."""
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.scope is not None:
+            self.scope["break_off"] = self.transport.close  # type: ignore[typeddict-unknown-key]
+
+
+class _Server(uvicorn.Server):
+    """A server that ends as soon as it is told to: what it took is in the store, nobody waits for its last words."""
+
+    async def main_loop(self) -> None:
+        while not self.should_exit:
+            await asyncio.sleep(0.05)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+
+
+def _open(folder: Path, port: int) -> tuple[Sink, _Server, socket.socket]:
+    """Open the folder's store and listen: from here on, who connects is answered as soon as the server runs."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=128)
+    sink = Sink(url=f"http://127.0.0.1:{listener.getsockname()[1]}", store=Store(folder / "slack.sqlite"))
+    config = uvicorn.Config(
+        application(sink),
+        http=_Http,
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+    )
+    return sink, _Server(config), listener
 
 
 @contextmanager
 def running(folder: Path, *, port: int = 0) -> Iterator[Sink]:
     """Run a sink in this process for as long as the block lasts."""
-    sink, server = make_server(folder, port=port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    sink, server, listener = _open(folder, port)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
         yield sink
     finally:
-        server.shutdown()
+        server.should_exit = True
         thread.join()
-        server.server_close()
         sink.store.close()
 
 
@@ -556,10 +555,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     given = parser.parse_args()
-    sink, server = make_server(given.folder, port=given.port)
+    sink, server, listener = _open(given.folder, given.port)
     print(f"listening on {sink.url}/", flush=True)
     with closing(sink.store):
-        server.serve_forever()
+        server.run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from settlement import wiring
+from settlement.adapters.bank.channels.http import HttpBank
 from settlement.domain.bank.messages import Payment, PaymentFile
 
 ACCOUNT = "KR23MOCK0000000099"
@@ -66,3 +68,8 @@ def payment_file(*payments: Payment, file_id: str = "F260216-1-KRW-1", **fields:
         "payments": payments or (payment(),),
     }
     return PaymentFile(**(said | fields))
+
+
+def http_bank(url: str, **more: Any) -> HttpBank:
+    """Return the channel to a bank that has the reference counterparty's paths."""
+    return HttpBank(url, submit_path=wiring.REFERENCE_SUBMIT_PATH, collect_path=wiring.REFERENCE_COLLECT_PATH, **more)

@@ -11,8 +11,8 @@ import pytest
 from bad_bank import BadBank, saying
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mock_bank import http_bank
 from settlement.adapters.bank import reading
-from settlement.adapters.bank.channels.http import HttpBank
 from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
 from settlement.domain.bank.messages import FileAnswer, Reading
 from settlement.domain.bank.statement import Notification, Statement
@@ -173,7 +173,7 @@ def test_bytes_at_random_are_refused(content):
 def test_a_mailbox_of_damaged_messages_neither_crashes_the_channel_nor_hides_what_was_in_it(contents):
     bank = BadBank({"GET": [saying(200, b"\n".join(contents))]})
     try:
-        fetched = list(HttpBank(bank.url, answer_seconds=5).fetch())
+        fetched = list(http_bank(bank.url, answer_seconds=5).fetch())
     finally:
         bank.close()
     kept = [without_blanks(message.content) for message in fetched if message.kind == "pain.002"]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from bad_bank import Answer, BadBank, dripping, garbage, reset, saying, silence
+from mock_bank import http_bank
 from settlement.adapters.bank.channels.http import HttpBank, judge
 from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.errors import Refused, Unavailable
@@ -48,7 +49,7 @@ def bank() -> Iterator[Callable[..., BadBank]]:
 
 
 def submit(bad: BadBank, *, answer_seconds: float = 5.0):
-    return HttpBank(bad.url, answer_seconds=answer_seconds).submit(FILE, CONTENT)
+    return http_bank(bad.url, answer_seconds=answer_seconds).submit(FILE, CONTENT)
 
 
 # --------------------------------------------------------------------------------------------- what an answer proves
@@ -151,7 +152,7 @@ def test_a_file_that_found_nobody_was_not_sent(bank):
 
 
 def test_a_name_that_nobody_knows_was_not_sent():
-    assert HttpBank("http://bank.invalid:80").submit(FILE, CONTENT).outcome is SubmissionOutcome.NOT_SENT
+    assert http_bank("http://bank.invalid:80").submit(FILE, CONTENT).outcome is SubmissionOutcome.NOT_SENT
 
 
 def test_a_redirect_is_not_followed(bank):
@@ -164,12 +165,20 @@ def test_a_redirect_is_not_followed(bank):
 def test_the_file_travels_byte_for_byte(bank):
     bad = bank({"POST": [saying(202)]})
     content = "<Nm>김하늘</Nm>".encode()
-    HttpBank(bad.url).submit(FILE, content)
+    http_bank(bad.url).submit(FILE, content)
     assert (bad.requests, bad.bodies) == (["POST /payments"], [content])
 
 
+def test_a_bank_with_paths_of_its_own_is_asked_there(bank):
+    bad = bank({"POST": [saying(202)], "GET": [saying(204)]})
+    channel = HttpBank(bad.url + "/gateway", submit_path="files", collect_path="/inbox?branch=1")
+    channel.submit(FILE, CONTENT)
+    list(channel.fetch())
+    assert bad.requests[:2] == ["POST /gateway/files", "GET /gateway/inbox?branch=1&raw&type=camt.053&leave"]
+
+
 def test_credentials_in_the_address_are_used_and_never_told():
-    channel = HttpBank("http://maker:s3cret@127.0.0.1:1/bank")
+    channel = http_bank("http://maker:s3cret@127.0.0.1:1/bank")
     assert channel.describe() == "http://127.0.0.1:1"
     assert "s3cret" not in channel.submit(FILE, CONTENT).text
 
@@ -177,7 +186,7 @@ def test_credentials_in_the_address_are_used_and_never_told():
 @pytest.mark.parametrize("address", ["", "127.0.0.1:80", "ftp://bank", "http://"])
 def test_an_address_that_is_none_is_refused(address):
     with pytest.raises(Refused, match="settlement_bank"):
-        HttpBank(address)
+        http_bank(address)
 
 
 # ------------------------------------------------------------------------------------------------------- collecting
@@ -198,26 +207,26 @@ def contents(messages) -> list[bytes]:
 
 @pytest.mark.parametrize("nothing", [saying(200), saying(200, b" \n"), saying(204), saying(404, b'{"error": "none"}')])
 def test_an_empty_mailbox_may_be_said_in_several_ways(bank, nothing):
-    assert list(HttpBank(bank({"GET": [nothing]}).url).fetch()) == []
+    assert list(http_bank(bank({"GET": [nothing]}).url).fetch()) == []
 
 
 def test_documents_are_cut_where_they_end_and_not_where_text_looks_like_an_end(bank):
     tricky = report("ACCP", payments="<!-- <?xml version='1.0'?></Document> --><X><![CDATA[<?xml ?>]]></X>", number=4)
     bare = report("ACCP", number=5).split(b"?>", 1)[1]
     stream = b"\n".join([ONE, tricky, b"\xef\xbb\xbf" + TWO, bare, bare.replace(b"R5", b"R6")]) + b"\n"
-    fetched = HttpBank(bank(mailbox(saying(200, stream))).url).fetch()
+    fetched = http_bank(bank(mailbox(saying(200, stream))).url).fetch()
     assert contents(fetched) == [ONE, tricky, b"\xef\xbb\xbf" + TWO, bare, bare.replace(b"R5", b"R6")]
 
 
 def test_a_message_in_an_encoding_that_nobody_knows_is_handed_over_and_does_not_spoil_its_neighbours(bank):
     unknown = b'<?xml version="1.0" encoding="UTF-88"?>' + ONE.split(b"?>", 1)[1]
-    fetched = HttpBank(bank(mailbox(saying(200, ONE + b"\n" + unknown + b"\n" + TWO))).url).fetch()
+    fetched = http_bank(bank(mailbox(saying(200, ONE + b"\n" + unknown + b"\n" + TWO))).url).fetch()
     assert contents(fetched) == [ONE, unknown, TWO]
 
 
 def test_a_message_that_no_parser_follows_is_handed_over_and_does_not_spoil_its_neighbours(bank):
     broken = ONE.replace(b"</GrpHdr>", b"</GrpHd>")
-    fetched = HttpBank(bank(mailbox(saying(200, ONE + b"\n" + broken + b"\n" + TWO))).url).fetch()
+    fetched = http_bank(bank(mailbox(saying(200, ONE + b"\n" + broken + b"\n" + TWO))).url).fetch()
     assert contents(fetched) == [ONE, broken, TWO]
 
 
@@ -226,7 +235,7 @@ def test_of_an_answer_that_breaks_off_the_whole_messages_count_and_none_is_taken
     stream = ONE + b"\n" + TWO
     cut = saying(200, stream[:-20], length=len(stream)) if is_framed else saying(200, stream[:-20], is_framed=False)
     bad = bank(mailbox(cut, cut if is_framed else saying(200, stream), saying(200, stream)))
-    channel = HttpBank(bad.url)
+    channel = http_bank(bad.url)
     first = list(channel.fetch())
     assert contents(first) == ([ONE] if is_framed else [ONE, TWO])
     assert TAKE not in bad.requests
@@ -234,7 +243,7 @@ def test_of_an_answer_that_breaks_off_the_whole_messages_count_and_none_is_taken
 
 def test_a_broken_message_of_a_bank_that_tells_no_lengths_is_the_banks_own_when_it_says_it_twice(bank):
     bad = bank(mailbox(saying(200, ONE + TWO[:-20], is_framed=False)))
-    assert contents(HttpBank(bad.url).fetch()) == [ONE, TWO[:-20]]
+    assert contents(http_bank(bad.url).fetch()) == [ONE, TWO[:-20]]
 
 
 def test_what_is_kept_is_taken_and_what_came_in_between_is_handed_over_first(bank):
@@ -243,7 +252,7 @@ def test_what_is_kept_is_taken_and_what_came_in_between_is_handed_over_first(ban
             saying(200, ONE), saying(200, ONE + TWO), saying(200, ONE + TWO), takes=[saying(200, ONE + TWO + THREE)]
         )
     )
-    channel = HttpBank(bad.url)
+    channel = http_bank(bad.url)
     kept = list(channel.fetch())
     late = list(channel.acknowledge(kept))
     assert (contents(late), TAKE in bad.requests) == ([TWO], False)
@@ -258,14 +267,14 @@ def test_what_is_kept_is_taken_and_what_came_in_between_is_handed_over_first(ban
 
 def test_a_take_whose_answer_is_lost_fails_nothing(bank):
     bad = bank(mailbox(saying(200, ONE), takes=[reset]))
-    channel = HttpBank(bad.url)
+    channel = http_bank(bad.url)
     assert list(channel.acknowledge(list(channel.fetch()))) == []
 
 
 def test_a_bank_that_cannot_be_peeked_at_loses_nothing_either(bank):
     # Every look takes: what the second look brings was not there at the first.
     bad = bank({PEEK: [saying(200, ONE), saying(200, TWO), saying(200)], "GET": [saying(200)]})
-    channel = HttpBank(bad.url)
+    channel = http_bank(bad.url)
     kept = list(channel.fetch())
     late = list(channel.acknowledge(kept))
     assert (contents(kept), contents(late)) == ([ONE], [TWO])
@@ -275,13 +284,13 @@ def test_a_bank_that_cannot_be_peeked_at_loses_nothing_either(bank):
 
 def test_a_bank_that_refuses_the_word_leave_is_asked_without_it(bank):
     bad = bank({PEEK: [saying(400, b"unknown parameter")], TAKE: [saying(200, ONE)], "GET": [saying(200)]})
-    assert contents(HttpBank(bad.url).fetch()) == [ONE]
+    assert contents(http_bank(bad.url).fetch()) == [ONE]
 
 
 def test_what_was_fetched_before_a_failure_is_not_lost_by_it(bank):
     statement = ONE.replace(b"pain.002", b"camt.053")
     bad = bank({"GET /_mock/mailbox?raw&type=camt.053": [saying(200, statement)], "GET": [reset]})
-    assert contents(HttpBank(bad.url).fetch()) == [statement]
+    assert contents(http_bank(bad.url).fetch()) == [statement]
 
 
 @pytest.mark.parametrize(
@@ -290,13 +299,13 @@ def test_what_was_fetched_before_a_failure_is_not_lost_by_it(bank):
 def test_a_mailbox_that_cannot_be_read_names_the_bank_and_what_to_do(bank, answer):
     bad = bank({"GET": [answer]})
     with pytest.raises(Unavailable, match="settlement_bank") as failure:
-        HttpBank(bad.url, answer_seconds=0.3).fetch()
+        http_bank(bad.url, answer_seconds=0.3).fetch()
     assert bad.url in str(failure.value)
 
 
 def test_statements_are_asked_for_first_and_handed_over_last(bank):
     bad = bank({"GET": [saying(200)]})
-    HttpBank(bad.url).fetch()
+    http_bank(bad.url).fetch()
     assert [request.split("type=")[1].split("&")[0] for request in bad.requests] == [
         "camt.053",
         "camt.054",
@@ -307,7 +316,7 @@ def test_statements_are_asked_for_first_and_handed_over_last(bank):
         f"GET /_mock/mailbox?raw&type={kind}": [saying(200, ONE.replace(b"R1", kind.encode()))]
         for kind in ("camt.053", "camt.054", "pacs.004", "pain.002")
     }
-    fetched = HttpBank(bank(asked).url).fetch()
+    fetched = http_bank(bank(asked).url).fetch()
     assert [message.kind for message in fetched] == ["pain.002", "pacs.004", "camt.054", "camt.053"]
 
 

@@ -3,9 +3,8 @@
 import datetime as dt
 
 import pytest
-from mock_bank import ACCOUNT, OPENING, MockBank, payment, payment_file
+from mock_bank import ACCOUNT, OPENING, MockBank, http_bank, payment, payment_file
 from settlement.adapters.bank import reading
-from settlement.adapters.bank.channels.http import HttpBank
 from settlement.adapters.bank.formats import pain001
 from settlement.domain.bank.messages import FileAnswer, Message, PaymentStatus, Reading, Return, SubmissionOutcome
 from settlement.domain.bank.statement import Notification, Statement
@@ -16,12 +15,12 @@ CREDITOR = "NL30MOCK0000000005"
 
 def send(bank: MockBank, *payments, file_id: str = "F260216-1-KRW-1"):
     file = payment_file(*payments, file_id=file_id)
-    return HttpBank(bank.url).submit(file.file_id, pain001.write(file))
+    return http_bank(bank.url).submit(file.file_id, pain001.write(file))
 
 
 def collect(bank: MockBank) -> list[Reading]:
     """Fetch, keep and acknowledge, as a stage does, and read what came."""
-    channel = HttpBank(bank.url)
+    channel = http_bank(bank.url)
     kept: list[Message] = []
     waiting = list(channel.fetch())
     while waiting:
@@ -148,7 +147,7 @@ def test_a_statement_with_a_hole_in_it_is_refused_with_the_amount_that_is_missin
     bank.behave("statement-gap")
     send(bank, payment("P-1", 43_790), payment("P-2", 26_736))
     bank.advance(1)
-    (statement,) = [message for message in HttpBank(bank.url).fetch() if message.kind == "camt.053"]
+    (statement,) = [message for message in http_bank(bank.url).fetch() if message.kind == "camt.053"]
     with pytest.raises(UnreadableMessage, match="does not add up") as refusal:
         reading.read(statement)
     assert (refusal.value.statement_id, refusal.value.difference) == ("MB-C053-OURS-1", -26_736)
@@ -177,7 +176,7 @@ def test_a_day_without_entries_is_a_statement_all_the_same(bank):
 
 def test_the_mailbox_is_emptied_by_what_is_kept_and_by_nothing_else(bank):
     send(bank)
-    channel = HttpBank(bank.url)
+    channel = http_bank(bank.url)
     waiting = list(channel.fetch())
     assert [message.kind for message in waiting] == ["pain.002", "camt.054"]
     assert list(channel.fetch()) == waiting  # looked at, not taken
@@ -188,7 +187,7 @@ def test_the_mailbox_is_emptied_by_what_is_kept_and_by_nothing_else(bank):
 
 def test_a_message_that_arrives_after_the_look_is_not_taken_unseen(bank):
     send(bank, payment("P-1", 1), file_id="F-1")
-    channel = HttpBank(bank.url)
+    channel = http_bank(bank.url)
     first = list(channel.fetch())
     send(bank, payment("P-2", 2), file_id="F-2")
 
@@ -204,13 +203,13 @@ def test_the_login_of_the_connection_opens_the_door_and_is_never_told(start_bank
     file = payment_file()
     content = pain001.write(file)
     assert (
-        HttpBank(bank.url, login="maker", password="s3cret").submit(file.file_id, content).outcome
+        http_bank(bank.url, login="maker", password="s3cret").submit(file.file_id, content).outcome
         is SubmissionOutcome.RECEIVED
     )
 
-    refused = HttpBank(bank.url, login="maker", password="wr0ng").submit(file.file_id, content)
+    refused = http_bank(bank.url, login="maker", password="wr0ng").submit(file.file_id, content)
     assert (refused.outcome, refused.status_code) == (SubmissionOutcome.NOT_SENT, 401)
     assert "wr0ng" not in refused.text
     with pytest.raises(Exception, match="refused the login") as refusal:
-        list(HttpBank(bank.url, login="maker", password="wr0ng").fetch())
+        list(http_bank(bank.url, login="maker", password="wr0ng").fetch())
     assert "wr0ng" not in str(refusal.value) and bank.url in str(refusal.value)

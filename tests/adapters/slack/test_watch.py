@@ -86,9 +86,9 @@ def test_a_day_that_stands_still_is_at_risk_then_missed_then_over(services: Any)
     ]
 
 
-def test_one_look_ends_with_one_when_something_is_amiss(services: Any) -> None:
-    assert watch.run(services, now=lambda: at(14, 6, 5), once=True) == 0
-    assert watch.run(services, now=lambda: at(14, 6, 30), once=True) == 1
+def test_one_look_returns_what_is_amiss_and_tells_of_it(services: Any) -> None:
+    assert watch.once(services, now=at(14, 6, 5)) == []
+    assert [event.name for event in watch.once(services, now=at(14, 6, 30))] == ["run.absent"]
     assert services.desk.shown_keys()[1] == "2026-02-13:absent"
 
 

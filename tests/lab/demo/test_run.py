@@ -3,13 +3,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from settlement.adapters.ledger.migrate import migrate
 from settlement.domain import policy
+from settlement.domain.errors import Refused
 from settlement_lab.demo import airflow_home, run, story, world
 from settlement_lab.servers import services
 
@@ -42,7 +46,7 @@ OUTCOME = run.DemoResult(
 
 def shown(outcome: run.DemoResult, *, lang: str = "en") -> str:
     console = Console(width=run.NARROWEST, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    run._show(outcome, run.WORDS[lang], console)
+    run._show(outcome, run.WORDS[lang], console, home=services.default_home())
     return console.export_text()
 
 
@@ -79,7 +83,7 @@ def test_a_day_is_shown_with_amounts_that_add_up() -> None:
 def test_slack_is_shown_as_a_person_reads_it_and_the_next_command_names_an_investor() -> None:
     text = shown(OUTCOME)
     assert "정산 완료 <2026-02-12>" in text
-    assert "settlement why I001 2026-02-12" in text
+    assert "settlement demo why I001 2026-02-12" in text
 
 
 def facts(**breaks: Any) -> run._Facts:
@@ -128,14 +132,30 @@ def test_the_json_holds_the_days_and_their_totals() -> None:
     assert (value["changed"], value["bank_agrees"]) == (False, True)
 
 
-def test_inside_the_demo_a_command_sees_its_connections_and_its_hour(tmp_path: Path) -> None:
-    outside = dict(os.environ)
-    with run.inside(tmp_path) as endpoints:
-        assert json.loads(os.environ["AIRFLOW_CONN_SETTLEMENT_DB"])["extra"]["url"] == (
-            endpoints.postgres.settlement_db_url
-        )
-        assert os.environ["SETTLEMENT_NOW"] == "2026-02-12T06:00:00+09:00"
-    assert dict(os.environ) == outside
+def test_a_command_runs_on_the_demo_s_data_at_its_hour_and_only_where_a_demo_was_settled(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Refused, match="There is no settled demo in"):
+        run.command(["status"], home=tmp_path)
+    with services.running(tmp_path) as endpoints:
+        migrate(endpoints.postgres.settlement_db_url)
+        (tmp_path / run.SETTLED).touch()
+        assert run.command(["status", "2026-02-12", "--lang", "en"], home=tmp_path) == 1
+    assert capfd.readouterr().out.startswith("⚪ Settlement of 2026-02-12 (Thu) · not started")
+
+
+def test_what_a_shell_reads_to_work_on_the_demo_is_for_its_owner_and_finds_the_commands(tmp_path: Path) -> None:
+    with services.running(tmp_path) as endpoints:
+        run._leave_environment(endpoints, run._environment(endpoints))
+    path = tmp_path / "environment.sh"
+    assert path.stat().st_mode & 0o777 == 0o600
+    shell = subprocess.run(
+        ["sh", "-c", f'PATH=/bin:/usr/bin; . "{path}"; command -v settlement; echo "$SETTLEMENT_NOW"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shell.stdout.splitlines() == [str(Path(sys.executable).with_name("settlement")), "2026-02-12T06:00:00+09:00"]
 
 
 def test_the_morning_moves_with_the_bank_and_never_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,18 +169,3 @@ def test_the_morning_moves_with_the_bank_and_never_back(tmp_path: Path, monkeypa
             mornings.append(os.environ["SETTLEMENT_NOW"][:16])
         assert mornings == ["2026-02-13T06:00", "2026-02-14T06:00", "2026-02-14T06:00"]
         assert len(endpoints.bank.credits()) == 12
-
-
-def test_the_demo_stands_in_only_where_nothing_else_is_configured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SETTLEMENT_HOME", str(tmp_path))
-    monkeypatch.delenv("AIRFLOW_CONN_SETTLEMENT_DB", raising=False)
-    with run.stand_in():
-        assert "AIRFLOW_CONN_SETTLEMENT_DB" not in os.environ
-    (tmp_path / run.SETTLED).touch()
-    with run.stand_in():
-        assert str(tmp_path) in os.environ["AIRFLOW_CONN_SETTLEMENT_DB"]
-    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_DB", "production")
-    with run.stand_in():
-        assert os.environ["AIRFLOW_CONN_SETTLEMENT_DB"] == "production"

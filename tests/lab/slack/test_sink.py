@@ -196,6 +196,36 @@ def test_marked_up_text_becomes_safe_html(slack: slack_sink.Sink, mrkdwn: str, h
     assert html in httpx.get(slack.url).text
 
 
+def test_every_kind_of_block_is_on_the_page_and_none_can_put_markup_there(slack: slack_sink.Sink) -> None:
+    evil = "<img src=x>"
+    words = [{"type": "text", "text": "a&b"}, {"type": "text", "text": evil, "style": {"bold": True, "code": True}}]
+    link = {"type": "link", "url": "javascript:alert(1)", "text": "no link"}
+    button = {
+        "type": "button",
+        "text": {"type": "plain_text", "text": "log"},
+        "url": 'https://x.kr/"><img',
+        "style": "danger",
+    }
+    blocks = [
+        {"type": "header", "text": {"type": "plain_text", "text": f":bank: {evil}"}},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [*words, link]}]},
+        {"type": "context", "elements": [{"type": "mrkdwn", "text": "_late_"}]},
+        {"type": "actions", "elements": [button]},
+        {"type": "table", "rows": [[{"type": "raw_text", "text": evil}]], "column_settings": [{"align": "right"}]},
+    ]
+    client(slack).chat_postMessage(channel=CHANNEL, text="unseen", blocks=blocks)
+    shown = httpx.get(slack.url).text
+    assert '<div class="header">🏦 &lt;img src=x&gt;</div>' in shown
+    assert (
+        '<div>a&amp;b<b><code>&lt;img src=x&gt;</code></b><a class="" title="javascript:alert(1)">no link</a>' in shown
+    )
+    assert "<span><i>late</i></span>" in " ".join(shown.split()).replace(" </span>", "</span>")
+    assert 'class="button danger" href="https://x.kr/&#34;&gt;&lt;img"' in shown
+    assert '<td style="text-align:right">&lt;img src=x&gt;</td>' in shown
+    assert "<img" not in shown
+    assert "unseen" not in shown
+
+
 def test_a_file_name_cannot_put_markup_on_the_page(slack: slack_sink.Sink) -> None:
     client(slack).files_upload_v2(channel=CHANNEL, filename="x", content=b"x", title="<img src=x onerror=alert(1)>")
     assert "<img" not in httpx.get(slack.url).text

@@ -12,10 +12,10 @@ import re
 import socket
 import sys
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import httpx
 import structlog
 
 log = structlog.get_logger(__name__)
@@ -108,14 +108,16 @@ class HookSlack:
         return dict(answer.data), frozenset(filter(None, (scope.strip() for scope in granted.split(","))))
 
     def upload(self, url: str, content: bytes, *, timeout: float) -> None:
-        request = urllib.request.Request(url, data=content, method="POST")  # noqa: S310 - Slack's own answer
         try:
-            with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310
-                return
-        except urllib.error.HTTPError as error:
-            raise (Limited(_seconds(error.headers)) if error.code == 429 else Unclear(f"http_{error.code}")) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise transport_error(error) from error
+            answer = httpx.post(url, content=content, timeout=timeout, follow_redirects=True)
+        except httpx.ConnectError as error:
+            raise Unreachable(_snake(type(error).__name__)) from error
+        except httpx.HTTPError as error:
+            raise Unanswered(_snake(type(error).__name__)) from error
+        if answer.status_code == 429:
+            raise Limited(_seconds(answer.headers))
+        if answer.is_error:
+            raise Unclear(f"http_{answer.status_code}")
 
     def _answer(self, method: str, arguments: Mapping[str, Any], *, timeout: float, is_read: bool) -> Any:
         from slack_sdk.errors import SlackApiError, SlackClientError

@@ -1,4 +1,6 @@
-"""The bank over HTTP: `POST /payments` takes a file, `GET /_mock/mailbox?raw&type=…` holds what the bank has to say.
+"""The bank over HTTP: one path takes a file by `POST`, another one is the mailbox of what the bank has to say.
+
+The mailbox is read by `GET`, a kind at a time: `?raw&type=camt.053`. Both paths are the connection's.
 
 **Sending.** What an answer proves is decided by `judge`, and nothing is proven by hope: a file is `NOT_SENT` only
 when no connection came about or the bank turned the caller away at its door, and everything that is no clear answer
@@ -9,13 +11,11 @@ id that it has.
 lost. Therefore:
 
 1. `fetch` peeks (`leave`): the messages stay. Statements are asked for first and status reports last, so that
-   whatever the
-   bank said before it wrote a statement is fetched with it. Of an answer that breaks off, the messages that came
-   whole count.
+   whatever the bank said before it wrote a statement is fetched with it. Of an answer that breaks off, the messages
+   that came whole count.
 2. The caller keeps what it got, committed, and then acknowledges it.
 3. `acknowledge` peeks again. Only if nothing waits but what is kept does it take, at once; what the take brings
-   besides is
-   handed to the caller like everything that the second peek brought, to be kept too.
+   besides is handed to the caller like everything that the second peek brought, to be kept too.
 
 A bank that does not know `leave` takes at every look: then the second look is simply another fetch, and nothing is
 taken unseen. What remains is one hole as wide as a request: a message that arrives between the second peek and the
@@ -63,6 +63,8 @@ class HttpBank:
         self,
         base_url: str,
         *,
+        submit_path: str,
+        collect_path: str,
         login: str | None = None,
         password: str | None = None,
         connect_seconds: float = 5.0,
@@ -77,7 +79,8 @@ class HttpBank:
         # Rebuilt from its parts: credentials that someone wrote into the address must not reach a message or a log.
         port = parts.port or (443 if parts.scheme == "https" else 80)
         self._address = f"{parts.scheme}://{_bracketed(parts.hostname)}:{port}"
-        self._path = parts.path.rstrip("/")
+        self._submit_path = parts.path.rstrip("/") + _rooted(submit_path)
+        self._collect_path = parts.path.rstrip("/") + _rooted(collect_path)
         login, password = login or parts.username, password or parts.password
         self._auth = httpx.BasicAuth(login, password or "") if login else None
         self._timeout = httpx.Timeout(answer_seconds, connect=connect_seconds)
@@ -96,7 +99,7 @@ class HttpBank:
     def submit(self, file_id: str, content: bytes) -> Submission:
         """Post [content] and return what is proven of it; what the network does is an outcome, never an exception."""
         try:
-            answer = self._exchange("POST", "/payments", content=content)
+            answer = self._exchange("POST", self._submit_path, content=content)
         except _NoConnection as failure:
             return Submission(
                 outcome=SubmissionOutcome.NOT_SENT,
@@ -179,7 +182,7 @@ class HttpBank:
 
     def _look(self, kind: str, *, leave: bool) -> "_Answer":
         """Ask for the mailbox of one kind; an empty answer stands for an empty mailbox."""
-        query = f"/_mock/mailbox?raw&type={kind}"
+        query = f"{self._collect_path}{'&' if '?' in self._collect_path else '?'}raw&type={kind}"
         try:
             answer = self._exchange("GET", f"{query}&leave" if leave else query)
             if answer.status == 400 and leave:
@@ -221,7 +224,7 @@ class HttpBank:
                 httpx.Client(
                     auth=self._auth, timeout=self._timeout, follow_redirects=False, trust_env=False, verify=self._tls
                 ) as client,
-                client.stream(method, self._address + self._path + path, content=content, headers=headers) as response,
+                client.stream(method, self._address + path, content=content, headers=headers) as response,
             ):
                 answer.status = response.status_code
                 answer.is_framed = any(name in response.headers for name in ("Content-Length", "Transfer-Encoding"))
@@ -430,6 +433,10 @@ def _document_end(view: memoryview) -> tuple[int, bool]:
     except (expat.ExpatError, LookupError):  # the latter: it declares an encoding that nobody knows
         return parser.ErrorByteIndex, is_closed
     return len(view), True
+
+
+def _rooted(path: str) -> str:
+    return "/" + path.lstrip("/")
 
 
 def _bracketed(host: str) -> str:

@@ -1,0 +1,124 @@
+"""The close, and the proofs that anybody can repeat: certificates, verification, replays, archives."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from settlement.cli import output
+from settlement.cli.options import Day, Json, Lang, parse_date
+
+HASHES = ("input_sha256", "output_sha256", "code_version", "previous_sha256", "sha256")
+
+MOVEMENTS = ("side", "opening", "came", "went", "closing")
+TOTALS = (
+    "currency", "repayment_count", "received_amount", "distributed_amount", "fee_amount", "vat_amount",
+    "national_tax_amount", "local_tax_amount", "cost_amount", "credit_amount", "quarantined_amount",
+)  # fmt: skip
+PAYOUTS = ("state", "count", "amount")
+OPEN_BREAKS = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")
+SEALED = ("table", "rows")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(certify)
+    app.command()(verify)
+    app.command()(replay)
+    app.command()(export)
+
+
+def certify(settlement_date: Day, json: Json = False, lang: Lang = None) -> None:
+    """Print the certificate of a closed day. Exit status 1: the day is not closed."""
+    from settlement import wiring
+    from settlement.stages import close
+
+    out = output.answer(json=json, lang=lang)
+    with wiring.command() as services, services.ledger.books(read_only=True) as books:
+        found = close.certificate(books, settlement_date)
+    if not out.data(found):
+        _print_certificate(out, found)
+
+
+def verify(
+    json: Json = False,
+    lang: Lang = None,
+    source: Annotated[Path | None, typer.Option("--from", help="Verify an archive that `export` wrote.")] = None,
+) -> None:
+    """Prove every invariant and the chain of certificates from the rows alone. Exit status 1: a row was changed."""
+    from settlement import wiring
+    from settlement.stages import close
+
+    out = output.answer(json=json, lang=lang)
+    if source is not None:
+        found = [{"check": close.SEALS, "row": row} for row in wiring.broken_archive(source)]
+    else:
+        with wiring.command() as services:
+            found = close.verify(services)
+    if not out.data(found):
+        for row in found:
+            out.say("broken", **row)
+        if not found:
+            out.say("verified")
+    raise typer.Exit(1 if found else 0)
+
+
+def replay(settlement_date: Day, json: Json = False, lang: Lang = None) -> None:
+    """Compute a day again from its frozen inputs and compare byte for byte. Exit status 1: something differs."""
+    from settlement import wiring
+    from settlement.stages import close
+
+    out = output.answer(json=json, lang=lang)
+    with wiring.command() as services:
+        found = close.replay(services, settlement_date)
+    if not out.data(found):
+        for row in found["differs"]:
+            out.say("differs", row=row, **found)
+        if not found["differs"]:
+            out.say("same_bytes", **found)
+        if not found["is_same_code"]:
+            out.say("other_code")
+    raise typer.Exit(1 if found["differs"] else 0)
+
+
+def export(
+    first: Annotated[str, typer.Argument(metavar="FROM", help="The first settlement date, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Argument(metavar="TO", help="The last one.")],
+    to: Annotated[Path, typer.Option("--to", help="The file to write, a ZIP. It holds names and account numbers.")],
+    json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Write a period's certificates and all rows that they seal, to be verified elsewhere. Exit status 1: none."""
+    from settlement import wiring
+
+    first_on, last_on = parse_date(first), parse_date(last)
+    out = output.answer(json=json, lang=lang)
+    with wiring.command() as services, services.ledger.books(read_only=True) as books:
+        found = [c for c in books.close.certificates() if first_on <= c.settlement_date <= last_on]
+        wiring.write_archive(to, found, {c.number: books.close.sealed_rows(c.number) for c in found})
+    rows = [{"number": c.number, "settlement_date": str(c.settlement_date), "sha256": c.sha256} for c in found]
+    if not out.data(rows):
+        out.table(rows)
+    raise typer.Exit(0 if found else 1)
+
+
+def _print_certificate(out: output.Output, found: Mapping[str, Any]) -> None:
+    out.say("certificate", **found)
+    out.say("certified_policy", **found["policy"])
+    for name in HASHES:
+        out.line(f"{name:16} {found[name] or '-'}")
+    movements = [{"side": side, **moved} for side, moved in found["movements"].items()]
+    totals = [{"currency": currency, **sums} for currency, sums in found["totals"].items()]
+    payouts = [{"state": state, **sums} for state, sums in found["payouts"].items()]
+    sealed = [{"table": table, "rows": rows["rows"]} for table, rows in found["sealed"].items()]
+    for title, rows, columns in (
+        ("movements", movements, MOVEMENTS),
+        ("totals", totals, TOTALS),
+        ("payouts", payouts, PAYOUTS),
+        ("open_breaks", found["open_breaks"], OPEN_BREAKS),
+        ("sealed", sealed, SEALED),
+    ):
+        out.line("")
+        out.say(title)
+        out.table(rows, columns)

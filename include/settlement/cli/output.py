@@ -1,0 +1,119 @@
+"""What a command prints, on standard output and nowhere else: data as JSON, or text in one language.
+
+Text is sentences of the catalogue and tables. A table that is wider than the terminal is shown row by row, a line for
+each value; into a pipe every row is one line, however long. Nothing is ever cut off.
+"""
+
+import json
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from settlement.cli.options import Language
+
+FOLDER = Path(__file__).parent / "catalogues"
+WIDEST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """The answer of one command: JSON if it was asked for, text otherwise."""
+
+    is_json: bool
+    language: Language
+    stream: TextIO
+
+    def data(self, value: Any) -> bool:
+        """Print the value if JSON was asked for, and tell whether it was: if not, the caller prints text."""
+        if self.is_json:
+            self.line(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+        return self.is_json
+
+    def line(self, text: str) -> None:
+        """Print text as it is."""
+        print(text, file=self.stream, flush=True)
+
+    def say(self, key: str, **values: object) -> None:
+        """Print a sentence of the catalogue with the values written into its places."""
+        self.line(str(catalogue(self.language)["sentences"][key]).format(**values))
+
+    def heading(self, name: str) -> str:
+        """Return what the catalogue calls a column; one that it does not name is called by its own name."""
+        return str(catalogue(self.language)["columns"].get(name, name))
+
+    def table(self, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
+        """Print rows as a table of these columns, by default those of the first row; "none" if there is no row."""
+        found = list(rows)
+        if not found:
+            self.say("none")
+            return
+        names = columns or list(found[0])
+        console = Console(file=self.stream, highlight=False)
+        grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for name in names:
+            is_number = all(isinstance(row[name], int | float | None) for row in found)
+            grid.add_column(self.heading(name), justify="right" if is_number else "left", no_wrap=True)
+        for row in found:
+            grid.add_row(*(Text(written(row[name])) for name in names))
+        width = Measurement.get(console, console.options.update(max_width=WIDEST), grid).maximum
+        if width > console.width and console.is_terminal:
+            for row in found:
+                console.print(self._record(row, names))
+            return
+        console.width = max(console.width, width)
+        console.print(grid)
+
+    def _record(self, row: Mapping[str, Any], names: Sequence[str]) -> Table:
+        """Return one row as lines of heading and value, and an empty line."""
+        record = Table.grid(padding=(0, 2, 0, 0))
+        record.add_column(no_wrap=True, style="bold")
+        record.add_column(overflow="fold")
+        for name in names:
+            if row[name] is not None:
+                record.add_row(self.heading(name), Text(written(row[name])))
+        record.add_row()
+        return record
+
+
+def answer(*, json: bool, lang: Language | None) -> Output:
+    """Return where a command's answer goes: to standard output, which from here on belongs to it alone.
+
+    Whatever else is printed goes to standard error, also by a library that logs where it likes: what reads JSON reads
+    nothing but JSON. `main` gives standard output back.
+    """
+    made = Output(is_json=json, language=Language.EN if json else language(lang), stream=sys.stdout)
+    sys.stdout = sys.stderr
+    return made
+
+
+def language(asked: Language | None) -> Language:
+    """Return the language that was asked for, or else the policy's."""
+    if asked is not None:
+        return asked
+    from settlement import wiring
+
+    return Language(wiring.language())
+
+
+def written(value: object) -> str:
+    """Return a value as a person reads it."""
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+
+
+@cache
+def catalogue(language: Language) -> Mapping[str, Any]:
+    """Return the sentences and the names of the columns in a language."""
+    return tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
