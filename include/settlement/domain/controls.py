@@ -29,7 +29,11 @@ def shares_sum_to_allocations(outcome: Outcome) -> str | None:
     """Every distributed allocation is the sum of its shares; costs have none."""
     allocations, shares = outcome.allocations, outcome.shares
     first = _first(allocations["allocation_no"])
-    shared = _sums(shares["allocation_no"].to_numpy() - first, shares["gross_amount"].to_numpy(), len(allocations))
+    places = shares["allocation_no"].to_numpy() - first
+    strays = _strays(places, len(allocations))
+    if len(strays):
+        return f"share of note [{shares['note_id'].iloc[strays[0]]}] is of no allocation: [{places[strays[0]] + first}]"
+    shared = _sums(places, shares["gross_amount"].to_numpy(), len(allocations))
     wanted = np.where((allocations["component"] == "cost").to_numpy(), 0, allocations["amount"].to_numpy())
     wrong = np.flatnonzero(shared != wanted)
     if len(wrong):
@@ -47,10 +51,17 @@ def shares_add_up(outcome: Outcome) -> str | None:
 
 
 def entries_balance(outcome: Outcome) -> str | None:
-    """Every journal entry sums to zero."""
-    postings = outcome.postings
+    """Every journal entry has postings, they sum to zero, and every posting has its entry."""
+    postings, length = outcome.postings, len(outcome.entries)
     first = _first(outcome.entries["entry_no"])
-    sums = _sums(postings["entry_no"].to_numpy() - first, postings["amount"].to_numpy(), len(outcome.entries))
+    places = postings["entry_no"].to_numpy() - first
+    strays = _strays(places, length)
+    if len(strays):
+        return f"posting to [{postings['account'].iloc[strays[0]]}] is of no entry: [{places[strays[0]] + first}]"
+    bare = np.flatnonzero(np.bincount(places, minlength=length) == 0)
+    if len(bare):
+        return f"entry [{int(bare[0]) + first}] has no postings"
+    sums = _sums(places, postings["amount"].to_numpy(), length)
     wrong = np.flatnonzero(sums)
     return f"entry [{int(wrong[0]) + first}] sums to [{sums[wrong[0]]}]" if len(wrong) else None
 
@@ -144,6 +155,11 @@ def _explained(custody: Custody, account: str) -> str | None:
 def _first(numbers: "pd.Series[int]") -> int:
     """Return the first number of a part: parts of a day are numbered on."""
     return int(numbers.iloc[0]) if len(numbers) else 1
+
+
+def _strays(places: np.ndarray, length: int) -> np.ndarray:
+    """Return the rows whose place is outside of their whole, where numpy would count from its end, or fail."""
+    return np.flatnonzero((places < 0) | (places >= length))
 
 
 def _sums(places: np.ndarray, amounts: np.ndarray, length: int) -> np.ndarray:
