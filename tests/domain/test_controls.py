@@ -221,3 +221,59 @@ def test_the_smallest_false_custody_fails_its_control_and_no_other(
 def test_every_control_of_custody_is_seen_failing() -> None:
     named = {control.__name__ for control in controls.CUSTODY_CONTROLS}
     assert {control for control, _, _, _ in FALSE_CUSTODIES} == named
+
+
+MOVED = {"opening": 50_000_000, "came": 95_000, "went": 88_050, "closing": 50_006_950}
+INVESTORS = {"opening": 0, "came": 88_050, "went": 88_050, "closing": 0}
+TRUE_MOVEMENTS = {"bank KRW": MOVED, "ledger KRW": MOVED, "investors KRW": INVESTORS}
+
+FALSE_MOVEMENTS: Sequence[tuple[str, str, controls.Movements, str]] = [
+    (
+        "movements_make_the_closing",
+        "one won of the investors is gone",
+        TRUE_MOVEMENTS | {"investors KRW": INVESTORS | {"closing": -1}},
+        "[investors KRW] does not add up: {'opening': 0, 'came': 88050, 'went': 88050, 'closing': -1}",
+    ),
+    (
+        "movements_make_the_closing",
+        "the bank's statement closes with one won more than its lines, and the ledger agrees",
+        dict.fromkeys(("bank KRW", "ledger KRW"), MOVED | {"closing": 50_006_951}),
+        "[bank KRW] does not add up: {'opening': 50000000, 'came': 95000, 'went': 88050, 'closing': 50006951}",
+    ),
+    (
+        "ledger_moves_as_the_bank",
+        "one won comes and goes in the ledger, and not at the bank",
+        TRUE_MOVEMENTS | {"ledger KRW": MOVED | {"came": 95_001, "went": 88_051}},
+        "[bank KRW] says {'opening': 50000000, 'came': 95000, 'went': 88050, 'closing': 50006950},"
+        " the ledger {'opening': 50000000, 'came': 95001, 'went': 88051, 'closing': 50006950}",
+    ),
+    (
+        "ledger_moves_as_the_bank",
+        "the ledger has nothing at the bank",
+        {"bank KRW": MOVED},
+        "[bank KRW] says {'opening': 50000000, 'came': 95000, 'went': 88050, 'closing': 50006950}, the ledger {}",
+    ),
+]
+
+
+def test_true_movements_pass_every_control() -> None:
+    assert failing(controls.MOVEMENT_CONTROLS, TRUE_MOVEMENTS) == []
+    controls.check_movements(TRUE_MOVEMENTS)
+
+
+@pytest.mark.parametrize(
+    ("control", "movements", "problem"),
+    [pytest.param(control, movements, said, id=what) for control, what, movements, said in FALSE_MOVEMENTS],
+)
+def test_the_smallest_false_movement_fails_its_control_and_no_other(
+    control: str, movements: controls.Movements, problem: str
+) -> None:
+    assert failing(controls.MOVEMENT_CONTROLS, movements) == [control]
+    with pytest.raises(Broken) as broken:
+        controls.check_movements(movements)
+    assert (broken.value.control, broken.value.problem) == (control, problem)
+
+
+def test_every_control_of_movements_is_seen_failing() -> None:
+    named = {control.__name__ for control in controls.MOVEMENT_CONTROLS}
+    assert {control for control, _, _, _ in FALSE_MOVEMENTS} == named

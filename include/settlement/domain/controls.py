@@ -144,6 +144,44 @@ CUSTODY_CONTROLS: tuple[Callable[[Custody], str | None], ...] = (
 )
 
 
+Movements = Mapping[str, Mapping[str, int]]
+"""By side and currency ("bank KRW"): what it had (opening), what came, what went, and what it has (closing)."""
+
+
+def check_movements(movements: Movements) -> None:
+    """Prove what a certificate says of a day: every side adds up, and the ledger moved as the bank did.
+
+    Raises Broken: naming the first that does not hold and by how much.
+    """
+    for control in MOVEMENT_CONTROLS:
+        problem = control(movements)
+        if problem:
+            raise Broken(control.__name__, problem)
+
+
+def movements_make_the_closing(movements: Movements) -> str | None:
+    """What a side had and what came, less what went, is what it has."""
+    for side, moved in movements.items():
+        if moved["opening"] + moved["came"] - moved["went"] != moved["closing"]:
+            return f"[{side}] does not add up: {dict(moved)}"
+    return None
+
+
+def ledger_moves_as_the_bank(movements: Movements) -> str | None:
+    """The ledger's client_bank had, got, gave and has what the bank says."""
+    for side, moved in movements.items():
+        ledger = movements.get(side.replace("bank ", "ledger "))
+        if side.startswith("bank ") and moved != ledger:
+            return f"[{side}] says {dict(moved)}, the ledger {dict(ledger or {})}"
+    return None
+
+
+MOVEMENT_CONTROLS: tuple[Callable[[Movements], str | None], ...] = (
+    movements_make_the_closing,
+    ledger_moves_as_the_bank,
+)
+
+
 def _explained(custody: Custody, account: str) -> str | None:
     for key in sorted({*custody.posted, *custody.items}):
         posted, items = custody.posted.get(key, 0), custody.items.get(key, 0)
