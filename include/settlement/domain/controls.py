@@ -29,7 +29,11 @@ def shares_sum_to_allocations(outcome: Outcome) -> str | None:
     """Every distributed allocation is the sum of its shares; costs have none."""
     allocations, shares = outcome.allocations, outcome.shares
     first = _first(allocations["allocation_no"])
-    shared = _sums(shares["allocation_no"].to_numpy() - first, shares["gross_amount"].to_numpy(), len(allocations))
+    places = shares["allocation_no"].to_numpy() - first
+    strays = _strays(places, len(allocations))
+    if len(strays):
+        return f"share of note [{shares['note_id'].iloc[strays[0]]}] is of no allocation: [{places[strays[0]] + first}]"
+    shared = _sums(places, shares["gross_amount"].to_numpy(), len(allocations))
     wanted = np.where((allocations["component"] == "cost").to_numpy(), 0, allocations["amount"].to_numpy())
     wrong = np.flatnonzero(shared != wanted)
     if len(wrong):
@@ -47,10 +51,17 @@ def shares_add_up(outcome: Outcome) -> str | None:
 
 
 def entries_balance(outcome: Outcome) -> str | None:
-    """Every journal entry sums to zero."""
-    postings = outcome.postings
+    """Every journal entry has postings, they sum to zero, and every posting has its entry."""
+    postings, length = outcome.postings, len(outcome.entries)
     first = _first(outcome.entries["entry_no"])
-    sums = _sums(postings["entry_no"].to_numpy() - first, postings["amount"].to_numpy(), len(outcome.entries))
+    places = postings["entry_no"].to_numpy() - first
+    strays = _strays(places, length)
+    if len(strays):
+        return f"posting to [{postings['account'].iloc[strays[0]]}] is of no entry: [{places[strays[0]] + first}]"
+    bare = np.flatnonzero(np.bincount(places, minlength=length) == 0)
+    if len(bare):
+        return f"entry [{int(bare[0]) + first}] has no postings"
+    sums = _sums(places, postings["amount"].to_numpy(), length)
     wrong = np.flatnonzero(sums)
     return f"entry [{int(wrong[0]) + first}] sums to [{sums[wrong[0]]}]" if len(wrong) else None
 
@@ -133,6 +144,44 @@ CUSTODY_CONTROLS: tuple[Callable[[Custody], str | None], ...] = (
 )
 
 
+Movements = Mapping[str, Mapping[str, int]]
+"""By side and currency ("bank KRW"): what it had (opening), what came, what went, and what it has (closing)."""
+
+
+def check_movements(movements: Movements) -> None:
+    """Prove what a certificate says of a day: every side adds up, and the ledger moved as the bank did.
+
+    Raises Broken: naming the first that does not hold and by how much.
+    """
+    for control in MOVEMENT_CONTROLS:
+        problem = control(movements)
+        if problem:
+            raise Broken(control.__name__, problem)
+
+
+def movements_make_the_closing(movements: Movements) -> str | None:
+    """What a side had and what came, less what went, is what it has."""
+    for side, moved in movements.items():
+        if moved["opening"] + moved["came"] - moved["went"] != moved["closing"]:
+            return f"[{side}] does not add up: {dict(moved)}"
+    return None
+
+
+def ledger_moves_as_the_bank(movements: Movements) -> str | None:
+    """The ledger's client_bank had, got, gave and has what the bank says."""
+    for side, moved in movements.items():
+        ledger = movements.get(side.replace("bank ", "ledger "))
+        if side.startswith("bank ") and moved != ledger:
+            return f"[{side}] says {dict(moved)}, the ledger {dict(ledger or {})}"
+    return None
+
+
+MOVEMENT_CONTROLS: tuple[Callable[[Movements], str | None], ...] = (
+    movements_make_the_closing,
+    ledger_moves_as_the_bank,
+)
+
+
 def _explained(custody: Custody, account: str) -> str | None:
     for key in sorted({*custody.posted, *custody.items}):
         posted, items = custody.posted.get(key, 0), custody.items.get(key, 0)
@@ -144,6 +193,11 @@ def _explained(custody: Custody, account: str) -> str | None:
 def _first(numbers: "pd.Series[int]") -> int:
     """Return the first number of a part: parts of a day are numbered on."""
     return int(numbers.iloc[0]) if len(numbers) else 1
+
+
+def _strays(places: np.ndarray, length: int) -> np.ndarray:
+    """Return the rows whose place is outside of their whole, where numpy would count from its end, or fail."""
+    return np.flatnonzero((places < 0) | (places >= length))
 
 
 def _sums(places: np.ndarray, amounts: np.ndarray, length: int) -> np.ndarray:

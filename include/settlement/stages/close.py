@@ -9,7 +9,7 @@ and note can bear; `replay` needs the frozen inputs alone.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -18,7 +18,8 @@ import pandas as pd
 
 from settlement.domain import controls, frames
 from settlement.domain.computation import settle
-from settlement.domain.errors import Broken, Refused
+from settlement.domain.errors import Refused
+from settlement.ports.bank_lines import KeptStatement
 from settlement.ports.books import Books
 from settlement.ports.breaks import Break
 from settlement.ports.days import DayRun
@@ -55,7 +56,7 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
     former: dict[str, Any] = json.loads(before.body) if before else {"number": 0, "sealed_until": {}}
     number = former["number"] + 1
     sealed_until = books.close.seal(number, since=former["sealed_until"])
-    sides = books.close.movements(on=on, before=services.calendar.calendar.previous_business_day(on))
+    chain = books.bank_lines.statements(services.debtor.account) if services.debtor else []
     status = standing.status(services, books, on)
     body = {
         "number": number,
@@ -69,11 +70,12 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "code_version": found.code_version,
         "totals": status["totals"],
         "payouts": status["payouts"],
-        "movements": {
-            f"{row.side} {row.currency}": {key: getattr(row, key) for key in ("opening", "came", "went", "closing")}
-            for row in sides
-        },
-        "statements": _statements(services, books, on),
+        "movements": _movements(services, books, chain, on),
+        "statements": [
+            {name: getattr(found, name) for name in ("statement_id", "sha256", "opening", "closing")}
+            for found in chain
+            if found.business_date == on
+        ],
         "open_breaks": [_break(found) for found in books.breaks.open()],
         "controls": [control.__name__ for control in (*controls.CONTROLS, *controls.CUSTODY_CONTROLS)],
         "held": _held(books),
@@ -81,7 +83,7 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "sealed": books.close.sealed(number),
         "sealed_until": sealed_until,
     }
-    _check_movements(body["movements"])
+    controls.check_movements(body["movements"])
     text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     books.close.keep_certificate(number, on=on, revision=found.revision, body=text, now=now)
     return body
@@ -113,13 +115,9 @@ def verify(services: Services) -> list[dict[str, str]]:
 
 def broken(snapshots: Snapshots, books: Books) -> list[dict[str, str]]:
     """Return every check that does not hold, with the first row that breaks it."""
-    return [
-        *({"check": CHAIN, "row": row} for row in _broken_chain(books)),
-        *({"check": SEALS, "row": row} for row in books.close.broken_seals()),
-        *({"check": check, "row": row} for check, row in books.close.broken_invariants()),
-        *({"check": ITEMS, "row": row} for row in _unexplained(books)),
-        *({"check": check, "row": row} for check, row in _beyond_limits(snapshots, books)),
-    ]
+    found = [(check, row) for check, look in ROW_CHECKS.items() for row in look(books)]
+    found += [*books.close.broken_invariants(), *_beyond_limits(snapshots, books)]
+    return [{"check": check, "row": row} for check, row in found]
 
 
 def _beyond_limits(snapshots: Snapshots, books: Books) -> list[tuple[str, str]]:
@@ -189,13 +187,20 @@ def replay(services: Services, on: date) -> dict[str, Any]:
     }
 
 
-def _statements(services: Services, books: Books, on: date) -> list[dict[str, Any]]:
-    chain = books.bank_lines.statements(services.debtor.account) if services.debtor else []
-    return [
-        {name: getattr(found, name) for name in ("statement_id", "sha256", "opening", "closing")}
-        for found in chain
-        if found.business_date == on
-    ]
+def _movements(services: Services, books: Books, chain: Sequence[KeptStatement], on: date) -> dict[str, dict[str, int]]:
+    """Return what each side had, what came, what went, and what it has; the bank's closing is that of its statement.
+
+    So the lines of the day are held against a balance that they were not counted from.
+    """
+    before = services.calendar.calendar.previous_business_day(on)
+    moved = {
+        f"{row.side} {row.currency}": {name: getattr(row, name) for name in ("opening", "came", "went", "closing")}
+        for row in books.close.movements(on=on, before=before)
+    }
+    shown = [found for found in chain if found.business_date <= on]
+    if shown:
+        moved[f"bank {shown[-1].currency}"]["closing"] = shown[-1].closing
+    return moved
 
 
 def _held(books: Books) -> dict[str, dict[str, int]]:
@@ -211,14 +216,6 @@ def _held(books: Books) -> dict[str, dict[str, int]]:
 def _break(found: Break) -> dict[str, Any]:
     names = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")
     return {name: getattr(found, name) for name in names}
-
-
-def _check_movements(movements: Mapping[str, Mapping[str, int]]) -> None:
-    for side, moved in movements.items():
-        if moved["opening"] + moved["came"] - moved["went"] != moved["closing"]:
-            raise Broken("movements_make_the_closing", f"[{side}] does not add up: {dict(moved)}")
-        if side.startswith("bank ") and moved != movements.get(side.replace("bank ", "ledger ")):
-            raise Broken("ledger_moves_as_the_bank", f"[{side}] says {dict(moved)}, the ledger otherwise")
 
 
 def _broken_chain(books: Books) -> list[str]:
@@ -242,3 +239,14 @@ def _broken_chain(books: Books) -> list[str]:
                 return [f"seals {found.number}/{table}"]
         previous = found.sha256
     return ["seals of no certificate"] if books.close.unknown_seals() else []
+
+
+ROW_CHECKS: Mapping[str, Callable[[Books], list[str]]] = {
+    CHAIN: _broken_chain,
+    SEALS: lambda books: books.close.broken_seals(),
+    ITEMS: _unexplained,
+}
+"""What needs rows alone and is no invariant of the ledger: each returns the first rows that break it."""
+
+CHECKS: Sequence[str] = (*ROW_CHECKS, *(check for _, _, check in LIMITS.values()), INPUTS)
+"""Every check of `verify` besides the invariants of the ledger's rows."""

@@ -256,5 +256,6 @@ def test_an_event_comes_back_from_the_outbox_as_it_was(name: str) -> None:
 def test_every_break_and_every_control_has_a_name_that_people_read(language: Language) -> None:
     words = catalogue.load(language)
     assert set(breaks.SIDES) - set(words["causes"]) == set()
-    named = {control.__name__ for control in (*controls.CONTROLS, *controls.CUSTODY_CONTROLS)}
+    every = (*controls.CONTROLS, *controls.CUSTODY_CONTROLS, *controls.MOVEMENT_CONTROLS)
+    named = {control.__name__ for control in every}
     assert named - set(words["controls"]) == set()

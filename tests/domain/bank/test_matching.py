@@ -1,6 +1,7 @@
 """Matching: what each rule takes and leaves, and what holds for every set of lines and subjects."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from settlement.domain.bank import matching, statement
-from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, Terms, sums
+from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, Terms, close, sums
 from settlement_lab.scores import matching_score
 
 ON = date(2026, 2, 16)
@@ -146,6 +147,50 @@ def test_amount_and_date_alone_match_only_where_nothing_speaks_against_it() -> N
     matches, mismatches = matching.match([bare, replace(bare, line_id="L2")], [receipt("A", 100, "REF-A")])
     assert matches == []
     assert causes(mismatches) == [("L1", "ambiguous", ["A"]), ("L2", "ambiguous", ["A"])]
+
+
+# By rule of close reading: the fewest lines and subjects of which it matches the first line and no other rule does.
+READ_CLOSELY: Mapping[str, tuple[list[OpenLine], list[Subject], Terms]] = {
+    "by_our_reference": (
+        [line("L1", 100, remittance="ref a1"), line("L2", 100, remittance="ref a1")],
+        [receipt("A", 100, "REF-A1")],
+        Terms(),
+    ),
+    "by_sums": (
+        [line("L1", 4, remittance="LOAN-0007")],
+        [receipt("A", 2, "REF-A1", group="LOAN-0007"), receipt("B", 2, "REF-B1", group="LOAN-0007")],
+        Terms(),
+    ),
+    "by_tolerance": (
+        [line("L1", 99, remittance="REF-A1")],
+        [receipt("A", 100, "REF-A1")],
+        Terms(tolerance={"KRW": 1}),
+    ),
+    "by_amount_and_date": ([line("L1", 100)], [receipt("A", 100, "REF-A1")], Terms()),
+}
+
+
+@pytest.mark.parametrize("rule", READ_CLOSELY)
+def test_what_a_rule_of_close_reading_matches_nothing_matches_without_it(
+    rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, subjects, terms = READ_CLOSELY[rule]
+    (found,), _ = matching.match(lines, subjects, terms=terms)
+    assert (found.lines, list(found.subjects)) == ((lines[0],), subjects)
+    others = tuple(other for other in close.CLOSE_RULES if other.__name__ != rule)
+    monkeypatch.setattr(close, "CLOSE_RULES", others)
+    assert matching.match(lines, subjects, terms=terms)[0] == []
+
+
+@pytest.mark.parametrize("rule", READ_CLOSELY)
+def test_lines_with_one_won_too_little_are_matched_by_no_rule(rule: str) -> None:
+    lines, subjects, terms = READ_CLOSELY[rule]
+    short = [replace(line, amount=line.amount - 1) for line in lines]
+    assert matching.match(short, subjects, terms=terms)[0] == []
+
+
+def test_every_rule_of_close_reading_is_seen_matching() -> None:
+    assert set(READ_CLOSELY) == {rule.__name__ for rule in close.CLOSE_RULES}
 
 
 def test_the_days_between_are_those_of_the_terms() -> None:

@@ -1,5 +1,6 @@
 """What speaks against paying, check by check."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -108,3 +109,26 @@ def test_the_policys_limit_is_about_the_whole_day() -> None:
     limited = policy("limit.KRW = 150")
     assert against(proposal(of_day={"KRW": 150}), limited) == []
     assert against(proposal(of_day={"KRW": 151}), limited) == [("within_the_limit", False)]
+
+
+REJECTED = Contradiction(payout_id="20260216.1.A.KRW.1.1", line_id="L1", currency="KRW", amount=43790)
+
+# By check: the smallest thing that speaks against paying, and the policy by which it does.
+AGAINST: Mapping[str, tuple[Proposal, str]] = {
+    "statement_has_come": (proposal(newest_statement=date(2026, 2, 15)), ""),
+    "money_is_proven": (proposal(proven={"KRW": 99}), ""),
+    "no_break_touches_payouts": (proposal(breaks=[blocking("duplicate_line", -1)]), ""),
+    "nothing_rejected_was_paid": (proposal(contradictions=[REJECTED]), ""),
+    "totals_are_usual": (proposal(usual={"KRW": [99, 99, 99, 99]}), "usual_percent = 101"),
+    "within_the_limit": (proposal(), "limit.KRW = 99"),
+}
+
+
+@pytest.mark.parametrize("check", AGAINST)
+def test_the_smallest_thing_against_paying_is_said_by_its_check_and_no_other(check: str) -> None:
+    asked, said = AGAINST[check]
+    assert against(asked, policy(said)) == [(check, check == "money_is_proven")]
+
+
+def test_every_check_of_the_gate_is_seen_objecting() -> None:
+    assert set(AGAINST) == {check.__name__ for check in gate.CHECKS}

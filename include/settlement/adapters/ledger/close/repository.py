@@ -203,8 +203,8 @@ INVARIANTS: Mapping[str, str] = {
          where gross_amount <> net_amount + fee_amount + vat_amount + national_tax_amount + local_tax_amount
          order by settlement_date, revision, position, note_id limit 1""",
     "totals of a day are the sums of its shares": """
-        select 'day_totals ' || t.settlement_date || '/' || t.revision || '/' || t.currency from ledger.day_totals t
-          left join (select settlement_date, revision, currency, sum(net_amount) as net, sum(fee_amount) as fee,
+        select 'day_totals ' || settlement_date || '/' || revision || '/' || currency from ledger.day_totals t
+          full join (select settlement_date, revision, currency, sum(net_amount) as net, sum(fee_amount) as fee,
                             sum(vat_amount) as vat, sum(national_tax_amount) as national, sum(local_tax_amount) as local
                        from ledger.shares group by 1, 2, 3) s using (settlement_date, revision, currency)
          where (t.distributed_amount, t.fee_amount, t.vat_amount, t.national_tax_amount, t.local_tax_amount)
