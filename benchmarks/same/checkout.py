@@ -33,7 +33,7 @@ class Checkout:
     def check(self) -> None:
         """Prove that the checkout has what it is driven by.
 
-        :raises CannotCompare: it lacks something; the message names it.
+        Raises CannotCompare: it lacks something; the message names it.
         """
         for needed in ("dags/daily_settlement.py", "dags/bank_reconciliation.py", ".venv/bin/settlement"):
             if not (self.path / needed).exists():
@@ -44,7 +44,7 @@ class Checkout:
     def prepare(self, server: lab.Postgres) -> None:
         """Create Airflow's database and the settlement database of this checkout, each by its own command.
 
-        :raises CannotCompare: a command fails.
+        Raises CannotCompare: a command fails.
         """
         server.create_database(TEMPLATE, owner="settlement")
         url = {"conn_type": "generic", "extra": {"url": server.url(TEMPLATE, user="settlement")}}
@@ -59,7 +59,7 @@ class Checkout:
     def airflow(self, server: lab.Postgres) -> Iterator[Airflow]:
         """Have a process of this checkout's Airflow run DAGs for as long as the block lasts.
 
-        :raises CannotCompare: its environment holds the product of another checkout.
+        Raises CannotCompare: its environment holds the product of another checkout.
         """
         command = [str(self.path / ".venv/bin/python"), "-P", str(Path(__file__).with_name("teller.py"))]
         with self._log("airflow").open("ab") as log:
@@ -123,7 +123,7 @@ class Airflow:
     def run(self, dag: str, on: date, now: datetime, **conf: Any) -> str:
         """Run a DAG of a date's logical date at an instant and return the state in which the run ended.
 
-        :raises CannotCompare: the run did not come to an end.
+        Raises CannotCompare: the run did not come to an end.
         """
         self.environment["SETTLEMENT_NOW"] = now.isoformat()
         order = {
@@ -140,7 +140,7 @@ class Airflow:
     def answer(self) -> dict[str, Any]:
         """Return what the process says next.
 
-        :raises CannotCompare: it says that it failed, or nothing more.
+        Raises CannotCompare: it says that it failed, or nothing more.
         """
         line = _open(self.process.stdout).readline()
         said: dict[str, Any] = json.loads(line) if line else {"error": "the process ended"}

@@ -43,7 +43,7 @@ def _run(*, environment: dict[str, str], dag: str, logical_date: str, run_after:
 def _dags() -> dict[str, Any]:
     """Parse the DAG files, in the policy of this order; a task that fails here is not tried again and waits for nobody.
 
-    :raises RuntimeError: one of them does not parse.
+    Raises RuntimeError: one of them does not parse.
     """
     from airflow.dag_processing.dagbag import BundleDagBag
 
