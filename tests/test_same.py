@@ -36,7 +36,6 @@ def workspace(folder: Path, *, ts: tuple[str, str], file: bytes) -> leaving.Left
     store = folder / f"{ts[0]}.sqlite"
     with closing(sqlite3.connect(store)) as connection, connection:
         connection.execute("create table messages (channel, ts, thread_ts, broadcast, body)")
-        connection.execute("create table edits (channel, ts, edited_at, body)")
         connection.execute("create table files (file_id, name, length, title, content)")
         root, reply = ts
         edited = {"text": "settled", "edited": {"user": "U0SETTLE", "ts": reply}}
@@ -44,7 +43,6 @@ def workspace(folder: Path, *, ts: tuple[str, str], file: bytes) -> leaving.Left
         connection.execute(
             "insert into messages values ('C0', ?, ?, 1, ?)", (reply, root, json.dumps({"text": "late"}))
         )
-        connection.execute("insert into edits values ('C0', ?, 1.5, ?)", (root, json.dumps({"text": "running"})))
         connection.execute("insert into files values ('F1', 'day.xlsx', 9, 'Day', ?)", (file,))
     return leaving.of_slack(store)
 
@@ -95,10 +93,9 @@ def test_slack_is_the_same_at_another_moment_and_not_with_another_word_or_number
     other_number = workspace(tmp_path, ts=("8.0", "9.0"), file=workbook("<v>2</v>", "06:00"))
     assert at_six == at_seven
     assert at_six["Slack messages"] == [
-        {"channel": "C0", "place": 0, "replies_to": None, "broadcast": 0, "text": "settled"},
-        {"channel": "C0", "place": 1, "replies_to": 0, "broadcast": 1, "text": "late"},
+        {"channel": "C0", "place": 1, "replies_to": None, "broadcast": 0, "text": "settled"},
+        {"channel": "C0", "place": 2, "replies_to": 1, "broadcast": 1, "text": "late"},
     ]
-    assert at_six["Slack messages before their edits"] == [{"channel": "C0", "place": 0, "edit": 0, "text": "running"}]
     assert at_six["files in Slack"] != other_number["files in Slack"]
 
 

@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,15 +25,14 @@ from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 
-import psycopg
-
 from benchmarks.same import lab, leaving, play
-from benchmarks.same.checkout import Checkout
+from benchmarks.same.checkout import CannotCompare, Checkout
 from benchmarks.same.comparing import Compared, compare
 
 DEMO = "the demo's days"
 SHOWN = 5
-"""So many differences of one thing in one world are printed; JSON has all of them."""
+"""So many differences of one thing in one world are printed, and so much of each; JSON has all."""
+LONGEST = 400
 
 
 def main() -> int:
@@ -42,8 +42,10 @@ def main() -> int:
     pair = [Checkout(path=path.resolve(), home=home / name) for name, path in (("old", asked.old), ("new", asked.new))]
     try:
         found = _compare(pair, range(asked.seed, asked.seed + asked.worlds), asked.days, has_demo=not asked.no_demo)
-    except (RuntimeError, OSError, psycopg.Error) as error:
-        print(f"same: {error}; what both did is kept in [{home}]", file=sys.stderr)
+    except Exception as error:
+        if not isinstance(error, CannotCompare):
+            traceback.print_exc()
+        print(f"same: {error}. Nothing is proven; what both did is kept in [{home}]", file=sys.stderr)
         return 2
     is_equal = _is_equal(found)
     if asked.json:
@@ -144,7 +146,7 @@ def _told(found: dict[str, list[Compared]]) -> Iterator[str]:
         if added:
             yield f"  only the new one has [{', '.join(added)}], and may: it is not compared"
         for world, differences in differing.items():
-            yield from (f"  {world}: {difference}" for difference in differences[:SHOWN])
+            yield from (f"  {world}: {difference}"[:LONGEST] for difference in differences[:SHOWN])
             if len(differences) > SHOWN:
                 yield f"  {world}: and {len(differences) - SHOWN} more"
 

@@ -15,6 +15,7 @@ import json
 import re
 import sqlite3
 import zipfile
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ Row = dict[str, Any]
 Left = dict[str, list[Row]]
 
 INSTANT = "(an instant)"
+MESSAGES = "Slack messages"
 CREATED_AT = re.compile(rb"(<CreDtTm>)[^<]*(</CreDtTm>)")
 COLUMNS = """
 -- One row per column of a reporting view, in the view's own order.
@@ -88,15 +90,18 @@ def payments(bank: lab.Bank) -> list[Row]:
 
 
 def of_slack(store: Path) -> Left:
-    """Return the messages in the order in which they were posted, what they said before each edit, and the files."""
+    """Return the messages as they are now, each under its place in its channel, and the files."""
     with closing(sqlite3.connect(store)) as connection:
         posted = connection.execute("select channel, ts, thread_ts, broadcast, body from messages order by channel, ts")
         messages = posted.fetchall()
-        edits = connection.execute("select channel, ts, body from edits order by rowid").fetchall()
         files = connection.execute("select name, title, content from files order by file_id").fetchall()
-    places = {(channel, ts): place for place, (channel, ts, *_) in enumerate(messages)}
+    places: dict[tuple[str, str], int] = {}
+    in_channel: Counter[str] = Counter()
+    for channel, ts, *_ in messages:
+        in_channel[channel] += 1
+        places[channel, ts] = in_channel[channel]
     return {
-        "Slack messages": [
+        MESSAGES: [
             {
                 "channel": channel,
                 "place": places[channel, ts],
@@ -105,10 +110,6 @@ def of_slack(store: Path) -> Left:
                 **_said(body),
             }
             for channel, ts, thread_ts, broadcast, body in messages
-        ],
-        "Slack messages before their edits": [
-            {"channel": channel, "place": places[channel, ts], "edit": number, **_said(body)}
-            for number, (channel, ts, body) in enumerate(edits)
         ],
         "files in Slack": [
             {"name": name, "title": title, "content": _parts(content)} for name, title, content in files
@@ -119,6 +120,8 @@ def of_slack(store: Path) -> Left:
 def _said(body: str) -> Row:
     said: Row = json.loads(body)
     said.pop("edited", None)  # when, and by the one who posts everything here
+    for file in said.get("files", ()):
+        file.pop("size")  # of a workbook, packed: the part that says when packs to a byte more or less
     return said
 
 

@@ -75,11 +75,18 @@ def play(seed: int, days: int, *, airflow: Airflow, server: lab.Postgres, folder
         source = stack.enter_context(_source(server.lending_core_owner_url))
         lender = _Lender(seed=seed, story=story, bank=bank, source=source, chance=chance)
         lender.begin()
-        states = list(_settle(lender, airflow))
+        store = lab.slack_store(folder / "slack")
+        states: list[leaving.Row] = []
+        messages: list[leaving.Row] = []
+        for number, state in enumerate(_settle(lender, airflow), start=1):
+            states.append({"run": number, "state": state})
+            # A message is edited as its day goes on: what it said after each run counts, not only what it says now.
+            messages += [row for row in leaving.of_slack(store)[leaving.MESSAGES] if row not in messages]
         left = leaving.of_databases(server.url("settlement_db", user="settlement", driver="postgresql"))
-        left["runs of the DAGs"] = [{"number": number, "state": state} for number, state in enumerate(states)]
+        left["runs of the DAGs"] = states
         left["payments at the bank"] = leaving.payments(bank)
-    return leaving.with_numbered_messages(left | leaving.of_slack(lab.slack_store(folder / "slack")))
+        left |= leaving.of_slack(store) | {leaving.MESSAGES: messages}
+    return leaving.with_numbered_messages(left)
 
 
 def _settle(lender: _Lender, airflow: Airflow) -> Iterator[str]:
