@@ -196,7 +196,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_for_types_or_tests_is
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
     product = {name_of(needed) for needed in project["project"]["dependencies"]}
     own = {path.stem for folder in OURS for path in (PROJECT / folder).rglob("*.py")}
-    own |= {"settlement", "settlement_lab", "benchmarks", "reference", "stages"}
+    own |= {"settlement", "settlement_lab", "benchmarks", "reference", "stages", "tests"}
     homes = importlib.metadata.packages_distributions()
     for folder, declared in {
         "include": product,
