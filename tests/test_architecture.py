@@ -12,7 +12,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
+from settlement import cli
 from settlement.domain import frames
 
 PROJECT = Path(__file__).parents[1]
@@ -195,15 +197,18 @@ def test_what_a_function_raises_is_said_in_a_sentence() -> None:
 def test_what_is_imported_is_declared_and_what_is_declared_for_types_or_tests_is_no_dependency_of_the_product() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
     product = {name_of(needed) for needed in project["project"]["dependencies"]}
+    lab = product | {name_of(needed) for needed in project["project"]["optional-dependencies"]["lab"]}
+    dev = lab | {name_of(needed) for needed in project["dependency-groups"]["dev"]}
     own = {path.stem for folder in OURS for path in (PROJECT / folder).rglob("*.py")}
     own |= {"settlement", "settlement_lab", "benchmarks", "reference", "stages", "tests"}
     homes = importlib.metadata.packages_distributions()
     for folder, declared in {
-        "include": product,
+        "include/settlement": product,
+        "include/settlement_lab": lab,
         "dags": product,
         "plugins": product,
-        "tests": product | {name_of(needed) for needed in project["dependency-groups"]["dev"]},
-        "benchmarks": product | {name_of(needed) for needed in project["dependency-groups"]["dev"]},
+        "tests": dev,
+        "benchmarks": dev,
     }.items():
         for module in (PROJECT / folder).rglob("*.py"):
             tops = {name.partition(".")[0] for name in imports_of(module)} - sys.stdlib_module_names - own
@@ -230,11 +235,8 @@ def test_the_hooks_before_a_commit_are_what_make_check_runs() -> None:
 
 
 def test_the_catalogue_of_commands_has_every_command_and_no_other() -> None:
-    cli = importlib.import_module("settlement.cli")
-    commands = {
-        command.name or command.callback.__name__ for command in cli.app.registered_commands if not command.hidden
-    }
-    commands |= {group.name for group in cli.app.registered_groups}
+    command_line = typer.main.get_command(cli.app)
+    commands = set(command_line.list_commands(typer.Context(command_line)))
     catalogue = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert set(re.findall(r"(?m)^\| `settlement ([a-z-]+)", catalogue)) == commands
 

@@ -6,9 +6,11 @@ points `settlement.commands`: the lab does so, and the product does not know it.
 
 import sys
 from importlib import metadata
+from typing import Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from settlement.cli import alerts, breaks, close, day, output, payouts
 from settlement.cli.options import Json, Lang
@@ -31,24 +33,32 @@ def main() -> None:
         sys.stdout = stdout
 
 
-def new_app() -> typer.Typer:
-    """Return the command line with every command of the product and of what is installed beside it."""
-    made = typer.Typer(
-        name="settlement",
-        help="The daily settlement of a peer-to-peer lender.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-    )
-    made.command()(migrate)
-    for subject in (day, payouts, close, alerts):
-        subject.add_to(made)
-    made.add_typer(breaks.app, name="breaks")
-    for found in metadata.entry_points(group=COMMANDS):
-        _add(made, found)
-    return made
+class _Commands(TyperGroup):
+    """The product's commands, and those of the entry points, which are loaded when somebody types or lists them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *sorted(metadata.entry_points(group=COMMANDS).names)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, cmd_name) or next(
+            (_loaded(found) for found in metadata.entry_points(group=COMMANDS, name=cmd_name)), None
+        )
 
 
+app = typer.Typer(
+    cls=_Commands,
+    name="settlement",
+    help="The daily settlement of a peer-to-peer lender.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _subject in (day, payouts, close, alerts):
+    _subject.add_to(app)
+app.add_typer(breaks.app, name="breaks")
+
+
+@app.command()
 def migrate(json: Json = False, lang: Lang = None) -> None:
     """Create or upgrade the settlement database that AIRFLOW_CONN_SETTLEMENT_DB names, its roles and views."""
     from settlement import wiring
@@ -59,14 +69,15 @@ def migrate(json: Json = False, lang: Lang = None) -> None:
         out.say("migrated", database=database, revision=revision)
 
 
-def _add(to: typer.Typer, found: metadata.EntryPoint) -> None:
-    """Add a command that stands beside the product; one whose packages are not installed says which to install."""
+def _loaded(found: metadata.EntryPoint) -> Any:
+    """Return a command that stands beside the product; one whose packages are not installed says which to install."""
+    alone = typer.Typer(add_completion=False)
     try:
-        to.command(name=found.name, context_settings={"allow_interspersed_args": False})(found.load())
+        alone.command(name=found.name, context_settings={"allow_interspersed_args": False})(found.load())
     except ModuleNotFoundError:
         needed = f"settlement[{found.module.partition('.')[0].removeprefix('settlement_')}]"
 
-        @to.command(
+        @alone.command(
             name=found.name,
             help=escape(f"Not installed: needs {needed}."),
             add_help_option=False,
@@ -75,5 +86,4 @@ def _add(to: typer.Typer, found: metadata.EntryPoint) -> None:
         def not_installed() -> None:
             raise Refused(f"`settlement {found.name}` is not installed: install `{needed}`")
 
-
-app = new_app()
+    return typer.main.get_command(alone)

@@ -501,7 +501,7 @@ class _Http(H11Protocol):
     def handle_events(self) -> None:
         super().handle_events()
         if self.scope is not None:
-            self.scope["break_off"] = self.transport.close  # type: ignore[typeddict-unknown-key]
+            self.scope["break_off"] = self.transport.close  # type: ignore[typeddict-unknown-key]  # it is ours
 
 
 class _Server(uvicorn.Server):
