@@ -18,8 +18,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 import structlog
 
-from settlement.adapters import mail
-from settlement.adapters.slack import client, renderer, sender
+from settlement.adapters.slack import client, mail, renderer, sender
 from settlement.adapters.slack.sender import DeliveryReport
 from settlement.domain.alerts import redaction
 from settlement.domain.alerts.day import DayCompleted
@@ -50,8 +49,7 @@ class SlackAlerts:
         runbook_url: str | None = None,
         is_now_set: bool = False,
         slack: Callable[[], client.Slack | None] = client.from_connection,
-        # Looked up when it is called: e-mail stands on this package's outbox, and may be imported before it.
-        mailer: "Callable[[], mail.Mailer | None]" = lambda: mail.from_connection(),
+        mailer: Callable[[], mail.Mailer | None] = mail.from_connection,
         settles_after_seconds: float = sender.SETTLES_AFTER_SECONDS,
         longest_call_seconds: float = sender.LONGEST_CALL_SECONDS,
     ) -> None:
