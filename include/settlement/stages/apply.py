@@ -83,7 +83,7 @@ def give_back(
 
 
 @contextmanager
-def hearing_answers(services: Services, books: Books, *, now: datetime) -> Iterator[None]:
+def notifying_of_answers(services: Services, books: Books, *, now: datetime) -> Iterator[None]:
     """Do what may answer for unknown payouts; where it does for the last one of a date, people hear that it is over."""
     before = books.payouts.unknown_dates()
     yield

@@ -17,7 +17,7 @@ from settlement.ports.files import SentFile, Transmission
 from settlement.ports.services import Services
 from settlement.stages import apply, match, notify, submit, take_in
 
-STILL_TALKING = timedelta(minutes=5)
+LONGEST_HANDOVER = timedelta(minutes=5)
 """For so long after a file was handed over without an answer, whoever did it may still be listening."""
 
 ASK_AGAIN_AFTER = timedelta(hours=20)
@@ -119,7 +119,7 @@ def declare_absent(services: Services, file_id: str, *, by: str, reason: str, no
                 f"File [{file_id}] was handed over less than {ASK_AGAIN_AFTER} ago and may still arrive: wait"
             )
         evidence = {"by": by.strip(), "reason": reason.strip()}
-        with apply.hearing_answers(services, books, now=now):
+        with apply.notifying_of_answers(services, books, now=now):
             apply.give_back(books, left, PayoutState.REJECTED, cause="declared_absent", now=now, evidence=evidence)
         if len(left) == len(of_file):
             books.files.mark(file_id, FileState.REJECTED, now=now)
@@ -131,7 +131,7 @@ def _is_to_be_asked_for(file: SentFile, transmissions: Sequence[Transmission], *
         return False
     last = transmissions[-1]
     if last.outcome is None:
-        return now - last.started_at >= STILL_TALKING
+        return now - last.started_at >= LONGEST_HANDOVER
     if file.state is FileState.RECEIVED:
         return last.outcome is SubmissionOutcome.RECEIVED and now - last.started_at >= ASK_AGAIN_AFTER
     return file.state.may_be_sent

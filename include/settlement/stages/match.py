@@ -40,7 +40,7 @@ def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, 
     if not lines:
         return {}
     matches, _ = match_lines(services, books, lines)
-    with apply.hearing_answers(services, books, now=now):
+    with apply.notifying_of_answers(services, books, now=now):
         book(books, matches, now=now)
     matched = {line.line_id for found in matches for line in found.lines}
     books.bank_lines.suspend([line for line in lines if line.line_id not in matched and not line.is_suspended], now=now)

@@ -140,7 +140,7 @@ def _hand_over(
 
 def _keep_answer(services: Services, file_id: str, number: int, answer: Submission, *, now: datetime) -> None:
     """Record what came back and what it proves. What a bank said is kept even if the run was displaced meanwhile."""
-    with services.ledger.books(posting=True) as books, apply.hearing_answers(services, books, now=now):
+    with services.ledger.books(posting=True) as books, apply.notifying_of_answers(services, books, now=now):
         for message in answer.messages:
             books.bank_lines.keep_message(message, direction="in", now=now)
         books.files.close_transmission(file_id, number, answer, now=now)

@@ -77,7 +77,7 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
         read.append((_order(said), message, said))
     for _, message, said in sorted(read, key=lambda item: item[0]):
         try:
-            with services.ledger.books(posting=True) as books, apply.hearing_answers(services, books, now=now):
+            with services.ledger.books(posting=True) as books, apply.notifying_of_answers(services, books, now=now):
                 if not books.bank_lines.is_new(message.sha256):
                     continue
                 is_ours = _apply(services, books, said, message, now=now)
