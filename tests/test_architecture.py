@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,13 @@ import typer
 import yaml
 from settlement import cli
 from settlement.domain import frames
+from settlement.domain.alerts.event import AlertState
+from settlement.domain.bank.messages import MessageState, SubmissionOutcome
+from settlement.domain.bank.statement import LineState
+from settlement.domain.breaks import BreakState
+from settlement.domain.days import DayState
+from settlement.domain.payments.files import FileState
+from settlement.domain.payments.state import PayoutState
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "include" / "settlement"
@@ -153,6 +162,90 @@ def test_money_that_crosses_a_stage_is_whole() -> None:
             assert "float" not in str(column.kind.value).lower(), (spec.name, column.name)
             if column.name.endswith(("amount", "principal", "_ppm")):
                 assert str(column.kind.value) == "int64", (spec.name, column.name)
+
+
+SHAPELESS = {"evidence", "conf", "params", "value", "rows", "open_items"}
+"""Kept as JSON and not looked into: the evidence of a step, what a run was asked, a run's own record; and the cells of a
+day report's tables, whose columns are named beside them."""
+
+
+def shapeless(source: str) -> list[str]:
+    """Return what the methods and fields of a port take or return as a dict of anything, as `name: type`."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.FunctionDef(name="to_json"):
+                continue  # what XCom carries of a run
+            case ast.FunctionDef(name=name, returns=type_) if type_ is not None:
+                found.append((name, ast.unparse(type_)))
+            case ast.arg(arg=name, annotation=type_) | ast.AnnAssign(target=ast.Name(id=name), annotation=type_) if (
+                type_
+            ):
+                found.append((name, ast.unparse(type_)))
+    return [
+        f"{name}: {type_}" for name, type_ in found if re.search(r"\bAny\b|\bobject\b", type_) and name not in SHAPELESS
+    ]
+
+
+def test_what_crosses_a_port_has_a_shape() -> None:
+    example = "class Books:\n    def rows(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]: ..."
+    assert shapeless(example) == ["rows: list[dict[str, Any]]", "wanted: Mapping[str, Any]"]
+    found = {path.name: shapeless(path.read_text("utf-8")) for path in (PACKAGE / "ports").rglob("*.py")}
+    assert {name: said for name, said in found.items() if said} == {}
+
+
+STATES: Sequence[type[StrEnum]] = (
+    AlertState,
+    BreakState,
+    DayState,
+    FileState,
+    LineState,
+    MessageState,
+    PayoutState,
+    SubmissionOutcome,
+)
+
+
+NO_STATES = {
+    "adapters/ledger/bank_lines/repository.py written_off",  # the rule of a match
+    "adapters/ledger/inputs/repository.py settled",  # of a repayment, as `frames` names it
+    "domain/computation/sequential.py settled",
+    "adapters/ledger/outcomes/repository.py refused",  # an outcome, as `frames` names it
+    "domain/computation/encode.py new",  # a repayment that no run has seen
+    "adapters/slack/renderer.py received",  # a total
+    "adapters/slack/renderer.py resolved",  # an event
+}
+"""Words that are a state elsewhere, and something else here."""
+
+
+def spelled_states(source: str) -> list[tuple[int, str]]:
+    """Return where a module compares with a state spelled as text, or matches one: (line, word)."""
+    words = {state.value for states in STATES for state in states}
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Compare(comparators=compared):
+                texts = [each for one in compared for each in ast.walk(one)]
+            case ast.MatchValue(value=text):
+                texts = [text]
+            case ast.Call(func=ast.Attribute(attr="isin" | "eq" | "ne"), args=arguments):
+                texts = [each for one in arguments for each in ast.walk(one)]
+            case _:
+                continue
+        found += [(text.lineno, text.value) for text in texts if isinstance(text, ast.Constant) and text.value in words]
+    return found
+
+
+def test_no_state_is_spelled_as_text_outside_its_enum() -> None:
+    example = 'paid = payouts["state"] == "booked"\nif state in ("open", PayoutState.PREPARED): ...\n'
+    assert spelled_states(example) == [(1, "booked"), (2, "open")]
+    found = [
+        (f"{path.relative_to(PACKAGE).as_posix()} {word}", line)
+        for path in MODULES
+        for line, word in spelled_states(path.read_text("utf-8"))
+    ]
+    assert [(where, line) for where, line in found if where not in NO_STATES] == []
+    assert {where for where, _ in found} == NO_STATES
 
 
 def test_no_module_is_named_for_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from settlement import config
 from settlement.cli import output
 from settlement.cli.options import Json, Lang, parse_date
 from settlement.domain.alerts.event import AlertState
+from settlement.ports.outbox import ConnectionTest
 
 ALERTS = ("alert_id", "settlement_date", "event", "severity", "channel", "state", "attempts", "last_error")
 
@@ -38,16 +39,26 @@ def alerts(
     out = output.answer(json=json, lang=lang)
     with wiring.command() as services:
         if test:
-            said = services.alerts.test_connection()
+            found = services.alerts.test_connection()
+            said = _as_data(found)
             if not out.data(said):
                 out.table({"of": key, "value": value} for key, value in said.items())
-            raise typer.Exit(0 if said.get("ok") else 1)
+            raise typer.Exit(0 if found.ok else 1)
         if resend:
             services.alerts.resend()
             services.alerts.deliver(now=config.now())
-        rows = services.alerts.listing(settlement_date=settlement_date, state=state.value if state else None)
+        rows = [asdict(row) for row in services.alerts.listing(settlement_date=settlement_date, state=state)]
     if not out.data(rows):
         out.table(rows, ALERTS)
+
+
+def _as_data(found: ConnectionTest) -> dict[str, Any]:
+    """Return what was found out, each channel by its id beside the rest; what was not reached is not there."""
+    said: dict[str, Any] = {"ok": found.ok}
+    if found.error:
+        return said | {"error": found.error}
+    said |= {"team": found.team, "user": found.user, "missing_scopes": list(found.missing_scopes)}
+    return said | dict(found.channels)
 
 
 def watch(

@@ -7,6 +7,7 @@ import typer
 
 from settlement.cli import output
 from settlement.cli.options import Day, Json, Lang, NewestDay
+from settlement.domain.days import DayState
 from settlement.domain.errors import Refused
 
 SHARES = (
@@ -39,7 +40,7 @@ def status(settlement_date: NewestDay = None, json: Json = False, lang: Lang = N
             out.line(services.alerts.plain(standing.completed(services, books, on), language=out.language.value))
             if found["failure"]:
                 out.line(found["failure"])
-    raise typer.Exit(1 if found["state"] in ("absent", "failed") else 0)
+    raise typer.Exit(1 if found["state"] in ("absent", DayState.FAILED) else 0)
 
 
 def why(

@@ -2,15 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from settlement.domain.alerts.day import DayCompleted
-    from settlement.domain.alerts.event import Event
+    from settlement.domain.alerts.event import AlertState, Event
     from settlement.domain.alerts.payload import Payload
     from settlement.domain.alerts.routing import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A row of `reporting.alerts`: one event in one channel, and what came of it."""
+
+    alert_id: int
+    settlement_date: date | None
+    event: str
+    severity: str
+    channel: str
+    dedupe_key: str
+    state: AlertState
+    created_at: datetime
+    delivered_at: datetime | None
+    attempts: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionTest:
+    """What Slack says of the connection: `error` is its code, or says which connection is not there.
+
+    `channels` has for each channel of the policy `ok`, or the code of Slack's error. What was not reached is empty.
+    """
+
+    error: str | None = None
+    team: str | None = None
+    user: str | None = None
+    missing_scopes: Sequence[str] = ()
+    channels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether alerts would arrive."""
+        return not self.error and not self.missing_scopes and all(said == "ok" for said in self.channels.values())
+
+
+@dataclass(slots=True)
+class DeliveryReport:
+    """What a delivery came to: messages posted, found, edited, mailed; rows left; why it stopped, if Slack did."""
+
+    posted: int = 0
+    found: int = 0
+    edited: int = 0
+    mailed: int = 0
+    failed: int = 0
+    repeated: int = 0
+    pending: int = 0
+    errors: list[str] = field(default_factory=list)
+    is_complete: bool = True
+    progress: int = 0
+    """Grows with every answer of Slack: a caller waits for as long as it does."""
 
 
 class Outbox(Protocol):
@@ -45,9 +99,9 @@ class OutboxToDeliver(Outbox, Protocol):
         """Write a reminder of each critical problem whose time has come, and return how many that were."""
 
     def listing(
-        self, *, settlement_date: date | None = None, state: str | None = None, limit: int = 200
-    ) -> list[dict[str, Any]]:
-        """Return alerts as in `reporting.alerts`, newest first."""
+        self, *, settlement_date: date | None = None, state: AlertState | None = None, limit: int = 200
+    ) -> list[Alert]:
+        """Return the alerts of a date, or in a state, newest first."""
 
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         """Make failed alerts (all, or these) pending again, to be tried at once; return how many."""
@@ -56,17 +110,17 @@ class OutboxToDeliver(Outbox, Protocol):
 class Alerts(Protocol):
     """What brings the outbox to people. Where no way out is configured, alerts stay in it."""
 
-    def deliver(self, *, now: datetime, limit_seconds: float | None = None) -> Any:
-        """Send what is due and return what came of it (see `DeliveryReport` of the adapter).
+    def deliver(self, *, now: datetime, limit_seconds: float | None = None) -> DeliveryReport:
+        """Send what is due and return what came of it.
 
         With a limit it is tried once, and the caller is held for so many seconds at most; without one it goes on until
         nothing is due. Never raises because Slack, mail or the database fails.
         """
 
     def listing(
-        self, *, settlement_date: date | None = None, state: str | None = None, limit: int = 200
-    ) -> list[dict[str, Any]]:
-        """Return alerts as in `reporting.alerts`, newest first."""
+        self, *, settlement_date: date | None = None, state: AlertState | None = None, limit: int = 200
+    ) -> list[Alert]:
+        """Return the alerts of a date, or in a state, newest first."""
 
     def plain(self, day: DayCompleted, *, language: Language) -> str:
         """Return what the day's message in Slack would say now, as text for a terminal."""
@@ -74,5 +128,5 @@ class Alerts(Protocol):
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         """Make failed alerts (all, or these) pending again; return how many."""
 
-    def test_connection(self) -> dict[str, Any]:
-        """Return what Slack says of the connection and its scopes; `ok` tells whether alerts would arrive."""
+    def test_connection(self) -> ConnectionTest:
+        """Return what Slack says of the connection, its scopes and the policy's channels; nothing is posted."""

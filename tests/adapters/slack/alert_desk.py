@@ -9,11 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from settlement.adapters.ledger.outbox.repository import Outbox
-from settlement.adapters.slack import DeliveryReport, SlackAlerts, client
+from settlement.adapters.slack import SlackAlerts, client
 from settlement.domain.alerts.day import CurrencyTotals, DayCompleted, PayoutTotals
 from settlement.domain.alerts.event import Event
 from settlement.domain.alerts.routing import AlertsPolicy
 from settlement.domain.alerts.task import TaskFailed
+from settlement.ports.outbox import DeliveryReport
 from settlement_lab.slack import sink as slack_sink
 
 CHANNEL = "C0SETTLE"

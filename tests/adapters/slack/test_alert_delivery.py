@@ -107,7 +107,7 @@ def test_every_attempt_is_kept_with_its_code(desk: Desk) -> None:
         rows = connection.exec_driver_sql("select outcome, error from ledger.alert_attempts order by attempt_id").all()
     assert [tuple(row) for row in rows] == [("unknown", "http_503"), ("done", None)]
     (row,) = desk.alerts.listing()
-    assert (row["state"], row["attempts"], row["last_error"]) == ("delivered", 2, None)
+    assert (row.state, row.attempts, row.last_error) == ("delivered", 2, None)
 
 
 def test_without_a_connection_alerts_wait(open_desk: Callable[..., Desk]) -> None:

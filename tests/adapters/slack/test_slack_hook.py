@@ -16,7 +16,7 @@ from alert_desk import Desk, failed
 from settlement_lab.slack import sink as slack_sink
 
 DELIVER = """
-import sys, datetime, functools, json, sqlalchemy as sa
+import sys, dataclasses, datetime, functools, json, sqlalchemy as sa
 from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy
@@ -25,7 +25,8 @@ asked = policy.parse(sys.argv[2].encode()).alerts
 outbox = functools.partial(Outbox, alerts=asked)
 alerts = SlackAlerts(sa.create_engine(sys.argv[1]), asked, outbox=outbox, timezone="Asia/Seoul")
 report = alerts.deliver(now=datetime.datetime(2026, 2, 17, 4, 0, tzinfo=datetime.timezone.utc))
-found = alerts.test_connection() if "--test" in sys.argv else None
+tested = alerts.test_connection() if "--test" in sys.argv else None
+found = tested and {"ok": tested.ok, **dataclasses.asdict(tested)}
 print(json.dumps([report.posted, report.mailed, report.pending, report.errors, "airflow" in sys.modules, found]))
 """
 
@@ -63,7 +64,7 @@ def test_a_plain_process_delivers_through_the_connection_in_its_environment(desk
     posted, _, pending, errors, _, found = printed
     assert (posted, pending, errors) == (2, 0, [])
     assert len(desk.shown_keys()) == 2
-    assert (found["ok"], found["C0SETTLE"]) == (True, "ok")
+    assert (found["ok"], found["channels"]) == (True, {"C0SETTLE": "ok"})
 
 
 def test_without_connection_one_warning_says_so_and_airflow_is_not_imported(desk: Desk, tmp_path: Path) -> None:

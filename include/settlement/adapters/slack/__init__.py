@@ -12,21 +12,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 import structlog
 
 from settlement.adapters.slack import client, mail, renderer, sender
-from settlement.adapters.slack.sender import DeliveryReport
 from settlement.domain.alerts import redaction
 from settlement.domain.alerts.day import DayCompleted
+from settlement.domain.alerts.event import AlertState
 from settlement.domain.alerts.payload import fold
 from settlement.domain.alerts.routing import AlertsPolicy, Language
-from settlement.ports.outbox import OutboxToDeliver
-
-__all__ = ["DeliveryReport", "SlackAlerts"]
+from settlement.ports.outbox import Alert, ConnectionTest, DeliveryReport, OutboxToDeliver
 
 log = structlog.get_logger(__name__)
 
@@ -94,9 +91,9 @@ class SlackAlerts:
         return report
 
     def listing(
-        self, *, settlement_date: date | None = None, state: str | None = None, limit: int = 200
-    ) -> list[dict[str, Any]]:
-        """Return alerts as in `reporting.alerts`, newest first."""
+        self, *, settlement_date: date | None = None, state: AlertState | None = None, limit: int = 200
+    ) -> list[Alert]:
+        """Return the alerts of a date, or in a state, newest first."""
         with self._engine.connect() as connection:
             return self._outbox(connection).listing(settlement_date=settlement_date, state=state, limit=limit)
 
@@ -120,34 +117,21 @@ class SlackAlerts:
         )
         return renderer.plain(self.renderer.message(row, open_problems=open_problems, language=language))
 
-    def test_connection(self) -> dict[str, Any]:
-        """Return who the token is, which scopes it lacks, and whether each channel of the policy can be read.
-
-        `ok` is true when alerts can be delivered; nothing is posted.
-        """
+    def test_connection(self) -> ConnectionTest:
+        """Return what Slack says of the connection, its scopes and the policy's channels; nothing is posted."""
         slack = self._find_slack()
         if slack is None:
-            return {"ok": False, "error": "no connection [settlement_slack]: set AIRFLOW_CONN_SETTLEMENT_SLACK"}
-        found: dict[str, Any] = {"ok": False}
+            return ConnectionTest(error="no connection [settlement_slack]: set AIRFLOW_CONN_SETTLEMENT_SLACK")
         try:
             who, scopes = slack.identity(timeout=self._longest_call)
-            found |= {"team": who.get("team"), "user": who.get("user")}
-            found["missing_scopes"] = sorted(client.SCOPES - scopes) if scopes else []
         except client.SlackError as error:
-            return found | {"error": error.code}
-        for channel in self._policy.channels:
-            try:
-                slack.call(
-                    "conversations.history",
-                    {"channel": channel.id, "limit": 1},
-                    timeout=self._longest_call,
-                    is_read=True,
-                )
-                found[channel.id] = "ok"
-            except client.SlackError as error:
-                found[channel.id] = error.code
-        are_channels_ok = all(found[channel.id] == "ok" for channel in self._policy.channels)
-        return found | {"ok": are_channels_ok and not found["missing_scopes"]}
+            return ConnectionTest(error=error.code)
+        return ConnectionTest(
+            team=who.get("team"),
+            user=who.get("user"),
+            missing_scopes=sorted(client.SCOPES - scopes) if scopes else [],
+            channels={channel.id: self._read(slack, channel.id) for channel in self._policy.channels},
+        )
 
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         """Make failed alerts (all, or these) pending again; return how many."""
@@ -233,6 +217,15 @@ class SlackAlerts:
                 connection.rollback()
                 report.errors.append(f"smtp:{type(error).__name__}")
                 log.error("alerts.mail_failed", code=type(error).__name__)
+
+    def _read(self, slack: client.Slack, channel: str) -> str:
+        """Return `ok` if the channel can be read, else the code of Slack's error."""
+        asked = {"channel": channel, "limit": 1}
+        try:
+            slack.call("conversations.history", asked, timeout=self._longest_call, is_read=True)
+        except client.SlackError as error:
+            return error.code
+        return "ok"
 
     def _warn_once(self, what: str, message: str) -> None:
         if what not in self._warned:

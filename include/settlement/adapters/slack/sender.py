@@ -27,6 +27,7 @@ import structlog
 from settlement.adapters.slack import client, renderer
 from settlement.domain.alerts import routing
 from settlement.domain.alerts.event import AlertState, Severity
+from settlement.ports.outbox import DeliveryReport
 
 log = structlog.get_logger(__name__)
 
@@ -38,23 +39,6 @@ LONGEST_BACKOFF_SECONDS = 60.0
 LOOK_BACK_SECONDS = 600.0
 PAGE = 200
 LOCK_NOT_AVAILABLE = "55P03"
-
-
-@dataclass(slots=True)
-class DeliveryReport:
-    """What a delivery came to: messages posted, found, edited, mailed; rows left; why it stopped, if Slack did."""
-
-    posted: int = 0
-    found: int = 0
-    edited: int = 0
-    mailed: int = 0
-    failed: int = 0
-    repeated: int = 0
-    pending: int = 0
-    errors: list[str] = field(default_factory=list)
-    is_complete: bool = True
-    progress: int = 0
-    """Grows with every answer of Slack: a caller waits for as long as it does."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from settlement.domain.alerts.event import AlertState, Event, Severity, summary_
 from settlement.domain.alerts.payload import Payload, fold, of_event
 from settlement.domain.alerts.routing import AlertsPolicy
 from settlement.domain.alerts.watch import Resolved
+from settlement.ports.outbox import Alert
 
 THREAD = "thread"
 """The event of a root message that only holds the place of a day that has not begun."""
@@ -117,9 +118,9 @@ class Outbox(Repository):
         return is_new
 
     def listing(
-        self, *, settlement_date: date | None = None, state: str | None = None, limit: int = 200
-    ) -> list[dict[str, Any]]:
-        """Return rows as in `reporting.alerts`, newest first."""
+        self, *, settlement_date: date | None = None, state: AlertState | None = None, limit: int = 200
+    ) -> list[Alert]:
+        """Return the alerts of a date, or in a state, newest first."""
         rows = self.transaction.execute(
             sa.text(
                 """
@@ -131,7 +132,7 @@ class Outbox(Repository):
             ),
             {"settlement_date": settlement_date, "state": state, "limit": limit},
         )
-        return [dict(row._mapping) for row in rows]
+        return [Alert(**{**row, "state": AlertState(row["state"])}) for row in rows.mappings()]
 
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         """Make failed rows (all, or these) pending again and let waiting threads try at once; return how many rows."""
