@@ -132,7 +132,7 @@ def _demo(checkout: Checkout) -> leaving.Left:
     with lab.postgres_after_demo(home) as server:
         left = leaving.of_databases(server.url("settlement_db", user="settlement", driver="postgresql"))
     left["exit status"] = [{"status": status}]
-    return leaving.with_numbered_messages(left | leaving.of_slack(lab.slack_store(home / "slack")))
+    return left | leaving.of_slack(lab.slack_store(home / "slack"))
 
 
 def _told(found: dict[str, list[Compared]]) -> Iterator[str]:
