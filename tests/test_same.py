@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks.same import leaving
-from benchmarks.same.checkout import CannotCompare, Checkout
+from benchmarks.same.checkout import CannotCompare, check
 from benchmarks.same.comparing import compare
 from benchmarks.same.play import as_toml
 
@@ -127,4 +127,4 @@ def test_a_policy_is_written_so_that_toml_reads_it_back() -> None:
 
 def test_a_folder_that_is_no_checkout_is_named_with_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(CannotCompare, match=r"has no \[dags/daily_settlement.py\]"):
-        Checkout(path=tmp_path, home=tmp_path).check()
+        check(tmp_path)
