@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks.same import leaving
-from benchmarks.same.checkout import CannotCompare, Checkout
+from benchmarks.same.checkout import CannotCompare, check
 from benchmarks.same.comparing import compare
 from benchmarks.same.play import as_toml
 
@@ -99,21 +99,14 @@ def test_slack_is_the_same_at_another_moment_and_not_with_another_word_or_number
     assert at_six["files in Slack"] != other_number["files in Slack"]
 
 
-def test_the_ids_of_the_banks_messages_are_numbered_wherever_they_stand_and_no_others() -> None:
-    def told(message_id: str) -> leaving.Left:
-        return leaving.with_numbered_messages(
-            {
-                "reporting.breaks": [
-                    {"break_id": 7, "subject_kind": "message", "subject_id": message_id},
-                    {"break_id": 6, "subject_kind": "line", "subject_id": "STMT1:1"},
-                ],
-                "Slack messages": [{"text": f"chain broken at {message_id}"}],
-            }
-        )
+def test_of_a_workbook_the_digest_of_the_code_is_set_aside_and_no_other_digest(tmp_path: Path) -> None:
+    def texts(ts: tuple[str, str], output_sha256: str, code_version: str) -> leaving.Left:
+        words = ("output_sha256", output_sha256 * 64, "code_version", code_version * 64, "tax_class")
+        return workspace(tmp_path, ts=ts, file=workbook("".join(f"<si><t>{word}</t></si>" for word in words), "06:00"))
 
-    assert told("5631e5b8c4b48bf5") == told("a9b104bc74c9d9c7")
-    assert told("5631e5b8c4b48bf5")["Slack messages"] == [{"text": "chain broken at (message 1)"}]
-    assert told("5631e5b8c4b48bf5")["reporting.breaks"][1]["subject_id"] == "STMT1:1"
+    before = texts(("1.0", "2.0"), "a", "b")
+    assert before == texts(("3.0", "4.0"), "a", "c")
+    assert before["files in Slack"] != texts(("5.0", "6.0"), "d", "b")["files in Slack"]
 
 
 def test_a_policy_is_written_so_that_toml_reads_it_back() -> None:
@@ -134,4 +127,4 @@ def test_a_policy_is_written_so_that_toml_reads_it_back() -> None:
 
 def test_a_folder_that_is_no_checkout_is_named_with_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(CannotCompare, match=r"has no \[dags/daily_settlement.py\]"):
-        Checkout(path=tmp_path, home=tmp_path).check()
+        check(tmp_path)

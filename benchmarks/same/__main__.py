@@ -26,7 +26,7 @@ from pathlib import Path
 from threading import Event
 
 from benchmarks.same import lab, leaving, play
-from benchmarks.same.checkout import CannotCompare, Checkout
+from benchmarks.same.checkout import CannotCompare, Checkout, check
 from benchmarks.same.comparing import Compared, compare
 
 DEMO = "the demo's days"
@@ -38,6 +38,12 @@ LONGEST = 400
 def main() -> int:
     """Compare the two checkouts that the command line names and print what differs; 0 if nothing does."""
     asked = _arguments()
+    try:
+        check(asked.old)
+        check(asked.new)
+    except CannotCompare as error:
+        print(f"same: {error}", file=sys.stderr)
+        return 2
     home = Path(tempfile.mkdtemp(prefix="same-"))
     pair = [Checkout(path=path.resolve(), home=home / name) for name, path in (("old", asked.old), ("new", asked.new))]
     try:
@@ -78,7 +84,6 @@ def _compare(pair: list[Checkout], seeds: range, days: int, *, has_demo: bool) -
     """Have both do everything at the same time, and return what each thing of each world came to."""
     for checkout in pair:
         checkout.home.mkdir()
-        checkout.check()
     stop = Event()
 
     def do(checkout: Checkout, server: lab.Postgres) -> dict[str, leaving.Left]:
@@ -132,7 +137,7 @@ def _demo(checkout: Checkout) -> leaving.Left:
     with lab.postgres_after_demo(home) as server:
         left = leaving.of_databases(server.url("settlement_db", user="settlement", driver="postgresql"))
     left["exit status"] = [{"status": status}]
-    return leaving.with_numbered_messages(left | leaving.of_slack(lab.slack_store(home / "slack")))
+    return left | leaving.of_slack(lab.slack_store(home / "slack"))
 
 
 def _told(found: dict[str, list[Compared]]) -> Iterator[str]:

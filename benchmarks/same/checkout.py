@@ -23,23 +23,22 @@ class CannotCompare(RuntimeError):
     """A checkout cannot be driven; the message says which and why."""
 
 
+def check(path: Path) -> None:
+    """Prove that a folder has what a checkout is driven by.
+
+    Raises CannotCompare: it lacks something; the message names it.
+    """
+    for needed in ("dags/daily_settlement.py", "dags/bank_reconciliation.py", ".venv/bin/settlement"):
+        if not (path / needed).exists():
+            raise CannotCompare(f"[{path}] has no [{needed}]: name a checkout, and run `make .venv/.ready` in it")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
     """A checkout with an environment of its own, and the servers' folder of this comparison."""
 
     path: Path
     home: Path
-
-    def check(self) -> None:
-        """Prove that the checkout has what it is driven by.
-
-        Raises CannotCompare: it lacks something; the message names it.
-        """
-        for needed in ("dags/daily_settlement.py", "dags/bank_reconciliation.py", ".venv/bin/settlement"):
-            if not (self.path / needed).exists():
-                raise CannotCompare(
-                    f"[{self.path}] has no [{needed}]: name a checkout, and run `make .venv/.ready` in it"
-                )
 
     def prepare(self, server: lab.Postgres) -> None:
         """Create Airflow's database and the settlement database of this checkout, each by its own command.

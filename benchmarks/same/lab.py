@@ -5,6 +5,8 @@ Nothing else of this package imports the product, its lab or its tests.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -100,9 +102,22 @@ def empty_databases(server: Postgres, *, template: str) -> None:
         server.create_database(name, owner=owner, template=original)
 
 
-def bank_running(folder: Path, *, clock: str) -> AbstractContextManager[Bank]:
-    """Run a bank of our own with the platform's account in won, at the hour it is given."""
-    return bank.running(folder, clock=clock)
+@contextmanager
+def bank_running(folder: Path, *, clock: str) -> Iterator[Bank]:
+    """Run a bank of our own with the platform's account in won, whose clock stands at the hour it is given."""
+    folder.mkdir(mode=0o700)
+    log = folder / "bank.log"
+    command = [sys.executable, "-P", str(Path(__file__).with_name("still_bank.py")), "--port", "0"]
+    command += ["--timezone", bank.TIMEZONE, "--clock", clock, "--db", str(folder / "bank.sqlite")]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        the_bank = Bank(url=bank.listening_url(process, log))
+        bank.open_for_business(the_bank)
+        yield the_bank
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def slack_running(folder: Path) -> AbstractContextManager[sink.Sink]:

@@ -4,18 +4,20 @@ Every thing is a list of rows. Two runs of one checkout give equal rows; what wo
 here, and nothing else:
 
 - instants: columns of type `timestamptz` keep only whether there is one; `CreDtTm` of a payment file; the `ts` of Slack
-  messages, which are their places in the conversation instead.
+  messages, which are their places in the conversation instead; the part of a workbook that says when it was made.
+
+And one thing that two checkouts must not have in common: the digest of the code, which stands in a day's workbook.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
 import sqlite3
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ Left = dict[str, list[Row]]
 
 INSTANT = "(an instant)"
 MESSAGES = "Slack messages"
+CODE_VERSION = re.compile(r"(<t>code_version</t></si><si><t>)[0-9a-f]{64}")
+"""As a workbook's table of texts has it: a label, and the value beside it."""
 CREATED_AT = re.compile(rb"(<CreDtTm>)[^<]*(</CreDtTm>)")
 COLUMNS = """
 -- One row per column of a reporting view, in the view's own order.
@@ -67,17 +71,6 @@ def of_databases(url: str) -> Left:
     return left
 
 
-def with_numbered_messages(left: Left) -> Left:
-    """Return everything with the bank's messages that are the subject of a break as numbers, as plain JSON values."""
-    breaks = sorted(left["reporting.breaks"], key=lambda row: row["break_id"])
-    known = dict.fromkeys(row["subject_id"] for row in breaks if row["subject_kind"] == "message")
-    text = json.dumps(left, ensure_ascii=False, default=str)
-    for number, message_id in enumerate(known, start=1):
-        text = text.replace(message_id, f"(message {number})")
-    numbered: Left = json.loads(text)
-    return numbered
-
-
 def without_instant(content: bytes) -> str:
     """Return the bytes of a payment file as text, without the instant of its creation; bytes that are no UTF-8 stay."""
     return CREATED_AT.sub(rb"\1\2", content).decode("utf-8", errors="backslashreplace")
@@ -112,7 +105,9 @@ def of_slack(store: Path) -> Left:
             for channel, ts, thread_ts, broadcast, body in messages
         ],
         "files in Slack": [
-            {"name": name, "title": title, "content": _parts(content)} for name, title, content in files
+            {"name": name, "title": title, "part": part, "content": text}
+            for name, title, content in files
+            for part, text in _parts(content)
         ],
     }
 
@@ -125,13 +120,13 @@ def _said(body: str) -> Row:
     return said
 
 
-def _parts(content: bytes | None) -> Any:
-    """Return what a file holds; of a workbook the digest of each of its parts, but for the one that says when."""
-    if content is None or not zipfile.is_zipfile(io.BytesIO(content)):
-        return content and hashlib.sha256(content).hexdigest()
-    with zipfile.ZipFile(io.BytesIO(content)) as parts:
-        return {
-            name: hashlib.sha256(parts.read(name)).hexdigest()
-            for name in sorted(parts.namelist())
-            if name != "docProps/core.xml"
-        }
+def _parts(content: bytes | None) -> Iterator[tuple[str | None, str | None]]:
+    """Yield what a file holds: of a workbook each of its parts but for the one that says when, else the file."""
+    if content is None:
+        yield None, None
+    elif not zipfile.is_zipfile(io.BytesIO(content)):
+        yield None, content.decode("utf-8", errors="backslashreplace")
+    else:
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            for part in sorted(set(parts.namelist()) - {"docProps/core.xml"}):
+                yield part, CODE_VERSION.sub(r"\1", parts.read(part).decode())
