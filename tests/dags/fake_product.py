@@ -20,7 +20,8 @@ from settlement.domain.errors import Broken, NotYet, Refused, Unavailable
 from settlement.ports.days import DayRun
 
 STAGES = {
-    "extract": {"open_day": "open_day", "freeze_inputs": "freeze_inputs"},
+    "open_day": {"open_day": "open_day"},
+    "extract": {"freeze_inputs": "freeze_inputs"},
     "compute": {"distribute": "distribute"},
     "gate": {"wait_for_statement": "take_in"},
     "prepare": {"prepare": "prepare"},

@@ -21,7 +21,7 @@ from settlement.adapters.snapshots import ParquetSnapshots
 from settlement.domain.errors import Refused
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
-from settlement.stages import close, compute, extract
+from settlement.stages import close, compute, extract, open_day
 
 DAY = Path(__file__).parent.parent / "days" / "2026-02-16"
 FIRST, SECOND = date(2026, 2, 16), date(2026, 2, 19)
@@ -99,7 +99,7 @@ def configure(monkeypatch: pytest.MonkeyPatch, *, core_url: str, ledger_url: str
 
 
 def opened(services: Services, on: date, *, run_id: str = "") -> DayRun:
-    return extract.open_day(services, RunRequest(settlement_date=on, run_id=run_id or f"run-{on}"), now=NOW)
+    return open_day.open_day(services, RunRequest(settlement_date=on, run_id=run_id or f"run-{on}"), now=NOW)
 
 
 def computed(services: Services, day: DayRun) -> None:
