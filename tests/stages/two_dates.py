@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from settlement import wiring
 from settlement.adapters.ledger import copying, frames_io
-from settlement.adapters.lending_core.source import PostgresLendingCore
+from settlement.adapters.lending_core import source
 from settlement.adapters.snapshots import ParquetSnapshots
 from settlement.domain.errors import Refused
 from settlement.ports.days import DayRun, RunRequest
@@ -156,7 +156,8 @@ def stopping(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         told(frames_io, "amounts", is_after=True)
         told(copying, "frame_into")
-        told(PostgresLendingCore, "facts", is_after=True)
+        for name in ("digests", "received", "repayments", "loans", "positions", "investors", "receivables"):
+            told(source.Snapshot, name, is_after=name == "receivables")
         told(ParquetSnapshots, "freeze", is_after=True)
         told(ParquetSnapshots, "load", is_after=True)
         sa.event.listen(sa.Engine, "before_cursor_execute", before_statement)
