@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from settlement.adapters.snapshots import ParquetSnapshots
 from settlement.domain.computation import settle
 from settlement.domain.errors import Displaced, Refused
-from settlement.domain.frames import Outcome
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import close, compute, extract
@@ -118,17 +117,14 @@ def stale(services: Services, books: TwoDates) -> tuple[DayRun, str]:
 def post(services: Services, day: DayRun, *, input_sha256: str, loaded: str) -> None:
     """Post what inputs come to, past everything that would read them again."""
     inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=loaded)
-    parts: list[Outcome] = list(settle.settle_in_parts(inputs, services.policy, day.settlement_date))
-    with services.ledger.books(day=day, posting=True) as found:
-        found.outcomes.post(
-            day,
-            parts,
-            arrivals=lambda taken: compute._with_arrivals(services, inputs.repayments, taken),
-            policy=services.policy,
-            input_sha256=input_sha256,
-            code_version="by hand",
-            now=NOW,
-        )
+    with (
+        services.ledger.books(day=day, posting=True) as found,
+        found.outcomes.posting(
+            day, policy=services.policy, input_sha256=input_sha256, code_version="by hand", now=NOW
+        ) as posting,
+    ):
+        for part in settle.settle_in_parts(inputs, services.policy, day.settlement_date):
+            posting.take(part, arrived=compute._arrived(services, inputs.repayments, part))
 
 
 def test_postgresql_refuses_what_was_computed_from_older_books(books: TwoDates) -> None:
