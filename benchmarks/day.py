@@ -20,7 +20,7 @@ from settlement.domain.bank.statement import Statement, StatementLine, content_k
 from settlement.ports.bank import Debtor
 from settlement.ports.days import RunRequest
 from settlement.ports.services import Services
-from settlement.stages import approve, compute, extract, match, prepare, prove, submit, take_in
+from settlement.stages import approve, compute, extract, match, open_day, prepare, prove, submit, take_in
 
 from benchmarks import world
 
@@ -97,7 +97,7 @@ def _day(
 ) -> None:
     request = RunRequest(settlement_date=world.ON, run_id="bench")
     with timings.of("extract"):
-        day = extract.open_day(services, request, now=NOW)
+        day = open_day.open_day(services, request, now=NOW)
         timings.said["extract"] = extract.freeze_inputs(services, day, now=NOW)
     with timings.of("compute_and_post"):
         timings.said["compute_and_post"] = compute.distribute(services, day, now=NOW)

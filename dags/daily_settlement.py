@@ -50,11 +50,11 @@ PARAMS = {
 @task
 def open_day(**context: Any) -> dict[str, Any]:
     """Decide which date is settled, refuse one that cannot be, and make this run the one that settles it."""
-    from settlement.stages import asked, extract
+    from settlement.stages import asked, open_day
 
     with services() as (opened, now):
         request = asked.request_of(airflow_run(context), calendar=opened.calendar, now=now)
-        return extract.open_day(opened, request, now=now).to_json()
+        return open_day.open_day(opened, request, now=now).to_json()
 
 
 @task

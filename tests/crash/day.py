@@ -23,6 +23,7 @@ from settlement.stages import (
     gate,
     inquire,
     match,
+    open_day,
     prepare,
     prove,
     reconcile,
@@ -45,7 +46,7 @@ def _stage(stage: Callable[..., Any], **options: Any) -> Step:
 
 def _open(services: Services, run: DayRun, now: datetime) -> None:
     request = RunRequest(settlement_date=run.settlement_date, run_id=run.run_id, triggered_by="maker")
-    assert extract.open_day(services, request, now=now) == run
+    assert open_day.open_day(services, request, now=now) == run
 
 
 def _prepare_and_be_refused(services: Services, run: DayRun, now: datetime) -> None:

@@ -20,7 +20,8 @@ from settlement.domain.errors import Broken, NotYet, Refused, Unavailable
 from settlement.ports.days import DayRun
 
 STAGES = {
-    "extract": {"open_day": "open_day", "freeze_inputs": "freeze_inputs"},
+    "open_day": {"open_day": "open_day"},
+    "extract": {"freeze_inputs": "freeze_inputs"},
     "compute": {"distribute": "distribute"},
     "gate": {"wait_for_statement": "take_in"},
     "prepare": {"prepare": "prepare"},
@@ -40,7 +41,7 @@ CALENDAR = SettlementCalendar(calendar=BankCalendar("KR", ("public", "bank")), t
 
 calls: list[tuple[str, dict[str, Any]]] = []
 errors: dict[str, list[Exception]] = {}
-opened: dict[str, dict[str, Any]] = {}
+opened: dict[str, types.SimpleNamespace] = {}
 
 
 def main() -> None:
@@ -122,7 +123,7 @@ def stage(name: str) -> Callable[..., Any]:
             raise errors[name].pop(0)
         if name == "open_day":
             on = subject.settlement_date or date(2026, 2, 12)
-            opened[subject.run_id] = {"settlement_date": on}
+            opened[subject.run_id] = types.SimpleNamespace(settlement_date=on)
             return DayRun(
                 settlement_date=on,
                 revision=1,

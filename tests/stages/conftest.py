@@ -16,7 +16,20 @@ import sqlalchemy as sa
 from settlement import wiring
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
-from settlement.stages import approve, compute, extract, gate, inquire, match, prepare, prove, report, submit, take_in
+from settlement.stages import (
+    approve,
+    compute,
+    extract,
+    gate,
+    inquire,
+    match,
+    open_day,
+    prepare,
+    prove,
+    report,
+    submit,
+    take_in,
+)
 from settlement_lab.servers import bank as demo_bank
 
 DAYS = Path(__file__).parent.parent / "days"
@@ -68,7 +81,7 @@ class Platform:
         now = self.at(at)
         said: dict[str, Any] = {}
         with self.services() as services:
-            day = extract.open_day(
+            day = open_day.open_day(
                 services, RunRequest(settlement_date=date.fromisoformat(on), run_id=run_id, **request), now=now
             )
             for name, stage in STAGES:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from settlement.domain.errors import Broken, Refused
 from settlement.ports.days import RunRequest
-from settlement.stages import compute, extract, report
+from settlement.stages import compute, extract, open_day, report
 
 from .conftest import DAYS, Platform
 
@@ -20,7 +20,7 @@ def dry(platform: Platform, **request: Any) -> dict[str, Any]:
     now = platform.at(MORNING)
     with platform.services() as services:
         asked = RunRequest(settlement_date=ON, run_id="run-dry", dry_run=True, **request)
-        day = extract.open_day(services, asked, now=now)
+        day = open_day.open_day(services, asked, now=now)
         extract.freeze_inputs(services, day, now=now)
         computed = compute.distribute(services, day, now=now)
         return report.report(services, day, computed=computed, now=now)
@@ -103,7 +103,7 @@ def test_a_control_that_stops_a_dry_run_is_neither_booked_nor_told_as_the_days(
 def test_a_report_without_anything_computed_is_refused(platform: Platform) -> None:
     with platform.services() as services:
         now = platform.at(MORNING)
-        day = extract.open_day(services, RunRequest(settlement_date=ON, run_id="run-dry", dry_run=True), now=now)
+        day = open_day.open_day(services, RunRequest(settlement_date=ON, run_id="run-dry", dry_run=True), now=now)
         with pytest.raises(Refused, match=r"dry run \[run-dry\] of \[2026-02-16\] has computed nothing"):
             report.report(services, day, now=now)
 
@@ -116,7 +116,7 @@ def test_a_cleared_run_keeps_the_date_that_it_took_on(platform: Platform) -> Non
         now = platform.at("2026-02-25T10:00+09:00")
         with platform.services() as services:
             asked = RunRequest(settlement_date=None, run_id="run-left")
-            day = extract.open_day(services, asked, now=now)
+            day = open_day.open_day(services, asked, now=now)
             extract.freeze_inputs(services, day, now=now)
             compute.distribute(services, day, now=now)
             return day.settlement_date
@@ -131,7 +131,7 @@ def test_without_a_date_a_run_takes_the_oldest_that_is_left_after_the_first_sett
         now = platform.at("2026-02-25T10:00+09:00")
         with platform.services() as services:
             asked = RunRequest(settlement_date=None, run_id="run-dry", dry_run=True)
-            return extract.open_day(services, asked, now=now).settlement_date
+            return open_day.open_day(services, asked, now=now).settlement_date
 
     assert due() == date(2026, 2, 24)  # nothing is settled: the newest past its cut-off
     platform.settle("2026-02-20", at="2026-02-25T06:00+09:00", transfer=False, run_id="run-20")

@@ -22,7 +22,7 @@ from settlement import wiring
 from settlement.domain.days import BankCalendar, SettlementCalendar
 from settlement.ports.days import RunRequest
 from settlement.ports.services import Services
-from settlement.stages import close, compute, extract
+from settlement.stages import close, compute, extract, open_day
 
 # The source as a company's views may show it: without keys that keep contradictions out.
 RELATIONS = {
@@ -104,7 +104,7 @@ class Pipeline:
         now = datetime.combine(on + timedelta(days=2), datetime.min.time(), UTC)
         with self.services() as services:
             request = RunRequest(settlement_date=on, run_id=f"run-{self.runs}", transfer=False, reason="again")
-            day = extract.open_day(services, request, now=now)
+            day = open_day.open_day(services, request, now=now)
             extract.freeze_inputs(services, day, now=now)
             compute.distribute(services, day, now=now)
 

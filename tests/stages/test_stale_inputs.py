@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,6 @@ import sqlalchemy as sa
 from settlement.adapters.snapshots import ParquetSnapshots
 from settlement.domain.computation import settle
 from settlement.domain.errors import Displaced, Refused
-from settlement.domain.frames import Outcome
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import close, compute, extract
@@ -116,17 +117,14 @@ def stale(services: Services, books: TwoDates) -> tuple[DayRun, str]:
 def post(services: Services, day: DayRun, *, input_sha256: str, loaded: str) -> None:
     """Post what inputs come to, past everything that would read them again."""
     inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=loaded)
-    parts: list[Outcome] = list(settle.settle_in_parts(inputs, services.policy, day.settlement_date))
-    with services.ledger.books(day=day, posting=True) as found:
-        found.outcomes.post(
-            day,
-            parts,
-            arrivals=lambda taken: compute._with_arrivals(services, inputs.repayments, taken),
-            policy=services.policy,
-            input_sha256=input_sha256,
-            code_version="by hand",
-            now=NOW,
-        )
+    with (
+        services.ledger.books(day=day, posting=True) as found,
+        found.outcomes.posting(
+            day, policy=services.policy, input_sha256=input_sha256, code_version="by hand", now=NOW
+        ) as posting,
+    ):
+        for part in settle.settle_in_parts(inputs, services.policy, day.settlement_date):
+            posting.take(part, arrived=compute._arrived(services, inputs.repayments, part))
 
 
 def test_postgresql_refuses_what_was_computed_from_older_books(books: TwoDates) -> None:
@@ -185,15 +183,16 @@ def test_a_freeze_that_ends_after_its_date_was_computed_keeps_nothing(
 ) -> None:
     with books.services() as services:
         day = opened(services, FIRST)
-        real = services.core.facts
+        real = services.core.snapshot
 
-        def overtaken(**asked: Any) -> Any:
-            facts = real(**asked)
-            monkeypatch.setattr(services.core, "facts", real)
+        @contextmanager
+        def overtaken() -> Iterator[Any]:
+            with real() as source:
+                yield source
+            monkeypatch.setattr(services.core, "snapshot", real)
             computed(services, day)
-            return facts
 
-        monkeypatch.setattr(services.core, "facts", overtaken)
+        monkeypatch.setattr(services.core, "snapshot", overtaken)
         assert extract.freeze_inputs(services, day, now=NOW) == {"already": "computed"}
         assert books.rows(ON_RECORD) == [("2026-02-16", 0)]
         assert verified(services) == []
@@ -204,17 +203,20 @@ def test_a_displaced_run_puts_nothing_on_record_and_the_other_computes_what_it_f
 ) -> None:
     with books.services() as services:
         day = opened(services, FIRST)
-        real = services.core.facts
+        real = services.core.snapshot
         frozen: list[str] = []
 
-        def overtaken(**asked: Any) -> Any:
-            facts = real(**asked)
-            monkeypatch.setattr(services.core, "facts", real)
+        @contextmanager
+        def overtaken() -> Iterator[Any]:
+            with real() as source:
+                loans = source.loans
+                monkeypatch.setattr(source, "loans", lambda ids: loans(ids)[:0])  # the slower one sees something else
+                yield source
+            monkeypatch.setattr(services.core, "snapshot", real)
             other = opened(services, FIRST, run_id="backfill")
             frozen.append(extract.freeze_inputs(services, other, now=NOW)["input_sha256"])
-            return replace(facts, loans=facts.loans.iloc[:0])  # what the slower one saw is something else
 
-        monkeypatch.setattr(services.core, "facts", overtaken)
+        monkeypatch.setattr(services.core, "snapshot", overtaken)
         with pytest.raises(Displaced):
             extract.freeze_inputs(services, day, now=NOW)
         assert books.rows("select input_sha256 from ledger.snapshots") == [(frozen[0],)]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from settlement.domain.errors import Displaced, Refused, Unavailable
 from settlement.domain.payments.state import PayoutState
 from settlement.ports.days import DayRun, RunRequest
-from settlement.stages import apply, extract, inquire, match, reconcile, submit, take_in
+from settlement.stages import apply, inquire, match, open_day, reconcile, submit, take_in
 
 from .conftest import Platform
 from .payout_stories import (
@@ -331,7 +331,7 @@ def test_what_a_bank_said_is_kept_even_if_the_run_was_displaced_while_it_said_it
 
             def submit(self, file_id: str, content: bytes) -> object:
                 answer = bank.submit(file_id, content)  # type: ignore[union-attr]  # there is a bank, as asserted above
-                extract.open_day(services, RunRequest(settlement_date=day.settlement_date, run_id="run-2"), now=now)
+                open_day.open_day(services, RunRequest(settlement_date=day.settlement_date, run_id="run-2"), now=now)
                 return answer
 
         displaced = replace(services, bank=Displacing())  # type: ignore[arg-type]  # the rest of it is the bank's
@@ -351,7 +351,7 @@ def test_a_displaced_run_hands_nothing_over(platform: Platform) -> None:
     day = DayRun(settlement_date=date(2026, 2, 16), revision=1, run_id="run-1")
     with platform.services() as services:
         submit._write_files(services, day, now=now)
-        extract.open_day(services, RunRequest(settlement_date=day.settlement_date, run_id="run-2"), now=now)
+        open_day.open_day(services, RunRequest(settlement_date=day.settlement_date, run_id="run-2"), now=now)
         with pytest.raises(Displaced):
             submit.send(services, [file_of(platform)], day=day, now=now)
     assert platform.bank.payments() == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from settlement.ports.days import RunRequest
-from settlement.stages import approve, compute, extract, gate, inquire, prepare, submit
+from settlement.stages import approve, compute, extract, gate, inquire, open_day, prepare, submit
 
 from .conftest import Platform
 
@@ -66,7 +66,7 @@ def test_two_thousand_payouts_are_accepted_in_ten_seconds(
     with platform.services() as services:
         bank = _Timed(services.bank)
         services = replace(services, bank=bank)
-        day = extract.open_day(services, RunRequest(settlement_date=date(2026, 2, 16), run_id="r"), now=now)
+        day = open_day.open_day(services, RunRequest(settlement_date=date(2026, 2, 16), run_id="r"), now=now)
         extract.freeze_inputs(services, day, now=now)
         compute.distribute(services, day, now=now)
         bank.waited = 0.0

@@ -16,12 +16,12 @@ import pytest
 import sqlalchemy as sa
 from settlement import wiring
 from settlement.adapters.ledger import copying, frames_io
-from settlement.adapters.lending_core.source import PostgresLendingCore
+from settlement.adapters.lending_core import source
 from settlement.adapters.snapshots import ParquetSnapshots
 from settlement.domain.errors import Refused
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
-from settlement.stages import close, compute, extract
+from settlement.stages import close, compute, extract, open_day
 
 DAY = Path(__file__).parent.parent / "days" / "2026-02-16"
 FIRST, SECOND = date(2026, 2, 16), date(2026, 2, 19)
@@ -99,7 +99,7 @@ def configure(monkeypatch: pytest.MonkeyPatch, *, core_url: str, ledger_url: str
 
 
 def opened(services: Services, on: date, *, run_id: str = "") -> DayRun:
-    return extract.open_day(services, RunRequest(settlement_date=on, run_id=run_id or f"run-{on}"), now=NOW)
+    return open_day.open_day(services, RunRequest(settlement_date=on, run_id=run_id or f"run-{on}"), now=NOW)
 
 
 def computed(services: Services, day: DayRun) -> None:
@@ -156,7 +156,8 @@ def stopping(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         told(frames_io, "amounts", is_after=True)
         told(copying, "frame_into")
-        told(PostgresLendingCore, "facts", is_after=True)
+        for name in ("digests", "received", "repayments", "loans", "positions", "investors", "receivables"):
+            told(source.Snapshot, name, is_after=name == "receivables")
         told(ParquetSnapshots, "freeze", is_after=True)
         told(ParquetSnapshots, "load", is_after=True)
         sa.event.listen(sa.Engine, "before_cursor_execute", before_statement)

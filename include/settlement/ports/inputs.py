@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from settlement.domain.frames import Inputs
-    from settlement.ports.source import BooksView, Facts
+    from settlement.ports.source import Facts
 
 
 class BookedInputs(Protocol):
     """What the books contribute to a day's inputs."""
 
-    def view(self, day: date) -> BooksView: ...
-    def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]: ...
-    def see(self, day: date, facts: Facts) -> Inputs: ...
+    def settled_before(self, day: date) -> list[date]:
+        """Return the settlement dates before this one that were computed, oldest first."""
+        ...
+
+    def digests(self) -> Mapping[date, tuple[int, str]]:
+        """Return count and digest of what was taken of each window, by its settlement date."""
+        ...
+
+    def taken(self, windows: Sequence[date]) -> pd.DataFrame:
+        """Return what was taken of the windows, as the source said it then."""
+        ...
+
+    def known(self, repayment_ids: Sequence[str]) -> Set[str]:
+        """Return those of the repayments that some run has taken, whatever window they lay in then."""
+        ...
+
+    def quarantined(self, day: date) -> list[str]:
+        """Return the repayments that are kept back and came in the day's window or before, in order of their ids."""
+        ...
+
+    def credit_loans(self, day: date) -> Set[str]:
+        """Return the loans on which money was held before the day."""
+        ...
+
+    def currencies(self, loan_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the currency in which money of these loans was settled, by loan."""
+        ...
+
+    def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]:
+        """Return (settlement date, loan) for the loans that a later day has already moved or kept back."""
+        ...
+
+    def see(self, day: date, facts: Facts) -> Inputs:
+        """Return the day's inputs: the source's facts with the positions, credits and prior rows of the books."""
+        ...

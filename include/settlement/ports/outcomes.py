@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -36,6 +36,17 @@ class Frozen:
     books_version: int
 
 
+class Posting(Protocol):
+    """What a day came to, on its way into the books. Nobody sees any of it before the transaction is committed."""
+
+    def take(self, part: Outcome, *, arrived: pd.DataFrame) -> None:
+        """Write the next part of the day; its rows are numbered on from those of the part before it.
+
+        `arrived` are the repayments of the part that the run takes, with when each came (received_at) and the
+        settlement date in whose window that lies (window_on).
+        """
+
+
 class Outcomes(Protocol):
     """Frozen inputs on record, and what a day came to."""
 
@@ -43,15 +54,8 @@ class Outcomes(Protocol):
     def keep_frozen(self, day: DayRun, input_sha256: str, *, books_version: int, now: datetime) -> Frozen: ...
     def version(self) -> int: ...
     def is_computed(self, day: DayRun) -> bool: ...
-    def post(
-        self,
-        day: DayRun,
-        parts: Iterable[Outcome],
-        *,
-        arrivals: Callable[[pd.DataFrame], pd.DataFrame],
-        policy: Policy,
-        input_sha256: str,
-        code_version: str,
-        reason: str | None = None,
-        now: datetime,
-    ) -> str: ...
+    def posting(
+        self, day: DayRun, *, policy: Policy, input_sha256: str, code_version: str, now: datetime
+    ) -> AbstractContextManager[Posting]:
+        """Open the posting of what the day computed; when the context ends well, what was taken is its revision."""
+        ...

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from settlement.domain.bank.matching import Subject
-    from settlement.domain.breaks import Finding
-    from settlement.domain.days import SettlementCalendar
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BooksView:
-    """What the ledger knows before a run reads the source, so that the source is asked for the right rows.
-
-    `settled` are the settlement dates before this one that were computed; `digests` the count and digest of what was
-    taken of each window; `taken(windows)` the rows of them; `known(repayment_ids)` those that were ever taken;
-    `currencies(loan_ids)` those in which money of a loan was settled, by loan; `retry` the quarantined repayments;
-    `credit_loans` the loans on which money is held.
-    """
-
-    settled: Sequence[date]
-    digests: Mapping[date, tuple[int, str]]
-    taken: Callable[[Sequence[date]], pd.DataFrame]
-    known: Callable[[Sequence[str]], Set[str]]
-    currencies: Callable[[Sequence[str]], Mapping[str, str]]
-    retry: Sequence[str]
-    credit_loans: Sequence[str]
+    from settlement.domain.days import SettlementCalendar, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The source's side of a day's inputs: frames as in `domain.frames`, without positions and states.
 
-    `repayments` are all that the run takes; `originals` the rows that their reversals name; `changed` what the source
-    says otherwise than when it was taken.
+    `repayments` are all that the run takes; `originals` the rows that their reversals name.
     """
 
     loans: pd.DataFrame
@@ -49,14 +29,44 @@ class Facts:
     receivables: pd.DataFrame
     repayments: pd.DataFrame
     originals: pd.DataFrame
-    changed: list[Finding]
+
+
+class SourceSnapshot(Protocol):
+    """The source as it stood at one moment. An id that it does not have has no row."""
+
+    def digests(self, boundaries: Sequence[datetime]) -> Mapping[datetime, tuple[int, str]]:
+        """Return count and digest of what was received from each of the ascending instants to the next.
+
+        The last one goes on without end; where nothing was received there is none.
+        """
+        ...
+
+    def received(self, windows: Sequence[Window]) -> pd.DataFrame:
+        """Return the repayments received in any of the windows, each once."""
+
+    def repayments(self, repayment_ids: Sequence[str]) -> pd.DataFrame:
+        """Return these repayments."""
+
+    def loans(self, loan_ids: Sequence[str]) -> pd.DataFrame:
+        """Return these loans."""
+
+    def positions(self, loan_ids: pd.Series[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the notes of these loans, and their holdings."""
+        ...
+
+    def investors(self, investor_ids: pd.Series[Any]) -> pd.DataFrame:
+        """Return these investors."""
+
+    def receivables(self, loan_ids: Sequence[str]) -> pd.DataFrame:
+        """Return the receivables of these loans."""
 
 
 class LendingCore(Protocol):
-    """The source of facts, read in one repeatable-read snapshot and never written."""
+    """The source of facts, read in repeatable-read snapshots and never written."""
 
-    def facts(self, *, day: date, calendar: SettlementCalendar, view: BooksView) -> Facts:
-        """Return what the source has for the day, of one moment."""
+    def snapshot(self) -> AbstractContextManager[SourceSnapshot]:
+        """Open the source as it stands at this moment."""
+        ...
 
     def payees(self, investor_ids: Sequence[str]) -> pd.DataFrame:
         """Return who is to be paid where: frame `PAYEES`; an investor whom the source lacks has no row."""

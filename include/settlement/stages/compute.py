@@ -1,20 +1,17 @@
 """Computing a day from its frozen inputs, and posting what came out: one transaction."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from datetime import date, datetime
-from functools import partial
+from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from settlement.domain import controls, frames
+from settlement.domain import controls, frames, pipeline
 from settlement.domain.alerts.day import Step
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.domain.breaks import Finding
-from settlement.domain.computation import encode, settle
-from settlement.domain.days import SettlementCalendar
+from settlement.domain.computation import arrivals, settle
 from settlement.domain.errors import Broken, BrokenInvariant, Refused
 from settlement.domain.frames import Inputs, Outcome
 from settlement.ports.days import DayRun, DayTotals
@@ -61,21 +58,62 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
         if frozen is None or frozen.books_version != books.outcomes.version():
             frozen = extract.freeze(services, books, day, extract.see(services, books, day), now=now)
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=frozen.input_sha256)
+
         findings: list[Finding] = []
-        books.outcomes.post(
+        with books.outcomes.posting(
             day,
-            _noting_breaks(_parts(services, day, inputs), findings),
-            arrivals=partial(_with_arrivals, services, inputs.repayments),
             policy=services.policy,
             input_sha256=frozen.input_sha256,
             code_version=services.code_version,
             now=now,
-        )
+        ) as posting:
+            for part in pipeline.ahead(_parts(services, day, inputs), 1):
+                posting.take(part, arrived=_arrived(services, inputs.repayments, part))
+                findings += _breaks(part)
+
         passed = [control.__name__ for control in controls.CONTROLS]
         books.days.note_controls(day.settlement_date, passed, is_held=True, now=now)
         books.breaks.sync(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
         notify.step_done(books, day, Step.COMPUTE, row_count=len(inputs.repayments), now=now)
         return _summary(books.days.totals(day.settlement_date))
+
+
+def _parts(services: Services, day: DayRun, inputs: Inputs) -> Iterator[Outcome]:
+    """Yield what the day comes to, part by part, each proven before anybody sees it."""
+    with extract.usable_source(day):
+        for part in settle.settle_in_parts(inputs, services.policy, day.settlement_date):
+            controls.check_outcome(part)
+            yield part
+
+
+def _arrived(services: Services, repayments: pd.DataFrame, part: Outcome) -> pd.DataFrame:
+    """Return the repayments of the part that the run takes, with when each came and in whose window that lies.
+
+    Raises Refused: the source has lost a row since the inputs were frozen.
+    """
+    taken = part.repayments[part.repayments["outcome"] != "refused"]  # only a break tells of an orphan
+    asked = arrivals.elsewhere(taken, repayments)
+    came = services.core.received_at(asked) if asked else {}
+    if gone := sorted(set(asked) - came.keys()):
+        raise Refused(
+            f"The source no longer has repayments [{', '.join(gone[:5])}], which the frozen inputs name: clear the"
+            " task freeze_inputs, so that it is read again"
+        )
+    return arrivals.dated(taken, repayments, came, services.calendar)
+
+
+def _breaks(part: Outcome) -> list[Finding]:
+    return [
+        Finding(
+            cause=row["cause"],
+            subject_kind=row["subject_kind"],
+            subject_id=row["subject_id"],
+            currency=None if pd.isna(row["currency"]) else row["currency"],
+            amount=row["amount"],
+            evidence={"rows": row["evidence"]},
+        )
+        for row in part.breaks.to_dict("records")
+    ]
 
 
 def _dry_run(services: Services, day: DayRun) -> dict[str, Any]:
@@ -125,64 +163,6 @@ def _owed(balances: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
             sums["investors"] += 1
             sums["amount"] -= amount
     return owed
-
-
-def _parts(services: Services, day: DayRun, inputs: Inputs) -> Iterator[Outcome]:
-    """Yield what the day comes to, part by part, each proven before anybody sees it."""
-    with extract.usable_source(day):
-        for part in settle.settle_in_parts(inputs, services.policy, day.settlement_date):
-            controls.check_outcome(part)
-            yield part
-
-
-def _noting_breaks(parts: Iterable[Outcome], findings: list[Finding]) -> Iterator[Outcome]:
-    for part in parts:
-        findings += [
-            Finding(
-                cause=row["cause"],
-                subject_kind=row["subject_kind"],
-                subject_id=row["subject_id"],
-                currency=None if pd.isna(row["currency"]) else row["currency"],
-                amount=row["amount"],
-                evidence={"rows": row["evidence"]},
-            )
-            for row in part.breaks.to_dict("records")
-        ]
-        yield part
-
-
-def _with_arrivals(services: Services, repayments: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
-    """Return what was taken with when each repayment came, and the settlement date in whose window that lies.
-
-    Raises Refused: the source has lost a row since the inputs were frozen.
-    """
-    ids, instants = repayments["repayment_id"], repayments["received_at"]
-    elsewhere = taken["repayment_id"][encode.lookup(taken["repayment_id"], encode.text(ids)) == encode.NONE]
-    if len(elsewhere):  # cancelled before their own run: they are not among the run's inputs
-        received = services.core.received_at(elsewhere.tolist())
-        if gone := sorted(set(elsewhere) - received.keys()):
-            raise Refused(
-                f"The source no longer has repayments [{', '.join(gone[:5])}], which the frozen inputs name: clear the"
-                " task freeze_inputs, so that it is read again"
-            )
-        ids = pd.concat([ids, pd.Series(list(received), dtype=ids.dtype)])
-        instants = pd.concat([instants, pd.Series(list(received.values()), dtype=instants.dtype)])
-    received_at = instants.take(encode.lookup(taken["repayment_id"], encode.text(ids))).set_axis(taken.index)
-    return taken.assign(received_at=received_at, window_on=_windows(received_at, services.calendar))
-
-
-def _windows(received: pd.Series, calendar: SettlementCalendar) -> list[date]:
-    """Return the settlement date of each instant; one look into the calendar for each day, not for each row."""
-    if received.empty:
-        return []
-    first, last = (calendar.settlement_date_of(instant.to_pydatetime()) for instant in (received.min(), received.max()))
-    dates = calendar.calendar.days_between(first, last)
-    ends = np.array(
-        [calendar.window(on).until_at_exclusive.replace(tzinfo=None) for on in dates], dtype="datetime64[us]"
-    )
-    instants = received.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-    places = np.searchsorted(ends, instants, side="right")
-    return [dates[place] for place in places]
 
 
 def _summary(totals: Sequence[DayTotals]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Opening a settlement date, and freezing what its run sees."""
+"""Freezing what a run sees: the facts of the source and the positions of the books."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -6,51 +6,25 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
+import pandas as pd
+
 from settlement.domain.alerts.day import Step
 from settlement.domain.breaks import Finding
-from settlement.domain.errors import InvalidFrame, NotASettlementDate, Refused
+from settlement.domain.computation import source_changes
+from settlement.domain.days import SettlementCalendar
+from settlement.domain.errors import InvalidFrame, Refused
 from settlement.domain.frames import Inputs
 from settlement.ports.books import Books
-from settlement.ports.days import DayRun, RunRequest
+from settlement.ports.days import DayRun
+from settlement.ports.inputs import BookedInputs
 from settlement.ports.outcomes import Frozen, Seen
 from settlement.ports.services import Services
+from settlement.ports.source import Facts, SourceSnapshot
 from settlement.stages import notify
 
 SOURCE = "lending_core"
 USUALLY = 5
 """After so many settlement dates with repayments, one without any is told of: the source may be late."""
-
-
-def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRun:
-    """Return the settlement date that the run works on, opened in its name; another run of the date is displaced.
-
-    Raises Refused: the date is no settlement date, or its cut-off has not passed; the nearest right dates are named.
-    """
-    on = request.settlement_date or _due(services, request.run_id, now=now)
-    if on is None:
-        raise Refused("There is no settlement date whose cut-off has passed: nothing can be settled yet")
-    try:
-        services.calendar.check(on, now=now)
-    except NotASettlementDate as error:
-        raise Refused(str(error)) from None
-    with services.ledger.books(settlement_date=on, read_only=request.dry_run) as books:
-        return books.days.open(request, settlement_date=on, now=now)
-
-
-def _due(services: Services, run_id: str, *, now: datetime) -> date | None:
-    """Return the oldest date past its cut-off that lies after the first settled one and is not settled, or the newest.
-
-    A run that is cleared keeps the date that it took on. None: no cut-off has passed yet.
-    """
-    newest = services.calendar.newest_settleable(now)
-    with services.ledger.books(read_only=True) as books:
-        if opened := books.days.run(run_id):
-            return opened.settlement_date
-        settled = books.days.settled()
-    if newest is None or not settled:
-        return newest
-    left_out = [on for on in services.calendar.days_between(settled[0], newest) if on not in set(settled)]
-    return left_out[0] if left_out else newest
 
 
 def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -127,9 +101,12 @@ def see(services: Services, books: Books, day: DayRun) -> Seen:
 
     The books' transaction is a snapshot, or holds the lock under which everything is posted. The number of the books is
     read before all else, so that in any other transaction the inputs would pass for older than they are: never newer.
+
+    Raises Refused: a later day has already settled loans that this one would move.
     """
     on, books_version = day.settlement_date, books.outcomes.version()
-    facts = services.core.facts(day=on, calendar=services.calendar, view=books.inputs.view(on))
+    with services.core.snapshot() as source:
+        facts, changed = _facts(services.calendar, books.inputs, source, on)
     later = books.inputs.settled_later(on, facts.loans["loan_id"].tolist())
     if later:
         dates = ", ".join(sorted({str(date) for date, _ in later}))
@@ -138,7 +115,42 @@ def see(services: Services, books: Books, day: DayRun) -> Seen:
             f"[{on}] cannot be settled after [{dates}]: those days have already settled loans that have money here"
             f" ([{loans}]{' …' if len(later) > 5 else ''}). Settle dates in order; what is settled is not changed"
         )
-    return Seen(inputs=books.inputs.see(on, facts), books_version=books_version, changed=facts.changed)
+    return Seen(inputs=books.inputs.see(on, facts), books_version=books_version, changed=changed)
+
+
+def _facts(
+    calendar: SettlementCalendar, booked: BookedInputs, source: SourceSnapshot, on: date
+) -> tuple[Facts, list[Finding]]:
+    """Return the source's side of the day's inputs, and what it says otherwise than when it was taken.
+
+    A settled window is read again only if the source's count or digest of it differs from the books': what the books
+    lack is late, what differs or is gone has changed at the source.
+    """
+    windows = {settled: calendar.window(settled) for settled in booked.settled_before(on)}
+    digests = source.digests(source_changes.boundaries(windows))
+    differing = source_changes.windows_that_differ(windows, source=digests, taken=booked.digests())
+    received = source.received([*(windows[settled] for settled in differing), calendar.window(on)])
+    changed = source_changes.changed(booked.taken([*differing, on]), received)
+
+    repayments = source_changes.new(received, booked.known(received["repayment_id"].tolist()))
+    if again := source_changes.unchanged(booked.quarantined(on), changed):
+        repayments = pd.concat([repayments, source.repayments(again)], ignore_index=True)
+    loans = source.loans(sorted({*repayments["loan_id"], *booked.credit_loans(on)}))
+    settled_in = booked.currencies(loans["loan_id"].tolist())
+    loans, repayments, in_another = source_changes.hold_to_currency(loans, repayments, settled_in)
+
+    known = loans["loan_id"]  # what belongs to a loan that does not exist is nobody's
+    notes, holdings = source.positions(known)
+    facts = Facts(
+        loans=loans,
+        notes=notes,
+        holdings=holdings,
+        investors=source.investors(holdings["investor_id"]),
+        receivables=source.receivables(known.tolist()),
+        repayments=repayments,
+        originals=source.repayments(repayments["reverses_repayment_id"].dropna().unique().tolist()),
+    )
+    return facts, changed + in_another
 
 
 def freeze(services: Services, books: Books, day: DayRun, seen: Seen, *, now: datetime) -> Frozen:

@@ -7,7 +7,7 @@ What a person does by hand, such as `inquire.declare_absent`, is one transaction
 """
 
 COMMITS = {
-    "extract.open_day": "the date belongs to this run",
+    "open_day.open_day": "the date belongs to this run",
     "extract.freeze_inputs": "the frozen inputs and their hash are on record",
     "compute._distribute": "what the day computed stands in the books",
     "take_in.take_in": "the bank's messages are kept, before the bank is told so",

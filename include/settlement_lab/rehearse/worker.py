@@ -28,6 +28,7 @@ from settlement.stages import (
     gate,
     inquire,
     match,
+    open_day,
     prepare,
     prove,
     reconcile,
@@ -102,7 +103,7 @@ def _settle(services: Services, order: Order) -> int:
     def opened() -> None:
         request = RunRequest(settlement_date=on, run_id=order.run_id, triggered_by="maker", reason="rehearsal")
         nonlocal day
-        day = extract.open_day(services, request, now=now)
+        day = open_day.open_day(services, request, now=now)
 
     def approval() -> None:
         asked.update(approve.ask(services, day, triggered_by="maker", now=now))

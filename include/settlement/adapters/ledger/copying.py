@@ -10,13 +10,11 @@ datetime64[us, UTC] timestamptz, bool boolean, str and categoricals over it text
 field for a float.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from itertools import chain, islice
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +23,8 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
+
+from settlement.domain import pipeline
 
 Fields = Any
 """An Arrow array of large_binary: for each row, some of its columns as COPY sends them."""
@@ -36,8 +36,6 @@ NOTHING = pa.scalar(b"", pa.large_binary())
 EPOCH = np.datetime64("2000-01-01", "D")
 NULL = -1
 
-Item = TypeVar("Item")
-
 
 def into(connection: sa.Connection, table: str, columns: Iterable[str], rows: Iterable[Fields]) -> None:
     """COPY rows into the columns of a table, in the connection's transaction; the rows come in batches."""
@@ -48,7 +46,7 @@ def into(connection: sa.Connection, table: str, columns: Iterable[str], rows: It
     statement = f"copy {table} ({', '.join(names)}) from stdin (format binary)"
     with failing_alike(statement), raw.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(SIGNATURE)
-        for batch in ahead(rows, 2):
+        for batch in pipeline.ahead(rows, 2):
             copy.write(content(pc.binary_join_element_wise(count, batch, NOTHING)))
         copy.write(END)
 
@@ -95,16 +93,6 @@ def records_into(
 def keyed(frame: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:
     """Return the frame with columns that say the same in every row: a date, an instant, a text, or an `integer`."""
     return frame.assign(**{name: _repeated(value, frame.index) for name, value in keys.items()})
-
-
-def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
-    """Yield the items, of which so many are made ahead by a thread of their own while the others are waited for."""
-    iterator, end = iter(items), cast(Item, object())
-    with ThreadPoolExecutor(1) as maker:
-        made = deque(maker.submit(next, iterator, end) for _ in range(count))
-        while (item := made.popleft().result()) is not end:
-            made.append(maker.submit(next, iterator, end))
-            yield item
 
 
 def batches(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:

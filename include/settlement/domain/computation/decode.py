@@ -26,7 +26,7 @@ from settlement.domain.books.accounts import (
     VAT_PAYABLE,
 )
 from settlement.domain.computation import encode, segments
-from settlement.domain.computation.encode import COST, NONE, Book, Text
+from settlement.domain.computation.encode import COST, NONE, EncodedInputs, Text
 from settlement.domain.computation.journal import EVENTS, Entries, Postings
 from settlement.domain.computation.quarantine import Refusal
 from settlement.domain.computation.waterfall import Allocations, Kind, Steps, Taken
@@ -94,12 +94,12 @@ class Names:
     account: pd.CategoricalDtype
 
 
-def names(book: Book) -> Names:
+def names(encoded: EncodedInputs) -> Names:
     """Return the categories of notes, investors and accounts."""
     return Names(
-        note=_categories(book.notes.ids),
-        investor=_categories(book.investor_ids),
-        account=_categories(book.accounts.names),
+        note=_categories(encoded.notes.ids),
+        investor=_categories(encoded.investor_ids),
+        account=_categories(encoded.accounts.names),
     )
 
 
@@ -118,7 +118,7 @@ class Count:
         )
 
 
-def assemble(book: Book, names: Names, part: Part, orphans: pd.DataFrame, before: Count) -> Outcome:
+def assemble(encoded: EncodedInputs, names: Names, part: Part, orphans: pd.DataFrame, before: Count) -> Outcome:
     """Return a part as the frames of an outcome, numbered on from the parts `before`, and with the orphans it is given.
 
     Raises BrokenInvariant: the totals of a currency do not satisfy the identity of a settlement day.
@@ -126,16 +126,16 @@ def assemble(book: Book, names: Names, part: Part, orphans: pd.DataFrame, before
     steps = part.taken.steps
     cancelled = np.unique(steps.original[steps.kind == Kind.CANCELLING])
     return Outcome(
-        repayments=pd.concat([_repayments(book, steps, cancelled), _refused_orphans(orphans)], ignore_index=True),
-        allocations=_allocations(book, part.taken, before.allocations),
+        repayments=pd.concat([_repayments(encoded, steps, cancelled), _refused_orphans(orphans)], ignore_index=True),
+        allocations=_allocations(encoded, part.taken, before.allocations),
         shares=_shares(names, part.shares, before.allocations),
-        credits=_credits(book, steps),
-        quarantine=_quarantine(book, part),
-        released=_released(book, steps),
-        entries=_entries(book, part.entries, before.entries),
+        credits=_credits(encoded, steps),
+        quarantine=_quarantine(encoded, part),
+        released=_released(encoded, steps),
+        entries=_entries(encoded, part.entries, before.entries),
         postings=_postings(names, part.postings, before.entries),
-        breaks=_breaks(book, part, cancelled, orphans),
-        totals=_totals(book, part),
+        breaks=_breaks(encoded, part, cancelled, orphans),
+        totals=_totals(encoded, part),
     )
 
 
@@ -186,14 +186,14 @@ def _number(values: Ints) -> Any:
     return pd.arrays.IntegerArray(values, values == NONE)
 
 
-def _currency(book: Book, loan: Ints) -> Any:
-    return _chosen(book.currency_names, book.currency[loan])
+def _currency(encoded: EncodedInputs, loan: Ints) -> Any:
+    return _chosen(encoded.currency_names, encoded.currency[loan])
 
 
 # --- frames -------------------------------------------------------------------------------------------------------
 
 
-def _repayments(book: Book, steps: Steps, cancelled: Ints) -> pd.DataFrame:
+def _repayments(encoded: EncodedInputs, steps: Steps, cancelled: Ints) -> pd.DataFrame:
     """Return a row per step that is not a credit's, and one for each cancelled original that had no turn."""
     outcome_of = {
         Kind.SETTLED: "settled",
@@ -217,11 +217,13 @@ def _repayments(book: Book, steps: Steps, cancelled: Ints) -> pd.DataFrame:
     is_extracted = (is_kept | (steps.kind == Kind.SETTLED)) & steps.is_new
     return pd.DataFrame(
         {
-            "repayment_id": _named(book.repayment_ids, np.where(is_unseen, steps.original[row], steps.repayment[row])),
-            "loan_id": _named(book.loan_ids, steps.loan[row]),
-            "currency": _currency(book, steps.loan[row]),
+            "repayment_id": _named(
+                encoded.repayment_ids, np.where(is_unseen, steps.original[row], steps.repayment[row])
+            ),
+            "loan_id": _named(encoded.loan_ids, steps.loan[row]),
+            "currency": _currency(encoded, steps.loan[row]),
             "amount": steps.amount[row],
-            "reverses_repayment_id": _named(book.repayment_ids, np.where(is_unseen, NONE, steps.original[row])),
+            "reverses_repayment_id": _named(encoded.repayment_ids, np.where(is_unseen, NONE, steps.original[row])),
             "outcome": _chosen(frames.OUTCOMES, outcome[row]),
             "is_extracted_now": is_extracted[row],
             "held_amount": np.where((steps.kind == Kind.SETTLED) & ~is_undone, steps.held, 0)[row],
@@ -229,9 +231,9 @@ def _repayments(book: Book, steps: Steps, cancelled: Ints) -> pd.DataFrame:
     )
 
 
-def orphans_of(book: Book, repayments: pd.DataFrame) -> pd.DataFrame:
+def orphans_of(encoded: EncodedInputs, repayments: pd.DataFrame) -> pd.DataFrame:
     """Return the repayments and reversals whose loan does not exist, in order of their ids."""
-    is_orphan = encode.lookup(repayments["loan_id"], book.loan_ids) == NONE
+    is_orphan = encode.lookup(repayments["loan_id"], encoded.loan_ids) == NONE
     orphans: pd.DataFrame = repayments[is_orphan].sort_values("repayment_id", kind="stable")
     return orphans
 
@@ -252,15 +254,15 @@ def _refused_orphans(orphans: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _allocations(book: Book, taken: Taken, before: int) -> pd.DataFrame:
+def _allocations(encoded: EncodedInputs, taken: Taken, before: int) -> pd.DataFrame:
     allocations = taken.allocations
     return pd.DataFrame(
         {
             "allocation_no": np.arange(1, len(allocations.step) + 1) + before,
-            "repayment_id": _named(book.repayment_ids, taken.steps.repayment[allocations.step]),
-            "loan_id": _named(book.loan_ids, allocations.loan),
-            "receivable_id": _named(book.receivables.ids, allocations.receivable),
-            "currency": _currency(book, allocations.loan),
+            "repayment_id": _named(encoded.repayment_ids, taken.steps.repayment[allocations.step]),
+            "loan_id": _named(encoded.loan_ids, allocations.loan),
+            "receivable_id": _named(encoded.receivables.ids, allocations.receivable),
+            "currency": _currency(encoded, allocations.loan),
             "component": _chosen(COMPONENTS, allocations.component),
             "amount": allocations.amount,
         }
@@ -284,7 +286,7 @@ def _shares(names: Names, shares: Shares, before: int) -> pd.DataFrame:
     )
 
 
-def _credits(book: Book, steps: Steps) -> pd.DataFrame:
+def _credits(encoded: EncodedInputs, steps: Steps) -> pd.DataFrame:
     events = ("held", "applied", "taken_back")
     amount = _credit_changes(steps)
     event = np.select([amount > 0, steps.kind == Kind.APPLIED], [0, 1], 2)
@@ -292,9 +294,9 @@ def _credits(book: Book, steps: Steps) -> pd.DataFrame:
     repayment = np.where(steps.kind == Kind.REVERSED, steps.original, steps.repayment)
     return pd.DataFrame(
         {
-            "loan_id": _named(book.loan_ids, steps.loan[rows]),
-            "repayment_id": _named(book.repayment_ids, repayment[rows]),
-            "currency": _currency(book, steps.loan[rows]),
+            "loan_id": _named(encoded.loan_ids, steps.loan[rows]),
+            "repayment_id": _named(encoded.repayment_ids, repayment[rows]),
+            "currency": _currency(encoded, steps.loan[rows]),
             "amount": amount[rows],
             "event": _chosen(events, event[rows]),
         }
@@ -307,15 +309,15 @@ def _credit_changes(steps: Steps) -> Ints:
     return np.select(kinds, [steps.held, -steps.amount, -steps.held], 0)
 
 
-def _quarantine(book: Book, part: Part) -> pd.DataFrame:
+def _quarantine(encoded: EncodedInputs, part: Part) -> pd.DataFrame:
     steps = part.taken.steps
     rows = np.flatnonzero(((steps.kind == Kind.KEPT) | (steps.kind == Kind.BAD)) & steps.is_new)
-    reasons = [_reason(book, part, row) for row in rows.tolist()]
+    reasons = [_reason(encoded, part, row) for row in rows.tolist()]
     return pd.DataFrame(
         {
-            "loan_id": _named(book.loan_ids, steps.loan[rows]),
-            "repayment_id": _named(book.repayment_ids, steps.repayment[rows]),
-            "currency": _currency(book, steps.loan[rows]),
+            "loan_id": _named(encoded.loan_ids, steps.loan[rows]),
+            "repayment_id": _named(encoded.repayment_ids, steps.repayment[rows]),
+            "currency": _currency(encoded, steps.loan[rows]),
             "amount": steps.amount[rows],
             "rule": pd.array([reason.rule for reason in reasons], dtype="str"),
             "evidence": pd.array([reason.evidence for reason in reasons], dtype="str"),
@@ -323,22 +325,22 @@ def _quarantine(book: Book, part: Part) -> pd.DataFrame:
     )
 
 
-def _reason(book: Book, part: Part, step: int) -> Refusal:
+def _reason(encoded: EncodedInputs, part: Part, step: int) -> Refusal:
     """Return why a step is quarantined: its loan's refusal, or what is wrong with the reversal itself."""
     steps = part.taken.steps
     if steps.kind[step] == Kind.KEPT:
         return part.refused[int(steps.loan[step])]
-    original = book.originals.get(int(steps.original[step]))
+    original = encoded.originals.get(int(steps.original[step]))
     facts = {
         "reason": part.taken.bad[int(steps.repayment[step])],
-        "repayment_id": _name(book.repayment_ids, steps.repayment[step]),
-        "loan_id": _name(book.loan_ids, steps.loan[step]),
+        "repayment_id": _name(encoded.repayment_ids, steps.repayment[step]),
+        "loan_id": _name(encoded.loan_ids, steps.loan[step]),
         "amount": int(steps.amount[step]),
-        "reverses_repayment_id": _name(book.repayment_ids, steps.original[step]),
+        "reverses_repayment_id": _name(encoded.repayment_ids, steps.original[step]),
         "original": None
         if original is None
         else {
-            "loan_id": None if original.loan == NONE else _name(book.loan_ids, original.loan),
+            "loan_id": None if original.loan == NONE else _name(encoded.loan_ids, original.loan),
             "amount": original.amount,
             "is_reversal": original.is_reversal,
             "is_reversed": original.is_reversed,
@@ -348,24 +350,24 @@ def _reason(book: Book, part: Part, step: int) -> Refusal:
     return Refusal(rule="bad_reversal", evidence=frames.evidence(**facts))
 
 
-def _released(book: Book, steps: Steps) -> pd.DataFrame:
+def _released(encoded: EncodedInputs, steps: Steps) -> pd.DataFrame:
     """Return what leaves quarantine: retried and settled, retried and good, or an extracted original cancelled."""
     is_reversing = (steps.kind == Kind.REVERSED) | (steps.kind == Kind.CANCELLING)
     own = np.flatnonzero(((steps.kind == Kind.SETTLED) | is_reversing) & ~steps.is_new)
     originals = np.flatnonzero(steps.was_extracted)
     order = np.argsort(np.concatenate([2 * own + 1, 2 * originals]))
     repayment = np.concatenate([steps.repayment[own], steps.original[originals]])[order]
-    return pd.DataFrame({"repayment_id": _named(book.repayment_ids, repayment)})
+    return pd.DataFrame({"repayment_id": _named(encoded.repayment_ids, repayment)})
 
 
-def _entries(book: Book, entries: Entries, before: int) -> pd.DataFrame:
+def _entries(encoded: EncodedInputs, entries: Entries, before: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "entry_no": np.arange(1, len(entries.event) + 1) + before,
             "event": _chosen(EVENTS, entries.event),
-            "loan_id": _named(book.loan_ids, entries.loan),
-            "currency": _currency(book, entries.loan),
-            "repayment_id": _named(book.repayment_ids, entries.repayment),
+            "loan_id": _named(encoded.loan_ids, entries.loan),
+            "currency": _currency(encoded, entries.loan),
+            "repayment_id": _named(encoded.repayment_ids, entries.repayment),
             "reverses_entry_id": _number(entries.reverses_id),
             "reverses_entry_no": _number(np.where(entries.reverses_no == NONE, NONE, entries.reverses_no + before + 1)),
         }
@@ -382,9 +384,13 @@ def _postings(names: Names, postings: Postings, before: int) -> pd.DataFrame:
     )
 
 
-def _breaks(book: Book, part: Part, cancelled: Ints, orphans: pd.DataFrame) -> pd.DataFrame:
+def _breaks(encoded: EncodedInputs, part: Part, cancelled: Ints, orphans: pd.DataFrame) -> pd.DataFrame:
     """Return the breaks in order of loan, then cause, then subject; those of orphans come last."""
-    found = [*_quarantined_loans(book, part, cancelled), *_bad_reversals(book, part), *_overpaid_loans(book, part)]
+    found = [
+        *_quarantined_loans(encoded, part, cancelled),
+        *_bad_reversals(encoded, part),
+        *_overpaid_loans(encoded, part),
+    ]
     found.sort(key=lambda row: (row[0], row[1], str(row[3]).encode()))
     rows = [row[1:] for row in found]
     for orphan in orphans.to_dict("records"):
@@ -394,7 +400,7 @@ def _breaks(book: Book, part: Part, cancelled: Ints, orphans: pd.DataFrame) -> p
     return frames.build(frames.BREAKS, rows)
 
 
-def _quarantined_loans(book: Book, part: Part, cancelled: Ints) -> list[tuple[Any, ...]]:
+def _quarantined_loans(encoded: EncodedInputs, part: Part, cancelled: Ints) -> list[tuple[Any, ...]]:
     steps = part.taken.steps
     kept: dict[int, list[int]] = {}
     for step in np.flatnonzero((steps.kind == Kind.KEPT) & ~np.isin(steps.repayment, cancelled)).tolist():
@@ -402,38 +408,38 @@ def _quarantined_loans(book: Book, part: Part, cancelled: Ints) -> list[tuple[An
     rows: list[tuple[Any, ...]] = []
     for loan, of_loan in kept.items():
         refusal = part.refused[loan]
-        names = [_name(book.repayment_ids, steps.repayment[step]) for step in of_loan]
+        names = [_name(encoded.repayment_ids, steps.repayment[step]) for step in of_loan]
         proof = frames.evidence(rule=refusal.rule, repayments=names, proof=json.loads(refusal.evidence))
         amount = int(steps.amount[of_loan].sum())
-        rows.append((loan, "quarantined", "loan", *_subject(book, loan), amount, proof))
+        rows.append((loan, "quarantined", "loan", *_subject(encoded, loan), amount, proof))
     return rows
 
 
-def _bad_reversals(book: Book, part: Part) -> list[tuple[Any, ...]]:
+def _bad_reversals(encoded: EncodedInputs, part: Part) -> list[tuple[Any, ...]]:
     steps = part.taken.steps
     rows: list[tuple[Any, ...]] = []
     for step in np.flatnonzero(steps.kind == Kind.BAD).tolist():
-        loan, reversal = int(steps.loan[step]), _name(book.repayment_ids, steps.repayment[step])
-        proof = _reason(book, part, step).evidence
-        currency = _subject(book, loan)[1]
+        loan, reversal = int(steps.loan[step]), _name(encoded.repayment_ids, steps.repayment[step])
+        proof = _reason(encoded, part, step).evidence
+        currency = _subject(encoded, loan)[1]
         rows.append((loan, "bad_reversal", "repayment", reversal, currency, int(steps.amount[step]), proof))
     return rows
 
 
-def _overpaid_loans(book: Book, part: Part) -> list[tuple[Any, ...]]:
+def _overpaid_loans(encoded: EncodedInputs, part: Part) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for loan, held in part.taken.overpaid.items():
         credits = [
-            {"repayment_id": _name(book.repayment_ids, repayment), "amount": amount}
+            {"repayment_id": _name(encoded.repayment_ids, repayment), "amount": amount}
             for repayment, amount in held.items()
         ]
         proof = frames.evidence(credits=credits)
-        rows.append((loan, "overpaid", "loan", *_subject(book, loan), sum(held.values()), proof))
+        rows.append((loan, "overpaid", "loan", *_subject(encoded, loan), sum(held.values()), proof))
     return rows
 
 
-def _subject(book: Book, loan: int) -> tuple[str, str]:
-    return _name(book.loan_ids, loan), book.currency_names[int(book.currency[loan])]
+def _subject(encoded: EncodedInputs, loan: int) -> tuple[str, str]:
+    return _name(encoded.loan_ids, loan), encoded.currency_names[int(encoded.currency[loan])]
 
 
 def _name(ids: Text, place: Any) -> str:
@@ -443,14 +449,14 @@ def _name(ids: Text, place: Any) -> str:
 # --- totals -------------------------------------------------------------------------------------------------------
 
 
-def _totals(book: Book, part: Part) -> pd.DataFrame:
+def _totals(encoded: EncodedInputs, part: Part) -> pd.DataFrame:
     """Return what a part comes to, by currency, counted from its rows and checked against its books.
 
     Raises BrokenInvariant: received is not the sum of the eight amounts that it went to, or the postings disagree.
     """
-    counts, rows = _counted(book, part), []
-    booked = _booked(book, part)
-    for code, currency in enumerate(book.currency_names):
+    counts, rows = _counted(encoded, part), []
+    booked = _booked(encoded, part)
+    for code, currency in enumerate(encoded.currency_names):
         row = {name: amount[code] for name, amount in counts.items()}
         received = row["received_amount"]
         went_to = {name: row[name] for name in booked if name != "received_amount"}
@@ -465,7 +471,7 @@ def _totals(book: Book, part: Part) -> pd.DataFrame:
     return frames.build(frames.TOTALS, rows)
 
 
-def _counted(book: Book, part: Part) -> dict[str, list[int]]:
+def _counted(encoded: EncodedInputs, part: Part) -> dict[str, list[int]]:
     """Return each total by currency, from steps, allocations and shares."""
     steps, allocations, shares = part.taken.steps, part.taken.allocations, part.shares
     is_repayment = (steps.kind == Kind.SETTLED) | (steps.kind == Kind.KEPT)
@@ -474,13 +480,13 @@ def _counted(book: Book, part: Part) -> dict[str, list[int]]:
     quarantined = ((steps.kind == Kind.KEPT) & steps.is_new).astype(np.int64)
     quarantined -= ((steps.kind == Kind.SETTLED) & ~steps.is_new) | steps.was_extracted
     cost = np.where(allocations.component == COST, allocations.amount, 0)
-    of_step, of_allocation = book.currency[steps.loan], book.currency[allocations.loan]
-    of_share = of_allocation[shares.allocation] if len(book.currency_names) > 1 else None
+    of_step, of_allocation = encoded.currency[steps.loan], encoded.currency[allocations.loan]
+    of_share = of_allocation[shares.allocation] if len(encoded.currency_names) > 1 else None
 
     def by_currency(values: Ints, currency: Ints | None) -> list[int]:
         if currency is None:
             return [int(values.sum())]
-        return [int(values[currency == code].sum()) for code in range(len(book.currency_names))]
+        return [int(values[currency == code].sum()) for code in range(len(encoded.currency_names))]
 
     return {
         "repayment_count": by_currency(np.abs(sign), of_step),
@@ -496,9 +502,9 @@ def _counted(book: Book, part: Part) -> dict[str, list[int]]:
     }
 
 
-def _booked(book: Book, part: Part) -> dict[str, list[int]]:
+def _booked(encoded: EncodedInputs, part: Part) -> dict[str, list[int]]:
     """Return each amount of the totals by currency, from the postings: the accounts of each kind are one range."""
-    accounts, postings = book.accounts, part.postings
+    accounts, postings = encoded.accounts, part.postings
     kinds = {
         "credit_amount": 0,
         "cost_amount": accounts.code(COST_RECOVERED.name),
@@ -511,10 +517,10 @@ def _booked(book: Book, part: Part) -> dict[str, list[int]]:
         "vat_amount": accounts.code(VAT_PAYABLE.name),
     }
     kind = np.searchsorted(list(kinds.values())[1:], postings.account, side="right")
-    currency = book.currency[part.entries.loan][postings.entry]
-    group = kind * len(book.currency_names) + currency
+    currency = encoded.currency[part.entries.loan][postings.entry]
+    group = kind * len(encoded.currency_names) + currency
     order = np.argsort(group.astype(np.int16), kind="stable")  # a stable sort of int16 is a radix sort
-    start = encode.starts_of(group, len(kinds) * len(book.currency_names))
+    start = encode.starts_of(group, len(kinds) * len(encoded.currency_names))
     sums = segments.sums(postings.amount[order], start).reshape(len(kinds), -1)
     return {
         name: (sums[place] if name == "received_amount" else -sums[place]).tolist() for place, name in enumerate(kinds)

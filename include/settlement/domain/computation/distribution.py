@@ -1,6 +1,6 @@
 """Distribution (rules, section 3): each allocation shared among the loan's notes, and who holds each note.
 
-What comes in: the `Book` and the allocations of some whole loans. The steps:
+What comes in: the encoded inputs and the allocations of some whole loans. The steps:
 
 1. Lay out one **cell** per (allocation, note of its loan), in order; a negated allocation gets the cells of what it
    undoes.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from settlement.domain.computation import segments, waterfall
-from settlement.domain.computation.encode import COST, NONE, PRINCIPAL, Book
+from settlement.domain.computation.encode import COST, NONE, PRINCIPAL, EncodedInputs
 from settlement.domain.computation.waterfall import Allocations
 from settlement.domain.errors import BrokenInvariant
 from settlement.domain.money import Ints
@@ -44,15 +44,15 @@ class Cells:
     gross: Ints
 
 
-def share_out(book: Book, allocations: Allocations) -> Cells:
+def share_out(encoded: EncodedInputs, allocations: Allocations) -> Cells:
     """Return the cells of `allocations` with their gross amounts and holders.
 
     Raises BrokenInvariant: the shares of an allocation do not sum to it, or a note would be paid above its principal.
     """
-    count = _cell_counts(book, allocations)
+    count = _cell_counts(encoded, allocations)
     start = segments.starts(count)
     allocation = np.repeat(np.arange(len(count)), count)
-    note = np.arange(len(allocation)) + (book.notes.start[allocations.loan] - start[:-1])[allocation]
+    note = np.arange(len(allocation)) + (encoded.notes.start[allocations.loan] - start[:-1])[allocation]
     cells = Cells(
         start=start,
         allocation=allocation,
@@ -62,9 +62,9 @@ def share_out(book: Book, allocations: Allocations) -> Cells:
     )
     shared = np.flatnonzero(waterfall.is_shared(allocations))
     for place in np.flatnonzero(allocations.prior != NONE).tolist():
-        _copy_prior(book, allocations, cells, place)
-    _share_in_rounds(book, allocations, cells, shared)
-    _find_holders(book, allocations, cells, shared)
+        _copy_prior(encoded, allocations, cells, place)
+    _share_in_rounds(encoded, allocations, cells, shared)
+    _find_holders(encoded, allocations, cells, shared)
     for place in np.flatnonzero(allocations.negates != NONE).tolist():
         _copy_negated(allocations, cells, place)
     is_distributed = allocations.component != COST
@@ -150,22 +150,24 @@ def _prorate_in_python(amount: int, weights: list[int]) -> list[int]:
     return shares
 
 
-def _cell_counts(book: Book, allocations: Allocations) -> Ints:
+def _cell_counts(encoded: EncodedInputs, allocations: Allocations) -> Ints:
     count = np.where(
-        allocations.component == COST, 0, book.notes.start[allocations.loan + 1] - book.notes.start[allocations.loan]
+        allocations.component == COST,
+        0,
+        encoded.notes.start[allocations.loan + 1] - encoded.notes.start[allocations.loan],
     )
     is_prior = allocations.prior != NONE
     row = allocations.prior[is_prior]
-    count[is_prior] = book.prior.share_start[row + 1] - book.prior.share_start[row]
+    count[is_prior] = encoded.prior.share_start[row + 1] - encoded.prior.share_start[row]
     return count
 
 
-def _copy_prior(book: Book, allocations: Allocations, cells: Cells, place: int) -> None:
+def _copy_prior(encoded: EncodedInputs, allocations: Allocations, cells: Cells, place: int) -> None:
     row = int(allocations.prior[place])
-    shares = slice(int(book.prior.share_start[row]), int(book.prior.share_start[row + 1]))
+    shares = slice(int(encoded.prior.share_start[row]), int(encoded.prior.share_start[row + 1]))
     into = slice(int(cells.start[place]), int(cells.start[place + 1]))
-    cells.note[into], cells.investor[into] = book.prior.note[shares], book.prior.investor[shares]
-    cells.gross[into] = -book.prior.share_amounts["gross_amount"][shares]
+    cells.note[into], cells.investor[into] = encoded.prior.note[shares], encoded.prior.investor[shares]
+    cells.gross[into] = -encoded.prior.share_amounts["gross_amount"][shares]
 
 
 def _copy_negated(allocations: Allocations, cells: Cells, place: int) -> None:
@@ -175,12 +177,12 @@ def _copy_negated(allocations: Allocations, cells: Cells, place: int) -> None:
     cells.investor[into], cells.gross[into] = cells.investor[of_original], -cells.gross[of_original]
 
 
-def _share_in_rounds(book: Book, allocations: Allocations, cells: Cells, shared: Ints) -> None:
+def _share_in_rounds(encoded: EncodedInputs, allocations: Allocations, cells: Cells, shared: Ints) -> None:
     if not len(shared):
         return
     version, is_principal = allocations.version, allocations.component == PRINCIPAL
-    first, last = int(book.notes.start[allocations.loan[0]]), int(book.notes.start[allocations.loan[-1] + 1])
-    position, principal = book.notes.outstanding[first:last].copy(), book.notes.principal[first:last]
+    first, last = int(encoded.notes.start[allocations.loan[0]]), int(encoded.notes.start[allocations.loan[-1] + 1])
+    position, principal = encoded.notes.outstanding[first:last].copy(), encoded.notes.principal[first:last]
     for this in range(int(version[shared].max()) + 1):
         chosen = shared[version[shared] == this]
         at = segments.places(cells.start, chosen)
@@ -211,10 +213,10 @@ def _give_back(allocations: Allocations, cells: Cells, position: Ints, place: in
     position[note[is_known]] += np.abs(cells.gross[paid])[is_known]
 
 
-def _find_holders(book: Book, allocations: Allocations, cells: Cells, shared: Ints) -> None:
+def _find_holders(encoded: EncodedInputs, allocations: Allocations, cells: Cells, shared: Ints) -> None:
     at = segments.places(cells.start, shared)
     note, day = cells.note[at], allocations.record_day[cells.allocation[at]]
-    notes = book.notes
+    notes = encoded.notes
     first = notes.holding_start[note]
     count = notes.holding_start[note + 1] - first
     holder = np.full(len(at), NO_HOLDER, dtype=np.int64)

@@ -1,9 +1,9 @@
 """Text keys as integers: a day's inputs encoded once, so that the arithmetic sees int64 only.
 
-`encode(inputs, ...)` gives a `Book`. Loans are numbered in the bytewise order of their ids; every other table stands
-in the order of its loan and, within the loan, in the order that the rules ask for, so that what belongs to loan `i` is
-the slice `[start[i], start[i + 1])`. Loans that follow each other are therefore one slice of every table, which is
-what lets chunks of whole loans be settled independently of each other.
+`encode(inputs, ...)` gives `EncodedInputs`. Loans are numbered in the bytewise order of their ids; every other table
+stands in the order of its loan and, within the loan, in the order that the rules ask for, so that what belongs to loan
+`i` is the slice `[start[i], start[i + 1])`. Loans that follow each other are therefore one slice of every table, which
+is what lets chunks of whole loans be settled independently of each other.
 
 Dates are days since 1970-01-01. Among codes, -1 stands for "none".
 """
@@ -90,11 +90,11 @@ class Receivables:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Money:
+class Receipts:
     """Repayments and reversals, or held credits, in order of loan and turn.
 
-    `repayment` and `original` are codes of `Book.repayment_ids`; `original` is what a reversal names, NONE on a
-    repayment.
+    `repayment` and `original` are codes of `EncodedInputs.repayment_ids`; `original` is what a reversal names, NONE
+    on a repayment.
     """
 
     start: Ints
@@ -161,7 +161,7 @@ class Accounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
+class EncodedInputs:
     """A day's inputs as arrays, in order of loan.
 
     `tax_class` is NONE for investors that the source does not know, and for the two codes that stand for no holder and
@@ -176,8 +176,8 @@ class Book:
     notes: Notes
     receivables: Receivables
     repayment_ids: Text
-    taken: Money
-    credits: Money
+    taken: Receipts
+    credits: Receipts
     originals: Mapping[int, Original]
     prior: Prior
     investor_ids: Text
@@ -186,8 +186,8 @@ class Book:
     accounts: Accounts
 
 
-def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Book:
-    """Return the inputs (already checked one by one) as a `Book`; repayments of loans that do not exist are left out.
+def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> EncodedInputs:
+    """Return the inputs (already checked one by one) as arrays; repayments of loans that do not exist are left out.
 
     Raises InvalidFrame: a row belongs to a loan or note that is not among the inputs, or sums could pass 2^62.
     """
@@ -215,7 +215,7 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Book
     )
     receivables = _receivables(inputs, loan_ids, policy, settlement_day)
     _check_sums(inputs, notes)
-    return Book(
+    return EncodedInputs(
         settlement_day=settlement_day,
         loan_ids=loan_ids,
         currency_names=currency_names,
@@ -474,13 +474,13 @@ def _receivables(inputs: frames.Inputs, loan_ids: Text, policy: Policy, settleme
     )
 
 
-def _taken(frame: pd.DataFrame, loan_ids: Text, repayment_ids: Text, timezone: str) -> Money:
+def _taken(frame: pd.DataFrame, loan_ids: Text, repayment_ids: Text, timezone: str) -> Receipts:
     loan = lookup(frame["loan_id"], loan_ids)
     rows = np.flatnonzero(loan != NONE)
     repayment = lookup(frame["repayment_id"], repayment_ids)
     received_at = frame["received_at"].astype("int64").to_numpy()
     order = rows[np.lexsort((repayment[rows], received_at[rows], loan[rows]))]
-    return Money(
+    return Receipts(
         start=starts_of(loan[order], len(loan_ids)),
         repayment=repayment[order],
         amount=frame["amount"].to_numpy()[order],
@@ -490,10 +490,10 @@ def _taken(frame: pd.DataFrame, loan_ids: Text, repayment_ids: Text, timezone: s
     )
 
 
-def _credits(frame: pd.DataFrame, loan_ids: Text, repayment_ids: Text, timezone: str) -> Money:
+def _credits(frame: pd.DataFrame, loan_ids: Text, repayment_ids: Text, timezone: str) -> Receipts:
     loan = _owned(frame, frames.CREDITS, "loan_id", "loans", lookup(frame["loan_id"], loan_ids))
     order = np.lexsort((frame["position"].to_numpy(), loan))
-    return Money(
+    return Receipts(
         start=starts_of(loan[order], len(loan_ids)),
         repayment=lookup(frame["repayment_id"], repayment_ids)[order],
         amount=frame["amount"].to_numpy()[order],

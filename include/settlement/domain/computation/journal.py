@@ -14,7 +14,7 @@ import numpy as np
 from settlement.domain.books import postings
 from settlement.domain.books.postings import Entry
 from settlement.domain.computation import segments
-from settlement.domain.computation.encode import COST, NONE, Accounts, Book
+from settlement.domain.computation.encode import COST, NONE, Accounts, EncodedInputs
 from settlement.domain.computation.waterfall import Allocations, Kind, Steps, Taken
 from settlement.domain.errors import BrokenInvariant
 from settlement.domain.money import Ints
@@ -54,32 +54,34 @@ class Deductions:
     net: Ints
 
 
-def post(book: Book, taken: Taken, *, start: Ints, investor: Ints, deductions: Deductions) -> tuple[Entries, Postings]:
+def post(
+    encoded: EncodedInputs, taken: Taken, *, start: Ints, investor: Ints, deductions: Deductions
+) -> tuple[Entries, Postings]:
     """Return the journal of some loans; `start` and `investor` are those of the cells that `deductions` belong to.
 
     Raises BrokenInvariant: an entry does not sum to zero.
     """
-    entries, distributing = _entries(book, taken)
+    entries, distributing = _entries(encoded, taken)
     parts = [
-        *_extractions(book.accounts, taken.steps, entries),
-        *_distributions(book.accounts, taken, distributing, start, deductions),
-        _investors(book.accounts, taken.allocations, distributing, start, investor, deductions.net),
+        *_extractions(encoded.accounts, taken.steps, entries),
+        *_distributions(encoded.accounts, taken, distributing, start, deductions),
+        _investors(encoded.accounts, taken.allocations, distributing, start, investor, deductions.net),
     ]
     made = _in_order(parts)
-    whole = _in_order([made, *_reversals(book, entries, made)])
+    whole = _in_order([made, *_reversals(encoded, entries, made)])
     if np.any(segments.sums(whole.amount, np.searchsorted(whole.entry, np.arange(len(entries.event) + 1)))):
         raise BrokenInvariant("A journal entry does not sum to zero: the day stops")
     return entries, whole
 
 
-def _entries(book: Book, taken: Taken) -> tuple[Entries, Ints]:
+def _entries(encoded: EncodedInputs, taken: Taken) -> tuple[Entries, Ints]:
     """Return the entries of the steps, and the entry that distributes each step (NONE: it distributes nothing)."""
     steps = taken.steps
     is_settled, is_kept = steps.kind == Kind.SETTLED, steps.kind == Kind.KEPT
     is_extracted = (is_settled | is_kept) & steps.is_new
     is_applied = steps.kind == Kind.APPLIED
     count = is_extracted.astype(np.int64) + (is_settled | is_applied)
-    undone = _undone(book, steps, count)
+    undone = _undone(encoded, steps, count)
     for step, (prior, now) in undone.items():
         count[step] = len(prior) + len(now)
     first = np.cumsum(count) - count
@@ -91,7 +93,7 @@ def _entries(book: Book, taken: Taken) -> tuple[Entries, Ints]:
     for step, (prior, now) in undone.items():
         at = int(first[step])
         event[at : at + int(count[step])] = REVERSED
-        reverses_id[at : at + len(prior)] = book.prior.entry_id[prior]
+        reverses_id[at : at + len(prior)] = encoded.prior.entry_id[prior]
         reverses_no[at + len(prior) : at + int(count[step])] = [int(first[earlier]) + offset for earlier, offset in now]
     entries = Entries(
         event=event,
@@ -103,7 +105,7 @@ def _entries(book: Book, taken: Taken) -> tuple[Entries, Ints]:
     return entries, np.where(is_settled | is_applied, first + is_extracted, NONE)
 
 
-def _undone(book: Book, steps: Steps, count: Ints) -> dict[int, tuple[list[int], list[tuple[int, int]]]]:
+def _undone(encoded: EncodedInputs, steps: Steps, count: Ints) -> dict[int, tuple[list[int], list[tuple[int, int]]]]:
     """Return, for each step that reverses: the prior entries it undoes, and the (step, offset) of this run's."""
     reversing = np.flatnonzero((steps.kind == Kind.REVERSED) | (steps.kind == Kind.CANCELLING))
     if not len(reversing):
@@ -114,7 +116,7 @@ def _undone(book: Book, steps: Steps, count: Ints) -> dict[int, tuple[list[int],
         made.setdefault(int(steps.repayment[step]), []).extend((step, offset) for offset in range(int(count[step])))
     return {
         step: (
-            book.prior.entries.get(int(steps.original[step]), []),
+            encoded.prior.entries.get(int(steps.original[step]), []),
             [at for at in made.get(int(steps.original[step]), []) if at[0] < step],
         )
         for step in reversing.tolist()
@@ -196,9 +198,9 @@ def _sum_by_account(rows: Postings) -> Postings:
     )
 
 
-def _reversals(book: Book, entries: Entries, made: Postings) -> list[Postings]:
+def _reversals(encoded: EncodedInputs, entries: Entries, made: Postings) -> list[Postings]:
     """Return the negated postings of what is reversed; `made` are the postings of this run's own entries, in order."""
-    prior, parts = book.prior, []
+    prior, parts = encoded.prior, []
     for entry in np.flatnonzero(entries.event == REVERSED).tolist():
         if entries.reverses_no[entry] == NONE:
             row = int(np.searchsorted(prior.entry_id, entries.reverses_id[entry]))
@@ -207,7 +209,9 @@ def _reversals(book: Book, entries: Entries, made: Postings) -> list[Postings]:
         else:
             first, last = np.searchsorted(made.entry, entries.reverses_no[entry] + np.arange(2))
             account, amount = made.account[first:last], made.amount[first:last]
-        parts += _columns(book.accounts, np.full(len(account), entry), postings.repayment_reversed([(account, amount)]))
+        parts += _columns(
+            encoded.accounts, np.full(len(account), entry), postings.repayment_reversed([(account, amount)])
+        )
     return parts
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from settlement.domain import frames
 from settlement.domain.computation import encode
-from settlement.domain.computation.encode import Book
+from settlement.domain.computation.encode import EncodedInputs
 from settlement.domain.policy import Policy
 
 
@@ -24,59 +24,61 @@ class Refusal:
     evidence: str
 
 
-def structural(book: Book, policy: Policy) -> dict[int, Refusal]:
+def structural(encoded: EncodedInputs, policy: Policy) -> dict[int, Refusal]:
     """Return the loans that their own rows refuse, whatever their money does: each with the first rule it breaks."""
     refused: dict[int, Refusal] = {}
-    for loan in np.flatnonzero(np.diff(book.notes.start) == 0).tolist():
-        refused[loan] = _refusal("no_notes", loan_id=book.loan_ids[loan].as_py())
-    for code, currency in enumerate(book.currency_names):
+    for loan in np.flatnonzero(np.diff(encoded.notes.start) == 0).tolist():
+        refused[loan] = _refusal("no_notes", loan_id=encoded.loan_ids[loan].as_py())
+    for code, currency in enumerate(encoded.currency_names):
         if currency not in policy.currencies:
-            for loan in np.flatnonzero(book.currency == code).tolist():
-                refused[loan] = _refusal("unknown_currency", loan_id=book.loan_ids[loan].as_py(), currency=currency)
+            for loan in np.flatnonzero(encoded.currency == code).tolist():
+                refused[loan] = _refusal("unknown_currency", loan_id=encoded.loan_ids[loan].as_py(), currency=currency)
     unknown: dict[int, list[int]] = {}
-    for place in book.receivables.unknown_components:
-        unknown.setdefault(int(np.searchsorted(book.receivables.start, place, side="right")) - 1, []).append(place)
+    for place in encoded.receivables.unknown_components:
+        unknown.setdefault(int(np.searchsorted(encoded.receivables.start, place, side="right")) - 1, []).append(place)
     for loan, places in unknown.items():
         rows = [
             {
-                "receivable_id": book.receivables.ids[place].as_py(),
-                "component": book.receivables.unknown_components[place],
+                "receivable_id": encoded.receivables.ids[place].as_py(),
+                "component": encoded.receivables.unknown_components[place],
             }
             for place in places
         ]
         rows.sort(key=lambda row: row["receivable_id"].encode())
-        refused[loan] = _refusal("unknown_component", loan_id=book.loan_ids[loan].as_py(), receivables=rows)
+        refused[loan] = _refusal("unknown_component", loan_id=encoded.loan_ids[loan].as_py(), receivables=rows)
     return refused
 
 
 def principal_exceeds(
-    book: Book, *, loan: int, repayment: int, allocated: list[tuple[int, int]], outstanding: int
+    encoded: EncodedInputs, *, loan: int, repayment: int, allocated: list[tuple[int, int]], outstanding: int
 ) -> Refusal:
     """Return the refusal of a loan whose `repayment` would pay the `allocated` (receivable, amount) of principal."""
     return _refusal(
         "principal_exceeds_outstanding",
-        loan_id=book.loan_ids[loan].as_py(),
-        repayment_id=book.repayment_ids[repayment].as_py(),
+        loan_id=encoded.loan_ids[loan].as_py(),
+        repayment_id=encoded.repayment_ids[repayment].as_py(),
         outstanding=outstanding,
         allocated=[
-            {"receivable_id": book.receivables.ids[receivable].as_py(), "amount": amount}
+            {"receivable_id": encoded.receivables.ids[receivable].as_py(), "amount": amount}
             for receivable, amount in allocated
         ],
     )
 
 
-def of_holder(book: Book, *, repayment: int, receivable: int, note: int, record_day: int, gross: int) -> Refusal:
+def of_holder(
+    encoded: EncodedInputs, *, repayment: int, receivable: int, note: int, record_day: int, gross: int
+) -> Refusal:
     """Return the refusal of a loan whose share has no holder or two on its record date, or one that nobody knows."""
-    first, last = int(book.notes.holding_start[note]), int(book.notes.holding_start[note + 1])
-    held_from, until = book.notes.held_from[first:last], book.notes.held_until_exclusive[first:last]
+    first, last = int(encoded.notes.holding_start[note]), int(encoded.notes.holding_start[note + 1])
+    held_from, until = encoded.notes.held_from[first:last], encoded.notes.held_until_exclusive[first:last]
     holds = (held_from <= record_day) & (record_day < until)
-    facts: dict[str, Any] = _share_facts(book, repayment=repayment, receivable=receivable, note=note, gross=gross)
+    facts: dict[str, Any] = _share_facts(encoded, repayment=repayment, receivable=receivable, note=note, gross=gross)
     facts["record_date"] = encode.as_date(record_day)
     holdings = [
         {
-            "investor_id": book.investor_ids[int(book.notes.holder[place])].as_py(),
-            "held_from": encode.as_date(int(book.notes.held_from[place])),
-            "held_until_exclusive": _end(int(book.notes.held_until_exclusive[place])),
+            "investor_id": encoded.investor_ids[int(encoded.notes.holder[place])].as_py(),
+            "held_from": encode.as_date(int(encoded.notes.held_from[place])),
+            "held_until_exclusive": _end(int(encoded.notes.held_until_exclusive[place])),
         }
         for place in range(first, last)
     ]
@@ -89,7 +91,7 @@ def of_holder(book: Book, *, repayment: int, receivable: int, note: int, record_
 
 
 def of_tax(
-    book: Book,
+    encoded: EncodedInputs,
     policy: Policy,
     *,
     loan: int,
@@ -101,26 +103,26 @@ def of_tax(
 ) -> Refusal:
     """Return the refusal of a loan whose interest share has no withholding rule, or two."""
     case: dict[str, Any] = {
-        "currency": book.currency_names[int(book.currency[loan])],
-        "tax_class": book.tax_class_names[int(book.tax_class[investor])],
-        "disbursed_on": encode.as_date(int(book.disbursed_on[loan])),
-        "settlement_date": encode.as_date(book.settlement_day),
+        "currency": encoded.currency_names[int(encoded.currency[loan])],
+        "tax_class": encoded.tax_class_names[int(encoded.tax_class[investor])],
+        "disbursed_on": encode.as_date(int(encoded.disbursed_on[loan])),
+        "settlement_date": encode.as_date(encoded.settlement_day),
     }
     rules = policy.tax_rules(**case)
     return _refusal(
         "two_tax_rules" if rules else "no_tax_rule",
-        investor_id=book.investor_ids[investor].as_py(),
+        investor_id=encoded.investor_ids[investor].as_py(),
         rules=[rule.model_dump(mode="json", exclude_none=True) for rule in rules],
         **case,
-        **_share_facts(book, repayment=repayment, receivable=receivable, note=note, gross=gross),
+        **_share_facts(encoded, repayment=repayment, receivable=receivable, note=note, gross=gross),
     )
 
 
-def _share_facts(book: Book, *, repayment: int, receivable: int, note: int, gross: int) -> dict[str, Any]:
+def _share_facts(encoded: EncodedInputs, *, repayment: int, receivable: int, note: int, gross: int) -> dict[str, Any]:
     return {
-        "repayment_id": book.repayment_ids[repayment].as_py(),
-        "receivable_id": book.receivables.ids[receivable].as_py(),
-        "note_id": book.notes.ids[note].as_py(),
+        "repayment_id": encoded.repayment_ids[repayment].as_py(),
+        "receivable_id": encoded.receivables.ids[receivable].as_py(),
+        "note_id": encoded.notes.ids[note].as_py(),
         "gross_amount": gross,
     }
 

@@ -1,6 +1,6 @@
 """Cash application turn by turn: one loan's credits, repayments and reversals in the order of the run.
 
-`walk` writes the loan's steps and allocations to a `Record`, as tuples in the order of the columns of
+`take` writes the loan's steps and allocations to a `Record`, as tuples in the order of the columns of
 `waterfall.Steps` and `waterfall.Allocations`. It does what the rules say, one thing after the other; what most loans
 need, a single repayment, `waterfall` does for all of them at once, with the same result.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from settlement.domain.computation import quarantine
-from settlement.domain.computation.encode import ADVANCEABLE, DUE, NONE, PRINCIPAL, Book
+from settlement.domain.computation.encode import ADVANCEABLE, DUE, NONE, PRINCIPAL, EncodedInputs
 from settlement.domain.computation.quarantine import Refusal
 from settlement.domain.errors import BrokenInvariant
 
@@ -35,30 +35,30 @@ class Record:
     overpaid: dict[int, dict[int, int]] = field(default_factory=dict)
 
 
-def walk(book: Book, loan: int, record: Record, *, is_refused: bool) -> Refusal | None:
+def take(encoded: EncodedInputs, loan: int, record: Record, *, is_refused: bool) -> Refusal | None:
     """Take the loan's money in order; return the refusal that stopped it, if one did, and then leave no rows.
 
     Raises BrokenInvariant: the ledger rows of an original do not sum to it.
     """
     mark = len(record.steps), len(record.allocations)
-    refusal = _Walk(book, loan, record, is_refused=is_refused).run()
+    refusal = _Turns(encoded, loan, record, is_refused=is_refused).take()
     if refusal is not None:
         del record.steps[mark[0] :], record.allocations[mark[1] :]
     return refusal
 
 
-class _Walk:
+class _Turns:
     """One loan's run, turn by turn."""
 
-    def __init__(self, book: Book, loan: int, record: Record, *, is_refused: bool) -> None:
-        self.book, self.loan, self.record, self.is_refused = book, loan, record, is_refused
-        self.first, last = int(book.receivables.start[loan]), int(book.receivables.start[loan + 1])
-        self.open = book.receivables.open_amount[self.first : last].tolist()
-        self.component = book.receivables.component[self.first : last].tolist()
-        self.due_on = book.receivables.due_on[self.first : last].tolist()
-        self.use = book.receivables.use[self.first : last].tolist()
-        notes = slice(int(book.notes.start[loan]), int(book.notes.start[loan + 1]))
-        self.outstanding = int(book.notes.outstanding[notes].sum())
+    def __init__(self, encoded: EncodedInputs, loan: int, record: Record, *, is_refused: bool) -> None:
+        self.encoded, self.loan, self.record, self.is_refused = encoded, loan, record, is_refused
+        self.first, last = int(encoded.receivables.start[loan]), int(encoded.receivables.start[loan + 1])
+        self.open = encoded.receivables.open_amount[self.first : last].tolist()
+        self.component = encoded.receivables.component[self.first : last].tolist()
+        self.due_on = encoded.receivables.due_on[self.first : last].tolist()
+        self.use = encoded.receivables.use[self.first : last].tolist()
+        notes = slice(int(encoded.notes.start[loan]), int(encoded.notes.start[loan + 1]))
+        self.outstanding = int(encoded.notes.outstanding[notes].sum())
         self.version = 0
         self.held: dict[int, int] = {}
         self.allocations_of: dict[int, list[int]] = {}
@@ -66,13 +66,13 @@ class _Walk:
         self.cancelled: set[int] = set()
         self.reversed: set[int] = set()
 
-    def run(self) -> Refusal | None:
+    def take(self) -> Refusal | None:
         """Take the loan's money in order; return the refusal that stopped it, if one did."""
-        for turn in range(int(self.book.credits.start[self.loan]), int(self.book.credits.start[self.loan + 1])):
+        for turn in range(int(self.encoded.credits.start[self.loan]), int(self.encoded.credits.start[self.loan + 1])):
             refusal = self._apply_credit(turn)
             if refusal is not None:
                 return refusal
-        taken = self.book.taken
+        taken = self.encoded.taken
         for turn in range(int(taken.start[self.loan]), int(taken.start[self.loan + 1])):
             if taken.original[turn] != NONE:
                 self._reverse(turn)
@@ -86,19 +86,19 @@ class _Walk:
         return None
 
     def _apply_credit(self, turn: int) -> Refusal | None:
-        repayment, amount = int(self.book.credits.repayment[turn]), int(self.book.credits.amount[turn])
+        repayment, amount = int(self.encoded.credits.repayment[turn]), int(self.encoded.credits.amount[turn])
         self.held[repayment] = amount
         if self.is_refused:
             return None
         step = len(self.record.steps)
-        left, refusal = self._pay(step, repayment, amount, int(self.book.credits.received_on[turn]))
+        left, refusal = self._pay(step, repayment, amount, int(self.encoded.credits.received_on[turn]))
         if left < amount:
             self.record.steps.append((self.loan, Kind.APPLIED, repayment, NONE, amount - left, 0, False, False))
             self.held[repayment] = left
         return refusal
 
     def _settle(self, turn: int) -> Refusal | None:
-        taken = self.book.taken
+        taken = self.encoded.taken
         repayment, amount = int(taken.repayment[turn]), int(taken.amount[turn])
         is_new = bool(taken.is_new[turn])
         if self.is_refused:
@@ -147,12 +147,12 @@ class _Walk:
                 principal.append((self.first + place, paid))
         if principal and self.outstanding < 0:
             return left, quarantine.principal_exceeds(
-                self.book, loan=self.loan, repayment=repayment, allocated=principal, outstanding=outstanding
+                self.encoded, loan=self.loan, repayment=repayment, allocated=principal, outstanding=outstanding
             )
         return left, None
 
     def _reverse(self, turn: int) -> None:
-        taken = self.book.taken
+        taken = self.encoded.taken
         reversal, amount, original = int(taken.repayment[turn]), int(taken.amount[turn]), int(taken.original[turn])
         reason = self._why_bad(amount, original)
         is_new = bool(taken.is_new[turn])
@@ -160,7 +160,7 @@ class _Walk:
             self.record.steps.append((self.loan, Kind.BAD, reversal, original, amount, 0, is_new, False))
             self.record.bad[reversal] = reason
             return
-        before = self.book.originals[original].state
+        before = self.encoded.originals[original].state
         self.reversed.add(original)
         is_settled_now = before in ("unsettled", "quarantined") and original in self.held
         if before != "settled" and not is_settled_now:
@@ -173,7 +173,7 @@ class _Walk:
         self.record.steps.append((self.loan, Kind.REVERSED, reversal, original, amount, back, is_new, False))
 
     def _why_bad(self, amount: int, original: int) -> str | None:
-        named = self.book.originals.get(original)
+        named = self.encoded.originals.get(original)
         if named is None:
             return "its original does not exist"
         if named.is_reversal:
@@ -188,7 +188,7 @@ class _Walk:
 
     def _negate(self, step: int, original: int, expected: int) -> None:
         """Write the negated allocations of `original`, first those of earlier runs, and give back what they paid."""
-        prior, total, changes = self.book.prior, 0, False
+        prior, total, changes = self.encoded.prior, 0, False
         rows = [
             (int(prior.receivable[row]), int(prior.component[row]), int(prior.amount[row]), NONE, row)
             for row in prior.allocations.get(original, [])
@@ -207,13 +207,13 @@ class _Walk:
                 self.outstanding += amount if row == NONE else self._given_back(row)
                 changes = True
         if total != expected:
-            name = self.book.repayment_ids[original].as_py()
+            name = self.encoded.repayment_ids[original].as_py()
             raise BrokenInvariant(f"Allocations of [{name}] sum to [{total}], not to [{expected}]: the day stops")
         self.version += changes
 
     def _given_back(self, row: int) -> int:
         """Return what a prior principal allocation gives back to notes that the loan still has."""
-        prior, notes = self.book.prior, self.book.notes
+        prior, notes = self.encoded.prior, self.encoded.notes
         shares = slice(int(prior.share_start[row]), int(prior.share_start[row + 1]))
         is_known = (prior.note[shares] >= notes.start[self.loan]) & (prior.note[shares] < notes.start[self.loan + 1])
         return int(prior.share_amounts["gross_amount"][shares][is_known].sum())

@@ -6,8 +6,8 @@ threads take side by side because no loan looks at another:
 1. `waterfall`: the money of each loan, in order, pays what is due.
 2. `distribution`: each allocation is shared among the notes and their holders.
 3. `fees` and `withholding`: what is taken from each share.
-4. `refusals`: a loan whose share cannot be given to anybody is refused, and its chunk done again without its money.
-5. `entries`: the journal.
+4. `quarantine`: a loan whose share cannot be given to anybody is refused, and its chunk done again without its money.
+5. `journal`: the journal.
 
 What always holds, proven here for every chunk and currency before anything leaves: shares sum to their allocations,
 entries sum to zero, and `received = distributed + fee + vat + national tax + local tax + cost + credit + quarantined`.
@@ -44,7 +44,7 @@ from settlement.domain.computation import (
 )
 from settlement.domain.computation.decode import Part, Shares
 from settlement.domain.computation.distribution import Cells
-from settlement.domain.computation.encode import INTEREST, LATE_INTEREST, NONE, Book
+from settlement.domain.computation.encode import INTEREST, LATE_INTEREST, NONE, EncodedInputs
 from settlement.domain.computation.journal import Deductions
 from settlement.domain.computation.quarantine import Refusal
 from settlement.domain.computation.waterfall import Taken
@@ -85,13 +85,13 @@ def settle_in_parts(
     Raises BrokenInvariant: the arithmetic came out wrong, or earlier rows contradict each other.
     """
     frames.check_all(inputs)
-    book = encode.encode(inputs, policy, settlement_date)
-    orphans = decode.orphans_of(book, inputs.repayments)
-    names, count = decode.names(book), decode.Count()
-    for chunks, is_last in _groups(_settle(book, policy), shares_per_part):
+    encoded = encode.encode(inputs, policy, settlement_date)
+    orphans = decode.orphans_of(encoded, inputs.repayments)
+    names, count = decode.names(encoded), decode.Count()
+    for chunks, is_last in _groups(_settle(encoded, policy), shares_per_part):
         part = decode.join(chunks)
         chunks.clear()
-        yield decode.assemble(book, names, part, orphans if is_last else orphans[:0], count)
+        yield decode.assemble(encoded, names, part, orphans if is_last else orphans[:0], count)
         count = count.after(part)
 
 
@@ -106,46 +106,46 @@ def _groups(chunks: Iterator[Part], shares: int | None) -> Iterator[tuple[list[P
     yield group, True
 
 
-def _settle(book: Book, policy: Policy) -> Iterator[Part]:
+def _settle(encoded: EncodedInputs, policy: Policy) -> Iterator[Part]:
     """Yield the parts of the day in order of loan, computed ahead by the threads but never far."""
-    table = withholding.table(book, policy)
-    structural = quarantine.structural(book, policy)
+    table = withholding.table(encoded, policy)
+    structural = quarantine.structural(encoded, policy)
     with ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[Future[Part]] = deque()
-        for loans in _chunks(book):
-            waiting.append(pool.submit(_settle_loans, book, policy, table, structural, loans))
+        for loans in _chunks(encoded):
+            waiting.append(pool.submit(_settle_loans, encoded, policy, table, structural, loans))
             if len(waiting) > CHUNKS_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _chunks(book: Book) -> Iterator[range]:
-    first, count = 0, len(book.loan_ids)
+def _chunks(encoded: EncodedInputs) -> Iterator[range]:
+    first, count = 0, len(encoded.loan_ids)
     if count == 0:
         yield range(0)
     while first < count:
-        enough = int(np.searchsorted(book.notes.start, book.notes.start[first] + NOTES_PER_CHUNK))
+        enough = int(np.searchsorted(encoded.notes.start, encoded.notes.start[first] + NOTES_PER_CHUNK))
         last = min(max(enough, first + 1), first + NOTES_PER_CHUNK, count)
         yield range(first, last)
         first = last
 
 
 def _settle_loans(
-    book: Book, policy: Policy, table: withholding.Table, structural: dict[int, Refusal], loans: range
+    encoded: EncodedInputs, policy: Policy, table: withholding.Table, structural: dict[int, Refusal], loans: range
 ) -> Part:
     refused = {loan: structural[loan] for loan in loans if loan in structural} if structural else {}
     while True:
-        taken = waterfall.take(book, loans, refused)
-        cells = distribution.share_out(book, taken.allocations)
+        taken = waterfall.take(encoded, loans, refused)
+        cells = distribution.share_out(encoded, taken.allocations)
         is_shared = waterfall.is_shared(taken.allocations)[cells.allocation]
-        rule = _rules_of_cells(book, taken, table, cells, is_shared)
-        found = _refuse_shares(book, policy, taken, cells, rule, is_shared)
+        rule = _rules_of_cells(encoded, taken, table, cells, is_shared)
+        found = _refuse_shares(encoded, policy, taken, cells, rule, is_shared)
         if not found:
             break
         refused |= found
-    deductions = _deduct(book, policy, taken, table, cells, rule, is_shared)
-    made, postings = journal.post(book, taken, start=cells.start, investor=cells.investor, deductions=deductions)
+    deductions = _deduct(encoded, policy, taken, table, cells, rule, is_shared)
+    made, postings = journal.post(encoded, taken, start=cells.start, investor=cells.investor, deductions=deductions)
     return Part(
         taken=taken,
         shares=_shares(cells, deductions),
@@ -177,12 +177,14 @@ NO_TAX = -3
 """Among the withholding rules of cells: the component is not taxed."""
 
 
-def _rules_of_cells(book: Book, taken: Taken, table: withholding.Table, cells: Cells, is_shared: Flags) -> Ints:
+def _rules_of_cells(
+    encoded: EncodedInputs, taken: Taken, table: withholding.Table, cells: Cells, is_shared: Flags
+) -> Ints:
     rule = np.full(len(cells.note), NO_TAX, dtype=np.int64)
     component = taken.allocations.component
     is_interest = (component == INTEREST) | (component == LATE_INTEREST)
     taxed = np.flatnonzero(is_interest[cells.allocation] & is_shared)
-    tax_class = book.tax_class[cells.investor[taxed]]
+    tax_class = encoded.tax_class[cells.investor[taxed]]
     has_class = tax_class != NONE
     taxed = taxed[has_class]
     rule[taxed] = table.rule[taken.allocations.loan[cells.allocation[taxed]], tax_class[has_class]]
@@ -190,10 +192,10 @@ def _rules_of_cells(book: Book, taken: Taken, table: withholding.Table, cells: C
 
 
 def _refuse_shares(
-    book: Book, policy: Policy, taken: Taken, cells: Cells, rule: Ints, is_shared: Flags
+    encoded: EncodedInputs, policy: Policy, taken: Taken, cells: Cells, rule: Ints, is_shared: Flags
 ) -> dict[int, Refusal]:
     """Return the loans with a share that cannot be given, each with its first one in order of allocation and note."""
-    has_holder = book.tax_class[cells.investor] != NONE
+    has_holder = encoded.tax_class[cells.investor] != NONE
     is_bad = is_shared & (cells.gross > 0) & (~has_holder | ((rule < 0) & (rule != NO_TAX)))
     found: dict[int, Refusal] = {}
     allocations = taken.allocations
@@ -209,15 +211,15 @@ def _refuse_shares(
             "gross": int(cells.gross[cell]),
         }
         if has_holder[cell]:
-            found[loan] = quarantine.of_tax(book, policy, loan=loan, investor=int(cells.investor[cell]), **share)
+            found[loan] = quarantine.of_tax(encoded, policy, loan=loan, investor=int(cells.investor[cell]), **share)
         else:
             record_day = int(allocations.record_day[allocation])
-            found[loan] = quarantine.of_holder(book, record_day=record_day, **share)
+            found[loan] = quarantine.of_holder(encoded, record_day=record_day, **share)
     return found
 
 
 def _deduct(
-    book: Book,
+    encoded: EncodedInputs,
     policy: Policy,
     taken: Taken,
     table: withholding.Table,
@@ -248,13 +250,13 @@ def _deduct(
     )
     if (deductions.net[is_shared] < 0).any():
         raise BrokenInvariant("Fees and taxes exceed a share: the day stops")
-    _negate(book, taken, cells, deductions)
+    _negate(encoded, taken, cells, deductions)
     return deductions
 
 
-def _negate(book: Book, taken: Taken, cells: Cells, deductions: Deductions) -> None:
+def _negate(encoded: EncodedInputs, taken: Taken, cells: Cells, deductions: Deductions) -> None:
     """Fill the cells of reversals: what they undo, at its original amounts."""
-    allocations, prior = taken.allocations, book.prior
+    allocations, prior = taken.allocations, encoded.prior
     for place in np.flatnonzero((allocations.negates != NONE) | (allocations.prior != NONE)).tolist():
         into = slice(int(cells.start[place]), int(cells.start[place + 1]))
         source, row = int(allocations.negates[place]), int(allocations.prior[place])

@@ -1,15 +1,15 @@
 """Cash application (rules, section 2): which money of a loan pays what, in the order of the run.
 
-What comes in: the `Book`, whose receivables already stand in the order in which money pays them. The steps, for each
-loan: its held credits, then its repayments and reversals in order. Each is a **step**; each (step, receivable, amount)
-is an **allocation**. A reversal's allocations are the negated ones of what it undoes.
+What comes in: the encoded inputs, whose receivables already stand in the order in which money pays them. The steps,
+for each loan: its held credits, then its repayments and reversals in order. Each is a **step**; each (step, receivable,
+amount) is an **allocation**. A reversal's allocations are the negated ones of what it undoes.
 
 Alongside runs the loan's **position**: its outstanding principal as a whole, and the number of times it has changed in
 this run. An allocation says with which version of the position its weights are taken: the one just before it for
 principal, the one at the start of its step for everything else. The distribution replays those versions note by note.
 
 What always holds: a step's allocations and what is held of it sum to its amount; no receivable is paid above its open
-amount. A loan whose principal allocations would exceed its outstanding principal is refused and walked again without
+amount. A loan whose principal allocations would exceed its outstanding principal is refused and taken again without
 its unsettled money; reversals of rows that exist are applied even then, because they need ledger rows only.
 
 Where the rules leave room, this is chosen: a held credit, like a repayment, pays receivables in advance when the policy
@@ -21,10 +21,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from settlement.domain.computation import segments
-from settlement.domain.computation.encode import ADVANCEABLE, COST, DUE, NONE, PRINCIPAL, Book
+from settlement.domain.computation import segments, sequential
+from settlement.domain.computation.encode import ADVANCEABLE, COST, DUE, NONE, PRINCIPAL, EncodedInputs
 from settlement.domain.computation.quarantine import Refusal
-from settlement.domain.computation.sequential import Kind, Record, walk
+from settlement.domain.computation.sequential import Kind, Record
 from settlement.domain.money import LARGEST, Flags, Ints
 
 __all__ = ["Allocations", "Kind", "Steps", "Taken", "is_shared", "take"]
@@ -80,24 +80,24 @@ class Taken:
     overpaid: dict[int, dict[int, int]]
 
 
-def take(book: Book, loans: range, refused: dict[int, Refusal]) -> Taken:
+def take(encoded: EncodedInputs, loans: range, refused: dict[int, Refusal]) -> Taken:
     """Return what the run's money does on `loans`; a loan in `refused` moves no unsettled money.
 
     Loans found to pay more principal than is outstanding are added to `refused`. Plain loans, with one repayment and
-    nothing else, are taken all at once; the others are walked.
+    nothing else, are taken all at once; the others turn by turn.
 
     Raises BrokenInvariant: the ledger rows of an original do not sum to it.
     """
-    is_plain, plain = _take_plain(book, _plain(book, loans, refused))
+    is_plain, plain = _take_plain(encoded, _plain(encoded, loans, refused))
     others = np.ones(len(loans), dtype=np.bool_)
     others[is_plain - loans.start] = False
     record = Record()
     for loan in (np.flatnonzero(others) + loans.start).tolist():
-        refusal = walk(book, loan, record, is_refused=loan in refused)
+        refusal = sequential.take(encoded, loan, record, is_refused=loan in refused)
         if refusal is not None:
             refused[loan] = refusal
-            walk(book, loan, record, is_refused=True)
-    return _merged(plain, _walked(record)) if others.any() else plain
+            sequential.take(encoded, loan, record, is_refused=True)
+    return _merged(plain, _in_turns(record)) if others.any() else plain
 
 
 def is_shared(allocations: Allocations) -> Flags:
@@ -110,42 +110,42 @@ def is_shared(allocations: Allocations) -> Flags:
 # --- plain loans --------------------------------------------------------------------------------------------------
 
 
-def _plain(book: Book, loans: range, refused: dict[int, Refusal]) -> Ints:
+def _plain(encoded: EncodedInputs, loans: range, refused: dict[int, Refusal]) -> Ints:
     """Return the loans whose money is one repayment: no credit, no reversal, no refusal known so far."""
     ends = slice(loans.start, loans.stop + 1)
-    is_plain = (np.diff(book.taken.start[ends]) == 1) & (np.diff(book.credits.start[ends]) == 0)
+    is_plain = (np.diff(encoded.taken.start[ends]) == 1) & (np.diff(encoded.credits.start[ends]) == 0)
     is_plain[[loan - loans.start for loan in refused if loan in loans]] = False
     chosen = np.flatnonzero(is_plain) + loans.start
-    plain: Ints = chosen[book.taken.original[book.taken.start[chosen]] == NONE]
+    plain: Ints = chosen[encoded.taken.original[encoded.taken.start[chosen]] == NONE]
     return plain
 
 
-def _take_plain(book: Book, loans: Ints) -> tuple[Ints, Taken]:
+def _take_plain(encoded: EncodedInputs, loans: Ints) -> tuple[Ints, Taken]:
     """Return those of the plain `loans` that pay no principal too much, and what their repayments do.
 
     Each receivable, in order, gets the part of the money that those before it leave.
     """
-    receivables, turn = book.receivables, book.taken.start[loans]
-    amount, received_on = book.taken.amount[turn], book.taken.received_on[turn]
+    receivables, turn = encoded.receivables, encoded.taken.start[loans]
+    amount, received_on = encoded.taken.amount[turn], encoded.taken.received_on[turn]
     place = segments.places(receivables.start, loans)
     start = segments.starts(receivables.start[loans + 1] - receivables.start[loans])
     loan = np.repeat(np.arange(len(loans)), np.diff(start))
     use, open_amount = receivables.use[place], receivables.open_amount[place]
     wanted = np.where(use <= ADVANCEABLE, np.clip(open_amount, 0, amount[loan]), 0)
     if wanted.sum(dtype=np.float64) > LARGEST:
-        return _take_plain(book, loans[:0])
+        return _take_plain(encoded, loans[:0])
     paid = np.clip(amount[loan] - segments.sums_before(wanted, start), 0, wanted)
     is_principal = receivables.component[place] == PRINCIPAL
     principal = segments.sums(np.where(is_principal, paid, 0), start)
-    fits = (principal == 0) | (principal <= _outstanding(book, loans))
+    fits = (principal == 0) | (principal <= _outstanding(encoded, loans))
     if not fits.all():
-        return _take_plain(book, loans[fits])
+        return _take_plain(encoded, loans[fits])
     left = amount - segments.sums(paid, start)
     version = segments.sums_before((is_principal & (paid > 0)).astype(np.int64), start)
     record_day = np.where(use == DUE, np.maximum(received_on[loan], receivables.due_on[place]), received_on[loan])
     made = np.flatnonzero(paid)
     none = np.full(len(made), NONE, dtype=np.int64)
-    repayment = book.taken.repayment[turn]
+    repayment = encoded.taken.repayment[turn]
     is_overpaid = (left > 0) & (segments.sums((open_amount > paid).astype(np.int64), start) == 0)
     return loans, Taken(
         steps=Steps(
@@ -155,7 +155,7 @@ def _take_plain(book: Book, loans: Ints) -> tuple[Ints, Taken]:
             original=np.full(len(loans), NONE, dtype=np.int64),
             amount=amount,
             held=left,
-            is_new=book.taken.is_new[turn],
+            is_new=encoded.taken.is_new[turn],
             was_extracted=np.zeros(len(loans), dtype=np.bool_),
         ),
         allocations=Allocations(
@@ -176,16 +176,16 @@ def _take_plain(book: Book, loans: Ints) -> tuple[Ints, Taken]:
     )
 
 
-def _outstanding(book: Book, loans: Ints) -> Ints:
-    notes = segments.places(book.notes.start, loans)
-    start = segments.starts(book.notes.start[loans + 1] - book.notes.start[loans])
-    return segments.sums(book.notes.outstanding[notes], start)
+def _outstanding(encoded: EncodedInputs, loans: Ints) -> Ints:
+    notes = segments.places(encoded.notes.start, loans)
+    start = segments.starts(encoded.notes.start[loans + 1] - encoded.notes.start[loans])
+    return segments.sums(encoded.notes.outstanding[notes], start)
 
 
 # --- together -----------------------------------------------------------------------------------------------------
 
 
-def _walked(record: Record) -> Taken:
+def _in_turns(record: Record) -> Taken:
     loan, kind, repayment, original, amount, held, is_new, was_extracted = _columns(record.steps, 8)
     names = ("step", "loan", "receivable", "component", "amount", "version", "record_day", "negates", "prior")
     return Taken(
@@ -210,30 +210,30 @@ def _columns(rows: list[tuple[int, ...]], width: int) -> list[Ints]:
     return [np.ascontiguousarray(table[:, place]) for place in range(width)]
 
 
-def _merged(plain: Taken, walked: Taken) -> Taken:
+def _merged(plain: Taken, others: Taken) -> Taken:
     """Return both in order of loan; a loan is in one of them only."""
-    loan = np.concatenate([plain.steps.loan, walked.steps.loan])
+    loan = np.concatenate([plain.steps.loan, others.steps.loan])
     steps = np.argsort(loan, kind="stable")
-    step = np.concatenate([plain.allocations.step, walked.allocations.step + len(plain.steps.loan)])
+    step = np.concatenate([plain.allocations.step, others.allocations.step + len(plain.steps.loan)])
     moved_step = _inverse(steps)[step]
     allocations = np.argsort(moved_step, kind="stable")
-    negates = walked.allocations.negates
+    negates = others.allocations.negates
     negates = np.where(negates == NONE, NONE, _inverse(allocations)[negates + len(plain.allocations.step)])
     columns = {
-        field.name: np.concatenate([getattr(plain.allocations, field.name), getattr(walked.allocations, field.name)])
+        field.name: np.concatenate([getattr(plain.allocations, field.name), getattr(others.allocations, field.name)])
         for field in fields(Allocations)
     }
     columns |= {"step": moved_step, "negates": np.concatenate([plain.allocations.negates, negates])}
     return Taken(
         steps=Steps(
             **{
-                field.name: np.concatenate([getattr(plain.steps, field.name), getattr(walked.steps, field.name)])[steps]
+                field.name: np.concatenate([getattr(plain.steps, field.name), getattr(others.steps, field.name)])[steps]
                 for field in fields(Steps)
             }
         ),
         allocations=Allocations(**{name: column[allocations] for name, column in columns.items()}),
-        bad=walked.bad,
-        overpaid=plain.overpaid | walked.overpaid,
+        bad=others.bad,
+        overpaid=plain.overpaid | others.overpaid,
     )
 
 

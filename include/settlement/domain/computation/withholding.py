@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from settlement.domain import money
-from settlement.domain.computation.encode import FOREVER, Book, day_of
+from settlement.domain.computation.encode import FOREVER, EncodedInputs, day_of
 from settlement.domain.money import Ints
 from settlement.domain.policy import Policy
 
@@ -27,26 +27,28 @@ class Table:
     local_ppm: Ints
 
 
-def table(book: Book, policy: Policy) -> Table:
+def table(encoded: EncodedInputs, policy: Policy) -> Table:
     """Return the withholding rule of every loan and tax class on the day."""
-    rule_of = np.full((len(book.loan_ids), len(book.tax_class_names)), NO_RULE, dtype=np.int64)
+    rule_of = np.full((len(encoded.loan_ids), len(encoded.tax_class_names)), NO_RULE, dtype=np.int64)
     columns: list[tuple[int, int, int, int]] = []
     for currency, withholding in sorted(policy.withholding.items()):
-        if currency not in book.currency_names:
+        if currency not in encoded.currency_names:
             continue
-        is_in_currency = book.currency == book.currency_names.index(currency)
+        is_in_currency = encoded.currency == encoded.currency_names.index(currency)
         for rule in withholding.rules:
             place = len(columns)
             columns.append((rule.rate_ppm, rule.de_minimis, withholding.unit, withholding.local_ppm))
-            settles = day_of(rule.settled_from, -FOREVER) <= book.settlement_day <= day_of(rule.settled_until, FOREVER)
-            if not settles or rule.tax_class not in book.tax_class_names:
+            settles = (
+                day_of(rule.settled_from, -FOREVER) <= encoded.settlement_day <= day_of(rule.settled_until, FOREVER)
+            )
+            if not settles or rule.tax_class not in encoded.tax_class_names:
                 continue
             loans = np.flatnonzero(
                 is_in_currency
-                & (book.disbursed_on >= day_of(rule.disbursed_from, -FOREVER))
-                & (book.disbursed_on <= day_of(rule.disbursed_until, FOREVER))
+                & (encoded.disbursed_on >= day_of(rule.disbursed_from, -FOREVER))
+                & (encoded.disbursed_on <= day_of(rule.disbursed_until, FOREVER))
             )
-            tax_class = book.tax_class_names.index(rule.tax_class)
+            tax_class = encoded.tax_class_names.index(rule.tax_class)
             rule_of[loans, tax_class] = np.where(rule_of[loans, tax_class] == NO_RULE, place, TWO_RULES)
     rate_ppm, de_minimis, unit, local_ppm = np.array(columns, dtype=np.int64).reshape(len(columns), 4).T
     return Table(rule=rule_of, rate_ppm=rate_ppm, de_minimis=de_minimis, unit=unit, local_ppm=local_ppm)

@@ -18,7 +18,7 @@ from settlement.adapters.ledger import frames_io
 from settlement.adapters.ledger.repository import Repository
 from settlement.domain import frames
 from settlement.domain.frames import Inputs
-from settlement.ports.source import BooksView, Facts
+from settlement.ports.source import Facts
 
 # The number that `windows.sql` computes of the source, computed of what was taken.
 DIGESTS = """
@@ -34,36 +34,19 @@ NEWEST = "join ledger.days d on d.settlement_date = x.settlement_date and d.revi
 class BookedInputs(Repository):
     """What the ledger contributes to a day's inputs."""
 
-    def view(self, day: date) -> BooksView:
-        """Return what the source has to be asked for; see `ports.BooksView`."""
-        run = self.transaction.execute
-        settled = run(
+    def settled_before(self, day: date) -> list[date]:
+        """Return the settlement dates before this one that were computed, oldest first."""
+        rows = self.transaction.execute(
             sa.text("select settlement_date from ledger.days where revision > 0 and settlement_date < :on order by 1"),
             {"on": day},
-        ).scalars()
-        digests = run(sa.text(DIGESTS))
-        retry = run(
-            sa.text(
-                "select repayment_id from ledger.repayments where state = 'quarantined' and window_on <= :on order by 1"
-            ),
-            {"on": day},
-        ).scalars()
-        credits = run(
-            sa.text(f"select x.loan_id from ledger.credits x {NEWEST} where x.settlement_date < :on"
-                    " group by x.loan_id, x.repayment_id having sum(x.amount) <> 0"),
-            {"on": day},
-        ).scalars()  # fmt: skip
-        return BooksView(
-            settled=list(settled),
-            digests={row.window_on: (row.receipts, row.digest) for row in digests},
-            taken=self._taken,
-            known=self._known,
-            currencies=self._currencies,
-            retry=list(retry),
-            credit_loans=sorted(set(credits)),
         )
+        return list(rows.scalars())
 
-    def _taken(self, windows: Sequence[date]) -> pd.DataFrame:
+    def digests(self) -> dict[date, tuple[int, str]]:
+        """Return count and digest of what was taken of each window, by its settlement date."""
+        return {row.window_on: (row.receipts, row.digest) for row in self.transaction.execute(sa.text(DIGESTS))}
+
+    def taken(self, windows: Sequence[date]) -> pd.DataFrame:
         """Return what was taken of the windows, as the source said it then."""
         rows = self.transaction.execute(
             sa.text(
@@ -81,7 +64,7 @@ class BookedInputs(Repository):
             }
         )
 
-    def _known(self, repayment_ids: Sequence[str]) -> set[str]:
+    def known(self, repayment_ids: Sequence[str]) -> set[str]:
         """Return those of the repayments that some run has taken, whatever window they lay in then."""
         return set(
             self.transaction.execute(
@@ -90,7 +73,7 @@ class BookedInputs(Repository):
             ).scalars()
         )
 
-    def _currencies(self, loan_ids: Sequence[str]) -> dict[str, str]:
+    def currencies(self, loan_ids: Sequence[str]) -> dict[str, str]:
         """Return the currency in which money of these loans was settled, by loan."""
         rows = self.transaction.execute(
             sa.text(
@@ -100,6 +83,25 @@ class BookedInputs(Repository):
             {"loans": list(loan_ids)},
         )
         return {row.loan_id: row.currency for row in rows}
+
+    def quarantined(self, day: date) -> list[str]:
+        """Return the repayments that are kept back and came in the day's window or before, in order of their ids."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select repayment_id from ledger.repayments where state = 'quarantined' and window_on <= :on order by 1"
+            ),
+            {"on": day},
+        )
+        return list(rows.scalars())
+
+    def credit_loans(self, day: date) -> set[str]:
+        """Return the loans on which money was held before the day."""
+        rows = self.transaction.execute(
+            sa.text(f"select x.loan_id from ledger.credits x {NEWEST} where x.settlement_date < :on"
+                    " group by x.loan_id, x.repayment_id having sum(x.amount) <> 0"),
+            {"on": day},
+        )  # fmt: skip
+        return set(rows.scalars())
 
     def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]:
         """Return (settlement date, loan) for the loans that a later day has already moved or kept back."""

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -80,54 +81,28 @@ class Outcomes(Repository):
             is not None
         )
 
-    def post(
-        self,
-        day: DayRun,
-        parts: Iterable[Outcome],
-        *,
-        arrivals: Callable[[pd.DataFrame], pd.DataFrame],
-        policy: Policy,
-        input_sha256: str,
-        code_version: str,
-        reason: str | None = None,
-        now: datetime,
-    ) -> str:
-        """Post everything that the day computed, part by part while the next ones are made; return the hash of it.
-
-        `arrivals` adds to repayments when each came (received_at), and the settlement date in whose window that lies
-        (window_on).
+    @contextmanager
+    def posting(
+        self, day: DayRun, *, policy: Policy, input_sha256: str, code_version: str, now: datetime
+    ) -> Iterator["Posting"]:
+        """Open the posting of what the day computed; when the context ends, everything taken is one revision.
 
         Raises sqlalchemy.exc.IntegrityError: the inputs are not those on record, or something was posted since they
             were read.
         """
+        posting = Posting(self.transaction, day, now=now)
+        yield posting
+        whole, output_sha256 = posting.complete()
         keys = {"settlement_date": day.settlement_date, "revision": day.revision}
-        digest, leaves, totals = Digest(), Leaves(self.transaction, day), []
-        for part in copying.ahead(parts, 1):
-            for name in frames.OUTCOME.keys() - {"shares", "totals"}:
-                digest.take(name, getattr(part, name))
-            totals.append(part.totals)
-            self._take_repayments(keys, part.repayments, arrivals, now=now)
-            self._copy_in_order("allocations", part.allocations.drop(columns="allocation_no"),
-                                keys, part.allocations["allocation_no"])  # fmt: skip
-            self._copy_in_order("credits", part.credits, keys, digest.rows["credits"] - len(part.credits) + 1
-                                + np.arange(len(part.credits)))  # fmt: skip
-            self._quarantine(part, keys)
-            self._copy_shares(leaves, part, keys, digest)
-            self._post_entries(leaves, part, keys, now=now)
-        leaves.attach()
-        whole = _summed(totals)
-        digest.take("totals", whole)
-        output_sha256 = digest.hexdigest()
         self.transaction.execute(
             sa.text(
-                "insert into ledger.revisions (settlement_date, revision, run_id, reason, policy_name, policy_version,"
+                "insert into ledger.revisions (settlement_date, revision, run_id, policy_name, policy_version,"
                 " policy_sha256, input_sha256, output_sha256, code_version, computed_at) values (:settlement_date,"
-                " :revision, :run, :reason, :name, :version, :policy, :input, :output, :code, :now)"
+                " :revision, :run, :name, :version, :policy, :input, :output, :code, :now)"
             ),
             keys
             | {
                 "run": day.run_id,
-                "reason": reason,
                 "name": policy.name,
                 "version": policy.version,
                 "policy": policy.sha256,
@@ -145,24 +120,47 @@ class Outcomes(Repository):
             ),
             keys,
         )
-        return output_sha256
 
-    def _take_repayments(
-        self,
-        keys: Mapping[str, Any],
-        taken: pd.DataFrame,
-        arrivals: Callable[[pd.DataFrame], pd.DataFrame],
-        *,
-        now: datetime,
-    ) -> None:
-        taken = taken[taken["outcome"] != "refused"]  # an orphan is not extracted: only a break tells of it
+
+class Posting:
+    """What a day computed, on its way into the books part by part; see `ports.Posting`."""
+
+    def __init__(self, transaction: sa.Connection, day: DayRun, *, now: datetime) -> None:
+        self._transaction = transaction
+        self._keys = {"settlement_date": day.settlement_date, "revision": day.revision}
+        self._now = now
+        self._digest = Digest()
+        self._leaves = Leaves(transaction, day)
+        self._totals: list[pd.DataFrame] = []
+
+    def take(self, part: Outcome, *, arrived: pd.DataFrame) -> None:
+        """Write the next part, and take it into the hash of the whole."""
+        for name in frames.OUTCOME.keys() - {"shares", "totals"}:
+            self._digest.take(name, getattr(part, name))
+        self._totals.append(part.totals)
+        self._take_repayments(arrived)
+        self._copy_in_order("allocations", part.allocations.drop(columns="allocation_no"),
+                            part.allocations["allocation_no"])  # fmt: skip
+        self._copy_in_order("credits", part.credits, self._digest.rows["credits"] - len(part.credits) + 1
+                            + np.arange(len(part.credits)))  # fmt: skip
+        self._quarantine(part)
+        self._copy_shares(part)
+        self._post_entries(part)
+
+    def complete(self) -> tuple[pd.DataFrame, str]:
+        """Return the totals of all parts and the hash of everything taken; nothing more can be taken after it."""
+        self._leaves.attach()
+        whole = _summed(self._totals)
+        self._digest.take("totals", whole)
+        return whole, self._digest.hexdigest()
+
+    def _take_repayments(self, taken: pd.DataFrame) -> None:
         if taken.empty:
             return
-        taken = arrivals(taken)
-        self._undo_extractions(keys, taken, now=now)
+        self._undo_extractions(taken)
         state = taken["outcome"].map(STATE_AFTER)
         reverses = taken["reverses_repayment_id"]
-        self.transaction.execute(
+        self._transaction.execute(
             sa.text(
                 "insert into ledger.repayments as r (repayment_id, loan_id, currency, received_at, amount,"
                 " reverses_repayment_id, state, window_on, taken_on, settled_on, is_extracted)"
@@ -176,7 +174,7 @@ class Outcomes(Repository):
                 " settled_on = excluded.settled_on, is_extracted = r.is_extracted or excluded.is_extracted"
             ),
             {
-                "on": keys["settlement_date"],
+                "on": self._keys["settlement_date"],
                 "ids": taken["repayment_id"].tolist(),
                 "loans": taken["loan_id"].tolist(),
                 "currencies": taken["currency"].tolist(),
@@ -190,7 +188,7 @@ class Outcomes(Repository):
         )
         undone = taken[reverses.notna() & taken["outcome"].isin(["reversal", "cancelled"])]
         if len(undone):
-            self.transaction.execute(
+            self._transaction.execute(
                 sa.text(
                     "update ledger.repayments r set reversed_by = t.reversal"
                     " from unnest(cast(:originals as text[]), cast(:reversals as text[])) as t (original, reversal)"
@@ -202,9 +200,9 @@ class Outcomes(Repository):
                 },
             )
 
-    def _undo_extractions(self, keys: Mapping[str, Any], taken: pd.DataFrame, *, now: datetime) -> None:
+    def _undo_extractions(self, taken: pd.DataFrame) -> None:
         """Reverse the extraction of what was kept back in another currency than that in which it is taken now."""
-        run = self.transaction.execute
+        run = self._transaction.execute
         extracted = run(
             sa.text(
                 "select e.entry_id, e.repayment_id from ledger.repayments r"
@@ -218,8 +216,8 @@ class Outcomes(Repository):
         ).all()
         if not extracted:
             return
-        self._release(keys, [row.repayment_id for row in extracted])
-        run(sa.text("select ledger.ensure_partition('ledger.postings', :settlement_date, 0)"), dict(keys))
+        self._release([row.repayment_id for row in extracted])
+        run(sa.text("select ledger.ensure_partition('ledger.postings', :settlement_date, 0)"), dict(self._keys))
         run(
             sa.text(
                 "with undone as ("
@@ -232,51 +230,51 @@ class Outcomes(Repository):
                 " select :settlement_date, 0, u.entry_id, p.account, p.currency, -p.amount"
                 "  from undone u join ledger.postings p on p.entry_id = u.reverses_entry_id"
             ),
-            {**keys, "now": now, "entries": [row.entry_id for row in extracted]},
+            {**self._keys, "now": self._now, "entries": [row.entry_id for row in extracted]},
         )
 
-    def _release(self, keys: Mapping[str, Any], repayment_ids: list[str]) -> None:
-        self.transaction.execute(
+    def _release(self, repayment_ids: list[str]) -> None:
+        self._transaction.execute(
             sa.text(
                 "update ledger.quarantine set released_on = :settlement_date"
                 " where released_on is null and repayment_id = any(:ids)"
             ),
-            {"settlement_date": keys["settlement_date"], "ids": repayment_ids},
+            {"settlement_date": self._keys["settlement_date"], "ids": repayment_ids},
         )
 
-    def _quarantine(self, part: Outcome, keys: Mapping[str, Any]) -> None:
+    def _quarantine(self, part: Outcome) -> None:
         # A jsonb travels as its version, 1, and its text.
         kept = part.quarantine.assign(evidence="\x01" + part.quarantine["evidence"])
-        copying.frame_into(self.transaction, "ledger.quarantine", copying.keyed(kept, keys))
+        copying.frame_into(self._transaction, "ledger.quarantine", copying.keyed(kept, self._keys))
         if len(part.released):
-            self._release(keys, part.released["repayment_id"].tolist())
+            self._release(part.released["repayment_id"].tolist())
 
-    def _copy_in_order(self, table: str, frame: pd.DataFrame, keys: Mapping[str, Any], position: Any) -> None:
-        numbered = copying.keyed(frame, keys).assign(position=np.asarray(position, dtype=np.int32))
-        copying.frame_into(self.transaction, f"ledger.{table}", numbered)
+    def _copy_in_order(self, table: str, frame: pd.DataFrame, position: Any) -> None:
+        numbered = copying.keyed(frame, self._keys).assign(position=np.asarray(position, dtype=np.int32))
+        copying.frame_into(self._transaction, f"ledger.{table}", numbered)
 
-    def _copy_shares(self, leaves: "Leaves", part: Outcome, keys: Mapping[str, Any], digest: "Digest") -> None:
+    def _copy_shares(self, part: Outcome) -> None:
         """COPY the shares beside the keys of their allocations, which are made ready once for each allocation."""
         if part.shares.empty:
             return
-        of_allocation = copying.keyed(part.allocations[list(KEYS_OF_ALLOCATION)], keys)
+        of_allocation = copying.keyed(part.allocations[list(KEYS_OF_ALLOCATION)], self._keys)
         shared, first = copying.fields(of_allocation), int(part.allocations["allocation_no"].iloc[0])
 
         def rows() -> Iterator[copying.Fields]:
             for batch in copying.batches(part.shares):
-                of_share = digest.take("shares", batch)
+                of_share = self._digest.take("shares", batch)
                 places = pa.array(batch["allocation_no"].to_numpy() - first)
                 yield copying.together(of_share, shared.take(places))
 
         columns = [*part.shares.columns.str.replace("allocation_no", "position"), *of_allocation.columns]
-        copying.into(self.transaction, leaves.open("shares"), columns, rows())
+        copying.into(self._transaction, self._leaves.open("shares"), columns, rows())
 
-    def _post_entries(self, leaves: "Leaves", part: Outcome, keys: Mapping[str, Any], *, now: datetime) -> None:
+    def _post_entries(self, part: Outcome) -> None:
         entries, count = part.entries, len(part.entries)
         if not count:
             return
         # Nobody else draws from the sequence: everything that posts holds the lock of the books.
-        first = self.transaction.execute(
+        first = self._transaction.execute(
             sa.text(
                 "select min(id) from (select nextval('ledger.entries_entry_id_seq') as id"
                 " from generate_series(1, :n)) ids"
@@ -288,8 +286,10 @@ class Outcomes(Repository):
             entry_id=entries["entry_no"] + offset,
             reverses_entry_id=entries["reverses_entry_id"].fillna(entries["reverses_entry_no"] + offset),
         )
-        copying.frame_into(self.transaction, "ledger.entries", copying.keyed(headed, {**keys, "recorded_at": now}))
-        place = {"settlement_date": keys["settlement_date"], "part": keys["revision"]}
+        copying.frame_into(
+            self._transaction, "ledger.entries", copying.keyed(headed, {**self._keys, "recorded_at": self._now})
+        )
+        place = {"settlement_date": self._keys["settlement_date"], "part": self._keys["revision"]}
         of_entry = copying.fields(copying.keyed(headed[["entry_id", "currency"]], place))
         start = int(entries["entry_no"].iloc[0])
 
@@ -299,7 +299,7 @@ class Outcomes(Repository):
                 yield copying.together(copying.fields(batch[["account", "amount"]]), of_entry.take(places))
 
         columns = ["account", "amount", "entry_id", "currency", "settlement_date", "part"]
-        copying.into(self.transaction, leaves.open("postings"), columns, rows())
+        copying.into(self._transaction, self._leaves.open("postings"), columns, rows())
 
 
 class Leaves:
@@ -352,7 +352,7 @@ class Digest:
 
 
 def digest(parts: Iterable[Outcome]) -> str:
-    """Return the hash of everything that a day computed, which `post_outcome` keeps with the revision."""
+    """Return the hash of everything that a day computed, which `posting` keeps with the revision."""
     whole, totals = Digest(), []
     for part in parts:
         for name in frames.OUTCOME.keys() - {"totals"}:

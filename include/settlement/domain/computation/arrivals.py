@@ -1,0 +1,50 @@
+"""When the money that a run takes came, and in whose window that lies.
+
+What comes in: the repayments that the run takes, and its own inputs, which say when most of them came. A repayment that
+is cancelled ahead of its own run is not among the inputs: of it the source is asked.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+import numpy as np
+import pandas as pd
+
+from settlement.domain.computation import encode
+from settlement.domain.days import SettlementCalendar
+
+
+def elsewhere(taken: pd.DataFrame, repayments: pd.DataFrame) -> list[str]:
+    """Return the ids of what is taken and is not among the inputs' repayments."""
+    is_elsewhere = encode.lookup(taken["repayment_id"], encode.text(repayments["repayment_id"])) == encode.NONE
+    ids: list[str] = taken["repayment_id"][is_elsewhere].tolist()
+    return ids
+
+
+def dated(
+    taken: pd.DataFrame, repayments: pd.DataFrame, came: Mapping[str, datetime], calendar: SettlementCalendar
+) -> pd.DataFrame:
+    """Return what is taken with when each came, `received_at`, and the settlement date of its window, `window_on`.
+
+    `came` says it of those that are `elsewhere`.
+    """
+    ids, instants = repayments["repayment_id"], repayments["received_at"]
+    if came:
+        ids = pd.concat([ids, pd.Series(list(came), dtype=ids.dtype)])
+        instants = pd.concat([instants, pd.Series(list(came.values()), dtype=instants.dtype)])
+    received_at = instants.take(encode.lookup(taken["repayment_id"], encode.text(ids))).set_axis(taken.index)
+    return taken.assign(received_at=received_at, window_on=_windows(received_at, calendar))
+
+
+def _windows(received: pd.Series, calendar: SettlementCalendar) -> list[date]:
+    """Return the settlement date of each instant; one look into the calendar for each day, not for each row."""
+    if received.empty:
+        return []
+    first, last = (calendar.settlement_date_of(instant.to_pydatetime()) for instant in (received.min(), received.max()))
+    dates = calendar.calendar.days_between(first, last)
+    ends = np.array(
+        [calendar.window(on).until_at_exclusive.replace(tzinfo=None) for on in dates], dtype="datetime64[us]"
+    )
+    instants = received.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+    places = np.searchsorted(ends, instants, side="right")
+    return [dates[place] for place in places]
