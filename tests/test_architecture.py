@@ -183,7 +183,9 @@ def shapeless(source: str) -> list[str]:
             ):
                 found.append((name, ast.unparse(type_)))
     return [
-        f"{name}: {type_}" for name, type_ in found if re.search(r"\bAny\b|\bobject\b", type_) and name not in SHAPELESS
+        f"{name}: {type_}"
+        for name, type_ in found
+        if re.search(r"(?<!Series\[)\b(Any|object)\b", type_) and name not in SHAPELESS
     ]
 
 
@@ -210,8 +212,7 @@ NO_STATES = {
     "adapters/ledger/bank_lines/repository.py written_off",  # the rule of a match
     "adapters/ledger/inputs/repository.py settled",  # of a repayment, as `frames` names it
     "domain/computation/sequential.py settled",
-    "adapters/ledger/outcomes/repository.py refused",  # an outcome, as `frames` names it
-    "stages/compute.py refused",
+    "stages/compute.py refused",  # an outcome, as `frames` names it
     "domain/computation/encode.py new",  # a repayment that no run has seen
     "adapters/slack/renderer.py received",  # a total
     "adapters/slack/renderer.py resolved",  # an event
@@ -262,6 +263,46 @@ def test_nothing_is_put_off() -> None:
     assert [
         f"{path.relative_to(PROJECT)}: {found[0]}" for path in files if (found := later.search(path.read_text("utf-8")))
     ] == []
+
+
+LEDGER = PACKAGE / "adapters" / "ledger"
+MOST_LINES_OF_SQL = 5
+
+
+def long_texts(source: str) -> list[int]:
+    """Return where strings begin that are longer than SQL may be in Python; what documents something is none."""
+    lines, tree = source.splitlines(), ast.parse(source)
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return sorted(
+        {
+            node.lineno
+            for node in ast.walk(tree)
+            if (isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)))
+            and id(node) not in said
+            and sum(bool(line.strip(' "')) for line in lines[node.lineno - 1 : node.end_lineno]) > MOST_LINES_OF_SQL
+        }
+    )
+
+
+def test_sql_of_more_than_a_few_lines_lies_beside_its_repository_and_begins_with_what_it_returns() -> None:
+    written = [path for path in LEDGER.rglob("*") if "migrations" not in path.parts]
+    torn = {path.relative_to(LEDGER).as_posix() for path in written
+            if path.suffix == ".py" and long_texts(path.read_text("utf-8"))}  # fmt: skip
+    assert torn - {"inputs/repository.py"} == set()
+    assert [path for path in written if path.suffix == ".sql" and not path.read_text("utf-8").startswith("-- ")] == []
+
+
+def test_sql_of_six_lines_in_python_is_found_however_it_is_written() -> None:
+    query = ["select a", "  from b", "  join c", "    on d", " where e", " order by f"]
+    joined = "\n".join(f'    "{line} "' for line in query)
+    for written, begins in {
+        'rows = """\n' + "\n".join(query) + '\n"""\n': [1],
+        "rows = text(\n" + joined + "\n)\n": [2],
+        "rows = text(\n" + joined.replace('"  join c', 'f"  join {c}') + "\n)\n": [2],
+        "rows = text(\n" + joined.partition('    "  join c')[0] + ")\n": [],
+        '"""\n' + "\n".join(query) + '\n"""\n': [],
+    }.items():
+        assert long_texts(written) == begins, written
 
 
 def test_no_type_is_ignored_without_a_reason() -> None:

@@ -9,36 +9,7 @@ from sqlalchemy.engine import make_url
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-# The tasks act as settlement_app, which can add to the books and never change them; people and reports read as
-# settlement_reporting, which sees the reporting views and no personal data.
-ROLES_AND_GRANTS = """
-do $$
-declare name text;
-begin
-  foreach name in array array['settlement_app', 'settlement_reporting'] loop
-    if not exists (select from pg_roles where rolname = name) then
-      begin
-        execute format('create role %I nologin', name);
-      exception when duplicate_object or unique_violation then null;  -- another migration was faster
-      end;
-    end if;
-  end loop;
-  begin
-    execute format('grant settlement_app to %I', current_user);
-  exception when insufficient_privilege then null;  -- whoever created the role has granted it before
-  end;
-end $$;
-revoke all on schema ledger from public;
-grant usage on schema reporting to settlement_reporting, settlement_app;
-grant select on all tables in schema reporting to settlement_reporting, settlement_app;
-grant usage on schema ledger to settlement_app;
-revoke update, delete on all tables in schema ledger from settlement_app;
-grant select, insert on all tables in schema ledger to settlement_app;
-grant usage on all sequences in schema ledger to settlement_app;
-revoke execute on all functions in schema ledger from public;
-grant execute on function
-  ledger.leaf_name, ledger.ensure_partition, ledger.open_leaf, ledger.attach_leaf to settlement_app;
-"""
+ROLES_AND_GRANTS = Path(__file__).with_name("roles_and_grants.sql")
 
 # What the tasks may change, table by table; everything else only grows.
 CHANGEABLE = {
@@ -80,7 +51,7 @@ def migrate(url: str) -> str:
             config.set_main_option("script_location", str(MIGRATIONS))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            connection.connection.cursor().execute(ROLES_AND_GRANTS)
+            connection.connection.cursor().execute(ROLES_AND_GRANTS.read_text(encoding="utf-8"))
             present = set(
                 connection.execute(
                     sa.text("select relname from pg_class where relnamespace = 'ledger'::regnamespace")

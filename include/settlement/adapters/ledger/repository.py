@@ -15,9 +15,13 @@ class Repository:
 
 
 @cache
-def sql(package: str, name: str) -> sa.TextClause:
-    """Return the statement of a `.sql` file that lies in a package: `sql(__package__, "payables")`."""
-    return sa.text(resources.files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8"))
+def sql(package: str, *names: str) -> sa.TextClause:
+    """Return the statement of a `.sql` file that lies in a package: `sql(__package__, "payables")`.
+
+    A statement that begins as others do is in several files, read one after the other.
+    """
+    files = (resources.files(package).joinpath(f"{name}.sql") for name in names)
+    return sa.text("\n".join(file.read_text(encoding="utf-8") for file in files))
 
 
 def dicts(rows: sa.CursorResult[Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from settlement.adapters.ledger import copying
 from settlement.adapters.ledger.journal.repository import Journal
-from settlement.adapters.ledger.repository import Repository
+from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.bank import statement as statements
 from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
 from settlement.domain.bank.matching.model import PAYOUT_KINDS
@@ -199,17 +199,7 @@ class BankLines(Repository):
 
     def match_totals(self, on: date) -> list[LineTotals]:
         """Return how many lines the date's statements have and how many are matched, with amounts, by currency."""
-        rows = self.transaction.execute(
-            sa.text(
-                "select l.currency, count(*) as line_count,"
-                " count(*) filter (where l.state = 'matched') as matched_count,"
-                " sum(abs(l.amount))::bigint as line_amount,"
-                " coalesce(sum(abs(l.amount)) filter (where l.state = 'matched'), 0)::bigint as matched_amount"
-                " from ledger.statement_lines l join ledger.statements s using (statement_id)"
-                " where s.business_date = :on group by l.currency order by l.currency"
-            ),
-            {"on": on},
-        ).mappings()
+        rows = self.transaction.execute(sql(__package__, "match_totals"), {"on": on}).mappings()
         return [LineTotals(**row) for row in rows]
 
     def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]:

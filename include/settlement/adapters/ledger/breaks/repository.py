@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from settlement.adapters.ledger.repository import Repository
+from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.domain.breaks import BreakState, Decision, Finding
 from settlement.domain.days import SettlementCalendar
@@ -35,16 +35,7 @@ class Breaks(Repository):
             sa.text("select * from ledger.balances where starts_with(account, :prefix) and amount > 0"),
             {"prefix": INVESTOR_PAYABLE.prefix},
         )
-        late = self.transaction.execute(
-            sa.text(
-                "select p.payout_id, p.currency, p.amount, p.bank_reason, h.at from ledger.payouts p"
-                " join ledger.payout_history h on h.payout_id = p.payout_id and h.to_state = 'returned'"
-                " join ledger.days d on d.settlement_date = p.settlement_date and d.closed_at < h.at"
-                " where p.state = 'returned' and not exists (select from ledger.payouts later"
-                "   where later.investor_id = p.investor_id and later.currency = p.currency"
-                "     and later.prepared_at >= h.at)"
-            )
-        )
+        late = self.transaction.execute(sql(__package__, "late_returns"))
         return [
             Finding(
                 cause="investor_overdrawn",

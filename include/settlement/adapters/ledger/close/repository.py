@@ -19,13 +19,14 @@ import sqlalchemy as sa
 
 from settlement.adapters.ledger import frames_io
 from settlement.adapters.ledger.outcomes.repository import digest
-from settlement.adapters.ledger.repository import Repository
+from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain import frames
 from settlement.domain.frames import Outcome
 from settlement.ports.close import SEAL_BYTES, Certificate, Movement, ReportTable, Revision
 from settlement.ports.days import DayRun
 
 WHOLE = "*"
+HERE = __package__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,126 +179,29 @@ UNSEALED: Mapping[str, str] = {
 }
 """The tables that are not sealed, and why not."""
 
-# What must hold of the rows as they stand: each query returns the keys of the first rows that break it.
+# What must hold of the rows as they stand, with the query in `invariants` that returns the first row that breaks it.
 INVARIANTS: Mapping[str, str] = {
-    "entries sum to zero in one currency": """
-        select 'entries ' || e.entry_id from ledger.entries e left join ledger.postings p using (entry_id)
-         group by e.entry_id having coalesce(sum(p.amount), 1) <> 0 or bool_or(p.currency <> e.currency)
-         order by e.entry_id limit 1""",
-    "postings have an entry": """
-        select 'postings ' || p.entry_id from ledger.postings p left join ledger.entries e using (entry_id)
-         where e.entry_id is null order by p.entry_id limit 1""",
-    "balances are the sums of their postings": """
-        select 'balances ' || account || ' ' || currency
-          from (select account, currency, sum(amount) as amount from ledger.postings group by 1, 2) p
-          full join ledger.balances b using (account, currency)
-         where coalesce(p.amount, 0) <> coalesce(b.amount, 0) order by account, currency limit 1""",
-    "shares sum to their allocations": """
-        select 'shares ' || settlement_date || '/' || revision || '/' || position
-          from (select settlement_date, revision, position, sum(gross_amount) as shared from ledger.shares
-                 group by 1, 2, 3) s full join ledger.allocations a using (settlement_date, revision, position)
-         where coalesce(shared, 0) <> case when component = 'cost' then 0 else coalesce(amount, 0) end
-         order by settlement_date, revision, position limit 1""",
-    "shares are net, fee, VAT and taxes": """
-        select 'shares ' || settlement_date || '/' || revision || '/' || position || '/' || note_id from ledger.shares
-         where gross_amount <> net_amount + fee_amount + vat_amount + national_tax_amount + local_tax_amount
-         order by settlement_date, revision, position, note_id limit 1""",
-    "totals of a day are the sums of its shares": """
-        select 'day_totals ' || settlement_date || '/' || revision || '/' || currency from ledger.day_totals t
-          full join (select settlement_date, revision, currency, sum(net_amount) as net, sum(fee_amount) as fee,
-                            sum(vat_amount) as vat, sum(national_tax_amount) as national, sum(local_tax_amount) as local
-                       from ledger.shares group by 1, 2, 3) s using (settlement_date, revision, currency)
-         where (t.distributed_amount, t.fee_amount, t.vat_amount, t.national_tax_amount, t.local_tax_amount)
-               is distinct from (coalesce(net, 0), coalesce(fee, 0), coalesce(vat, 0), coalesce(national, 0),
-                                 coalesce(local, 0))
-         order by 1 limit 1""",
-    "payouts took exactly their amount": """
-        select 'payouts ' || p.payout_id from ledger.payouts p
-          left join (select e.payout_id, sum(x.amount) as taken from ledger.entries e
-                       join ledger.postings x using (entry_id)
-                      where e.event = 'payout_prepared' and x.amount > 0 group by 1) e using (payout_id)
-         where taken is distinct from p.amount order by p.payout_id limit 1""",
-    "payouts are where their history took them": """
-        select 'payouts ' || p.payout_id from ledger.payouts p
-          left join lateral (select to_state from ledger.payout_history h where h.payout_id = p.payout_id
-                              order by step desc limit 1) h on true
-         where p.state <> coalesce(h.to_state, 'prepared') order by p.payout_id limit 1""",
-    "payouts are booked when their line says": """
-        select 'payouts ' || p.payout_id from ledger.payouts p
-          left join ledger.matches m on m.subject_kind = 'payout' and m.subject_id = p.payout_id
-          left join ledger.statement_lines l using (line_id)
-         group by p.payout_id having p.booked_on is distinct from max(l.booking_date) order by 1 limit 1""",
-    "payment files are what was sent": """
-        select 'payout_files ' || file_id from ledger.payout_files
-         where encode(sha256(content), 'hex') <> sha256 order by file_id limit 1""",
-    "messages are what was received": """
-        select 'bank_messages ' || sha256 from ledger.bank_messages
-         where encode(sha256(content), 'hex') <> sha256 order by sha256 limit 1""",
-    "opening and lines of a statement make its closing": """
-        select 'statements ' || s.statement_id from ledger.statements s
-          left join ledger.statement_lines l using (statement_id)
-         group by s.statement_id having s.opening + coalesce(sum(l.amount), 0) <> s.closing
-             or count(l.line_id) <> s.line_count order by s.statement_id limit 1""",
-    "lines are booked on client_bank with their amount": """
-        select 'statement_lines ' || l.line_id from ledger.statement_lines l
-          left join (select e.line_id, sum(p.amount) as booked from ledger.entries e
-                       join ledger.postings p using (entry_id) where p.account = 'client_bank' group by 1) b
-               using (line_id)
-         where b.booked is distinct from case when l.state <> 'open' then l.amount end order by l.line_id limit 1""",
-    "lines are matched where a match says so, with all of their amount": """
-        select 'statement_lines ' || l.line_id from ledger.statement_lines l
-          left join (select line_id, sum(amount) as matched from ledger.matches group by 1) m using (line_id)
-         where case when l.state = 'matched' then m.matched is distinct from l.amount else m.matched is not null end
-         order by l.line_id limit 1""",
-    "payouts say what their history says": """
-        select 'payouts ' || p.payout_id from ledger.payouts p
-          left join lateral (
-            select max(h.at) filter (where h.to_state = 'submitted') as submitted_at,
-                   (array_agg(h.evidence ->> 'bank_reason' order by h.step desc)
-                     filter (where h.evidence ->> 'bank_reason' is not null))[1] as bank_reason
-              from ledger.payout_history h where h.payout_id = p.payout_id) h on true
-         where (p.submitted_at, p.bank_reason) is distinct from (h.submitted_at, h.bank_reason)
-         order by p.payout_id limit 1""",
-    "payment files hold the payouts that name them": """
-        select 'payout_files ' || f.file_id from ledger.payout_files f
-          left join ledger.payouts p using (file_id)
-         group by f.file_id having count(p.payout_id) <> f.payment_count or coalesce(sum(p.amount), 0) <> f.amount
-         order by f.file_id limit 1""",
-    "repayments stand where the books took them": """
-        select 'repayments ' || r.repayment_id from ledger.repayments r
-          left join ledger.repayments x on x.reverses_repayment_id = r.repayment_id and x.state <> 'quarantined'
-         where r.is_extracted <> exists (select from ledger.entries e
-                 where e.repayment_id = r.repayment_id and e.event = 'repayment_extracted')
-            or (r.state = 'quarantined') <> exists (select from ledger.quarantine q
-                 where q.repayment_id = r.repayment_id and q.released_on is null)
-            or r.reversed_by is distinct from x.repayment_id
-            or r.settled_on is not null
-               and not exists (select from ledger.entries e
-                 where e.repayment_id = r.repayment_id and e.settlement_date = r.settled_on)
-         order by r.repayment_id limit 1""",
-    "days are at their newest revision, and closed if that is certified": """
-        select 'days ' || d.settlement_date from ledger.days d
-          left join lateral (select max(revision) as newest from ledger.revisions r
-                              where r.settlement_date = d.settlement_date) r on true
-         where d.revision <> coalesce(r.newest, 0)
-            or (d.state = 'closed') <> exists (select from ledger.certificates c
-                 where c.settlement_date = d.settlement_date and c.revision = d.revision)
-         order by d.settlement_date limit 1""",
-    "frozen inputs are those that their revision was computed with": """
-        select 'snapshots ' || r.settlement_date || '/' || r.revision from ledger.revisions r
-          left join ledger.snapshots s using (settlement_date, revision)
-         where s.input_sha256 is distinct from r.input_sha256 order by 1 limit 1""",
-    "credits are held up to their repayment, and not below zero": """
-        select 'credits ' || c.loan_id || '/' || c.repayment_id from ledger.credits c
-          join ledger.days d using (settlement_date, revision) left join ledger.repayments r using (repayment_id)
-         group by c.loan_id, c.repayment_id, c.currency, r.amount
-        having sum(c.amount) < 0 or sum(c.amount) > r.amount order by 1 limit 1""",
-    "breaks that are over say so in their history": """
-        select 'breaks ' || b.break_id from ledger.breaks b
-          left join lateral (select what from ledger.break_history h where h.break_id = b.break_id
-                              order by step desc limit 1) h on true
-         where (b.state in ('resolved', 'written_off')) <> coalesce(h.what ~ '^(resolved|written off)', false)
-         order by b.break_id limit 1""",
+    "entries sum to zero in one currency": "entries_sum_to_zero",
+    "postings have an entry": "postings_have_an_entry",
+    "balances are the sums of their postings": "balances_are_sums",
+    "shares sum to their allocations": "shares_sum_to_allocations",
+    "shares are net, fee, VAT and taxes": "shares_add_up",
+    "totals of a day are the sums of its shares": "totals_are_sums",
+    "payouts took exactly their amount": "payouts_took_their_amount",
+    "payouts are where their history took them": "payouts_are_where_history_took_them",
+    "payouts are booked when their line says": "payouts_are_booked_with_their_line",
+    "payment files are what was sent": "payment_files_are_what_was_sent",
+    "messages are what was received": "messages_are_what_was_received",
+    "opening and lines of a statement make its closing": "statements_add_up",
+    "lines are booked on client_bank with their amount": "lines_are_booked",
+    "lines are matched where a match says so, with all of their amount": "lines_are_matched",
+    "payouts say what their history says": "payouts_say_what_history_says",
+    "payment files hold the payouts that name them": "payment_files_hold_their_payouts",
+    "repayments stand where the books took them": "repayments_stand_where_taken",
+    "days are at their newest revision, and closed if that is certified": "days_are_at_their_newest_revision",
+    "frozen inputs are those that their revision was computed with": "inputs_are_those_computed_with",
+    "credits are held up to their repayment, and not below zero": "credits_are_within_their_repayment",
+    "breaks that are over say so in their history": "breaks_are_over_by_history",
 }
 
 # What moved in all, by what it moved of; the frozen inputs say the most that each can move. Newest revisions count.
@@ -310,89 +214,6 @@ MOVED: Mapping[str, str] = {
           join ledger.days using (settlement_date, revision) where component = 'principal'
          group by note_id order by note_id""",
 }
-
-MOVEMENTS = """
--- One row per currency and side: what the bank, client_bank and the investors had before, what came, what went, what
--- they have. Balances are as of now, and what has moved since is taken from them.
-with lines as (
-  select l.line_id, s.currency, l.amount, s.business_date <= :on as is_of_day
-    from ledger.statements s join ledger.statement_lines l using (statement_id) where s.business_date > :before),
-of_ledger as (
-  select l.currency, p.amount, l.is_of_day
-    from lines l join ledger.entries e using (line_id) join ledger.postings p using (entry_id)
-   where p.account = 'client_bank' and p.settlement_date >= :first),
-of_investors as (
-  select currency, -amount as amount, settlement_date <= :on as is_of_day from ledger.postings
-   where settlement_date > :before and starts_with(account, 'investor_payable:')),
-moved as (
-  (select distinct on (currency) 'bank' as side, currency, opening as amount, false as is_of_day
-     from ledger.statements order by currency, business_date, sequence nulls first, position)
-  union all
-  select 'bank', currency, closing - opening, false from ledger.statements where business_date <= :before
-  union all
-  select 'bank', currency, amount, true from lines where is_of_day
-  union all
-  select 'ledger', currency, amount, false from ledger.balances where account = 'client_bank'
-  union all
-  select 'ledger', currency, -amount, false from of_ledger
-  union all
-  select 'ledger', currency, amount, true from of_ledger where is_of_day
-  union all
-  select 'investors', currency, -amount, false from ledger.balances where starts_with(account, 'investor_payable:')
-  union all
-  select 'investors', currency, -amount, false from of_investors
-  union all
-  select 'investors', currency, amount, true from of_investors where is_of_day)
-select side, currency,
-       coalesce(sum(amount) filter (where not is_of_day), 0)::bigint as opening,
-       coalesce(sum(amount) filter (where is_of_day and amount > 0), 0)::bigint as came,
-       coalesce(-sum(amount) filter (where is_of_day and amount < 0), 0)::bigint as went,
-       sum(amount)::bigint as closing
-  from moved group by side, currency order by side, currency
-"""
-
-FIRST_BOOKED = """
--- One row: the first day on which a line is booked that a statement after the day `before` shows.
-select coalesce(min(l.booking_date), cast(:before as date))
-  from ledger.statements s join ledger.statement_lines l using (statement_id) where s.business_date > :before
-"""
-
-# The tables of a day's report, each in an order that its rows alone decide.
-REPORTS: Mapping[str, str] = {
-    "shares": """
-        select repayment_id, receivable_id, note_id, investor_id, currency, component, gross_amount, fee_amount,
-               vat_amount, national_tax_amount, local_tax_amount, net_amount
-          from reporting.shares where settlement_date = :on
-         order by repayment_id, receivable_id, note_id, gross_amount""",
-    "payouts": """
-        select payout_id, investor_id, currency, amount, state, end_to_end_id, file_id, attempt, bank_reason, booked_on
-          from reporting.payouts where settlement_date = :on order by payout_id""",
-    "breaks": """
-        select break_id::text, cause, side, subject_kind, subject_id, currency, amount, opened_on, age_business_days,
-               state, owner, resolved_on, resolution
-          from reporting.breaks where opened_on <= :on and (resolved_on is null or resolved_on >= :on)
-         order by break_id""",
-    "journal": """
-        select event, account, currency, sum(amount) filter (where amount > 0)::bigint as debit,
-               -sum(amount) filter (where amount < 0)::bigint as credit
-          from (select event, case when account like 'investor_payable:%' then 'investor_payable'
-                       when account like 'borrower_credit:%' then 'borrower_credit' else account end as account,
-                       currency, amount from reporting.journal where settlement_date = :on) j
-         group by 1, 2, 3 order by 1, 2, 3""",
-}
-
-TAXES = """
--- One row per tax class, currency and component of a day. A share that a reversal takes back may be of an investor whom
--- the day's inputs do not name any more.
-select coalesce(c.tax_class, 'of earlier days') as tax_class, s.currency, s.component,
-       sum(s.gross_amount)::bigint as gross_amount, sum(s.national_tax_amount)::bigint as national_tax_amount,
-       sum(s.local_tax_amount)::bigint as local_tax_amount
-  from reporting.shares s
-  left join unnest(cast(:ids as text[]), cast(:classes as text[])) as c (investor_id, tax_class)
-       on c.investor_id = s.investor_id
- where s.settlement_date = :on and s.component in ('interest', 'late_interest')
- group by 1, 2, 3 order by 1, 2, 3
-"""
 
 
 class Close(Repository):
@@ -407,17 +228,17 @@ class Close(Repository):
     def movements(self, *, on: date, before: date) -> list[Movement]:
         """Return what bank, ledger and investors had after the day `before`, what moved until `on`, and have then."""
         run = self.transaction.execute
-        first = run(sa.text(FIRST_BOOKED), {"before": before}).scalar_one()
-        rows = run(sa.text(MOVEMENTS), {"on": on, "before": before, "first": first}).mappings()
+        first = run(sql(HERE, "first_booked"), {"before": before}).scalar_one()
+        rows = run(sql(HERE, "movements"), {"on": on, "before": before, "first": first}).mappings()
         return [Movement(**row) for row in rows]
 
     def report_table(self, name: str, on: date) -> ReportTable:
-        """Return one table of a day's report."""
-        return self._table(REPORTS[name], on=on)
+        """Return one table of a day's report, in an order that its rows alone decide."""
+        return self._table(name, on=on)
 
     def taxes(self, on: date, classes: Mapping[str, str]) -> ReportTable:
         """Return what was withheld on a day by tax class, where `classes` are those of the investors."""
-        return self._table(TAXES, on=on, ids=list(classes), classes=list(classes.values()))
+        return self._table("taxes", on=on, ids=list(classes), classes=list(classes.values()))
 
     def certificates(self) -> list[Certificate]:
         """Return every certificate in the order in which they were issued."""
@@ -438,8 +259,8 @@ class Close(Repository):
     def _first(self, query: str, **named: Any) -> sa.RowMapping | None:
         return self.transaction.execute(sa.text(query), named).mappings().first()
 
-    def _table(self, query: str, **named: Any) -> ReportTable:
-        found = self.transaction.execute(sa.text(query), named)
+    def _table(self, name: str, **named: Any) -> ReportTable:
+        found = self.transaction.execute(sql(HERE, f"reports/{name}"), named)
         return ReportTable(columns=tuple(found.keys()), rows=[tuple(row) for row in found])
 
     def seal(self, number: int, *, since: Mapping[str, int]) -> dict[str, int]:
@@ -607,7 +428,8 @@ class Close(Repository):
 
     def broken_invariants(self) -> list[tuple[str, str]]:
         """Return every invariant that does not hold, with the first row that breaks it."""
-        found = ((name, self.transaction.execute(sa.text(query)).scalar()) for name, query in INVARIANTS.items())
+        run = self.transaction.execute
+        found = ((name, run(sql(HERE, f"invariants/{query}")).scalar()) for name, query in INVARIANTS.items())
         return [(name, str(row)) for name, row in found if row is not None]
 
     def computed(self) -> list[Revision]:

@@ -8,8 +8,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from settlement.adapters.ledger.repository import Repository
+from settlement.adapters.ledger.repository import Repository, sql
 from settlement.ports.days import BackfillEnd
+
+HERE = __package__
 
 
 class Backfills(Repository):
@@ -41,28 +43,8 @@ class Backfills(Repository):
             sa.text("update ledger.backfills set ended_at = coalesce(ended_at, :now) where backfill_id = :id"),
             mine | {"now": now},
         )
-        days = self.transaction.execute(
-            sa.text(
-                "select count(*) filter (where is_failed) as failed,"
-                " count(*) filter (where not is_failed and is_changed) as changed,"
-                " count(*) filter (where not is_failed and not is_changed) as ok"
-                " from (select outcome is null or starts_with(outcome, 'failed') as is_failed,"
-                "              revision > 1 and outcome <> 'already_settled' as is_changed"
-                "         from ledger.runs where backfill_id = :id) run"
-            ),
-            mine,
-        ).one()
-        paid = self.transaction.execute(
-            sa.text(
-                "select p.currency, sum(p.amount)::bigint as amount from ledger.payouts p"
-                " join ledger.runs r using (run_id)"
-                " where r.backfill_id = :id and p.state in ('submitted', 'unknown', 'accepted', 'booked')"
-                "   and exists (select from ledger.payout_history h where h.payout_id = p.payout_id"
-                "                and h.step > r.step_before)"  # a run that is cleared keeps its id
-                " group by p.currency order by p.currency"
-            ),
-            mine,
-        )
+        days = self.transaction.execute(sql(HERE, "backfill_days"), mine).one()
+        paid = self.transaction.execute(sql(HERE, "backfill_paid"), mine)
         return BackfillEnd(
             ok=days.ok,
             changed=days.changed,

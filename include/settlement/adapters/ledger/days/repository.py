@@ -12,6 +12,8 @@ from settlement.domain.errors import Displaced
 from settlement.domain.payments.state import PayoutState
 from settlement.ports.days import Day, DayRun, DayTotals, PayoutSum, Run, RunRequest
 
+HERE = __package__
+
 
 class Days(Repository):
     """Days, runs and the fence."""
@@ -35,14 +37,7 @@ class Days(Repository):
                 kept_conf=request.kept_conf,
             )
         revision = self.transaction.execute(
-            sa.text(
-                "insert into ledger.days (settlement_date, state, run_id, opened_at) values (:on, 'open', :run, :now)"
-                " on conflict (settlement_date) do update set run_id = excluded.run_id,"
-                "   state = case when ledger.days.state = 'failed' then"
-                "     case when ledger.days.revision = 0 then 'open' else 'computed' end else ledger.days.state end,"
-                "   failure = null"
-                " returning revision"
-            ),
+            sql(HERE, "open"),
             {"on": settlement_date, "run": request.run_id, "now": now},
         ).scalar_one()
         day = DayRun(
@@ -56,16 +51,7 @@ class Days(Repository):
             kept_conf=request.kept_conf,
         )
         self.transaction.execute(
-            sa.text(
-                "insert into ledger.runs (run_id, settlement_date, revision, run_type, backfill_id, triggered_by,"
-                " reason, step_before, started_at) values (:run, :on, :revision, :type, :backfill, :by, :reason,"
-                "   coalesce(pg_sequence_last_value(pg_get_serial_sequence('ledger.payout_history', 'step')), 0), :now)"
-                " on conflict (run_id) do update set settlement_date = excluded.settlement_date,"
-                "   revision = excluded.revision, run_type = excluded.run_type, backfill_id = excluded.backfill_id,"
-                "   triggered_by = excluded.triggered_by, reason = excluded.reason,"
-                "   step_before = excluded.step_before,"
-                "   started_at = excluded.started_at, ended_at = null, outcome = null"
-            ),
+            sql(HERE, "begin_run"),
             {
                 "run": request.run_id,
                 "on": settlement_date,
@@ -120,7 +106,7 @@ class Days(Repository):
 
     def run(self, run_id: str) -> Run | None:
         """Return one run: who triggered it, why, and how it ended."""
-        row = self.transaction.execute(sql(__package__, "run"), {"id": run_id}).mappings().first()
+        row = self.transaction.execute(sql(HERE, "run"), {"id": run_id}).mappings().first()
         return Run(**row) if row else None
 
     def payout_sums(self, settlement_date: date) -> list[PayoutSum]:
@@ -187,5 +173,5 @@ class Days(Repository):
 
     def totals(self, settlement_date: date) -> list[DayTotals]:
         """Return the newest revision's totals, one for each currency."""
-        rows = self.transaction.execute(sql(__package__, "totals"), {"on": settlement_date}).mappings()
+        rows = self.transaction.execute(sql(HERE, "totals"), {"on": settlement_date}).mappings()
         return [DayTotals(**row) for row in rows]

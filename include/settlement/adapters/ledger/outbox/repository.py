@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from settlement.adapters.ledger.repository import Repository
+from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.alerts import routing
 from settlement.domain.alerts.day import DayCompleted, DayEvent
 from settlement.domain.alerts.event import AlertState, Event, Severity, summary_key
@@ -25,27 +25,10 @@ from settlement.domain.alerts.routing import AlertsPolicy
 from settlement.domain.alerts.watch import Resolved
 from settlement.ports.outbox import Alert
 
+HERE = __package__
+
 THREAD = "thread"
 """The event of a root message that only holds the place of a day that has not begun."""
-
-# No row where the key (or the root of the thread) is there already.
-_INSERT = """
-insert into ledger.alert_outbox (root_id, kind, settlement_date, event, severity, channel, dedupe_key, problem_key,
-                                 group_key, payload, state, created_at)
-values (:root_id, :kind, :date, :event, :severity, :channel, :dedupe_key, :key, :group, :payload, :state, :now)
-on conflict do nothing
-returning alert_id
-"""
-
-# One row per problem that was told of and is not over; a reminder of it is none.
-_OPEN_PROBLEMS = """
-    select o.alert_id, o.root_id, o.channel, o.settlement_date, o.event, o.problem_key, o.created_at, r.thread,
-           o.severity
-      from ledger.alert_outbox o join ledger.alert_roots r using (root_id)
-     where o.resolved_at is null and o.state <> 'suppressed' and o.leader_id is null and o.kind = 'reply'
-       and o.event <> 'resolved' and o.problem_key not like '%:again:%'
-"""
-_LOCKED = " order by o.alert_id for no key update of o"
 
 
 class Outbox(Repository):
@@ -93,7 +76,7 @@ class Outbox(Repository):
                 continue
             root_id = self._thread(thread, channel=channel, settlement_date=settlement_date)
             alert_id = self.transaction.execute(
-                sa.text(_INSERT),
+                sql(HERE, "insert"),
                 {
                     "root_id": root_id,
                     "kind": "file",
@@ -169,16 +152,7 @@ class Outbox(Repository):
         ).all()
         for alert_id, repeats in due:
             self.transaction.execute(
-                sa.text(
-                    """
-                    insert into ledger.alert_outbox (root_id, kind, settlement_date, event, severity, channel,
-                                                     dedupe_key, problem_key, payload, created_at)
-                    select root_id, 'reply', settlement_date, event, severity, channel,
-                           dedupe_key || ':again:' || :number, problem_key || ':again:' || :number, payload, :now
-                      from ledger.alert_outbox where alert_id = :alert_id
-                    on conflict (dedupe_key, channel) do nothing
-                    """
-                ),
+                sql(HERE, "repeat"),
                 {"alert_id": alert_id, "number": str(repeats + 1), "now": now},
             )
             self.transaction.execute(
@@ -364,7 +338,7 @@ class Outbox(Repository):
         ).first():
             return
         self.transaction.execute(
-            sa.text(_INSERT),
+            sql(HERE, "insert"),
             {
                 "root_id": root_id,
                 "kind": "root",
@@ -408,18 +382,17 @@ class Outbox(Repository):
             "state": state,
             "now": now,
         }
-        return self.transaction.execute(sa.text(_INSERT), values).first() is not None
+        return self.transaction.execute(sql(HERE, "insert"), values).first() is not None
 
     def _resolve_one(self, event: Resolved, *, now: datetime) -> bool:
         key = event.dedupe_key.replace("resolved:", "", 1)
-        named = " and (o.dedupe_key = :key or starts_with(o.dedupe_key, :key || '#'))"
-        rows = self.transaction.execute(sa.text(_OPEN_PROBLEMS + named + _LOCKED), {"key": key}).all()
+        rows = self.transaction.execute(sql(HERE, "open_problems", "of_key"), {"key": key}).all()
         return self._resolve(rows, now=now)
 
     def _resolve_all(self, *, settlement_date: date | None, problem_event: str, now: datetime) -> bool:
         """Resolve what was told of the date, in its own thread or in that of a backfill."""
         rows = self.transaction.execute(
-            sa.text(_OPEN_PROBLEMS + " and o.settlement_date = :date and o.event = :event" + _LOCKED),
+            sql(HERE, "open_problems", "of_event"),
             {"date": settlement_date, "event": problem_event},
         ).all()
         return self._resolve(rows, now=now)

@@ -13,12 +13,14 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from settlement.adapters.ledger import copying
-from settlement.adapters.ledger.repository import Repository
+from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain import frames
 from settlement.domain.frames import Outcome
 from settlement.domain.policy import Policy
 from settlement.ports.days import DayRun
 from settlement.ports.outcomes import Frozen
+
+HERE = __package__
 
 STATE_AFTER = {
     "settled": "settled",
@@ -161,18 +163,7 @@ class Posting:
         state = taken["outcome"].map(STATE_AFTER)
         reverses = taken["reverses_repayment_id"]
         self._transaction.execute(
-            sa.text(
-                "insert into ledger.repayments as r (repayment_id, loan_id, currency, received_at, amount,"
-                " reverses_repayment_id, state, window_on, taken_on, settled_on, is_extracted)"
-                " select t.id, t.loan, t.currency, t.received_at, t.amount, t.reverses, t.state, t.window_on, :on,"
-                "  case when t.state = 'settled' then cast(:on as date) end, t.is_extracted"
-                " from unnest(cast(:ids as text[]), cast(:loans as text[]), cast(:currencies as text[]),"
-                "  cast(:received as timestamptz[]), cast(:amounts as bigint[]), cast(:reverses as text[]),"
-                "  cast(:states as text[]), cast(:windows as date[]), cast(:extracted as boolean[]))"
-                "  as t (id, loan, currency, received_at, amount, reverses, state, window_on, is_extracted)"
-                " on conflict (repayment_id) do update set state = excluded.state, currency = excluded.currency,"
-                " settled_on = excluded.settled_on, is_extracted = r.is_extracted or excluded.is_extracted"
-            ),
+            sql(HERE, "take_repayments"),
             {
                 "on": self._keys["settlement_date"],
                 "ids": taken["repayment_id"].tolist(),
@@ -204,14 +195,7 @@ class Posting:
         """Reverse the extraction of what was kept back in another currency than that in which it is taken now."""
         run = self._transaction.execute
         extracted = run(
-            sa.text(
-                "select e.entry_id, e.repayment_id from ledger.repayments r"
-                " join unnest(cast(:ids as text[]), cast(:currencies as text[])) as t (id, currency)"
-                "   on t.id = r.repayment_id and t.currency <> r.currency"
-                " join ledger.entries e on e.repayment_id = r.repayment_id and e.event = 'repayment_extracted'"
-                " where r.state = 'quarantined'"
-                "   and not exists (select from ledger.entries x where x.reverses_entry_id = e.entry_id)"
-            ),
+            sql(HERE, "extracted_otherwise"),
             {"ids": taken["repayment_id"].tolist(), "currencies": taken["currency"].tolist()},
         ).all()
         if not extracted:
@@ -219,17 +203,7 @@ class Posting:
         self._release([row.repayment_id for row in extracted])
         run(sa.text("select ledger.ensure_partition('ledger.postings', :settlement_date, 0)"), dict(self._keys))
         run(
-            sa.text(
-                "with undone as ("
-                " insert into ledger.entries"
-                "  (settlement_date, revision, recorded_at, event, currency, repayment_id, reverses_entry_id)"
-                " select :settlement_date, :revision, :now, 'repayment_reversed', currency, repayment_id, entry_id"
-                "  from ledger.entries where entry_id = any(:entries) order by entry_id"
-                " returning entry_id, reverses_entry_id)"
-                " insert into ledger.postings (settlement_date, part, entry_id, account, currency, amount)"
-                " select :settlement_date, 0, u.entry_id, p.account, p.currency, -p.amount"
-                "  from undone u join ledger.postings p on p.entry_id = u.reverses_entry_id"
-            ),
+            sql(HERE, "reverse_extractions"),
             {**self._keys, "now": self._now, "entries": [row.entry_id for row in extracted]},
         )
 

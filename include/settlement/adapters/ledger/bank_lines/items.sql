@@ -1,0 +1,51 @@
+-- Goes on from `touched`. One row per item that is open: what stands between us and the bank because of it.
+, open_items as (
+  select account, subject_id, currency, sum(amount)::bigint as amount
+    from (
+          -- a receipt from its extraction until its line; what of it a reversal or a person cleared besides
+          select 'receipts_in_transit' as account, s.subject_id, r.currency, r.amount
+            from repayments s
+            join ledger.repayments r on r.repayment_id = s.subject_id
+           where r.is_extracted and r.reverses_repayment_id is null
+          union all
+          select 'receipts_in_transit', s.subject_id, r.currency, -r.amount
+            from repayments s
+            join ledger.repayments r on r.repayment_id = s.subject_id
+            join ledger.repayments o on o.repayment_id = r.reverses_repayment_id
+           where o.is_extracted and r.state in ('settled', 'cancelled')
+          union all
+          select 'receipts_in_transit', s.subject_id, l.currency, -(m.amount + m.difference)
+            from repayments s
+            join ledger.matches m on m.subject_id = s.subject_id
+            join ledger.statement_lines l using (line_id)
+           where m.subject_kind in ('receipt', 'receipt_undone')
+          union all
+          select p.account, s.subject_id, p.currency, p.amount
+            from repayments s
+            join ledger.entries e on e.repayment_id = s.subject_id
+            join ledger.postings p using (entry_id)
+           where e.event = 'written_off' and p.account = 'receipts_in_transit'
+          union all
+          -- a payout from its preparation until its line, or until its money is given back
+          select 'payouts_in_transit', s.subject_id, p.currency, -p.amount
+            from payouts s
+            join ledger.payouts p on p.payout_id = s.subject_id
+           where p.state not in ('rejected', 'returned')
+          union all
+          select 'payouts_in_transit', s.subject_id, l.currency, -(m.amount + m.difference)
+            from payouts s
+            join ledger.matches m on m.subject_id = s.subject_id
+            join ledger.statement_lines l using (line_id)
+           where m.subject_kind in ('payout', 'payout_return')
+          union all
+          select p.account, s.subject_id, p.currency, p.amount
+            from payouts s
+            join ledger.entries e on e.payout_id = s.subject_id
+            join ledger.postings p using (entry_id)
+           where e.event = 'written_off' and p.account = 'payouts_in_transit'
+          union all
+          select 'suspense', line_id, currency, -amount from ledger.statement_lines where state = 'suspended'
+         ) items
+   group by account, subject_id, currency
+  having sum(amount) <> 0
+)
