@@ -40,7 +40,7 @@ CALENDAR = SettlementCalendar(calendar=BankCalendar("KR", ("public", "bank")), t
 
 calls: list[tuple[str, dict[str, Any]]] = []
 errors: dict[str, list[Exception]] = {}
-opened: dict[str, dict[str, Any]] = {}
+opened: dict[str, types.SimpleNamespace] = {}
 
 
 def main() -> None:
@@ -122,7 +122,7 @@ def stage(name: str) -> Callable[..., Any]:
             raise errors[name].pop(0)
         if name == "open_day":
             on = subject.settlement_date or date(2026, 2, 12)
-            opened[subject.run_id] = {"settlement_date": on}
+            opened[subject.run_id] = types.SimpleNamespace(settlement_date=on)
             return DayRun(
                 settlement_date=on,
                 revision=1,
