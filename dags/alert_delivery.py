@@ -16,7 +16,7 @@ def deliver(**context: Any) -> dict[str, Any]:
 
     asked.check_parameters(airflow_run(context))
     with services() as (opened, now):
-        return asdict(opened.alerts.deliver(now=now)) if opened.alerts else {}
+        return asdict(opened.alerts.deliver(now=now))
 
 
 @dag(
