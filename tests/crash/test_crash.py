@@ -40,7 +40,7 @@ def undisturbed(
     with new_world() as world:
         trace = tmp_path_factory.mktemp("trace") / "points"
         assert world.play(trace=trace) == 0
-        passed = [tuple(line.split(" ", 1)) for line in trace.read_text().splitlines()]
+        passed = [(step, point) for step, point in (line.split(" ", 1) for line in trace.read_text().splitlines())]
         return passed, world.outcome()
 
 

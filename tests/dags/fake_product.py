@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from settlement.domain.days import BankCalendar, SettlementCalendar
@@ -51,7 +52,8 @@ def main() -> None:
     def play(asked: dict[str, Any], failing: dict[str, list[Exception]] | None = None, **run: Any) -> dict[str, Any]:
         # Read anew each time: in one process, Airflow keeps what one run was asked in the parameters of the next.
         folder = sys.argv[1]
-        dag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder").dags["daily_settlement"]
+        bag = BundleDagBag(dag_folder=folder, bundle_path=Path(folder), bundle_name="dags-folder")
+        dag = bag.dags["daily_settlement"]
         for task in dag.tasks:
             task.retry_delay = timedelta(seconds=1)
             task.max_retry_delay = timedelta(seconds=1)

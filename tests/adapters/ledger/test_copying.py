@@ -22,7 +22,7 @@ FRAME = pd.DataFrame(
         "place": np.array([1, 2, -3], dtype=np.int32),
         "is_set": [True, False, True],
         "on_day": np.array(["2026-02-16", "NaT", "1999-12-31"], dtype="datetime64[s]"),
-        "at": pd.to_datetime(["2026-02-16T11:00:00.000001Z", None, "1970-01-01T00:00:00.000000Z"]).as_unit("us"),
+        "at": pd.to_datetime(["2026-02-16T11:00:00.000001Z", "NaT", "1970-01-01T00:00:00.000000Z"]).as_unit("us"),
         "name": pd.array(['홍길동, "l\'été"\n\t\\N', None, ""], dtype="str"),
         "code": pd.Categorical.from_codes([1, -1, 0], pd.Index(["일", "이"], dtype="str")),
     }
