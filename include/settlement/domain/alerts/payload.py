@@ -86,7 +86,7 @@ def slot_value(event: Event) -> dict[str, Any]:
 def events_of(payload: Payload) -> dict[str, Event]:
     """Return the events of a payload by their slots.
 
-    Raises KeyError: an event that this version does not know. :raises ValueError: fields that are not the event's.
+    Raises KeyError: an event that this version does not know. Raises ValueError: fields that are not the event's.
     """
     return {slot: from_fields(value["event"], value["fields"]) for slot, value in payload.items()}
 
@@ -99,7 +99,7 @@ def to_fields(event: Event) -> dict[str, Any]:
 def from_fields(name: str, fields: Mapping[str, Any]) -> Event:
     """Return the event that `to_fields` wrote.
 
-    Raises KeyError: an event that this version does not know. :raises ValueError: fields that are not the event's.
+    Raises KeyError: an event that this version does not know. Raises ValueError: fields that are not the event's.
     """
     return cast("Event", _adapter(name).validate_python(dict(fields)))
 
