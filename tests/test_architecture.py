@@ -165,8 +165,8 @@ def test_money_that_crosses_a_stage_is_whole() -> None:
 
 
 SHAPELESS = {"evidence", "conf", "params", "value", "rows", "open_items"}
-"""Kept as JSON and not looked into: the evidence of a step, what a run was asked, its own record, what a certificate says
-is open; and the cells of a day report's tables, whose columns are named beside them."""
+"""Kept as JSON and not looked into: the evidence of a step, what a run was asked, its own record, what a certificate
+says is open; and the cells of a day report's tables, whose columns are named beside them."""
 
 
 def shapeless(source: str) -> list[str]:
