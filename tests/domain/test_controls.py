@@ -178,6 +178,12 @@ FALSE_CUSTODIES: Sequence[tuple[str, str, Custody, str]] = [
         "[receipts_in_transit] stands at [0 EUR], its items come to [1]",
     ),
     (
+        "receipts_in_transit_are_explained",
+        "a receipt of another currency is posted and is no item",
+        replace(TRUE_CUSTODY, posted=STANDING | {(RECEIPTS[0], "EUR"): 1}),
+        "[receipts_in_transit] stands at [1 EUR], its items come to [0]",
+    ),
+    (
         "payouts_in_transit_are_explained",
         "a payout is posted with one won more",
         replace(TRUE_CUSTODY, posted=STANDING | {PAYOUTS: -88_051}),

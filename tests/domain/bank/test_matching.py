@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from settlement.domain.bank import matching, statement
-from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, Terms, close, sums
+from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, Terms, close, exact, sums
 from settlement_lab.scores import matching_score
 
 ON = date(2026, 2, 16)
@@ -147,6 +147,35 @@ def test_amount_and_date_alone_match_only_where_nothing_speaks_against_it() -> N
     matches, mismatches = matching.match([bare, replace(bare, line_id="L2")], [receipt("A", 100, "REF-A")])
     assert matches == []
     assert causes(mismatches) == [("L1", "ambiguous", ["A"]), ("L2", "ambiguous", ["A"])]
+
+
+# By exact rule: the one line and the one subject that it pairs.
+PAIRED: Mapping[str, tuple[OpenLine, Subject]] = {
+    "end_to_end_id": (line("L1", -100, end_to_end_id=E2E), payout("P1", 100)),
+    "bank_reference": (line("L1", 100, reference="REF-A1"), receipt("A", 100, "REF-A1")),
+    "bank_reference_as_end_to_end_id": (line("L1", 100, end_to_end_id="REF-A1"), receipt("A", 100, "REF-A1")),
+}
+
+
+@pytest.mark.parametrize("rule", PAIRED)
+def test_the_very_reference_and_amount_and_currency_are_paired_and_nothing_less(rule: str) -> None:
+    shown, ours = PAIRED[rule]
+
+    def rules(*lines: OpenLine) -> list[str]:
+        return [found.rule for found in matching.match(lines, [ours])[0]]
+
+    assert rules(shown) == [rule]
+    assert rules(replace(shown, amount=shown.amount - 1)) == []
+    assert rules(replace(shown, currency="EUR")) == []
+
+
+def test_a_line_and_a_receipt_that_both_carry_no_reference_share_none() -> None:
+    matches, _ = matching.match([line("L1", 100, reference="")], [receipt("A", 100)])
+    assert told(matches) == [("L1", "A", "amount_and_date")]
+
+
+def test_every_exact_rule_is_seen_pairing() -> None:
+    assert set(PAIRED) == {rule.name for rule in exact.EXACT_RULES}
 
 
 # By rule of close reading: the fewest lines and subjects of which it matches the first line and no other rule does.

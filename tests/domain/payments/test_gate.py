@@ -68,6 +68,7 @@ def blocking(cause: str, amount: int | None, subject: str = "line L1") -> Blocki
     [
         (blocking("duplicate_line", -43790), True),
         (blocking("duplicate_line", 43790), False),
+        (blocking("duplicate_line", None), True),  # of how much it is, nobody knows
         (blocking("amount_differs", -1), True),
         (blocking("unknown_at_bank", -1), False),
         (blocking("overpaid", 5000, "loan L1"), False),
@@ -97,6 +98,8 @@ def test_what_was_rejected_and_paid_all_the_same_closes_the_gate() -> None:
         ([100, 100, 100, 100], 500, False),
         ([100, 100, 100, 100], 501, True),
         ([1, 100, 100, 10_000], 500, False),  # the median, not the mean
+        ([1, 100, 100, 10_000], 501, True),
+        ([1, 1, 100, 100], 6, True),  # the lower of two in the middle
     ],
 )
 def test_totals_far_above_the_same_weekday_close_the_gate(usual: list[int], amount: int, is_closed: bool) -> None:
