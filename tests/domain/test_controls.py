@@ -257,7 +257,15 @@ FALSE_MOVEMENTS: Sequence[tuple[str, str, controls.Movements, str]] = [
         "ledger_moves_as_the_bank",
         "the ledger has nothing at the bank",
         {"bank KRW": MOVED},
-        "[bank KRW] says {'opening': 50000000, 'came': 95000, 'went': 88050, 'closing': 50006950}, the ledger {}",
+        "[bank KRW] says {'opening': 50000000, 'came': 95000, 'went': 88050, 'closing': 50006950},"
+        " the ledger {'opening': 0, 'came': 0, 'went': 0, 'closing': 0}",
+    ),
+    (
+        "ledger_moves_as_the_bank",
+        "the ledger has one cent at a bank that has none",
+        TRUE_MOVEMENTS | {"ledger EUR": {"opening": 1, "came": 0, "went": 0, "closing": 1}},
+        "[bank EUR] says {'opening': 0, 'came': 0, 'went': 0, 'closing': 0},"
+        " the ledger {'opening': 1, 'came': 0, 'went': 0, 'closing': 1}",
     ),
 ]
 
@@ -265,6 +273,10 @@ FALSE_MOVEMENTS: Sequence[tuple[str, str, controls.Movements, str]] = [
 def test_true_movements_pass_every_control() -> None:
     assert failing(controls.MOVEMENT_CONTROLS, TRUE_MOVEMENTS) == []
     controls.check_movements(TRUE_MOVEMENTS)
+
+
+def test_an_account_on_which_nothing_ever_was_needs_no_balance_in_the_ledger() -> None:
+    controls.check_movements(TRUE_MOVEMENTS | {"bank EUR": controls.NOTHING})
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,14 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         ),
         ("runs run-1 is gone", "delete from ledger.runs where run_id = 'run-1'"),
         (
+            "day_totals 2026-02-16/1/EUR was put in",
+            "insert into ledger.day_totals values ('2026-02-16', 1, 'EUR', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        ),
+        (
+            "credits 2026-02-16/1/9 was put in",
+            "insert into ledger.credits values ('2026-02-16', 1, 9, 'L1', 'R1', 'KRW', 1, 'held')",
+        ),
+        (
             "quarantine 2026-02-16/1/R9 was put in",
             "insert into ledger.quarantine values ('2026-02-16', 1, 'L9', 'R9', 'KRW', 1, 'x', '{{}}', '2026-02-19')",
         ),
@@ -132,6 +140,7 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
     "credits are held up to their repayment, and not below zero": [
         ("credits L1/R2", "update ledger.credits set amount = 10001 where {20th} and repayment_id = 'R2'"),
         ("credits L1/R2", "update ledger.credits set amount = -1 where {20th} and repayment_id = 'R2'"),
+        ("credits L1/R0", "update ledger.credits set repayment_id = 'R0' where {20th} and repayment_id = 'R2'"),
     ],
     "entries sum to zero in one currency": [
         ("entries 12", posted(12, ("fee_income", -1))),
@@ -157,6 +166,7 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
             "shares 2026-02-20/1/3",
             "insert into ledger.allocations values ('2026-02-20', 1, 3, 'R2', 'L1', 'L1-2-I', 'KRW', 'interest', -1)",
         ),
+        ("shares 2026-02-20/1/1", "delete from ledger.allocations where {20th} and position = 1"),
     ],
     "shares are net, fee, VAT and taxes": [
         (
@@ -168,9 +178,16 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         )
     ],
     "totals of a day are the sums of its shares": [
+        *(
+            (
+                "day_totals 2026-02-20/1/KRW",
+                f"update ledger.day_totals set {part} = {part} + 1, received_amount = received_amount + 1 where {{20th}}",
+            )
+            for part in ("distributed_amount", "fee_amount", "vat_amount", "national_tax_amount", "local_tax_amount")
+        ),
         (
-            "day_totals 2026-02-20/1/KRW",
-            "update ledger.day_totals set fee_amount = fee_amount + 1, vat_amount = vat_amount - 1 where {20th}",
+            "day_totals 2026-02-20/1/EUR",
+            "insert into ledger.day_totals values ('2026-02-20', 1, 'EUR', 0, 1, 1, 0, 0, 0, 0, 0, 0, 0)",
         ),
         ("day_totals 2026-02-20/1/KRW", "delete from ledger.day_totals where {20th}"),
     ],
@@ -190,9 +207,15 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
             "payouts 20260220.1.A.KRW.1.1",
             "delete from ledger.payout_history where {A} and to_state = 'accepted'",
         ),
+        (
+            "payouts 20260220.1.A.KRW.1.1",
+            "delete from ledger.payout_history where {A};update ledger.payouts set submitted_at = null where {A}",
+        ),
     ],
     "payouts are booked when their line says": [
-        ("payouts 20260220.1.A.KRW.1.1", "update ledger.payouts set booked_on = '2026-02-20' where {A}")
+        ("payouts 20260220.1.A.KRW.1.1", "update ledger.payouts set booked_on = '2026-02-20' where {A}"),
+        ("payouts 20260216.1.A.KRW.1.1", "update ledger.payouts set booked_on = booked_on + 1 where {A of 16th}"),
+        ("payouts 20260216.1.A.KRW.1.1", "update ledger.payouts set booked_on = null where {A of 16th}"),
     ],
     "payment files are what was sent": [
         ("payout_files {file}", "update ledger.payout_files set content = content || ' '::bytea where {20th}")
@@ -216,11 +239,21 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
     "lines are booked on client_bank with their amount": [
         ("statement_lines {line}", posted(14, ("client_bank", 1), ("fee_income", -1))),
         ("statement_lines {unknown}", "update ledger.entries set line_id = null where entry_id = 15"),
+        (
+            "statement_lines {unknown}",
+            "update ledger.statement_lines set state = 'open' where line_id = '{unknown}';"
+            + moved_to_fees(15, "suspense"),
+        ),
     ],
     "lines are matched where a match says so, with all of their amount": [
         (
             "statement_lines {line}",
             "update ledger.matches set amount = amount + 1, difference = -1 where line_id = '{line}'",
+        ),
+        (
+            "statement_lines {unknown}",
+            "update ledger.statement_lines set state = 'matched' where line_id = '{unknown}';"
+            + moved_to_fees(15, "suspense"),
         ),
         (
             "statement_lines {unknown}",
@@ -242,11 +275,29 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
             "repayments R2",
             "update ledger.repayments set state = 'quarantined', settled_on = null where repayment_id = 'R2'",
         ),
+        (
+            "repayments R2",
+            "update ledger.repayments set is_extracted = false where repayment_id = 'R2';"
+            + moved_to_fees(12, "receipts_in_transit"),
+        ),
+        (
+            "repayments R2",
+            "insert into ledger.quarantine values ('2026-02-20', 1, 'L1', 'R2', 'KRW', 1, 'x', '{{}}', null)",
+        ),
         ("repayments R2", "update ledger.repayments set reversed_by = 'R9' where repayment_id = 'R2'"),
+        (
+            "repayments R2",
+            "insert into ledger.repayments values ('R9', 'L1', 'KRW', now(), 1, 'R2', 'cancelled', '2026-02-20',"
+            " '2026-02-20', null, false, null)",
+        ),
         ("repayments R2", "update ledger.repayments set settled_on = '2026-02-19' where repayment_id = 'R2'"),
     ],
     "days are at their newest revision, and closed if that is certified": [
         ("days 2026-02-20", "update ledger.days set revision = 2 where {20th}"),
+        (
+            "days 2026-02-19",
+            "insert into ledger.days values ('2026-02-19', 'computed', 1, 'run-3', now(), null, null, null)",
+        ),
         ("days 2026-02-20", "update ledger.days set state = 'closed' where {20th}"),
         ("days 2026-02-16", "update ledger.days set state = 'settled' where {16th}"),
     ],
@@ -256,7 +307,16 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
     ],
     "breaks that are over say so in their history": [
         ("breaks 2", "update ledger.breaks set state = 'resolved', resolved_on = opened_on where break_id = 2"),
-        ("breaks 2", "insert into ledger.break_history (break_id, at, by, what) values (2, now(), 'x', 'resolved')"),
+        ("breaks 2", "update ledger.breaks set state = 'written_off', resolved_on = opened_on where break_id = 2"),
+        (
+            "breaks 2",
+            "update ledger.breaks set state = 'resolved', resolved_on = opened_on where break_id = 2;"
+            "delete from ledger.break_history where break_id = 2",
+        ),
+        *(
+            ("breaks 2", f"insert into ledger.break_history (break_id, at, by, what) values (2, now(), 'x', '{over}')")
+            for over in ("resolved", "written off to difference")
+        ),
     ],
 }
 
@@ -264,6 +324,7 @@ WHERE = {
     "16th": "settlement_date = '2026-02-16'",
     "20th": "settlement_date = '2026-02-20'",
     "A": "payout_id = '20260220.1.A.KRW.1.1'",
+    "A of 16th": "payout_id = '20260216.1.A.KRW.1.1'",
     "N2": "note_id = 'N2' and position = 1",
 }
 

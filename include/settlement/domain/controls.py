@@ -147,6 +147,8 @@ CUSTODY_CONTROLS: tuple[Callable[[Custody], str | None], ...] = (
 Movements = Mapping[str, Mapping[str, int]]
 """By side and currency ("bank KRW"): what it had (opening), what came, what went, and what it has (closing)."""
 
+NOTHING: Mapping[str, int] = {"opening": 0, "came": 0, "went": 0, "closing": 0}
+
 
 def check_movements(movements: Movements) -> None:
     """Prove what a certificate says of a day: every side adds up, and the ledger moved as the bank did.
@@ -168,11 +170,11 @@ def movements_make_the_closing(movements: Movements) -> str | None:
 
 
 def ledger_moves_as_the_bank(movements: Movements) -> str | None:
-    """The ledger's client_bank had, got, gave and has what the bank says."""
-    for side, moved in movements.items():
-        ledger = movements.get(side.replace("bank ", "ledger "))
-        if side.startswith("bank ") and moved != ledger:
-            return f"[{side}] says {dict(moved)}, the ledger {dict(ledger or {})}"
+    """The ledger's client_bank had, got, gave and has what the bank says; a side that is not there has nothing."""
+    for currency in dict.fromkeys(side.split(" ")[1] for side in movements):
+        bank, ledger = (dict(movements.get(f"{side} {currency}", NOTHING)) for side in ("bank", "ledger"))
+        if bank != ledger:
+            return f"[bank {currency}] says {bank}, the ledger {ledger}"
     return None
 
 

@@ -4,6 +4,6 @@ select 'credits ' || c.loan_id || '/' || c.repayment_id
   join ledger.days d using (settlement_date, revision)
   left join ledger.repayments r using (repayment_id)
  group by c.loan_id, c.repayment_id, c.currency, r.amount
-having sum(c.amount) < 0 or sum(c.amount) > r.amount
+having sum(c.amount) < 0 or sum(c.amount) > coalesce(r.amount, 0)
  order by 1
  limit 1
