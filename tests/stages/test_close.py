@@ -130,6 +130,29 @@ TAMPERINGS = {
         " currency, 'cost', 1 from ledger.allocations limit 1",
         "allocations 2026-02-16/1/99 was put in",
     ),
+    "a refusal put in": (
+        "insert into ledger.quarantine values ('2026-02-16', 1, 'L9', 'R8', 'KRW', 1, 'x', '{}', '2026-02-19')",
+        "quarantine 2026-02-16/1/R8 was put in",
+    ),
+    "a day's totals put in": (
+        "insert into ledger.day_totals values ('2026-02-16', 1, 'EUR', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        "day_totals 2026-02-16/1/EUR was put in",
+    ),
+    "a credit put in": (
+        "insert into ledger.credits values ('2026-02-16', 1, 9, 'L1', 'R1', 'KRW', 1, 'held')",
+        "credits 2026-02-16/1/9 was put in",
+    ),
+    "a line put in": (
+        "insert into ledger.statement_lines (line_id, statement_id, booking_date, amount, currency)"
+        " select 'X', statement_id, booking_date, 1, 'KRW' from ledger.statements s join ledger.statement_lines l"
+        " using (statement_id) where l.amount = 95000",
+        "statement_lines X was put in",
+    ),
+    "a closed day computed again and not opened": (
+        "insert into ledger.revisions select (jsonb_populate_record(r, '{\"revision\": 2}')).*"
+        " from ledger.revisions r; update ledger.days set revision = 2",
+        "days 2026-02-16",
+    ),
     "quarantine": ("update ledger.quarantine set rule = 'no_holder'", "quarantine 2026-02-16/1/R9"),
     "credits": ("update ledger.credits set amount = amount + 1", "credits 2026-02-16/1/1"),
     "a credit below zero": ("update ledger.credits set amount = -1", "credits L1/R1"),
@@ -269,19 +292,29 @@ def test_every_tampered_row_is_found_and_named(platform: Platform) -> None:
         reconcile.take_in_everything(services, now=platform.at("2026-02-23T06:00+09:00"))
     assert verified(platform) == []
     engine = sa.create_engine(platform.ledger_url.replace("settlement@", "postgres@"), poolclass=sa.NullPool)
-    missed = {}
+    missed, by_seal = {}, set()
     with platform.services() as services, engine.begin() as connection:
         connection.exec_driver_sql("set session_replication_role = replica")
         for name, (sql, expected) in TAMPERINGS.items():
             point = connection.begin_nested()
             assert connection.exec_driver_sql(sql).rowcount, name
             books = PostgresBooks(connection, alerts=policy.Alerts())
-            found = [row["row"] for row in close.broken(services.snapshots, books)]
+            broken = close.broken(services.snapshots, books)
             point.rollback()
+            found = [row["row"] for row in broken]
             if not any(row.startswith(expected) for row in found):
                 missed[name] = found
+            by_seal |= {_sealed(row["row"]) for row in broken if row["check"] == close.SEALS}
     engine.dispose()
     assert missed == {}
+    wanted = {*closing.SEALED, *closing.PARTS} | {f"{name} put in" for name in closing.COVERED}
+    assert by_seal == wanted
+
+
+def _sealed(row: str) -> str:
+    """Return the name under which the row is sealed, and whether it was put in; a name may begin with another one."""
+    name = max((name for name in (*closing.SEALED, *closing.PARTS) if row.startswith(f"{name} ")), key=len)
+    return f"{name} put in" if row.endswith(" was put in") else name
 
 
 def test_every_table_is_sealed_and_tampered_with_or_is_left_out_for_a_reason(settlement_db_url: str) -> None:

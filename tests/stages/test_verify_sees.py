@@ -181,7 +181,8 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         *(
             (
                 "day_totals 2026-02-20/1/KRW",
-                f"update ledger.day_totals set {part} = {part} + 1, received_amount = received_amount + 1 where {{20th}}",
+                f"update ledger.day_totals set {part} = {part} + 1, received_amount = received_amount + 1"
+                " where {20th}",
             )
             for part in ("distributed_amount", "fee_amount", "vat_amount", "national_tax_amount", "local_tax_amount")
         ),

@@ -163,6 +163,18 @@ PARTS: Mapping[str, Part] = {
     "postings": Part(whole="entries", order="t.account, t.amount", new="t.entry_id > :entries"),
 }
 
+# By sealed name: which rows must have a seal, for the certificates are past them.
+COVERED: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("day_totals", "allocations", "credits", "quarantine"),
+        f"exists (select from ledger.seals r where r.table_name = 'revisions' and r.key = {DAY_KEY})",
+    ),
+    "entries": "t.entry_id <= :entries",
+    "payout_history": "t.step <= :payout_history",
+    "statement_lines": "exists (select from ledger.seals r where r.table_name = 'statements'"
+    " and r.key = t.statement_id)",
+}
+
 UNSEALED: Mapping[str, str] = {
     "days": "it says where a day stands; its close and revision are derived from certificates and revisions",
     "balances": "the sums of postings, and derived from them",
@@ -402,18 +414,8 @@ class Close(Repository):
         if newest is None:
             return []
         reached = json.loads(newest.body)["sealed_until"]
-        past = {
-            **dict.fromkeys(
-                ("day_totals", "allocations", "credits", "quarantine"),
-                f"exists (select from ledger.seals r where r.table_name = 'revisions' and r.key = {DAY_KEY})",
-            ),
-            "entries": "t.entry_id <= :entries",
-            "payout_history": "t.step <= :payout_history",
-            "statement_lines": "exists (select from ledger.seals r where r.table_name = 'statements'"
-            " and r.key = t.statement_id)",
-        }
         found = []
-        for name, condition in past.items():
+        for name, condition in COVERED.items():
             key = SEALED[name].key
             row = self.transaction.execute(
                 sa.text(
