@@ -56,15 +56,19 @@ def posted(entry_id: int, *legs: tuple[str, int]) -> str:
     )
 
 
+def moved(entry_id: int, account: str, to: str) -> str:
+    """Return the SQL that lets a leg of an entry stand in another account, and the balances with it."""
+    leg = f"from ledger.postings p where p.entry_id = {entry_id} and p.account = '{account}'"
+    return (
+        f"update ledger.balances b set amount = b.amount - p.amount {leg} and b.account = p.account;"
+        f"update ledger.balances b set amount = b.amount + p.amount {leg} and b.account = '{to}';"
+        f"update ledger.postings set account = '{to}' where entry_id = {entry_id} and account = '{account}'"
+    )
+
+
 def moved_to_fees(entry_id: int, account: str) -> str:
     """Return the SQL that lets a leg of an entry stand in fee_income, and the balances with it."""
-    return (
-        f"update ledger.balances b set amount = b.amount - p.amount from ledger.postings p"
-        f" where p.entry_id = {entry_id} and p.account = '{account}' and b.account = p.account;"
-        f"update ledger.balances b set amount = b.amount + p.amount from ledger.postings p"
-        f" where p.entry_id = {entry_id} and p.account = '{account}' and b.account = 'fee_income';"
-        f"update ledger.postings set account = 'fee_income' where entry_id = {entry_id} and account = '{account}'"
-    )
+    return moved(entry_id, account, "fee_income")
 
 
 def principal_of_n1(amount: int) -> str:
@@ -92,8 +96,11 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         ("certificates 1", "update ledger.certificates set issued_at = issued_at + interval '1 second'"),
         ("certificates 1", rewritten('"previous_sha256":null', '"previous_sha256":"x"')),
         ("certificates 1", rewritten('"revision":1', '"revision":2')),
+        ("certificates 1", rewritten('"settlement_date":"2026-02-16"', '"settlement_date":"2026-02-19"')),
+        ("certificates 1", rewritten('"number":1', '"number":2')),
         ("certificates 2", rewritten('"number":1', '"number":2') + ";update ledger.certificates set number = 2;"),
         ("seals 1/runs", "delete from ledger.seals where table_name = 'runs'"),
+        ("seals 1/nothing", "insert into ledger.seals values (1, 'nothing', 'x', 'x')"),
         ("seals of no certificate", "insert into ledger.seals values (2, 'nothing', 'x', 'x')"),
     ],
     close.SEALS: [
@@ -236,6 +243,12 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
             "statements {statement}",
             "update ledger.statements set line_count = line_count + 1 where statement_id = '{statement}'",
         ),
+        (
+            "statements X",  # without lines, and closes with another balance than it opens
+            "insert into ledger.statements overriding system value select"
+            ' (jsonb_populate_record(s, \'{{"statement_id": "X", "line_count": 0, "sha256": "X", "position": 9}}\')).*'
+            " from ledger.statements s where statement_id = '{statement}'",
+        ),
     ],
     "lines are booked on client_bank with their amount": [
         ("statement_lines {line}", posted(14, ("client_bank", 1), ("fee_income", -1))),
@@ -321,6 +334,21 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
     ],
 }
 
+# What looks like a lie and is none: verify must not say anything.
+TRUTHS: Sequence[str] = (
+    # a refusal that was released later
+    "insert into ledger.quarantine values ('2026-02-20', 1, 'L1', 'R2', 'KRW', 1, 'x', '{{}}', '2026-02-20')",
+    # a reversal that is refused has undone nothing
+    "insert into ledger.repayments values ('R9', 'L1', 'KRW', now(), 1, 'R2', 'quarantined', '2026-02-20',"
+    " '2026-02-20', null, false, null);"
+    "insert into ledger.quarantine values ('2026-02-20', 1, 'L1', 'R9', 'KRW', 1, 'x', '{{}}', null)",
+    # a payout that came back is booked on the day on which it went
+    "insert into ledger.matches values"
+    " ('{unknown}', 'payout_return', '20260216.1.A.KRW.1.1', 30, 'x', 'x', now(), '{unknown}', 0, 'x');"
+    "update ledger.statement_lines set state = 'matched' where line_id = '{unknown}';"
+    + moved(15, "suspense", "payouts_in_transit"),
+)
+
 WHERE = {
     "16th": "settlement_date = '2026-02-16'",
     "20th": "settlement_date = '2026-02-20'",
@@ -387,6 +415,7 @@ def test_the_smallest_false_row_is_named_by_its_check_and_no_other(platform: Pla
     two_days(platform)
     names = WHERE | dict(zip(("file", "statement", "message", "line", "unknown"), *platform.rows(NAMES), strict=True))
     lies = [(check, row.format(**names), sql.format(**names)) for check, told in LIES.items() for row, sql in told]
+    truths = [sql.format(**names) for sql in TRUTHS]
     seen = []
     with one_transaction(platform) as ledger:
         services = replace(ledger.services, ledger=ledger)
@@ -394,6 +423,9 @@ def test_the_smallest_false_row_is_named_by_its_check_and_no_other(platform: Pla
         for _, _, sql in lies:
             with ledger.lie(sql):
                 seen.append((sql, [(found["check"], found["row"]) for found in close.verify(services)]))
+        for sql in truths:
+            with ledger.lie(sql):
+                assert (sql, close.verify(services)) == (sql, [])
         assert close.verify(services) == []
     assert seen == [(sql, [(check, row)]) for check, row, sql in lies]
 
