@@ -246,7 +246,8 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         (
             "statements X",  # without lines, and closes with another balance than it opens
             "insert into ledger.statements overriding system value select"
-            ' (jsonb_populate_record(s, \'{{"statement_id": "X", "line_count": 0, "sha256": "X", "position": 9}}\')).*'
+            ' (jsonb_populate_record(s, \'{{"statement_id": "X", "line_count": 0, "sha256": "X", "position": 9,'
+            ' "content_key": "X"}}\')).*'
             " from ledger.statements s where statement_id = '{statement}'",
         ),
     ],
