@@ -76,3 +76,20 @@ class Decision:
     reason: str
     requested_by: str
     needs_second: bool
+
+
+# Why a break of this cause is found no longer, where no match says so.
+_GONE: Mapping[str, str] = {
+    "statement_chain": "a later statement came, and each opens where the one before it closed",
+    "message_refused": "the statement of its day is in",
+    "investor_overdrawn": "later credits made the balance good",
+    "late_return": "the money was paid out again",
+    "quarantined": "a later run took the repayment after all",
+    "overpaid": "the held credit was taken",
+    "missing_at_bank": "it is expected no longer",
+}
+
+
+def why_gone(cause: str) -> str:
+    """Return why a break of this cause is found no longer, where no match says so."""
+    return _GONE.get(cause, "no longer found")

@@ -16,7 +16,7 @@ from settlement.domain.bank.matching.model import PAYOUT_KINDS
 from settlement.domain.bank.messages import Message, MessageState
 from settlement.domain.bank.statement import LineState, Statement
 from settlement.domain.books import postings
-from settlement.domain.books.accounts import OPENING_BALANCE, PAYOUTS_IN_TRANSIT, RECEIPTS_IN_TRANSIT
+from settlement.domain.books.accounts import OPENING_BALANCE
 from settlement.domain.books.postings import Entry, JournalEntry
 from settlement.ports.bank_lines import KeptStatement, LineTotals, RefusedMessage
 
@@ -31,13 +31,6 @@ LINE = dict.fromkeys(
 MATCH = dict.fromkeys(("line_id", "subject_kind", "subject_id"), "str") | {
     "amount": "int64", "rule": "str", "explanation": "str", "match_id": "str", "difference": "int64",
 }  # fmt: skip
-
-
-def _clears(subject: Subject) -> str:
-    """Return the account that a matched line clears: the one named by the rule or the person, or its kind's."""
-    if subject.kind is SubjectKind.ACCOUNT:
-        return subject.subject_id
-    return PAYOUTS_IN_TRANSIT.name if subject.kind in PAYOUT_KINDS else RECEIPTS_IN_TRANSIT.name
 
 
 class BankLines(Repository):
@@ -240,12 +233,13 @@ class BankLines(Repository):
         self._mark_lines([line.line_id for found in matches for line in found.lines], LineState.MATCHED)
         booked: list[tuple[OpenLine, Entry[int], Subject | None]] = []
         for found, line, subject, amount, difference in parts:
-            clears = _clears(subject)
             is_written_off = found.rule == "written_off"
-            entry = postings.line_booked(clears, amount, is_suspended=line.is_suspended, is_written_off=is_written_off)
+            entry = postings.line_booked(
+                subject.clears, amount, is_suspended=line.is_suspended, is_written_off=is_written_off
+            )
             booked.append((line, entry, subject))
             if difference:
-                booked.append((line, postings.tolerance_booked(clears, difference), subject))
+                booked.append((line, postings.tolerance_booked(subject.clears, difference), subject))
         self._post_lines(booked, now=now)
 
     def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None:

@@ -10,20 +10,9 @@ import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
-from settlement.domain.breaks import BreakState, Decision, Finding
+from settlement.domain.breaks import BreakState, Decision, Finding, why_gone
 from settlement.domain.days import SettlementCalendar
 from settlement.ports.breaks import Break, BreakEvent
-
-# Why a break of this cause is found no longer, where no match says so.
-GONE = {
-    "statement_chain": "a later statement came, and each opens where the one before it closed",
-    "message_refused": "the statement of its day is in",
-    "investor_overdrawn": "later credits made the balance good",
-    "late_return": "the money was paid out again",
-    "quarantined": "a later run took the repayment after all",
-    "overpaid": "the held credit was taken",
-    "missing_at_bank": "it is expected no longer",
-}
 
 
 class Breaks(Repository):
@@ -138,7 +127,7 @@ class Breaks(Repository):
             if found is not None:
                 other = found.line_id if row.subject_kind != "line" else f"{found.subject_kind} {found.subject_id}"
                 return f"matched with [{other}] by {found.rule}: {found.explanation}"
-        return GONE.get(row.cause, "no longer found")
+        return why_gone(row.cause)
 
     def open(self) -> list[Break]:
         """Return the open breaks, oldest first."""

@@ -8,6 +8,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from settlement.domain.books.accounts import PAYOUTS_IN_TRANSIT, RECEIPTS_IN_TRANSIT
+
 EARLIEST = ("booking_date", "amount", "end_to_end_id", "reference", "remittance", "counterparty_account", "line_id")
 """What decides which of equal lines is the earlier one: what they say; and their ids, which change with the statement
 that a line stands in, only for lines that say the very same."""
@@ -93,6 +95,13 @@ class Subject:
     def key(self) -> Key:
         """What tells it from every other."""
         return (self.kind, self.subject_id)
+
+    @property
+    def clears(self) -> str:
+        """The account that a line of it clears: the one that a rule or a person named, or its kind's."""
+        if self.kind is SubjectKind.ACCOUNT:
+            return self.subject_id
+        return PAYOUTS_IN_TRANSIT.name if self.kind in PAYOUT_KINDS else RECEIPTS_IN_TRANSIT.name
 
 
 class Match(NamedTuple):
