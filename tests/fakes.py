@@ -957,7 +957,8 @@ class BankLines:
         lines = {line.line_id for line in found.lines}
         subjects = {subject.key for subject in found.subjects if subject.kind is not SubjectKind.ACCOUNT}
         for part in self._kept.matches:
-            if part.line_id in lines or (part.subject_kind, part.subject_id) in subjects:
+            is_of_it = part.line_id in lines or (part.subject_kind, part.subject_id) in subjects
+            if is_of_it and part.match_id != found.match_id:
                 raise Impossible(f"[{part.line_id}] and [{part.subject_kind} {part.subject_id}] are matched already")
 
     def _mark(self, line: OpenLine, state: LineState) -> None:
