@@ -260,7 +260,9 @@ def task_failed(services: Notifications, failure: TaskFailure, *, now: datetime)
         backfill_id = _backfill_of(books, failure, now=now)
         found = books.days.find(on) if on else None
         if on and found and found.run_id == failure.run_id and not found.state.is_settled:
-            books.days.set_state(on, DayState.FAILED, now=now, failure=f"{failure.task_id}: {failure.error[:300]}")
+            error = failure.error[:300]
+            why = f"{failure.task_id}: {error}" if failure.task_id else found.failure or error
+            books.days.set_state(on, DayState.FAILED, now=now, failure=why)
             if step := next((step for step in Step if failure.task_id.startswith(f"{step}.")), None):
                 progress = DayProgress(
                     settlement_date=on, backfill_id=backfill_id, step=step, state=StepState.FAILED, at=now
