@@ -8,26 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
+from settlement.domain.alerts.day import Step
+from settlement.domain.bank import statement as statements
 from settlement.domain.bank.messages import (
     FileAnswer,
+    MessageState,
     PaymentStatus,
+    Reading,
+    Return,
     Submission,
     SubmissionOutcome,
 )
+from settlement.domain.bank.statement import LineState, Movement, Notification, Statement
+from settlement.domain.books.accounts import BANK_CHARGES, CLIENT_BANK
+from settlement.domain.books.postings import Entry, JournalEntry
+from settlement.domain.breaks import BreakState, Finding
 from settlement.domain.days import DayState
-from settlement.domain.errors import Displaced, Refused, Unavailable
+from settlement.domain.errors import Broken, Displaced, NotYet, Refused, Unavailable
 from settlement.domain.payments.files import FileState
-from settlement.domain.policy import Approval, Payouts, Policy
-from settlement.ports.days import RunRequest
-from settlement.stages import approve, inquire, prepare, submit, take_in
+from settlement.domain.policy import Approval, Gate, Payouts, Policy
+from settlement.ports.days import DayRun, RunRequest, TaskFailure
+from settlement.stages import approve, breaks, gate, inquire, notify, prepare, submit, take_in
 
-from tests.fakes import MORNING, ON, POLICY, MemoryBank, World, a_day
+from tests.fakes import MORNING, ON, POLICY, Kept, MemoryBank, World, a_day, give
 
 HOUR = timedelta(hours=1)
+NEXT = date(2026, 2, 13)
 ALL = 88_050
 
 
@@ -41,10 +52,18 @@ def above(limit: int, *, approvers: Sequence[str] = ("checker",)) -> Policy:
     return under(approval=Approval(limit={"KRW": limit}, approvers=tuple(approvers)))
 
 
+@cache
+def once_prepared() -> Kept:
+    """Return the books of a day whose payouts are prepared: made once, because it takes longer than all the rest."""
+    world = a_day()
+    prepare.prepare(world.services, world.day, now=MORNING)
+    return world.ledger.kept
+
+
 def prepared_day(policy: Policy = POLICY, *, triggered_by: str | None = None) -> World:
     """Return a day whose payouts are prepared."""
     world = a_day(policy=policy, triggered_by=triggered_by)
-    prepare.prepare(world.services, world.day, now=MORNING)
+    world.ledger.kept = replace(once_prepared().copy(), runs=world.ledger.kept.runs)
     return world
 
 
@@ -68,6 +87,11 @@ def sent_day(outcome: SubmissionOutcome) -> World:
 
 def answer(outcome: SubmissionOutcome, **said: Any) -> Submission:
     return Submission(outcome=outcome, text=f"the bank: {outcome}", **said)
+
+
+def clock_at(clock: str) -> datetime:
+    """Return an instant of the morning after the settlement date, in Seoul."""
+    return datetime.fromisoformat(f"2026-02-13T{clock}+09:00")
 
 
 def in_state(state: str) -> list[tuple[str, int, str]]:
@@ -364,3 +388,558 @@ def test_a_person_may_declare_an_unknown_file_absent_after_a_day_and_with_a_reas
     assert world.ledger.kept.files[file_id].state is FileState.REJECTED
     with pytest.raises(Refused, match="nothing is unknown"):
         inquire.declare_absent(world.services, file_id, by="maker", reason="asked", now=MORNING + 21 * HOUR)
+
+
+# ------------------------------------------------------------------------------------------------- prepare and its gate
+
+
+def test_all_that_is_owed_is_prepared_and_what_cannot_be_paid_is_held_with_its_reason() -> None:
+    world = a_day()
+    world.core.payee_rows["B"] |= {"status": "frozen"}
+    world.core.payee_rows["C"] |= {"account": None}
+    said = prepare.prepare(world.services, world.day, now=MORNING)
+    assert said == {"payouts": 1, "amounts": {"KRW": 43_790}, "held": 2, "held_amounts": {"KRW": 44_260}}
+    assert world.states() == [("A", 43_790, "prepared")]
+    assert {key: held["reason"] for key, held in world.ledger.kept.holds.items()} == {
+        ("B", "KRW"): "frozen", ("C", "KRW"): "no_account"
+    }  # fmt: skip
+
+
+def test_prepared_twice_is_prepared_once() -> None:
+    world = prepared_day()
+    said = prepare.prepare(world.services, world.day, now=MORNING + HOUR)
+    assert (said["payouts"], said["amounts"]) == (3, {"KRW": 88_050})
+    assert world.states() == in_state("prepared")
+
+
+def test_what_a_failed_day_prepared_and_never_sent_is_released_and_paid_by_the_next() -> None:
+    world = approved_day()
+    with world.ledger.books() as books:
+        books.days.set_state(ON, DayState.FAILED, now=MORNING, failure="transfer: it broke")
+        request = RunRequest(settlement_date=NEXT, run_id="run-2")
+        next_day = books.days.open(request, settlement_date=NEXT, now=MORNING)
+    said = prepare.prepare(world.services, next_day, now=MORNING + 24 * HOUR)
+    assert (said["released"], said["amounts"]) == ({"KRW": 88_050}, {"KRW": 88_050})
+    assert [state for _, _, state in world.states()] == ["rejected"] * 3 + ["prepared"] * 3
+
+
+def test_nobody_is_paid_from_money_that_is_not_proven_and_nobody_can_answer_for_it() -> None:
+    world = a_day(triggered_by="maker", reason="override: pay it all the same")
+    with world.ledger.books(posting=True) as books:
+        missing = Entry("bank_charge", ((CLIENT_BANK.name, -1), (BANK_CHARGES.name, 1)))
+        books.journal.post(JournalEntry(entry=missing, currency="KRW"), settlement_date=ON, now=MORNING)
+    with pytest.raises(Refused, match=r"\[1\] is missing.*no one can answer for that"):
+        prepare.prepare(world.services, world.day, now=MORNING)
+    assert world.states() == []
+    (raised,) = gate.objections(world.services, ON)
+    assert (raised.control, raised.overridden_by) == ("money_is_proven", None)
+    with pytest.raises(Refused, match="Nothing that somebody could answer for"):
+        gate.override(world.services, ON, by="checker", reason="seen", now=MORNING)
+
+
+def test_a_person_answers_for_an_objection_word_for_word() -> None:
+    world = a_day(policy=under(gate=Gate(needs="ledger", limit={"KRW": ALL - 1})))
+    with pytest.raises(Refused, match=r"exceed the policy's gate\.limit of \[88049\]"):
+        prepare.prepare(world.services, world.day, now=MORNING)
+    with pytest.raises(Refused, match="gives a name and a reason"):
+        gate.override(world.services, ON, by="", reason="seen", now=MORNING)
+    (answered,) = gate.override(world.services, ON, by=" checker ", reason="seen", now=MORNING)
+    assert (answered.overridden_by, answered.reason) == ("checker", "seen")
+    world.owe({"D": 1})
+    with pytest.raises(Refused, match=r"Payouts of \[88051 KRW\]"):
+        prepare.prepare(world.services, world.day, now=MORNING)
+    gate.override(world.services, ON, by="checker", reason="seen", now=MORNING)
+    assert prepare.prepare(world.services, world.day, now=MORNING)["payouts"] == 4
+
+
+def test_a_run_that_was_triggered_to_override_answers_in_the_name_of_whoever_triggered_it() -> None:
+    policy = under(gate=Gate(needs="ledger", limit={"KRW": 0}))
+    world = a_day(policy=policy, triggered_by="maker", reason="override: year end")
+    assert prepare.prepare(world.services, world.day, now=MORNING)["payouts"] == 3
+    (answered,) = gate.objections(world.services, ON)
+    assert (answered.overridden_by, answered.reason) == ("maker", "year end")
+
+
+def test_the_statement_is_waited_for_until_the_policys_hour_and_late_an_hour_before() -> None:
+    world = a_day(policy=under(gate=Gate(needs="statement", wait_until="10:00")))
+    for clock, expected in (("08:59", []), ("09:00", ["input.late"]), ("09:59", ["input.late"])):
+        with pytest.raises(NotYet, match="none has come so far"):
+            gate.wait_for_statement(world.services, world.day, now=clock_at(clock))
+        assert world.told() == expected
+    with pytest.raises(Refused, match="ask the bank for it"):
+        gate.wait_for_statement(world.services, world.day, now=clock_at("10:00"))
+    gate.override(world.services, ON, by="checker", reason="the bank is down", now=clock_at("10:05"))
+    gate.wait_for_statement(world.services, world.day, now=clock_at("10:06"))
+
+
+def test_a_statement_that_has_come_opens_the_gate_and_ends_what_was_told_of_its_absence() -> None:
+    world = a_day(policy=under(gate=Gate(needs="statement")))
+    with pytest.raises(NotYet):
+        gate.wait_for_statement(world.services, world.day, now=clock_at("09:30"))
+    world.bank.says((a_statement(),))
+    said = gate.wait_for_statement(world.services, world.day, now=clock_at("09:40"))
+    assert said == {"new": 1, "applied": 1, "statement": "S1"}
+    assert world.told() == ["input.late", "resolved"]
+
+
+# ----------------------------------------------------------------------------------------------- what the bank says
+
+
+def heard(world: World, reading: Reading, *, at: datetime = MORNING + HOUR) -> dict[str, Any]:
+    """Let the bank say something, and take it in."""
+    world.bank.says(reading)
+    return take_in.take_in(world.services, now=at)
+
+
+def report(world: World, message_id: str = "M1", **payments: tuple[str, str | None]) -> FileAnswer:
+    """Return a status report that names payments, by investor as (status, reason)."""
+    return FileAnswer(
+        message_id=message_id,
+        file_id=file_of(world),
+        group_status=None,
+        payments=tuple(
+            PaymentStatus(end_to_end_id=end_to_end(world, investor), status=status, reason=reason)
+            for investor, (status, reason) in payments.items()
+        ),
+    )
+
+
+def a_statement(*movements: Movement, name: str = "S1", account: str = "acc-ours", opening: int = ALL) -> Statement:
+    return statements.prove(
+        statement_id=name,
+        sequence=None,
+        account=account,
+        currency="KRW",
+        business_date=ON,
+        from_date=None,
+        to_date=None,
+        opening=opening,
+        closing=opening + sum(movement.amount for movement in movements),
+        movements=movements,
+    )
+
+
+def movement(amount: int, *, end_to_end_id: str | None = None) -> Movement:
+    return Movement(booking_date=NEXT, value_date=None, amount=amount, end_to_end_id=end_to_end_id)
+
+
+def of_money(world: World) -> tuple[Any, ...]:
+    """Return all that is kept of money: payouts, their steps, files, entries, what people were told."""
+    kept = world.ledger.kept
+    return kept.payouts, kept.steps, kept.files, kept.entries, world.told()
+
+
+def test_each_payment_that_a_report_names_takes_its_own_way() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    said = report(world, A=("ACSC", None), B=("RJCT", "AC04"), C=("PDNG", None))
+    assert heard(world, said) == {"new": 1, "applied": 1}
+    assert [state for _, _, state in world.states()] == ["accepted", "rejected", "submitted"]
+    assert world.owed() == {"B": 26_736}
+
+
+def test_a_message_that_comes_again_is_known_and_not_applied_again() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    message = world.bank.says(report(world, B=("RJCT", "AC04")))
+    take_in.take_in(world.services, now=MORNING + HOUR)
+    before = of_money(world)
+    world.bank.gives_again(message)
+    assert take_in.take_in(world.services, now=MORNING + 2 * HOUR) == {"known": 1}
+    assert of_money(world) == before
+
+
+def test_a_report_that_says_nothing_new_changes_nothing() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    heard(world, report(world, A=("ACSC", None), B=("RJCT", "AC04")))
+    before = of_money(world)
+    assert heard(world, report(world, "M2", A=("ACSC", None), B=("RJCT", "AC04"))) == {"new": 1, "applied": 1}
+    assert heard(world, report(world, "M3", A=("RCVD", None), C=("PDNG", None))) == {"new": 1, "applied": 1}
+    assert of_money(world) == before
+
+
+def test_a_report_on_payments_of_somebody_else_changes_nothing() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    before = of_money(world)
+    theirs = PaymentStatus(end_to_end_id="NOT-OURS", status="RJCT", reason="AC04")
+    heard(world, FileAnswer(message_id="M1", file_id="SF-OTHER", group_status=None, payments=(theirs,)))
+    heard(world, FileAnswer(message_id="M2", file_id="SF-OTHER", group_status="RJCT", reason="AM04"))
+    assert of_money(world) == before
+
+
+@pytest.mark.parametrize(("reason", "held"), [("AC04", ["account_refused"]), ("AM04", [])])
+def test_an_account_that_the_bank_refused_for_good_is_held_and_a_passing_reason_is_tried_again(
+    reason: str, held: list[str]
+) -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    heard(world, report(world, B=("RJCT", reason)))
+    prepare.prepare(world.services, world.day, now=MORNING + 2 * HOUR)
+    assert [hold["reason"] for hold in world.ledger.kept.holds.values()] == held
+    attempts = [row["attempt"] for row in world.ledger.kept.payouts.values() if row["investor_id"] == "B"]
+    assert attempts == ([1] if held else [1, 2])
+
+
+def test_that_a_payment_is_a_duplicate_is_no_verdict_on_it() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    heard(world, report(world, A=("RJCT", "AM05")))
+    assert (world.states(), world.owed()) == (in_state("submitted"), {})
+
+
+def test_a_file_that_was_rejected_whole_gives_its_money_back_and_holds_nobodys_account() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    heard(world, FileAnswer(message_id="M1", file_id=file_of(world), group_status="RJCT", reason="AC04"))
+    assert world.states() == in_state("rejected")
+    assert world.owed() == {"A": 43_790, "B": 26_736, "C": 17_524}
+    assert world.ledger.kept.refused_accounts == {}
+
+
+def test_a_rejection_gives_no_money_back_while_another_transmission_may_have_arrived() -> None:
+    world = sent_day(SubmissionOutcome.UNKNOWN)
+    world.bank.answers.append(answer(SubmissionOutcome.UNKNOWN))
+    inquire.inquire(world.services, now=MORNING + HOUR)
+    rejection = FileAnswer(message_id="M1", file_id=file_of(world), group_status="RJCT", reason="AM04")
+    heard(world, rejection)
+    heard(world, rejection)  # told again in other bytes, it is the same report
+    assert (world.states(), world.owed()) == (in_state("unknown"), {})
+    heard(world, replace(rejection, message_id="M2"))
+    assert world.states() == in_state("rejected")
+
+
+def test_a_return_gives_the_money_back_once() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    back = Return(
+        return_id="R1", end_to_end_id=end_to_end(world, "B"), amount=26_736, currency="KRW", reason="AC04"
+    )  # fmt: skip
+    heard(world, (back,))
+    assert ("B", 26_736, "returned") in world.states()
+    before = of_money(world)
+    heard(world, (replace(back, return_id="R2"),))
+    assert of_money(world) == before
+    assert world.owed() == {"B": 26_736}
+
+
+def test_a_return_of_another_amount_cannot_be_used_and_is_kept_with_the_reason() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    before = of_money(world)
+    back = Return(
+        return_id="R1", end_to_end_id=end_to_end(world, "B"), amount=26_000, currency="KRW", reason="AC04"
+    )  # fmt: skip
+    assert heard(world, (back,)) == {"new": 1, "refused": 1}
+    assert of_money(world) == before
+    (refused,) = [kept for kept in world.ledger.kept.messages.values() if kept.state is MessageState.REFUSED]
+    assert refused.refusal is not None and "says [26000 KRW], the payout was [26736 KRW]" in refused.refusal
+
+
+def test_a_message_that_nobody_can_read_keeps_no_other_back() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    world.bank.says(None)
+    assert heard(world, report(world, A=("ACSC", None))) == {"new": 2, "applied": 1, "refused": 1}
+    assert ("A", 43_790, "accepted") in world.states()
+
+
+def test_a_debit_that_the_bank_notifies_proves_that_it_has_the_payment() -> None:
+    world = sent_day(SubmissionOutcome.UNKNOWN)
+    lines = statements.lines_of(
+        [
+            movement(-43_790, end_to_end_id=end_to_end(world, "A")),
+            movement(-1, end_to_end_id=end_to_end(world, "B")),
+            movement(17_524, end_to_end_id=end_to_end(world, "C")),
+        ],
+        statement_id="N1",
+        account="acc-ours",
+        currency="KRW",
+    )
+    heard(world, (Notification(notification_id="N1", account="acc-ours", currency="KRW", lines=lines),))
+    assert [state for _, _, state in world.states()] == ["accepted", "unknown", "unknown"]
+
+
+def test_a_statement_that_shows_the_payouts_books_them_after_the_reports_of_the_same_hour() -> None:
+    world = sent_day(SubmissionOutcome.UNKNOWN)
+    paid = [movement(-amount, end_to_end_id=end_to_end(world, name)) for name, amount, _ in in_state("")]
+    world.bank.says((a_statement(*paid),))
+    world.bank.says(report(world, A=("ACSC", None)))
+    said = inquire.hear_answers(world.services, world.day, now=MORNING + HOUR)
+    assert said == {"payouts": {"booked": {"KRW": 88_050}}}
+    assert [step.to_state.value for step in world.ledger.kept.steps[-4:]] == ["accepted", "booked", "booked", "booked"]
+    assert {row["booked_on"] for row in world.ledger.kept.payouts.values()} == {NEXT}
+
+
+def test_a_statement_is_kept_once_whatever_it_is_called_and_one_that_contradicts_it_is_refused() -> None:
+    world = a_day()
+    heard(world, (a_statement(movement(5)),))
+    assert heard(world, (a_statement(movement(5), name="S1-again"),)) == {"new": 1, "applied": 1}
+    assert heard(world, (a_statement(movement(6)),)) == {"new": 1, "refused": 1}
+    assert list(world.ledger.kept.statements) == ["S1"]
+    (refused,) = [kept for kept in world.ledger.kept.messages.values() if kept.state is MessageState.REFUSED]
+    assert refused.statement_id == "S1"
+
+
+def test_a_statement_of_an_account_that_is_not_ours_is_put_aside() -> None:
+    world = a_day()
+    assert heard(world, (a_statement(account="acc-other"),)) == {"new": 1, "foreign": 1}
+    assert world.ledger.kept.statements == {}
+
+
+def test_without_a_bank_nothing_is_taken_in_and_nothing_paid() -> None:
+    world = a_day()
+    without = replace(world.services, bank=None)
+    assert take_in.take_in(without, now=MORNING) == {"bank": "not configured"}
+    with pytest.raises(Refused, match=r"Connection \[settlement_bank\] is not configured"):
+        prepare.prepare(without, world.day, now=MORNING)
+
+
+# ------------------------------------------------------------------------------------------------------------- notify
+
+
+def failure(task_id: str = "transfer.submit", **changes: Any) -> TaskFailure:
+    said: dict[str, Any] = {"settlement_date": ON, "run_id": "run-1", "try_number": 2, "error": "Unavailable: no bank"}
+    return TaskFailure(task_id=task_id, **(said | changes))
+
+
+def test_unknown_payouts_are_told_until_the_last_of_them_is_answered_for() -> None:
+    world = sent_day(SubmissionOutcome.UNKNOWN)
+    inquire.hear_answers(world.services, world.day, now=MORNING)
+    heard(world, report(world, A=("ACSC", None), B=("ACSC", None)))
+    assert "resolved" not in world.told()
+    heard(world, report(world, "M2", C=("RJCT", "AM04")), at=MORNING + 2 * HOUR)
+    assert world.told() == ["day.progress", "payouts.unknown", "resolved"]
+
+
+def test_rejected_payouts_are_told_by_the_banks_reason() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    world.bank.says(report(world, A=("RJCT", "AC04"), B=("RJCT", "AM04"), C=("RJCT", "AC04")))
+    inquire.hear_answers(world.services, world.day, now=MORNING)
+    keys = [alert.dedupe_key for alert in world.services.alerts.listing() if alert.event == "payouts.rejected"]
+    assert sorted(keys) == ["2026-02-12:rejected:AC04", "2026-02-12:rejected:AM04"]
+
+
+def test_the_steps_of_a_day_that_is_settled_are_no_news() -> None:
+    world = a_day()
+    with world.ledger.books() as books:
+        notify.step_done(books, world.day, Step.EXTRACT, row_count=1, now=MORNING)
+        books.days.set_state(ON, DayState.SETTLED, now=MORNING)
+    before = world.ledger.kept.alerts
+    with world.ledger.books() as books:
+        notify.step_done(books, world.day, Step.COMPUTE, row_count=1, now=MORNING)
+        notify.day_started(world.services, books, world.day, expected={"KRW": 1}, count=1, now=MORNING)
+    assert world.ledger.kept.alerts == before
+    assert world.told() == ["day.progress"]
+
+
+def test_no_unknown_payouts_are_no_news() -> None:
+    world = a_day()
+    with world.ledger.books() as books:
+        notify.payouts_unknown(books, world.day, count=0, amounts={}, now=MORNING)
+    assert world.told() == []
+
+
+def test_a_failed_task_fails_its_day_and_is_told_once_with_how_far_the_money_has_come() -> None:
+    world = sent_day(SubmissionOutcome.UNKNOWN)
+    assert notify.task_failed(world.services, failure(), now=MORNING) is True
+    assert notify.task_failed(world.services, failure(), now=MORNING) is False
+    found = world.ledger.kept.days[ON]
+    assert (found.state, found.failure) == (DayState.FAILED, "transfer.submit: Unavailable: no bank")
+    (told,) = [told for told in world.ledger.kept.alerts.values() if told.alert.event == "task.failed"]
+    fields = told.payload["task.failed"]["fields"]
+    assert fields["money"] == {"state": "unknown", "count": 3, "amounts": [{"amount": 88_050, "currency": "KRW"}]}
+    assert fields["code"] == "Unavailable"
+    assert told.alert.severity == "critical"
+
+
+@pytest.mark.parametrize("changes", [{"run_id": "run-displaced"}, {"settlement_date": NEXT}])
+def test_a_failure_of_a_run_that_does_not_hold_the_day_leaves_the_day_as_it_is(changes: dict[str, Any]) -> None:
+    world = prepared_day()
+    before = world.ledger.kept.days
+    assert notify.task_failed(world.services, failure(**changes), now=MORNING) is True
+    assert world.ledger.kept.days == before
+
+
+def test_a_settled_day_stays_settled_when_a_task_fails_afterwards() -> None:
+    world = a_day()
+    with world.ledger.books() as books:
+        books.days.set_state(ON, DayState.SETTLED, now=MORNING)
+    notify.task_failed(world.services, failure("report.report"), now=MORNING)
+    assert world.ledger.kept.days[ON].state is DayState.SETTLED
+
+
+def test_a_run_that_failed_without_a_failed_task_says_less_than_the_task_that_did() -> None:
+    world = a_day()
+    assert notify.task_failed(world.services, failure(), now=MORNING) is True
+    of_run = failure("", try_number=0, error="timed_out")
+    assert notify.run_failed(world.services, of_run, now=MORNING) is False
+    run = world.ledger.kept.runs["run-1"]
+    assert (run.outcome, run.ended_at) == ("failed: timed_out", MORNING)
+    assert world.ledger.kept.days[ON].failure == "transfer.submit: Unavailable: no bank"
+
+
+def test_a_backfill_is_over_when_no_run_of_it_is_left_in_airflow_or_the_books_know_their_ends() -> None:
+    world = a_day()
+    runs: list[DayRun] = []
+    for on, run_id in ((ON, "backfill__12"), (NEXT, "backfill__13")):
+        with world.ledger.books() as books:
+            request = RunRequest(settlement_date=on, run_id=run_id, run_type="backfill")
+            runs.append(books.days.open(request, settlement_date=on, now=MORNING))
+    assert notify.end_backfill(world.services, "1", left=["backfill__13"], now=MORNING) is False
+    with world.ledger.books() as books:
+        for run in runs:
+            books.days.end_run(run, outcome="settled", now=MORNING)
+    assert notify.end_backfill(world.services, "1", left=["backfill__13"], now=MORNING) is True
+    assert world.told() == ["backfill.summary"]
+
+
+def test_a_broken_control_is_noted_told_and_returned_as_a_refusal() -> None:
+    world = a_day()
+    refused = notify.control_broken(world.services, ON, Broken("entries_balance", "1 won too much"), now=MORNING)
+    assert str(refused).startswith("Control [entries_balance] is broken: 1 won too much")
+    assert world.ledger.kept.controls == {(ON, "entries_balance"): False}
+    assert world.told() == ["control.broken"]
+
+
+def test_the_breaks_of_a_date_are_told_with_the_largest_first_and_a_set_that_stays_is_told_once() -> None:
+    world = a_day()
+    with world.ledger.books() as books:
+        notify.breaks_opened(books, ON, backfill_id=None, now=MORNING)
+    assert world.told() == []
+    found = [line_finding(world, f"L{amount}", amount) for amount in (5, -700, 40)]
+    opened(world, *found)
+    for _ in range(2):
+        with world.ledger.books() as books:
+            notify.breaks_opened(books, ON, backfill_id=None, now=MORNING)
+    (told,) = [told for told in world.ledger.kept.alerts.values() if told.alert.event == "breaks.opened"]
+    fields = told.payload["breaks.opened"]["fields"]
+    assert (fields["count"], fields["unmatched"]) == (3, [{"amount": 745, "currency": "KRW"}])
+    assert [shown["amount"]["amount"] for shown in fields["breaks"]] == [-700, 40, 5]
+
+
+# ------------------------------------------------------------------------------------------------------------- breaks
+
+
+def line_finding(world: World, line_id: str, amount: int) -> Finding:
+    return Finding(cause="unknown_at_bank", subject_kind="line", subject_id=line_id, currency="KRW", amount=amount)
+
+
+def opened(world: World, *found: Finding) -> None:
+    """Let these be the open breaks of their causes."""
+    with world.ledger.books(posting=True) as books:
+        causes = sorted({one.cause for one in found})
+        books.breaks.sync(found, causes=causes, on=ON, calendar=world.services.calendar, now=MORNING)
+
+
+def break_of_a_line(amount: int) -> World:
+    """Return a day whose statement has a line of this amount that nobody knows: it stands in suspense, break 1."""
+    world = a_day()
+    heard(world, (a_statement(movement(amount)),))
+    with world.ledger.books(posting=True) as books:
+        (line,) = books.bank_lines.lines((LineState.OPEN,))
+        books.bank_lines.suspend([line], now=MORNING)
+    opened(world, line_finding(world, line.line_id, amount))
+    return world
+
+
+def balance(world: World, account: str) -> int:
+    with world.ledger.books(read_only=True) as books:
+        return books.journal.balance(account, "KRW")
+
+
+def test_one_person_writes_off_what_is_within_the_limit() -> None:
+    world = break_of_a_line(-1000)
+    said = breaks.write_off(world.services, 1, reason="too small", by="maker", now=MORNING)
+    assert (said["state"], said["resolution"]) == ("written_off", "written off to difference: too small")
+    assert (balance(world, "suspense"), balance(world, "difference")) == (0, 1000)
+    assert world.ledger.kept.breaks[1].state is BreakState.WRITTEN_OFF
+    with pytest.raises(Refused, match=r"Break \[1\] is not open"):
+        breaks.write_off(world.services, 1, reason="again", by="maker", now=MORNING)
+
+
+def test_a_won_above_the_limit_waits_for_a_second_person_who_is_another() -> None:
+    world = break_of_a_line(-1001)
+    said = breaks.write_off(world.services, 1, reason="too small", by="maker", now=MORNING)
+    assert said == {"break_id": 1, "state": "waits for a second person", "limit": 1000}
+    assert (balance(world, "suspense"), balance(world, "difference")) == (1001, 0)
+    with pytest.raises(Refused, match="waits for a second person already"):
+        breaks.book(world.services, 1, account="bank_charges", reason="a fee", by="other", now=MORNING)
+    with pytest.raises(Refused, match=r"\[maker\] asked for this: a second person has to decide"):
+        breaks.approve(world.services, 1, by="maker", now=MORNING)
+    decided = breaks.approve(world.services, 1, by="checker", now=MORNING)
+    assert (decided["state"], decided["by"]) == ("written_off", "maker and checker")
+    assert (balance(world, "suspense"), balance(world, "difference")) == (0, 1001)
+
+
+def test_what_was_asked_for_is_for_exactly_that_amount() -> None:
+    world = break_of_a_line(-1001)
+    breaks.write_off(world.services, 1, reason="too small", by="maker", now=MORNING)
+    opened(world, line_finding(world, world.ledger.kept.breaks[1].subject_id, -1002))
+    with pytest.raises(Refused, match=r"is \[-1002\] by now, asked was for \[-1001\]: ask again"):
+        breaks.approve(world.services, 1, by="checker", now=MORNING)
+
+
+def test_nothing_that_waits_is_nothing_to_approve() -> None:
+    world = break_of_a_line(-5)
+    with pytest.raises(Refused, match="Nothing about break"):
+        breaks.approve(world.services, 1, by="checker", now=MORNING)
+
+
+def test_a_line_is_booked_only_to_an_account_that_takes_lines() -> None:
+    world = break_of_a_line(-500)
+    with pytest.raises(Refused, match="is not an account that a line can be booked to"):
+        breaks.book(world.services, 1, account="investor_payable:A", reason="his", by="maker", now=MORNING)
+    said = breaks.book(world.services, 1, account="bank_charges", reason="a fee", by="maker", now=MORNING)
+    assert (said["state"], said["resolution"]) == ("resolved", "booked to bank_charges: a fee")
+    assert (balance(world, "suspense"), balance(world, "bank_charges")) == (0, 500)
+
+
+def test_a_line_is_matched_by_hand_with_a_payout_of_the_same_amount_and_books_it() -> None:
+    world = sent_day(SubmissionOutcome.UNKNOWN)
+    heard(world, (a_statement(movement(-26_736)),))
+    with world.ledger.books(posting=True) as books:
+        (line,) = books.bank_lines.lines((LineState.OPEN,))
+        books.bank_lines.suspend([line], now=MORNING)
+    opened(world, line_finding(world, line.line_id, -26_736))
+    said: dict[str, Any] = {"reason": "the bank told us", "by": "maker", "now": MORNING}
+    with pytest.raises(Refused, match="amounts that differ are not matched by hand"):
+        breaks.match_by_hand(world.services, 1, subject=f"payout:{end_to_end(world, 'A')}", **said)
+    with pytest.raises(Refused, match="is not there or matched already"):
+        breaks.match_by_hand(world.services, 1, subject="payout:NOT-OURS", **said)
+    breaks.match_by_hand(world.services, 1, subject=f"payout:{end_to_end(world, 'B')}", **said)
+    assert [state for _, _, state in world.states()] == ["unknown", "booked", "unknown"]
+    assert world.ledger.kept.breaks[1].resolution is not None
+
+
+def test_an_overdrawn_investor_is_written_off_unless_his_balance_has_moved() -> None:
+    world = a_day(owed={"A": -12})
+    opened(
+        world, Finding(cause="investor_overdrawn", subject_kind="investor", subject_id="A", currency="KRW", amount=12)
+    )
+    with world.ledger.books(posting=True) as books:
+        give(books, {"A": 2}, now=MORNING)
+    with pytest.raises(Refused, match=r"was found with \[12 KRW\], \[10\] stands"):
+        breaks.write_off(world.services, 1, reason="too small", by="maker", now=MORNING)
+    with world.ledger.books(posting=True) as books:
+        give(books, {"A": -2}, now=MORNING)
+    breaks.write_off(world.services, 1, reason="too small", by="maker", now=MORNING)
+    assert (world.owed(), balance(world, "difference")) == ({}, 12)
+
+
+def test_a_break_without_an_amount_or_of_something_else_cannot_be_written_off() -> None:
+    world = a_day()
+    opened(
+        world,
+        Finding(cause="statement_chain", subject_kind="statement", subject_id="S1"),
+        Finding(cause="missing_at_bank", subject_kind="payout", subject_id="P1", currency="KRW", amount=5),
+    )
+    by_cause = {found.cause: found.break_id for found in world.ledger.kept.breaks.values()}
+    with pytest.raises(Refused, match="has no amount: there is nothing to book"):
+        breaks.write_off(world.services, by_cause["statement_chain"], reason="x", by="maker", now=MORNING)
+    with pytest.raises(Refused, match=r"is about a \[payout\]"):
+        breaks.write_off(world.services, by_cause["missing_at_bank"], reason="x", by="maker", now=MORNING)
+    assert world.ledger.kept.decisions == []
+
+
+def test_a_break_that_somebody_takes_on_stays_open_and_keeps_what_is_said_of_it() -> None:
+    world = break_of_a_line(-5)
+    breaks.assign(world.services, 1, owner="ann", due_on=NEXT, by="maker", now=MORNING)
+    breaks.comment(world.services, 1, text="asked the bank", by="ann", now=MORNING)
+    found = world.ledger.kept.breaks[1]
+    assert (found.state, found.owner, found.due_on, found.comment) == (
+        BreakState.ASSIGNED, "ann", NEXT, "asked the bank"
+    )  # fmt: skip
+    with pytest.raises(Refused, match=r"Break \[2\] is not open"):
+        breaks.comment(world.services, 2, text="which", by="ann", now=MORNING)
