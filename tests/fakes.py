@@ -1473,22 +1473,34 @@ class MemoryCore:
 
     def __init__(self) -> None:
         self.payee_rows: dict[str, Row] = {}
-        self.receipt_rows: dict[str, tuple[Subject, datetime]] = {}
+        self.received: dict[str, tuple[Subject, datetime]] = {}
 
     def payees(self, investor_ids: Sequence[str]) -> pd.DataFrame:
         return frames.build(frames.PAYEES, [row for name, row in self.payee_rows.items() if name in investor_ids])
 
     def received_at(self, repayment_ids: Sequence[str]) -> dict[str, datetime]:
-        return {name: at for name, (_, at) in self.receipt_rows.items() if name in repayment_ids}
+        return {name: at for name, (_, at) in self.received.items() if name in repayment_ids}
 
     def receipts(
         self, *, references: Sequence[str], repayment_ids: Sequence[str], calendar: SettlementCalendar
     ) -> list[Subject]:
         return [
             replace(subject, on=calendar.settlement_date_of(at))
-            for name, (subject, at) in self.receipt_rows.items()
+            for name, (subject, at) in self.received.items()
             if name in repayment_ids or subject.reference in references
         ]
+
+    def receive(self, repayment_id: str, amount: int, *, reference: str, at: datetime, undoes: bool = False) -> None:
+        """Let a repayment of loan L1 have come in, or be undone."""
+        subject = Subject(
+            kind=SubjectKind.RECEIPT_UNDONE if undoes else SubjectKind.RECEIPT,
+            subject_id=repayment_id,
+            amount=-amount if undoes else amount,
+            currency="KRW",
+            reference=reference,
+            group="L1",
+        )
+        self.received[repayment_id] = (subject, at)
 
 
 class NoSnapshots:

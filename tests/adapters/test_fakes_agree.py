@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from settlement.adapters.ledger.books import PostgresLedger
 from settlement.adapters.ledger.outbox.repository import Outbox
+from settlement.adapters.lending_core.source import PostgresLendingCore
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import frames
 from settlement.domain.alerts.day import DayCompleted, DayProgress, DayStarted, Step, StepState
@@ -24,6 +25,7 @@ from settlement.domain.bank import statement as statements
 from settlement.domain.bank.matching import Match, Subject, SubjectKind
 from settlement.domain.bank.messages import Message, MessageState, Submission, SubmissionOutcome
 from settlement.domain.bank.statement import LineState, Movement, Statement
+from settlement.domain.books.postings import Entry, JournalEntry
 from settlement.domain.breaks import BreakState, Finding
 from settlement.domain.breaks import Decision as BreakDecision
 from settlement.domain.days import BankCalendar, DayState, SettlementCalendar
@@ -38,8 +40,9 @@ from settlement.ports import outbox
 from settlement.ports.approvals import Question
 from settlement.ports.books import Books, Ledger
 from settlement.ports.days import BackfillEnd, DayRun, RunRequest
+from settlement.ports.source import LendingCore
 
-from tests.fakes import MORNING, ON, Impossible, MemoryAlerts, MemoryLedger, give
+from tests.fakes import MORNING, ON, Impossible, MemoryAlerts, MemoryCore, MemoryLedger, give
 
 REFUSED = (Impossible, sa.exc.DBAPIError)
 HOUR, NEXT = timedelta(hours=1), date(2026, 2, 13)
@@ -307,6 +310,8 @@ def test_a_file_is_kept_with_its_payouts_for_good(ledger: Ledger) -> None:
         assert in_file == sorted(in_file)
     with pytest.raises(REFUSED), ledger.books(day=day, posting=True) as books:
         books.files.keep(day, "SF2", b"others", books.payouts.find(ON), now=MORNING)
+    with pytest.raises(REFUSED), ledger.books(day=day, posting=True) as books:
+        books.files.keep(day, "SF1", b"others", books.payouts.find(ON), now=MORNING)
     with ledger.books(read_only=True) as books:
         assert [found.file_id for found in books.files.find()] == ["SF1"]
 
@@ -775,6 +780,14 @@ def test_runs_join_the_backfill_under_way_and_its_end_says_what_it_came_to(ledge
         assert books.backfills.join(now=MORNING) == "2"
 
 
+def test_an_entry_that_does_not_balance_is_refused(ledger: Ledger) -> None:
+    legs = (("client_bank", 5), ("opening_balance", -4))
+    with pytest.raises(REFUSED), ledger.books(posting=True) as books:
+        books.journal.post(JournalEntry(entry=Entry("opening", legs), currency="KRW"), settlement_date=ON, now=MORNING)
+    with ledger.books(read_only=True) as books:
+        assert books.journal.balances("") == {}
+
+
 def test_what_a_transaction_did_is_kept_whole_or_not_at_all(ledger: Ledger) -> None:
     opened(ledger)
 
@@ -899,3 +912,58 @@ def test_a_file_goes_once_into_the_thread_of_a_day_that_a_channel_shows(side: Si
         ("day.completed", "C0ALL", "2026-02-12:report:1", "pending"),
         ("day.completed", "C0ALL", "2026-02-12:report:2", "pending"),
     ]
+
+
+# ------------------------------------------------------------------------------------------------------- the source
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def core(request: pytest.FixtureRequest) -> LendingCore:
+    """A source with two investors, a repayment and its undoing."""
+    if request.param == "memory":
+        memory = MemoryCore()
+        memory.payee_rows["A"] = {
+            "investor_id": "A", "name": "김하나", "status": "active", "account": "110-20", "bank": "088"
+        }  # fmt: skip
+        memory.payee_rows["B"] = {"investor_id": "B", "name": "이세찬", "status": "frozen"}
+        memory.receive("R1", 95_000, reference="REF-R1", at=MORNING)
+        memory.receive("R2", 95_000, reference="", at=MORNING + 18 * HOUR, undoes=True)
+        return memory
+    urls = request.getfixturevalue("lending_core")
+    engine = sa.create_engine(urls.owner_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("""
+            insert into core.loans values ('L1', 'KRW', '2026-01-15');
+            insert into core.investors (investor_id, name, status, tax_class, payout_account, payout_bank) values
+              ('A', '김하나', 'active', 'individual', '110-20', '088'),
+              ('B', '이세찬', 'frozen', 'individual', null, null);
+            insert into core.repayments
+              (repayment_id, loan_id, received_at, amount, bank_reference, reverses_repayment_id) values
+              ('R1', 'L1', '2026-02-13 06:00+09', 95000, 'REF-R1', null),
+              ('R2', 'L1', '2026-02-14 00:00+09', 95000, null, 'R1');
+        """)
+    return PostgresLendingCore(urls.url)
+
+
+def test_the_source_says_who_is_paid_where_and_what_came_in(core: LendingCore) -> None:
+    assert rows(core.payees(["A", "B", "C"]), *frames.PAYEES.column_names) == [
+        ("A", "김하나", "active", "110-20", "088"), ("B", "이세찬", "frozen", None, None)
+    ]  # fmt: skip
+    assert len(core.payees(["C"])) == 0
+    assert core.received_at(["R1", "R9"]) == {"R1": MORNING}
+
+    def receipts(*references: str, ids: Sequence[str] = ()) -> list[Subject]:
+        found = core.receipts(references=references, repayment_ids=ids, calendar=CALENDAR)
+        return sorted(found, key=lambda subject: subject.subject_id)
+
+    came = replace(subject(SubjectKind.RECEIPT, "R1", 95_000), reference="REF-R1", on=NEXT, group="L1")
+    undone = replace(subject(SubjectKind.RECEIPT_UNDONE, "R2", -95_000), reference="", on=date(2026, 2, 19), group="L1")
+    assert receipts("REF-R1") == [came]
+    assert receipts("REF-R1", ids=["R2", "R9"]) == [came, undone]
+    assert receipts("REF-R9") == []
+
+
+def test_a_room_that_is_not_kept_in_memory_says_so_when_a_test_enters_it() -> None:
+    memory = MemoryLedger(alerts=POLICY)
+    with memory.books() as books, pytest.raises(LookupError, match=r"\[MemoryBooks\.close\] is not kept in memory"):
+        books.close.certificates()

@@ -60,6 +60,14 @@ def once_prepared() -> Kept:
     return world.ledger.kept
 
 
+@cache
+def once_approved() -> Kept:
+    """Return the books of a day whose payouts are prepared and within the limit, made once as well."""
+    world = prepared_day()
+    approve.ask(world.services, world.day, now=MORNING)
+    return world.ledger.kept
+
+
 def prepared_day(policy: Policy = POLICY, *, triggered_by: str | None = None) -> World:
     """Return a day whose payouts are prepared."""
     world = a_day(policy=policy, triggered_by=triggered_by)
@@ -69,8 +77,8 @@ def prepared_day(policy: Policy = POLICY, *, triggered_by: str | None = None) ->
 
 def approved_day(policy: Policy = POLICY) -> World:
     """Return a day whose payouts are prepared and within the limit."""
-    world = prepared_day(policy)
-    approve.ask(world.services, world.day, now=MORNING)
+    world = a_day(policy=policy)
+    world.ledger.kept = once_approved().copy()
     return world
 
 
@@ -798,7 +806,7 @@ def test_the_breaks_of_a_date_are_told_with_the_largest_first_and_a_set_that_sta
     with world.ledger.books() as books:
         notify.breaks_opened(books, ON, backfill_id=None, now=MORNING)
     assert world.told() == []
-    found = [line_finding(world, f"L{amount}", amount) for amount in (5, -700, 40)]
+    found = [line_finding(f"L{amount}", amount) for amount in (5, -700, 40)]
     opened(world, *found)
     for _ in range(2):
         with world.ledger.books() as books:
@@ -812,7 +820,7 @@ def test_the_breaks_of_a_date_are_told_with_the_largest_first_and_a_set_that_sta
 # ------------------------------------------------------------------------------------------------------------- breaks
 
 
-def line_finding(world: World, line_id: str, amount: int) -> Finding:
+def line_finding(line_id: str, amount: int) -> Finding:
     return Finding(cause="unknown_at_bank", subject_kind="line", subject_id=line_id, currency="KRW", amount=amount)
 
 
@@ -830,7 +838,7 @@ def break_of_a_line(amount: int) -> World:
     with world.ledger.books(posting=True) as books:
         (line,) = books.bank_lines.lines((LineState.OPEN,))
         books.bank_lines.suspend([line], now=MORNING)
-    opened(world, line_finding(world, line.line_id, amount))
+    opened(world, line_finding(line.line_id, amount))
     return world
 
 
@@ -866,7 +874,7 @@ def test_a_won_above_the_limit_waits_for_a_second_person_who_is_another() -> Non
 def test_what_was_asked_for_is_for_exactly_that_amount() -> None:
     world = break_of_a_line(-1001)
     breaks.write_off(world.services, 1, reason="too small", by="maker", now=MORNING)
-    opened(world, line_finding(world, world.ledger.kept.breaks[1].subject_id, -1002))
+    opened(world, line_finding(world.ledger.kept.breaks[1].subject_id, -1002))
     with pytest.raises(Refused, match=r"is \[-1002\] by now, asked was for \[-1001\]: ask again"):
         breaks.approve(world.services, 1, by="checker", now=MORNING)
 
@@ -892,7 +900,7 @@ def test_a_line_is_matched_by_hand_with_a_payout_of_the_same_amount_and_books_it
     with world.ledger.books(posting=True) as books:
         (line,) = books.bank_lines.lines((LineState.OPEN,))
         books.bank_lines.suspend([line], now=MORNING)
-    opened(world, line_finding(world, line.line_id, -26_736))
+    opened(world, line_finding(line.line_id, -26_736))
     said: dict[str, Any] = {"reason": "the bank told us", "by": "maker", "now": MORNING}
     with pytest.raises(Refused, match="amounts that differ are not matched by hand"):
         breaks.match_by_hand(world.services, 1, subject=f"payout:{end_to_end(world, 'A')}", **said)
@@ -901,6 +909,21 @@ def test_a_line_is_matched_by_hand_with_a_payout_of_the_same_amount_and_books_it
     breaks.match_by_hand(world.services, 1, subject=f"payout:{end_to_end(world, 'B')}", **said)
     assert [state for _, _, state in world.states()] == ["unknown", "booked", "unknown"]
     assert world.ledger.kept.breaks[1].resolution is not None
+
+
+def test_a_line_is_matched_by_hand_with_a_receipt_only_once() -> None:
+    world = break_of_a_line(95_000)
+    world.core.receive("R1", 95_000, reference="REF-R1", at=MORNING - 24 * HOUR)
+    breaks.match_by_hand(world.services, 1, subject="receipt:R1", reason="she called", by="maker", now=MORNING)
+    assert (balance(world, "suspense"), balance(world, "receipts_in_transit")) == (0, -95_000)
+    with world.ledger.books(posting=True) as books:
+        second = a_statement(movement(95_000), name="S2", opening=ALL + 95_000)
+        books.bank_lines.keep_statement(second, "bytes of S2", now=MORNING)
+        (line,) = books.bank_lines.lines((LineState.OPEN,))
+        books.bank_lines.suspend([line], now=MORNING)
+    opened(world, line_finding(line.line_id, 95_000))
+    with pytest.raises(Refused, match=r"\[receipt:R1\] has its line already: nothing is matched twice"):
+        breaks.match_by_hand(world.services, 2, subject="receipt:R1", reason="again", by="maker", now=MORNING)
 
 
 def test_an_overdrawn_investor_is_written_off_unless_his_balance_has_moved() -> None:
