@@ -354,6 +354,34 @@ def test_a_bank_that_took_a_file_and_says_nothing_is_asked_the_next_day() -> Non
     assert inquire.inquire(world.services, now=MORNING + 20 * HOUR) == {"duplicate": 1}
 
 
+def test_of_two_inquiries_at_once_one_asks_for_a_file() -> None:
+    world = approved_day(under(payouts={"KRW": Payouts(max_per_file=2)}))
+    world.bank.answers += [answer(SubmissionOutcome.UNKNOWN), answer(SubmissionOutcome.UNKNOWN)]
+    submit.submit(world.services, world.day, now=MORNING)
+
+    class Slow(MemoryBank):
+        """A bank that answers the first question only after somebody else has asked for everything as well."""
+
+        def submit(self, file_id: str, content: bytes) -> Submission:
+            self.sent.append((file_id, content))
+            if len(self.sent) == 1:
+                beside.append(inquire.inquire(services, now=MORNING + HOUR))
+            return answer(SubmissionOutcome.DUPLICATE)
+
+    beside: list[dict[str, Any]] = []
+    services = replace(world.services, bank=(bank := Slow()))
+    assert inquire.inquire(services, now=MORNING + HOUR) == {"duplicate": 1}
+    assert beside == [{"duplicate": 1}]
+    assert len({file_id for file_id, _ in bank.sent}) == len(bank.sent) == 2
+
+
+def test_a_file_of_which_the_bank_has_proven_one_payment_is_not_handed_over_again() -> None:
+    world = sent_day(SubmissionOutcome.UNKNOWN)
+    heard(world, (a_notification(movement(-43_790, end_to_end_id=end_to_end(world, "A"))),))
+    assert inquire.inquire(world.services, now=MORNING + 2 * HOUR) == {}
+    assert len(world.bank.sent) == 1
+
+
 def test_nobody_asks_for_a_file_of_which_everything_is_proven() -> None:
     world = sent_day(SubmissionOutcome.RECEIVED)
     world.bank.says(FileAnswer(message_id="M1", file_id=file_of(world), group_status="ACSC"))
@@ -527,6 +555,11 @@ def a_statement(*movements: Movement, name: str = "S1", account: str = "acc-ours
     )
 
 
+def a_notification(*movements: Movement) -> Notification:
+    lines = statements.lines_of(movements, statement_id="N1", account="acc-ours", currency="KRW")
+    return Notification(notification_id="N1", account="acc-ours", currency="KRW", lines=lines)
+
+
 def movement(amount: int, *, end_to_end_id: str | None = None) -> Movement:
     return Movement(booking_date=NEXT, value_date=None, amount=amount, end_to_end_id=end_to_end_id)
 
@@ -624,6 +657,17 @@ def test_a_return_gives_the_money_back_once() -> None:
     assert world.owed() == {"B": 26_736}
 
 
+def test_a_rejection_of_a_payment_that_has_come_back_changes_nothing() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    back = Return(
+        return_id="R1", end_to_end_id=end_to_end(world, "B"), amount=26_736, currency="KRW", reason="MS03"
+    )  # fmt: skip
+    heard(world, (back,))
+    before = of_money(world)
+    assert heard(world, report(world, B=("RJCT", "AC04"))) == {"new": 1, "applied": 1}
+    assert of_money(world) == before
+
+
 def test_a_return_of_another_amount_cannot_be_used_and_is_kept_with_the_reason() -> None:
     world = sent_day(SubmissionOutcome.RECEIVED)
     before = of_money(world)
@@ -645,17 +689,12 @@ def test_a_message_that_nobody_can_read_keeps_no_other_back() -> None:
 
 def test_a_debit_that_the_bank_notifies_proves_that_it_has_the_payment() -> None:
     world = sent_day(SubmissionOutcome.UNKNOWN)
-    lines = statements.lines_of(
-        [
-            movement(-43_790, end_to_end_id=end_to_end(world, "A")),
-            movement(-1, end_to_end_id=end_to_end(world, "B")),
-            movement(17_524, end_to_end_id=end_to_end(world, "C")),
-        ],
-        statement_id="N1",
-        account="acc-ours",
-        currency="KRW",
+    said = a_notification(
+        movement(-43_790, end_to_end_id=end_to_end(world, "A")),
+        movement(-1, end_to_end_id=end_to_end(world, "B")),
+        movement(17_524, end_to_end_id=end_to_end(world, "C")),
     )
-    heard(world, (Notification(notification_id="N1", account="acc-ours", currency="KRW", lines=lines),))
+    heard(world, (said,))
     assert [state for _, _, state in world.states()] == ["accepted", "unknown", "unknown"]
 
 
