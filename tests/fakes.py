@@ -18,6 +18,7 @@ from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from itertools import count
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import pandas as pd
@@ -63,6 +64,7 @@ from settlement.ports.outbox import Alert, ConnectionTest, DeliveryReport
 from settlement.ports.services import Services
 
 Row = dict[str, Any]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Impossible(Exception):
@@ -533,9 +535,9 @@ class Payouts:
         *,
         cause: str,
         now: datetime,
-        evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
+        evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NOTHING,
     ) -> None:
-        each = [evidence or {}] * len(payout_ids) if isinstance(evidence, Mapping) or not evidence else evidence
+        each = [evidence] * len(payout_ids) if isinstance(evidence, Mapping) else evidence
         for payout_id, said in zip(payout_ids, each, strict=True):
             row = self._kept.payouts[payout_id]
             if not row["state"].may_become(to_state):
@@ -635,7 +637,7 @@ def _payouts(rows: Iterable[Row], *, by: Sequence[str] = ("settlement_date", "pa
     return frames.build(frames.PAYOUTS, ordered)
 
 
-def _as_json(said: Any) -> Row:
+def _as_json(said: Mapping[str, Any]) -> Row:
     """Return it as it comes back out of a column of JSON."""
     known: Row = json.loads(json.dumps(dict(said), default=str))
     return known
