@@ -332,7 +332,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_for_types_or_tests_is
     lab = product | {name_of(needed) for needed in project["project"]["optional-dependencies"]["lab"]}
     dev = lab | {name_of(needed) for needed in project["dependency-groups"]["dev"]}
     own = {path.stem for folder in OURS for path in (PROJECT / folder).rglob("*.py")}
-    own |= {"settlement", "settlement_lab", "benchmarks", "reference", "stages", "tests"}
+    own |= {"settlement", "settlement_lab", "benchmarks", "tests"}
     homes = importlib.metadata.packages_distributions()
     for folder, declared in {
         "include/settlement": product,

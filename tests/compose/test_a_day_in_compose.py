@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 import httpx
 import psycopg
 import pytest
-import stack as stacks
 from settlement_lab.servers import bank as demo_bank
 from settlement_lab.slack import sink
+
+from . import stack as stacks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -10,7 +10,8 @@ from settlement.domain import controls
 from settlement.domain.controls import Custody
 from settlement.domain.errors import Broken
 from settlement.domain.frames import Outcome
-from stories import day
+
+from .stories import day
 
 KRW = "KRW"
 COST = ("C1", "L1", 1, "cost", "2026-02-16", 1_000, 0)

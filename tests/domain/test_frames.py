@@ -10,7 +10,8 @@ import pytest
 from settlement.domain import frames
 from settlement.domain.computation import settle
 from settlement.domain.errors import InvalidFrame
-from stories import DAY, KR, day, inputs, same
+
+from .stories import DAY, KR, day, inputs, same
 
 NOTE = {"note_id": "N1", "loan_id": "L1", "principal": 10, "outstanding": 10}
 

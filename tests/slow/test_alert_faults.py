@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import alert_faults
 import pytest
+
+from . import alert_faults
 
 
 @pytest.mark.slow

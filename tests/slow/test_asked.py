@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from test_scheduler import DAG, RealAirflow, airflow, finished, result, task_states, until
+
+from .test_scheduler import DAG, RealAirflow, airflow, finished, result, task_states, until
 
 __all__ = ["airflow"]
 

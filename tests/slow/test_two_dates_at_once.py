@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from settlement_lab.servers import embedded
-from stages.two_dates import FIRST, SECOND, at_once, computed, configure, fill, opened, verified
+
+from tests.stages.two_dates import FIRST, SECOND, at_once, computed, configure, fill, opened, verified
 
 AT_LEAST = 200
 

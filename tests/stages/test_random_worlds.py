@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from reference import worlds
-from reference.player import comparable, differences
-from reference.reference import Reference
-from reference.world import Holding, Investor, Loan, Note, Receivable, Repayment, World
 from settlement import wiring
 from settlement.domain.days import BankCalendar, SettlementCalendar
 from settlement.ports.days import RunRequest
 from settlement.ports.services import Services
 from settlement.stages import close, compute, extract, open_day
+
+from tests.reference import worlds
+from tests.reference.player import comparable, differences
+from tests.reference.reference import Reference
+from tests.reference.world import Holding, Investor, Loan, Note, Receivable, Repayment, World
 
 # The source as a company's views may show it: without keys that keep contradictions out.
 RELATIONS = {

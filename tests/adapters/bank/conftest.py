@@ -8,7 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from mock_bank import ACCOUNT, OPENING, MockBank
+
+from .mock_bank import ACCOUNT, OPENING, MockBank
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from camt_files import ACCOUNT, balance, camt053, camt054, detail, entry, statement
 from settlement.adapters.bank import reading
 from settlement.domain.bank.statement import Notification, Statement, StatementLine
 from settlement.domain.errors import UnreadableMessage
+
+from .camt_files import ACCOUNT, balance, camt053, camt054, detail, entry, statement
 
 
 def the_statement(content: bytes) -> Statement:

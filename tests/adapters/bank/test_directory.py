@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-from mock_bank import MockBank, payment, payment_file
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.channels.folders import DirectoryBank
 from settlement.adapters.bank.formats import pain001
 from settlement.domain.bank.messages import FileAnswer, SubmissionOutcome
 from settlement.domain.errors import Refused, Unavailable
+
+from .mock_bank import MockBank, payment, payment_file
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Opening what a bank sent: every document that is not plainly one of ours is refused, whatever it tries."""
 
 import pytest
-from camt_files import camt053, entry, statement
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.formats import document
 from settlement.domain.bank.messages import Message
 from settlement.domain.errors import UnreadableMessage
+
+from .camt_files import camt053, entry, statement
 
 GOOD = camt053(statement(entry("500"), closing="1500"))
 BILLION = b"""<?xml version="1.0"?><!DOCTYPE Document [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">

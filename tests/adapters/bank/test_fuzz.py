@@ -8,15 +8,16 @@ import re
 from pathlib import Path
 
 import pytest
-from bad_bank import BadBank, saying
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mock_bank import http_bank
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
 from settlement.domain.bank.messages import FileAnswer, Reading
 from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import UnreadableMessage
+
+from .bad_bank import BadBank, saying
+from .mock_bank import http_bank
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 GOOD = [

@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from bad_bank import Answer, BadBank, dripping, garbage, reset, saying, silence
-from mock_bank import http_bank
 from settlement.adapters.bank.channels.http import HttpBank, judge
 from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.errors import Refused, Unavailable
+
+from .bad_bank import Answer, BadBank, dripping, garbage, reset, saying, silence
+from .mock_bank import http_bank
 
 CONTENT = b"<Document/>"
 FILE = "F-1"

@@ -3,12 +3,13 @@
 import datetime as dt
 
 import pytest
-from mock_bank import ACCOUNT, OPENING, MockBank, http_bank, payment, payment_file
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.formats import pain001
 from settlement.domain.bank.messages import FileAnswer, Message, PaymentStatus, Reading, Return, SubmissionOutcome
 from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import UnreadableMessage
+
+from .mock_bank import ACCOUNT, OPENING, MockBank, http_bank, payment, payment_file
 
 CREDITOR = "NL30MOCK0000000005"
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mock_bank import ACCOUNT, payment, payment_file
 from mockbank import validate
 from settlement.adapters.bank.formats import pain001
 from settlement.domain.errors import PaymentFileContradicts
+
+from .mock_bank import ACCOUNT, payment, payment_file
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alert_desk import POLICY, Desk, Mailbox, WebSlack
 from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy
 from settlement_lab.slack import sink as slack_sink
+
+from .alert_desk import POLICY, Desk, Mailbox, WebSlack
 
 
 @pytest.fixture

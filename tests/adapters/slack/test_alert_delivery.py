@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from alert_desk import CHANNEL, DAY, Desk, completed, failed, text_of
 from settlement.domain.alerts.day import DayStarted
+
+from .alert_desk import CHANNEL, DAY, Desk, completed, failed, text_of
 
 
 def test_a_failed_task_is_a_broadcast_reply_below_the_root_of_its_day(desk: Desk) -> None:

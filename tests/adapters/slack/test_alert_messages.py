@@ -10,10 +10,7 @@ from datetime import date, timedelta
 from string import Formatter
 from typing import Any
 
-import golden_alerts
 import pytest
-from alert_desk import DAY, failed, text_of
-from golden_alerts import EVENTS, krw, renderer_in, row_of
 from settlement.adapters.slack import catalogue, renderer
 from settlement.domain import breaks, controls
 from settlement.domain.alerts import payload
@@ -23,6 +20,10 @@ from settlement.domain.alerts.event import Money
 from settlement.domain.alerts.routing import Language
 from settlement.domain.alerts.task import MoneyStatus
 from settlement_lab.slack import limits
+
+from . import golden_alerts
+from .alert_desk import DAY, failed, text_of
+from .golden_alerts import EVENTS, krw, renderer_in, row_of
 
 GOLDEN = dict(golden_alerts.messages())
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from alert_desk import CHANNEL, DAY, NOON, Desk, completed, failed, text_of
 from settlement.domain.alerts.day import BackfillSummary, DayProgress, DayStarted, PayoutTotals, Step, StepState
 from settlement.domain.alerts.event import AlertState, Money, Severity
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
 from settlement.domain.alerts.task import TaskFailed
 from settlement.domain.alerts.watch import Heartbeat, Resolved
+
+from .alert_desk import CHANNEL, DAY, NOON, Desk, completed, failed, text_of
 
 KRW = (Money(amount=88_050, currency="KRW"),)
 WITH_A_CHANNEL_FOR_THE_PAST = """

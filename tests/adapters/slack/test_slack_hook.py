@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alert_desk import Desk, failed
 from settlement_lab.slack import sink as slack_sink
+
+from .alert_desk import Desk, failed
 
 DELIVER = """
 import sys, dataclasses, datetime, functools, json, sqlalchemy as sa

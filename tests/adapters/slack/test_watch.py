@@ -12,12 +12,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from alert_desk import Desk
 from settlement.adapters import airflow_health
 from settlement.adapters.ledger.books import PostgresLedger
 from settlement.domain.days import BankCalendar, SettlementCalendar
 from settlement.ports.days import RunRequest
 from settlement.stages import watch
+
+from .alert_desk import Desk
 
 FRIDAY = date(2026, 2, 13)
 
@@ -115,7 +116,7 @@ def test_the_watch_survives_what_it_watches(services: Any) -> None:
 
 def test_from_event_to_slack_takes_seconds_with_the_watch_running(services: Any) -> None:
     """The median is measured over a minute's worth of events in tests/slow; here one must not take ten seconds."""
-    from alert_desk import failed
+    from .alert_desk import failed
 
     stopped = threading.Event()
 

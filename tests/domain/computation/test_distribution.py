@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from settlement.domain.computation import distribution
-from stories import KR, LOAN, day, gross, under
+
+from tests.domain.stories import KR, LOAN, day, gross, under
 
 AMOUNTS = st.one_of(st.integers(0, 1_000), st.integers(0, 2**50 + 2), st.integers(0, 2**60))
 WEIGHTS = st.lists(

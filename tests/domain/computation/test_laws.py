@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from settlement.domain import frames
 from settlement.domain.computation import settle, waterfall
-from stories import DAY, KR, SPECS, same, under
+
+from tests.domain.stories import DAY, KR, SPECS, same, under
 
 POLICIES = [
     under(KR, waterfall={"across": across, "excess": excess})

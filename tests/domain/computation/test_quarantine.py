@@ -5,7 +5,8 @@ from datetime import date
 from typing import Any
 
 import pytest
-from stories import (
+
+from tests.domain.stories import (
     HOLDINGS,
     INTEREST,
     INVESTORS,

@@ -7,7 +7,8 @@ import pytest
 from settlement.domain import frames
 from settlement.domain.computation import settle
 from settlement.domain.errors import BrokenInvariant
-from stories import (
+
+from tests.domain.stories import (
     DAY,
     INTEREST,
     INVESTORS,

@@ -1,6 +1,6 @@
 """Days of one loan, worked by hand: cash application, distribution, fees, taxes and the books together."""
 
-from stories import day, journal, rows, shares, totals
+from tests.domain.stories import day, journal, rows, shares, totals
 
 
 def test_the_worked_day_of_the_contract_comes_out_to_the_won() -> None:

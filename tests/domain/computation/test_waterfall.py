@@ -1,7 +1,8 @@
 """Cash application: what pays what, in which order, and what is left over."""
 
 import pytest
-from stories import KR, allocated, day, outcomes, rows, totals, under
+
+from tests.domain.stories import KR, allocated, day, outcomes, rows, totals, under
 
 BY_INSTALLMENT = under(KR, waterfall={"across": "installment"})
 ADVANCE = under(KR, waterfall={"excess": "advance_principal"})

@@ -5,7 +5,8 @@ from datetime import date
 import numpy as np
 import pytest
 from settlement.domain.computation import withholding
-from stories import day, shares
+
+from tests.domain.stories import day, shares
 
 
 def _taxed(

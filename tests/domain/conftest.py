@@ -1,1 +1,0 @@
-"""Makes `stories`, which lies beside this file, importable from the rooms below."""
