@@ -18,7 +18,7 @@ from settlement.domain.currencies import NotAnAmount, UnknownCurrency
         (-7, "KRW", "-7"),
     ],
 )
-def test_minor_units_are_written_with_the_decimals_of_the_currency(amount, currency, written):
+def test_minor_units_are_written_with_the_decimals_of_the_currency(amount: int, currency: str, written: str) -> None:
     assert currencies.to_decimal_text(amount, currency) == written
 
 
@@ -36,7 +36,7 @@ def test_minor_units_are_written_with_the_decimals_of_the_currency(amount, curre
         ("999999999999999999", "KRW", 10**18 - 1),
     ],
 )
-def test_what_is_written_is_read_exactly(written, currency, amount):
+def test_what_is_written_is_read_exactly(written: str, currency: str, amount: int) -> None:
     assert currencies.from_decimal_text(written, currency) == amount
 
 
@@ -59,12 +59,12 @@ def test_what_is_written_is_read_exactly(written, currency, amount):
         ("9" * 10_000, "KRW"),
     ],
 )
-def test_what_the_currency_cannot_express_is_refused(written, currency):
+def test_what_the_currency_cannot_express_is_refused(written: str, currency: str) -> None:
     with pytest.raises(NotAnAmount):
         currencies.from_decimal_text(written, currency)
 
 
 @pytest.mark.parametrize("currency", ["XXX", "DEM", "krw", "", "KR"])
-def test_a_currency_that_is_not_in_the_list_has_no_decimals_to_guess(currency):
+def test_a_currency_that_is_not_in_the_list_has_no_decimals_to_guess(currency: str) -> None:
     with pytest.raises(UnknownCurrency, match="ISO 4217"):
         currencies.exponent(currency)

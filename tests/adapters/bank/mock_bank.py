@@ -41,7 +41,8 @@ class MockBank:
         return [message["type"] for message in self.ask("GET", "/_mock/mailbox?leave")]
 
     def payments(self) -> list[dict[str, Any]]:
-        return self.ask("GET", "/_mock/payments")
+        payments: list[dict[str, Any]] = self.ask("GET", "/_mock/payments")
+        return payments
 
 
 def payment(end_to_end_id: str = "S260216-1-I1-KRW-1-1", amount: int = 43_790, **fields: Any) -> Payment:

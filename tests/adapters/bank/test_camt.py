@@ -9,11 +9,11 @@ from settlement.domain.bank.statement import Notification, Statement, StatementL
 from settlement.domain.errors import UnreadableMessage
 
 from .camt_files import ACCOUNT, balance, camt053, camt054, detail, entry, statement
+from .readings import parts
 
 
 def the_statement(content: bytes) -> Statement:
-    (found,) = reading.read_content(content)  # type: ignore[misc]  # what the file holds is known here
-    assert isinstance(found, Statement)
+    (found,) = parts(reading.read_content(content), Statement)
     return found
 
 
@@ -35,7 +35,7 @@ def refused(content: bytes) -> UnreadableMessage:
 # ------------------------------------------------------------------------------------------------------- what it says
 
 
-def test_a_statement_says_whose_it_is_what_it_opens_and_closes_with_and_what_came_between():
+def test_a_statement_says_whose_it_is_what_it_opens_and_closes_with_and_what_came_between() -> None:
     found = the_statement(
         camt053(
             statement(
@@ -54,19 +54,19 @@ def test_a_statement_says_whose_it_is_what_it_opens_and_closes_with_and_what_cam
 
 
 @pytest.mark.parametrize("version", ["02", "03", "04", "06", "08", "10", "13"])
-def test_every_version_is_read(version):
+def test_every_version_is_read(version: str) -> None:
     status = "BOOK" if version in ("02", "03") else "<Cd>BOOK</Cd>"
     content = camt053(statement(entry("5", "CRDT", detail("E-1"), status=status), closing="1005"), version=version)
     assert amounts(content) == [("E-1", 5)]
 
 
-def test_a_balance_below_zero_is_a_debit():
+def test_a_balance_below_zero_is_a_debit() -> None:
     balances = [balance("OPBD", "1000", sign="DBIT"), balance("CLBD", "500", sign="DBIT")]
     found = the_statement(camt053(statement(entry("500"), balances=balances)))
     assert (found.opening, found.closing) == (-1000, -500)
 
 
-def test_the_former_closing_serves_as_opening():
+def test_the_former_closing_serves_as_opening() -> None:
     balances = [
         balance("PRCD", "1000", "2026-02-13"),
         balance("CLBD", "1500"),
@@ -77,7 +77,7 @@ def test_the_former_closing_serves_as_opening():
     assert (found.opening, found.business_date) == (1000, dt.date(2026, 2, 16))
 
 
-def test_pages_of_a_statement_are_a_chain_of_statements():
+def test_pages_of_a_statement_are_a_chain_of_statements() -> None:
     first = statement(
         entry("500"),
         balances=[balance("OPBD", "1000"), balance("ITBD", "1500")],
@@ -88,20 +88,21 @@ def test_pages_of_a_statement_are_a_chain_of_statements():
         balances=[balance("ITBD", "1500"), balance("CLBD", "1600")],
         more="<StmtPgntn><PgNb>2</PgNb><LastPgInd>true</LastPgInd></StmtPgntn>",
     )
-    found = reading.read_content(camt053(first, second))
-    assert [(page.statement_id, page.opening, page.closing) for page in found] == [  # type: ignore[union-attr]  # what the file holds is known here
+    found = parts(reading.read_content(camt053(first, second)), Statement)
+    assert [(page.statement_id, page.opening, page.closing) for page in found] == [
         ("S-1/1", 1000, 1500),
         ("S-1/2", 1500, 1600),
     ]
 
 
-def test_several_statements_in_a_file_are_several_and_the_same_one_twice_is_one():
+def test_several_statements_in_a_file_are_several_and_the_same_one_twice_is_one() -> None:
     one, two = statement(name="S-1"), statement(entry("5"), name="S-2", closing="1005")
-    assert [found.statement_id for found in reading.read_content(camt053(one, two, one))] == ["S-1", "S-2"]  # type: ignore[union-attr]  # what the file holds is known here
+    found = parts(reading.read_content(camt053(one, two, one)), Statement)
+    assert [statement.statement_id for statement in found] == ["S-1", "S-2"]
     assert "twice" in refused(camt053(one, statement(entry("5"), closing="1005"))).reason
 
 
-def test_only_what_is_booked_moves_the_balance():
+def test_only_what_is_booked_moves_the_balance() -> None:
     found = the_statement(
         camt053(
             statement(
@@ -115,13 +116,13 @@ def test_only_what_is_booked_moves_the_balance():
     assert ([line.amount for line in found.lines], found.not_booked) == ([500], 2)
 
 
-def test_an_entry_of_nothing_is_no_line():
+def test_an_entry_of_nothing_is_no_line() -> None:
     assert amounts(camt053(statement(entry("0"), entry("5"), closing="1005"))) == [(None, 5)]
 
 
-def test_a_notification_has_lines_and_no_balance():
-    (found,) = reading.read_content(camt054(entry("43790", "DBIT", detail("E-1")), entry("5", status="<Cd>PDNG</Cd>")))  # type: ignore[misc]  # what the file holds is known here
-    assert isinstance(found, Notification)
+def test_a_notification_has_lines_and_no_balance() -> None:
+    content = camt054(entry("43790", "DBIT", detail("E-1")), entry("5", status="<Cd>PDNG</Cd>"))
+    (found,) = parts(reading.read_content(content), Notification)
     assert (found.notification_id, found.account, found.currency, found.not_booked) == ("N-1", ACCOUNT, "KRW", 1)
     assert [(line.end_to_end_id, line.amount) for line in found.lines] == [("E-1", -43_790)]
 
@@ -129,7 +130,7 @@ def test_a_notification_has_lines_and_no_balance():
 # --------------------------------------------------------------------------------------------------- what a line says
 
 
-def test_references_stand_apart_from_the_text():
+def test_references_stand_apart_from_the_text() -> None:
     line = the_line(
         entry(
             "500",
@@ -159,29 +160,29 @@ def test_references_stand_apart_from_the_text():
         ("<RtrInf><RtrRsn><Cd>MD07</Cd></RtrRsn></RtrInf>", "MD07"),
     ],
 )
-def test_a_return_says_why(where, reason):
+def test_a_return_says_why(where: str, reason: str) -> None:
     line = the_line(entry("500", "CRDT", detail("E-1", more=where)), closing="1500")
     assert (line.is_return, line.reason, line.end_to_end_id) == (True, reason, "E-1")
 
 
-def test_a_return_is_known_by_its_code_alone():
+def test_a_return_is_known_by_its_code_alone() -> None:
     code = "<BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>ICDT</Cd><SubFmlyCd>RRTN</SubFmlyCd></Fmly></Domn></BkTxCd>"
     assert the_line(entry("500", "CRDT", more=code), closing="1500").is_return is True
 
 
-def test_a_reversal_is_marked_and_has_its_own_direction():
+def test_a_reversal_is_marked_and_has_its_own_direction() -> None:
     line = the_line(entry("500", "DBIT", more="<RvslInd>true</RvslInd>"), closing="500")
     assert (line.amount, line.is_reversal, line.is_return) == (-500, True, False)
 
 
-def test_a_code_of_the_banks_own_is_kept_as_it_is():
+def test_a_code_of_the_banks_own_is_kept_as_it_is() -> None:
     line = the_line(
         entry("500", "CRDT", more="<BkTxCd><Prtry><Cd>NTRF+166</Cd><Issr>DK</Issr></Prtry></BkTxCd>"), closing="1500"
     )
     assert line.bank_code == "NTRF+166"
 
 
-def test_a_line_has_the_same_id_whatever_stands_around_it():
+def test_a_line_has_the_same_id_whatever_stands_around_it() -> None:
     lines = [
         entry("500", "CRDT", detail("E-1")),
         entry("70", "CRDT", detail("E-2")),
@@ -194,7 +195,7 @@ def test_a_line_has_the_same_id_whatever_stands_around_it():
     assert there.content_key == back.content_key
 
 
-def test_a_statement_under_another_name_says_the_same_and_has_other_lines():
+def test_a_statement_under_another_name_says_the_same_and_has_other_lines() -> None:
     one = the_statement(camt053(statement(entry("500"), closing="1500", name="S-1")))
     two = the_statement(camt053(statement(entry("500"), closing="1500", name="S-2")))
     assert one.content_key == two.content_key
@@ -206,7 +207,7 @@ def test_a_statement_under_another_name_says_the_same_and_has_other_lines():
 # ---------------------------------------------------------------------------------------------------- batches, charges
 
 
-def test_a_batch_is_a_line_per_transaction():
+def test_a_batch_is_a_line_per_transaction() -> None:
     batch = "<Btch><NbOfTxs>2</NbOfTxs><TtlAmt Ccy='KRW'>70</TtlAmt></Btch>"
     content = camt053(
         statement(entry("70", "DBIT", detail("E-1", "50"), detail("E-2", "20"), batch=batch), closing="930")
@@ -214,7 +215,7 @@ def test_a_batch_is_a_line_per_transaction():
     assert amounts(content) == [("E-1", -50), ("E-2", -20)]
 
 
-def test_a_batch_of_credits_with_one_taken_back():
+def test_a_batch_of_credits_with_one_taken_back() -> None:
     content = camt053(
         statement(
             entry("30", "CRDT", detail("E-1", "50", sign="CRDT"), detail("E-2", "20", sign="DBIT")), closing="1030"
@@ -230,7 +231,7 @@ def test_a_batch_of_credits_with_one_taken_back():
         "<AmtDtls><InstdAmt><Amt Ccy='KRW'>{}</Amt></InstdAmt></AmtDtls>",
     ],
 )
-def test_older_versions_state_the_parts_elsewhere(path):
+def test_older_versions_state_the_parts_elsewhere(path: str) -> None:
     parts = [detail("E-1", more=path.format(50)), detail("E-2", more=path.format(20))]
     assert amounts(camt053(statement(entry("70", "CRDT", *parts), closing="1070"), version="02")) == [
         ("E-1", 50),
@@ -238,7 +239,7 @@ def test_older_versions_state_the_parts_elsewhere(path):
     ]
 
 
-def test_a_batch_that_does_not_tell_its_parts_is_one_line_that_counts_them():
+def test_a_batch_that_does_not_tell_its_parts_is_one_line_that_counts_them() -> None:
     (line,) = the_statement(
         camt053(
             statement(entry("70", "DBIT", batch="<Btch><MsgId>F-1</MsgId><NbOfTxs>3</NbOfTxs></Btch>"), closing="930")
@@ -247,12 +248,12 @@ def test_a_batch_that_does_not_tell_its_parts_is_one_line_that_counts_them():
     assert (line.amount, line.transaction_count, line.file_id, line.end_to_end_id) == (-70, 3, "F-1", None)
 
 
-def test_parts_without_amounts_are_one_line_that_counts_them():
+def test_parts_without_amounts_are_one_line_that_counts_them() -> None:
     (line,) = the_statement(camt053(statement(entry("70", "DBIT", detail("E-1"), detail("E-2")), closing="930"))).lines
     assert (line.amount, line.transaction_count, line.end_to_end_id) == (-70, 2, None)
 
 
-def test_what_was_instructed_elsewhere_does_not_bind_a_single_transaction():
+def test_what_was_instructed_elsewhere_does_not_bind_a_single_transaction() -> None:
     foreign = "<AmtDtls><InstdAmt><Amt Ccy='USD'>1.00</Amt></InstdAmt></AmtDtls>"
     instructed = "<AmtDtls><InstdAmt><Amt Ccy='KRW'>505</Amt></InstdAmt></AmtDtls>"
     for more in (foreign, instructed):
@@ -268,7 +269,7 @@ def test_what_was_instructed_elsewhere_does_not_bind_a_single_transaction():
         "<Chrgs><Rcrd><Amt Ccy='KRW'>5</Amt></Rcrd></Chrgs>",
     ],
 )
-def test_what_the_bank_keeps_for_itself_is_a_line_of_its_own(charges):
+def test_what_the_bank_keeps_for_itself_is_a_line_of_its_own(charges: str) -> None:
     found = the_statement(camt053(statement(entry("495", "CRDT", detail("E-1", "500"), more=charges), closing="1495")))
     assert [(line.end_to_end_id, line.amount, line.is_charge) for line in found.lines] == [
         ("E-1", 500, False),
@@ -276,7 +277,7 @@ def test_what_the_bank_keeps_for_itself_is_a_line_of_its_own(charges):
     ]
 
 
-def test_a_charge_booked_by_itself_is_known_by_its_code():
+def test_a_charge_booked_by_itself_is_known_by_its_code() -> None:
     code = "<BkTxCd><Domn><Cd>ACMT</Cd><Fmly><Cd>MDOP</Cd><SubFmlyCd>CHRG</SubFmlyCd></Fmly></Domn></BkTxCd>"
     assert the_line(entry("5", "DBIT", more=code), closing="995").is_charge is True
 
@@ -306,7 +307,7 @@ SUMMARY = "<TxsSummry><{0}><NbOfNtries>{1}</NbOfNtries><Sum>{2}</Sum></{0}></Txs
         ({"after": SUMMARY.format("TtlNtries", 1, "NaN")}, "not a number"),
     ],
 )
-def test_a_statement_that_contradicts_itself_is_refused(changes: dict[str, Any], why):
+def test_a_statement_that_contradicts_itself_is_refused(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(UnreadableMessage, match=why):
         reading.read_content(camt053(statement(entry("500"), **({"closing": "1500"} | changes))))
 
@@ -344,27 +345,27 @@ def test_a_statement_that_contradicts_itself_is_refused(changes: dict[str, Any],
         ("<Ntry><CdtDbtInd>CRDT</CdtDbtInd></Ntry>", "amount"),
     ],
 )
-def test_an_entry_that_cannot_be_right_refuses_the_statement_with_its_line(wrong, why):
+def test_an_entry_that_cannot_be_right_refuses_the_statement_with_its_line(wrong: str, why: str) -> None:
     refusal = refused(camt053(statement(entry("500"), wrong, closing="2000")))
     assert why in str(refusal) and refusal.line == 4
 
 
-def test_zeros_beyond_the_currency_say_nothing():
+def test_zeros_beyond_the_currency_say_nothing() -> None:
     assert amounts(camt053(statement(entry("500.00000"), opening="1000.00", closing="1500.0"))) == [(None, 500)]
 
 
-def test_a_statement_in_dollars_has_cents():
+def test_a_statement_in_dollars_has_cents() -> None:
     found = the_statement(
         camt053(statement(entry("0.05", currency="USD"), opening="10.00", closing="10.05", currency="USD"))
     )
     assert (found.opening, found.closing, found.currency) == (1000, 1005, "USD")
 
 
-def test_a_hole_in_a_statement_is_named_with_its_amount():
+def test_a_hole_in_a_statement_is_named_with_its_amount() -> None:
     refusal = refused(camt053(statement(entry("500"), closing="1400")))
     assert (refusal.statement_id, refusal.account, refusal.difference) == ("S-1", ACCOUNT, -100)
 
 
-def test_an_empty_message_is_not_a_success():
+def test_an_empty_message_is_not_a_success() -> None:
     assert "no statement" in refused(camt053()).reason
     assert "no entry" in refused(camt054()).reason

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,20 +11,25 @@ from settlement.adapters.bank import reading
 from settlement.adapters.bank.channels.folders import DirectoryBank
 from settlement.adapters.bank.formats import pain001
 from settlement.domain.bank.messages import FileAnswer, SubmissionOutcome
+from settlement.domain.bank.statement import Statement
 from settlement.domain.errors import Refused, Unavailable
 
 from .mock_bank import MockBank, payment, payment_file
+from .readings import parts
+
+Folders = tuple[Path, Path]
+"""The one that we drop into, and the one that we pick up from."""
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
+def folders(tmp_path: Path) -> Folders:
     drop, pickup = tmp_path / "in", tmp_path / "out"
     drop.mkdir()
     pickup.mkdir()
     return drop, pickup
 
 
-def channel(folders: tuple[Path, Path], settle_seconds: float = 0.0) -> DirectoryBank:
+def channel(folders: Folders, settle_seconds: float = 0.0) -> DirectoryBank:
     return DirectoryBank(*folders, settle_seconds=settle_seconds)
 
 
@@ -34,13 +40,13 @@ def names(folder: Path) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------- dropping
 
 
-def test_a_file_appears_whole_under_its_own_name(folders):
+def test_a_file_appears_whole_under_its_own_name(folders: Folders) -> None:
     submission = channel(folders).submit("F-1", b"<Document/>")
     assert submission.outcome is SubmissionOutcome.RECEIVED
     assert {path.name: path.read_bytes() for path in folders[0].iterdir()} == {"F-1.xml": b"<Document/>"}
 
 
-def test_a_reader_never_sees_half_a_file(folders):
+def test_a_reader_never_sees_half_a_file(folders: Folders) -> None:
     content, seen, stop = b"x" * 4_000_000, set(), threading.Event()
 
     def watch() -> None:
@@ -57,26 +63,26 @@ def test_a_reader_never_sees_half_a_file(folders):
     assert seen <= {len(content)}
 
 
-def test_the_same_file_again_while_it_waits_is_the_same_file(folders):
+def test_the_same_file_again_while_it_waits_is_the_same_file(folders: Folders) -> None:
     channel(folders).submit("F-1", b"one")
     assert channel(folders).submit("F-1", b"one").outcome is SubmissionOutcome.RECEIVED
     assert channel(folders).submit("F-1", b"two").outcome is SubmissionOutcome.UNKNOWN
     assert (folders[0] / "F-1.xml").read_bytes() == b"one"
 
 
-def test_a_folder_that_is_not_there_proves_that_nothing_was_sent(tmp_path):
+def test_a_folder_that_is_not_there_proves_that_nothing_was_sent(tmp_path: Path) -> None:
     submission = DirectoryBank(tmp_path / "unmounted", tmp_path / "out").submit("F-1", b"one")
     assert submission.outcome is SubmissionOutcome.NOT_SENT
     assert "unmounted" in submission.text
 
 
 @pytest.mark.parametrize("file_id", ["../F-1", "F/1", "", ".hidden", "x" * 36])
-def test_a_file_id_cannot_leave_the_folder(folders, file_id):
+def test_a_file_id_cannot_leave_the_folder(folders: Folders, file_id: str) -> None:
     with pytest.raises(Refused, match="name of a file"):
         channel(folders).submit(file_id, b"one")
 
 
-def test_one_folder_for_both_ways_is_refused(folders):
+def test_one_folder_for_both_ways_is_refused(folders: Folders) -> None:
     with pytest.raises(Refused, match="two folders"):
         DirectoryBank(folders[0], folders[0])
 
@@ -84,7 +90,7 @@ def test_one_folder_for_both_ways_is_refused(folders):
 # ------------------------------------------------------------------------------------------------------- picking up
 
 
-def test_a_file_is_claimed_read_kept_and_filed_away(folders):
+def test_a_file_is_claimed_read_kept_and_filed_away(folders: Folders) -> None:
     pickup = folders[1]
     (pickup / "camt.053.001.08-OURS-5.xml").write_bytes(b"statement")
     bank = channel(folders)
@@ -97,7 +103,7 @@ def test_a_file_is_claimed_read_kept_and_filed_away(folders):
     assert list(bank.fetch()) == []
 
 
-def test_what_a_crash_left_claimed_is_handed_out_again(folders):
+def test_what_a_crash_left_claimed_is_handed_out_again(folders: Folders) -> None:
     (folders[1] / "a.xml").write_bytes(b"one")
     list(channel(folders).fetch())  # and here the process dies
     (folders[1] / "b.xml").write_bytes(b"two")
@@ -105,13 +111,13 @@ def test_what_a_crash_left_claimed_is_handed_out_again(folders):
 
 
 @pytest.mark.parametrize("name", [".a.xml", "a.xml.tmp", "a.xml.part", "a.xml.filepart", "a.XML.TMP", "a.xml~"])
-def test_what_is_still_being_written_is_left_alone(folders, name):
+def test_what_is_still_being_written_is_left_alone(folders: Folders, name: str) -> None:
     (folders[1] / name).write_bytes(b"hal")
     assert list(channel(folders).fetch()) == []
     assert (folders[1] / name).exists()
 
 
-def test_a_file_that_grows_while_it_is_looked_at_is_left_for_the_next_time(folders):
+def test_a_file_that_grows_while_it_is_looked_at_is_left_for_the_next_time(folders: Folders) -> None:
     path = folders[1] / "a.xml"
     path.write_bytes(b"half")
     stop = threading.Event()
@@ -132,14 +138,14 @@ def test_a_file_that_grows_while_it_is_looked_at_is_left_for_the_next_time(folde
     assert len(list(channel(folders, settle_seconds=0.05).fetch())) == 1
 
 
-def test_folders_and_links_in_the_pickup_folder_are_not_messages(folders, tmp_path):
+def test_folders_and_links_in_the_pickup_folder_are_not_messages(folders: Folders, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     (folders[1] / "archive").mkdir()
     os.symlink(tmp_path / "secret", folders[1] / "link.xml")
     assert list(channel(folders).fetch()) == []
 
 
-def test_a_name_that_comes_twice_is_two_messages(folders):
+def test_a_name_that_comes_twice_is_two_messages(folders: Folders) -> None:
     bank, path = channel(folders), folders[1] / "a.xml"
     for content in (b"one", b"two"):
         path.write_bytes(content)
@@ -151,7 +157,7 @@ def test_a_name_that_comes_twice_is_two_messages(folders):
     assert sorted(message.content for message in bank.fetch()) == [b"four", b"three"]
 
 
-def test_two_readers_share_the_files_and_read_none_twice_at_once(folders):
+def test_two_readers_share_the_files_and_read_none_twice_at_once(folders: Folders) -> None:
     for number in range(50):
         (folders[1] / f"{number}.xml").write_bytes(str(number).encode())
     found: list[bytes] = []
@@ -168,7 +174,7 @@ def test_two_readers_share_the_files_and_read_none_twice_at_once(folders):
     assert len(names(folders[1] / "claimed")) == 50
 
 
-def test_a_folder_that_cannot_be_read_says_which_and_what_to_do(tmp_path):
+def test_a_folder_that_cannot_be_read_says_which_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"unmounted.*mounted"):
         DirectoryBank(tmp_path / "in", tmp_path / "unmounted").fetch()
 
@@ -176,9 +182,11 @@ def test_a_folder_that_cannot_be_read_says_which_and_what_to_do(tmp_path):
 # ------------------------------------------------------------------------------------------------- with a real bank
 
 
-def test_a_file_goes_to_a_real_bank_and_its_answers_come_back(folders, start_bank):
+def test_a_file_goes_to_a_real_bank_and_its_answers_come_back(
+    folders: Folders, start_bank: Callable[..., MockBank]
+) -> None:
     drop, pickup = folders
-    bank: MockBank = start_bank(
+    bank = start_bank(
         "--drop-dir", str(drop), "--pickup-dir", str(pickup), "--drop-settle-ms", "0", "--drop-interval-ms", "60000"
     )
     ours = channel(folders)
@@ -193,7 +201,8 @@ def test_a_file_goes_to_a_real_bank_and_its_answers_come_back(folders, start_ban
     assert sorted(message.kind for message in messages) == ["camt.053", "camt.054", "pain.002", "pain.002"]
     answers = [found for found in map(reading.read, messages) if isinstance(found, FileAnswer)]
     assert sorted((found.group_status, found.is_duplicate) for found in answers) == [("ACCP", False), ("RJCT", True)]
-    (statement,) = next(reading.read(message) for message in messages if message.kind == "camt.053")
+    told = next(reading.read(message) for message in messages if message.kind == "camt.053")
+    (statement,) = parts(told, Statement)
     assert [(line.end_to_end_id, line.amount) for line in statement.lines] == [("P-1", -43_790)]
     assert len(bank.payments()) == 1
 

@@ -4,9 +4,11 @@ import pytest
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.formats import document
 from settlement.domain.bank.messages import Message
+from settlement.domain.bank.statement import Statement
 from settlement.domain.errors import UnreadableMessage
 
 from .camt_files import camt053, entry, statement
+from .readings import parts
 
 GOOD = camt053(statement(entry("500"), closing="1500"))
 BILLION = b"""<?xml version="1.0"?><!DOCTYPE Document [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">
@@ -42,12 +44,12 @@ BILLION = b"""<?xml version="1.0"?><!DOCTYPE Document [<!ENTITY a "ha"><!ENTITY 
         (b"<Document>" * 300 + b"</Document>" * 300, "depth"),
     ],
 )
-def test_what_is_not_a_banks_message_is_refused_with_a_reason(content, why):
+def test_what_is_not_a_banks_message_is_refused_with_a_reason(content: bytes, why: str) -> None:
     with pytest.raises(UnreadableMessage, match=why):
         reading.read(Message.of(content, kind="camt.053"))
 
 
-def test_a_document_type_in_another_encoding_is_found_too():
+def test_a_document_type_in_another_encoding_is_found_too() -> None:
     text = GOOD.decode().replace(
         '<?xml version="1.0" encoding="UTF-8"?>', '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x>'
     )
@@ -55,7 +57,7 @@ def test_a_document_type_in_another_encoding_is_found_too():
         reading.read_content(text.encode("utf-16"))
 
 
-def test_a_message_that_is_too_large_is_not_even_opened(monkeypatch):
+def test_a_message_that_is_too_large_is_not_even_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "LARGEST_MESSAGE", len(GOOD) - 1)
     with pytest.raises(UnreadableMessage, match="bytes are more than"):
         reading.read_content(GOOD)
@@ -75,12 +77,12 @@ def test_a_message_that_is_too_large_is_not_even_opened(monkeypatch):
     ],
     ids=["bom", "euc-kr", "utf-16", "prefixed", "no namespace", "enveloped", "comment", "foreign element"],
 )
-def test_the_dress_of_a_document_does_not_matter(content):
-    (found,) = reading.read_content(content)  # type: ignore[misc]  # what the file holds is known here
+def test_the_dress_of_a_document_does_not_matter(content: bytes) -> None:
+    (found,) = parts(reading.read_content(content), Statement)
     assert (found.opening, found.closing, [line.amount for line in found.lines]) == (1000, 1500, [500])
 
 
-def test_the_reason_names_the_line():
+def test_the_reason_names_the_line() -> None:
     with pytest.raises(UnreadableMessage, match=r"^line 4: ") as refusal:
         reading.read_content(GOOD.replace(b">500<", b">5oo<"))
     assert refusal.value.line == 4

@@ -150,7 +150,7 @@ def prove(content: bytes) -> None:
 
 @settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(damaged())
-def test_a_damaged_file_is_proven_or_refused(content):
+def test_a_damaged_file_is_proven_or_refused(content: bytes) -> None:
     prove(content)
 
 
@@ -158,20 +158,22 @@ def test_a_damaged_file_is_proven_or_refused(content):
 @pytest.mark.timeout(1200)
 @settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(damaged())
-def test_ten_thousand_damaged_files_are_proven_or_refused(content):
+def test_ten_thousand_damaged_files_are_proven_or_refused(content: bytes) -> None:
     prove(content)
 
 
 @settings(max_examples=100, deadline=None, database=None)
 @given(st.binary(max_size=400))
-def test_bytes_at_random_are_refused(content):
+def test_bytes_at_random_are_refused(content: bytes) -> None:
     with pytest.raises(UnreadableMessage):
         reading.read_content(content, columns=KOREAN_EXPORT)
 
 
 @settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(damaged(), max_size=3))
-def test_a_mailbox_of_damaged_messages_neither_crashes_the_channel_nor_hides_what_was_in_it(contents):
+def test_a_mailbox_of_damaged_messages_neither_crashes_the_channel_nor_hides_what_was_in_it(
+    contents: list[bytes],
+) -> None:
     bank = BadBank({"GET": [saying(200, b"\n".join(contents))]})
     try:
         fetched = list(http_bank(bank.url, answer_seconds=5).fetch())

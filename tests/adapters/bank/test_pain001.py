@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mockbank import validate
 from settlement.adapters.bank.formats import pain001
+from settlement.domain.bank.messages import PaymentFile
 from settlement.domain.errors import PaymentFileContradicts
 
 from .mock_bank import ACCOUNT, payment, payment_file
@@ -32,12 +33,12 @@ IN_DOLLARS = payment_file(
 
 
 @pytest.mark.parametrize(("name", "file"), [("won.xml", IN_WON), ("dollars.xml", IN_DOLLARS)])
-def test_a_file_is_written_to_the_byte(name, file):
+def test_a_file_is_written_to_the_byte(name: str, file: PaymentFile) -> None:
     assert pain001.write(file) == (GOLDEN / name).read_bytes()
 
 
 @pytest.mark.parametrize("file", [IN_WON, IN_DOLLARS])
-def test_a_bank_finds_nothing_to_complain_of(file):
+def test_a_bank_finds_nothing_to_complain_of(file: PaymentFile) -> None:
     _, findings = validate.inspect(pain001.write(file), today=file.execution_date)
     assert findings == []
 
@@ -46,18 +47,18 @@ def test_a_bank_finds_nothing_to_complain_of(file):
     ("currency", "amount", "written"),
     [("KRW", 95_000, "95000"), ("JPY", 1, "1"), ("USD", 95_000, "950.00"), ("USD", 5, "0.05"), ("BHD", 1, "0.001")],
 )
-def test_an_amount_has_the_decimals_of_its_currency(currency, amount, written):
+def test_an_amount_has_the_decimals_of_its_currency(currency: str, amount: int, written: str) -> None:
     content = pain001.write(payment_file(payment(amount=amount), currency=currency))
     assert f'<InstdAmt Ccy="{currency}">{written}</InstdAmt>'.encode() in content
     assert content.count(f"<CtrlSum>{written}</CtrlSum>".encode()) == 2
 
 
-def test_a_domestic_account_goes_to_its_clearing_member():
+def test_a_domestic_account_goes_to_its_clearing_member() -> None:
     content = pain001.write(payment_file(payment(creditor_account="110-123-456789", creditor_bank="088"))).decode()
     assert "<MmbId>088</MmbId>" in content and "<Id>110-123-456789</Id>" in content and "BICFI>088" not in content
 
 
-def test_an_account_with_wrong_check_digits_is_not_called_an_iban():
+def test_an_account_with_wrong_check_digits_is_not_called_an_iban() -> None:
     content = pain001.write(payment_file(payment(creditor_account="KR24MOCK0000000099"))).decode()
     assert "<IBAN>KR24" not in content and "<Id>KR24MOCK0000000099</Id>" in content
 
@@ -73,7 +74,7 @@ def test_an_account_with_wrong_check_digits_is_not_called_an_iban():
         ("\ud800A", "A"),
     ],
 )
-def test_a_name_is_cleaned_and_cut(name, written):
+def test_a_name_is_cleaned_and_cut(name: str, written: str) -> None:
     assert f"<Nm>{written}</Nm>" in pain001.write(payment_file(payment(creditor_name=name))).decode()
 
 
@@ -97,12 +98,12 @@ def test_a_name_is_cleaned_and_cut(name, written):
         (payment_file(debtor_name=""), "debtor"),
     ],
 )
-def test_a_file_that_cannot_be_written_as_it_is_does_not_leave(file, why):
+def test_a_file_that_cannot_be_written_as_it_is_does_not_leave(file: PaymentFile, why: str) -> None:
     with pytest.raises(PaymentFileContradicts, match=why):
         pain001.write(file)
 
 
-def test_a_file_without_payments_does_not_leave():
+def test_a_file_without_payments_does_not_leave() -> None:
     file = payment_file()
     empty = type(file)(**{name: getattr(file, name) for name in file.__slots__ if name != "payments"}, payments=())
     with pytest.raises(PaymentFileContradicts, match="no payment"):
@@ -127,14 +128,14 @@ def test_a_file_without_payments_does_not_leave():
         (b"43790<", b"43790.5<", "read back"),
     ],
 )
-def test_bytes_that_say_something_else_are_caught_before_they_leave(before, after, what):
+def test_bytes_that_say_something_else_are_caught_before_they_leave(before: bytes, after: bytes, what: str) -> None:
     content = pain001.write(IN_WON)
     assert before in content
     with pytest.raises(PaymentFileContradicts, match=what):
         pain001.prove(content.replace(before, after), IN_WON)
 
 
-def test_a_payment_that_slips_into_the_file_is_caught():
+def test_a_payment_that_slips_into_the_file_is_caught() -> None:
     content = pain001.write(IN_WON)
     start, end = content.index(b"<CdtTrfTxInf>"), content.index(b"</CdtTrfTxInf>") + len(b"</CdtTrfTxInf>")
     with pytest.raises(PaymentFileContradicts, match="the payments"):
@@ -147,7 +148,9 @@ def test_a_payment_that_slips_into_the_file_is_caught():
     amounts=st.lists(st.integers(1, 10**12), min_size=1, max_size=5),
     remittance=st.text(max_size=300),
 )
-def test_whatever_the_names_are_the_file_is_the_same_bytes_and_a_bank_reads_it(name, amounts, remittance):
+def test_whatever_the_names_are_the_file_is_the_same_bytes_and_a_bank_reads_it(
+    name: str, amounts: list[int], remittance: str
+) -> None:
     file = payment_file(
         *(
             payment(f"P-{number}", amount, creditor_name=name, remittance=remittance)

@@ -7,6 +7,8 @@ from settlement.adapters.bank import reading
 from settlement.domain.bank.messages import FileAnswer, PaymentStatus, Return
 from settlement.domain.errors import UnreadableMessage
 
+from .readings import parts
+
 
 def pain002(group: str = "", batches: str = "", *, version: str = "10", file_id: str = "F-1") -> bytes:
     return (
@@ -40,7 +42,7 @@ def answer(content: bytes) -> FileAnswer:
 
 
 @pytest.mark.parametrize("version", ["03", "08", "10", "14"])
-def test_a_report_speaks_of_the_file_and_of_each_payment(version):
+def test_a_report_speaks_of_the_file_and_of_each_payment(version: str) -> None:
     found = answer(
         pain002(
             "<GrpSts>PART</GrpSts>",
@@ -55,7 +57,7 @@ def test_a_report_speaks_of_the_file_and_of_each_payment(version):
     )
 
 
-def test_a_later_report_may_speak_of_one_payment_alone():
+def test_a_later_report_may_speak_of_one_payment_alone() -> None:
     found = answer(pain002("", batch(tx("P-2", "RJCT", why("AC04")))))
     assert (found.group_status, [payment.end_to_end_id for payment in found.payments]) == (None, ["P-2"])
 
@@ -70,22 +72,24 @@ def test_a_later_report_may_speak_of_one_payment_alone():
         ("", batch(status="ACCP") + batch(status="RJCT"), "PART", None),
     ],
 )
-def test_the_files_status_is_the_groups_or_the_batchs(group, batches, status, reason):
+def test_the_files_status_is_the_groups_or_the_batchs(
+    group: str, batches: str, status: str, reason: str | None
+) -> None:
     found = answer(pain002(group, batches))
     assert (found.group_status, found.reason, found.payments) == (status, reason, ())
 
 
-def test_a_payment_without_a_status_has_that_of_its_batch():
+def test_a_payment_without_a_status_has_that_of_its_batch() -> None:
     found = answer(pain002("<GrpSts>PART</GrpSts>", batch(tx("P-1"), status="RJCT") + batch(tx("P-2"))))
     assert [(payment.end_to_end_id, payment.status) for payment in found.payments] == [("P-1", "RJCT"), ("P-2", "PART")]
 
 
-def test_a_file_that_the_bank_has_already_is_a_duplicate():
+def test_a_file_that_the_bank_has_already_is_a_duplicate() -> None:
     found = answer(pain002("<GrpSts>RJCT</GrpSts>" + why("DUPL")))
     assert found.is_duplicate
 
 
-def test_a_bank_that_could_not_read_the_file_names_none():
+def test_a_bank_that_could_not_read_the_file_names_none() -> None:
     assert answer(pain002("<GrpSts>RJCT</GrpSts>", file_id="NOTPROVIDED")).file_id is None
 
 
@@ -100,7 +104,7 @@ def test_a_bank_that_could_not_read_the_file_names_none():
         (pain002("<GrpSts>PART</GrpSts>", batch(tx("P-1", "RJCT"), tx("P-1", "ACCP"))), "both"),
     ],
 )
-def test_a_report_that_says_nothing_or_two_things_is_refused(content, reason):
+def test_a_report_that_says_nothing_or_two_things_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(UnreadableMessage, match=reason):
         reading.read_content(content)
 
@@ -123,13 +127,14 @@ def returned(end_to_end_id: str, amount: str, *, currency: str = "KRW", more: st
     )
 
 
-def test_a_return_names_the_payment_what_comes_back_when_and_why():
+def test_a_return_names_the_payment_what_comes_back_when_and_why() -> None:
     header = (
         "<NbOfTxs>2</NbOfTxs><CtrlSum>70</CtrlSum><TtlRtrdIntrBkSttlmAmt Ccy='KRW'>70</TtlRtrdIntrBkSttlmAmt>"
         "<IntrBkSttlmDt>2026-02-19</IntrBkSttlmDt>"
     )
     day = "<IntrBkSttlmDt>2026-02-20</IntrBkSttlmDt>"
-    first, second = reading.read_content(pacs004(returned("P-1", "50"), returned("P-2", "20", more=day), header=header))  # type: ignore[misc]  # what the file holds is known here
+    content = pacs004(returned("P-1", "50"), returned("P-2", "20", more=day), header=header)
+    first, second = parts(reading.read_content(content), Return)
     assert first == Return(
         return_id="T-P-1",
         end_to_end_id="P-1",
@@ -165,6 +170,6 @@ def test_a_return_names_the_payment_what_comes_back_when_and_why():
         (pacs004(returned("P-1", "50", more="<IntrBkSttlmDt>2026-02-30</IntrBkSttlmDt>")), "2026-02-30"),
     ],
 )
-def test_a_return_that_contradicts_itself_is_refused(content, reason):
+def test_a_return_that_contradicts_itself_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(UnreadableMessage, match=reason):
         reading.read_content(content)
