@@ -122,21 +122,19 @@ class Desk:
 
 def text_of(message: dict[str, Any]) -> str:
     """Return all that a message shows as one text."""
-    return json.dumps(message.get("blocks", []), ensure_ascii=False) + message["text"]
+    return json.dumps(message.get("blocks", []), ensure_ascii=False) + str(message["text"])
 
 
 def failed(task: str = "transfer.submit", **fields: Any) -> TaskFailed:
     """A failed task of the day."""
-    return TaskFailed(
-        **{
-            "settlement_date": DAY,
-            "run_id": "scheduled__2026-02-17",
-            "task": task,
-            "try_number": 1,
-            "code": "Unavailable",
-        }
-        | fields
-    )
+    said: dict[str, Any] = {
+        "settlement_date": DAY,
+        "run_id": "scheduled__2026-02-17",
+        "task": task,
+        "try_number": 1,
+        "code": "Unavailable",
+    }
+    return TaskFailed(**(said | fields))
 
 
 def completed(**fields: Any) -> DayCompleted:
@@ -152,16 +150,14 @@ def completed(**fields: Any) -> DayCompleted:
         local_tax_amount=90,
         credit_amount=5_000,
     )
-    return DayCompleted(
-        **{
-            "settlement_date": DAY,
-            "state": "settled",
-            "completed_at": NOON,
-            "deadline_at": NOON,
-            "totals": (totals,),
-            "payouts": (PayoutTotals(currency="KRW", paid_count=3, paid_amount=88_050),),
-            "controls_passed": 12,
-            "controls_total": 12,
-        }
-        | fields
-    )
+    said: dict[str, Any] = {
+        "settlement_date": DAY,
+        "state": "settled",
+        "completed_at": NOON,
+        "deadline_at": NOON,
+        "totals": (totals,),
+        "payouts": (PayoutTotals(currency="KRW", paid_count=3, paid_amount=88_050),),
+        "controls_passed": 12,
+        "controls_total": 12,
+    }
+    return DayCompleted(**(said | fields))

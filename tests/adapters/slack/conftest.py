@@ -23,7 +23,7 @@ def open_desk(settlement_db_url: str, slack: slack_sink.Sink) -> Iterator[Callab
 
     def opened(toml: str = POLICY, **settings: Any) -> Desk:
         web, mailbox = WebSlack(slack.base_url), Mailbox()
-        settings = {"settles_after_seconds": 0.2, "longest_call_seconds": 2.0, "timezone": "Asia/Seoul"} | settings
+        usual: dict[str, Any] = {"settles_after_seconds": 0.2, "longest_call_seconds": 2.0, "timezone": "Asia/Seoul"}
         policy_alerts = policy.parse(toml.encode()).alerts
         outbox = partial(Outbox, alerts=policy_alerts)
         return Desk(
@@ -32,7 +32,7 @@ def open_desk(settlement_db_url: str, slack: slack_sink.Sink) -> Iterator[Callab
             web=web,
             mailbox=mailbox,
             alerts=SlackAlerts(
-                engine, policy_alerts, outbox=outbox, slack=lambda: web, mailer=lambda: mailbox, **settings
+                engine, policy_alerts, outbox=outbox, slack=lambda: web, mailer=lambda: mailbox, **(usual | settings)
             ),
             policy=policy_alerts,
         )

@@ -56,7 +56,7 @@ def krw(amount: int) -> tuple[Money, ...]:
     return (Money(amount=amount, currency="KRW"),)
 
 
-RUN = {"run_id": "scheduled__2026-02-17T06:00:00+09:00", "try_number": 4}
+RUN_ID = "scheduled__2026-02-17T06:00:00+09:00"
 LOG = "http://localhost:8080/dags/daily_settlement/runs/scheduled__2026-02-17/tasks/transfer.submit"
 
 DAY_EVENTS: tuple[Event, ...] = (
@@ -126,19 +126,26 @@ EVENTS: dict[str, tuple[Event, ...]] = {
     "day.completed": DAY_EVENTS,
     "task.retry": (
         TaskRetry(
-            settlement_date=DAY, task="transfer.submit", code="Unavailable", next_try_at=at(6, 12), log_url=LOG, **RUN
+            settlement_date=DAY,
+            run_id=RUN_ID,
+            task="transfer.submit",
+            try_number=4,
+            code="Unavailable",
+            next_try_at=at(6, 12),
+            log_url=LOG,
         ),
     ),
     "task.failed": (
         TaskFailed(
             settlement_date=DAY,
+            run_id=RUN_ID,
             task="transfer.submit",
+            try_number=4,
             code="Unavailable",
             error="Unavailable: the bank [http://ops:s3cret@bank:8080] did not answer <within> 60 s",
             money=MoneyStatus(state=MoneyState.UNKNOWN, count=812, amounts=krw(96_111_000)),
             deadline_at=at(12),
             log_url=LOG,
-            **RUN,
         ),
     ),
     "payouts.unknown": (PayoutsUnknown(settlement_date=DAY, count=812, amounts=krw(96_111_000), inquiry_at=at(6, 30)),),
@@ -151,7 +158,7 @@ EVENTS: dict[str, tuple[Event, ...]] = {
             amounts=krw(6_000_000_000),
             limits=krw(5_000_000_000),
             expires_at=at(18),
-            run_id=RUN["run_id"],
+            run_id=RUN_ID,
         ),
     ),
     "approval.done": (
