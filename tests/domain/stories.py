@@ -74,7 +74,7 @@ def journal(outcome: frames.Outcome) -> list[tuple[Any, ...]]:
 def totals(outcome: frames.Outcome) -> dict[str, int]:
     """Return the totals of a day in one currency, without what is 0."""
     (row,) = outcome.totals.to_dict("records")
-    return {name.removesuffix("_amount"): value for name, value in row.items() if name != "currency" and value}
+    return {str(name).removesuffix("_amount"): value for name, value in row.items() if name != "currency" and value}
 
 
 def same(left: frames.Outcome, right: frames.Outcome) -> None:

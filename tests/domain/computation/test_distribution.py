@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from settlement.domain.computation import distribution
 
-from tests.domain.stories import KR, LOAN, day, gross, under
+from tests.domain.stories import KR, LOAN, day, gross, rows, under
 
 AMOUNTS = st.one_of(st.integers(0, 1_000), st.integers(0, 2**50 + 2), st.integers(0, 2**60))
 WEIGHTS = st.lists(
@@ -142,7 +142,7 @@ def _sold_on(day_of_sale: str, *, received_at: str, due_on: str, settled_on: dat
     )
     ((_, _, _, investor, amount),) = gross(outcome)
     assert amount == 10
-    return investor
+    return str(investor)
 
 
 def test_money_received_after_the_due_date_goes_to_who_held_the_note_when_it_came() -> None:
@@ -187,7 +187,5 @@ def test_two_currencies_in_a_day_never_mix() -> None:
             ("R2", "L2", "2026-02-16T02:00:00Z", 70, None, "new"),
         ],
     )
-    table = outcome.totals.set_index("currency")
-    assert table.loc["KRW", ["received_amount", "distributed_amount", "fee_amount"]].tolist() == [10, 10, 0]
-    assert table.loc["EUR", ["received_amount", "distributed_amount", "fee_amount"]].tolist() == [70, 65, 5]
-    assert table["repayment_count"].tolist() == [1, 1]
+    said = rows(outcome.totals, "currency", "repayment_count", "received_amount", "distributed_amount", "fee_amount")
+    assert sorted(said) == [("EUR", 1, 70, 65, 5), ("KRW", 1, 10, 10, 0)]

@@ -105,11 +105,11 @@ def _shares_are_their_allocations(outcome: frames.Outcome) -> None:
 def _no_note_and_no_receivable_is_overpaid(world: frames.Inputs, outcome: frames.Outcome) -> None:
     wide = frames.widen(outcome.shares, outcome.allocations)
     principal = wide[wide["component"] == "principal"].groupby("note_id", observed=True)["gross_amount"].sum()
-    outstanding = world.notes.set_index("note_id")["outstanding"]
+    outstanding = world.notes.set_index("note_id")["outstanding"].to_dict()
     assert all(amount <= outstanding[note] for note, amount in principal.items())
     paid = outcome.allocations.groupby("receivable_id")["amount"].sum()
     receivables = world.receivables.set_index("receivable_id")
-    left = receivables["amount"] - receivables["allocated"]
+    left = (receivables["amount"] - receivables["allocated"]).to_dict()
     assert all(0 <= amount <= left[receivable] for receivable, amount in paid.items())
 
 

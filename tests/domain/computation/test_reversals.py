@@ -129,7 +129,7 @@ def test_money_after_a_reversal_sees_the_positions_and_receivables_given_back() 
 def test_positions_before_and_after_a_reversal_are_each_shared_by_their_own_weights() -> None:
     # Two notes of 100. R0 paid all 100 of N1 and nothing of N2 (as sold rows would have it); V0 gives it back.
     # R1 comes before V0 and pays by 0 : 100, R2 after it by 100 : 90.
-    prior = {
+    prior: dict[str, Any] = {
         "prior_allocations": [(1, "R0", "L1", "P0", "KRW", "principal", 100)],
         "prior_shares": [(1, "N1", "A", 100, 0, 0, 0, 0, 100)],
         "prior_entries": [
@@ -212,19 +212,17 @@ def test_a_credit_applied_in_the_very_run_of_its_reversal_is_undone_too() -> Non
     assert totals(outcome)["credit"] == -5_000
 
 
-EXTRACTION = {
-    "prior_entries": [
-        (7, "repayment_extracted", "R1", "receipts_in_transit", "KRW", 95_000),
-        (7, "repayment_extracted", "R1", "repayments_unallocated", "KRW", -95_000),
-    ]
-}
+EXTRACTION = [
+    (7, "repayment_extracted", "R1", "receipts_in_transit", "KRW", 95_000),
+    (7, "repayment_extracted", "R1", "repayments_unallocated", "KRW", -95_000),
+]
 
 
 def test_a_repayment_quarantined_before_and_mended_settles_and_is_then_reversed() -> None:
     outcome = day(
         repayments=[(*REPAYMENT[:-1], "quarantined"), _reversal()],
         originals=[_original("quarantined")],
-        **EXTRACTION,
+        prior_entries=EXTRACTION,
     )
     assert outcomes(outcome) == {"R1": "settled", "V1": "reversal"}
     assert rows(outcome.repayments, "repayment_id", "is_extracted_now") == [("R1", False), ("V1", False)]
@@ -242,7 +240,7 @@ def test_a_repayment_still_quarantined_is_cancelled_by_its_reversal_and_its_extr
         investors=[],
         repayments=[(*REPAYMENT[:-1], "quarantined"), _reversal()],
         originals=[_original("quarantined")],
-        **EXTRACTION,
+        prior_entries=EXTRACTION,
     )
     assert outcomes(outcome) == {"R1": "cancelled", "V1": "cancelled"}
     assert rows(outcome.released) == [("R1",)]

@@ -1,5 +1,7 @@
 """Cash application: what pays what, in which order, and what is left over."""
 
+from typing import Any
+
 import pytest
 
 from tests.domain.stories import KR, allocated, day, outcomes, rows, totals, under
@@ -159,7 +161,7 @@ def test_a_receivable_lowered_below_what_it_was_paid_is_not_due() -> None:
 
 
 def test_a_note_lowered_below_what_it_was_paid_lessens_what_the_loan_has_outstanding() -> None:
-    lowered = {
+    lowered: dict[str, Any] = {
         "notes": [("N1", "L1", 50, -20), ("N2", "L1", 100, 100)],
         "holdings": [("N1", "A", "2026-01-15", None), ("N2", "B", "2026-01-15", None)],
         "receivables": [TWO_INSTALLMENTS[1]],
