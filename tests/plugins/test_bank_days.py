@@ -1,8 +1,8 @@
 """The timetable asked as Airflow asks it. Lunar New Year closes the banks from 16 (a Monday) to 18 February 2026."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 from zoneinfo import ZoneInfo
 
 import bank_days
@@ -32,8 +32,8 @@ class Clock(datetime):
     at: ClassVar[datetime]
 
     @classmethod
-    def now(cls, tz: object = None) -> datetime:
-        return cls.at
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls.fromtimestamp(cls.at.timestamp(), tz)
 
 
 @pytest.fixture
