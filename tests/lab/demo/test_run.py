@@ -88,7 +88,7 @@ def test_slack_is_shown_as_a_person_reads_it_and_the_next_command_names_an_inves
 
 def facts(**breaks: Any) -> run._Facts:
     row = {"break_id": 1, "cause": "unknown_at_bank", "opened_on": date(2026, 2, 13), "resolved_on": None}
-    days = {day: {} for day in ("2026-02-13", "2026-02-19")}
+    days: dict[str, run.Row] = {day: {} for day in ("2026-02-13", "2026-02-19")}
     return run._Facts(days=days, breaks={1: row | breaks} if breaks else {}, fingerprint=())
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 import pytest
@@ -13,10 +13,19 @@ from settlement_lab.servers import bank
 FIRST, SECOND, AFTER_THE_NEW_YEAR, FOURTH, LAST = world.SETTLEMENT_DATES
 CASES = world.CASES
 
+Row = TypeVar("Row", bound=NamedTuple)
+
 
 @pytest.fixture(scope="module")
 def lender() -> world.World:
     return world.World()
+
+
+def rows(facts: Sequence[NamedTuple], kind: type[Row]) -> list[Row]:
+    """Return the rows of a table, each of which is of [kind]."""
+    found = [row for row in facts if isinstance(row, kind)]
+    assert len(found) == len(facts)
+    return found
 
 
 def receipts(lender: world.World, case: str) -> list[tuple[date, bool]]:
@@ -65,7 +74,8 @@ def test_every_case_of_the_demo_is_there_once(lender: world.World) -> None:
     assert receipts(lender, "recorded late") == [(SECOND, False)]
     recorded = [row.repayment_id for row in lender.repayments if row.recorded_at.date() == LAST]
     assert "P-L018-0213" in recorded
-    assert "P-L018-0213" not in {row.repayment_id for row in lender.facts_until(FOURTH)["repayments"]}
+    known = rows(lender.facts_until(FOURTH)["repayments"], world.Repayment)
+    assert "P-L018-0213" not in {row.repayment_id for row in known}
     assert receipts(lender, "reversed repayment") == [(SECOND, False), (AFTER_THE_NEW_YEAR, True), (LAST, False)]
     assert [row.loan_id for row in lender.late_interest] == ["L010", "L015", "L025"]
     assert Counter(row.tax_class for row in lender.investors) == {
@@ -104,8 +114,9 @@ def test_money_of_the_weekend_and_the_holidays_belongs_to_the_next_business_day(
 
 def test_a_day_knows_nothing_of_the_days_after_it(lender: world.World) -> None:
     facts = lender.facts_until(SECOND)
-    assert max(row.received_at.date() for row in facts["repayments"]) == SECOND
-    assert not [row for row in facts["receivables"] if row.component == "late_interest"]
+    assert max(row.received_at.date() for row in rows(facts["repayments"], world.Repayment)) == SECOND
+    receivables = rows(facts["receivables"], world.Receivable)
+    assert not [row for row in receivables if row.component == "late_interest"]
     assert len(lender.facts_until(LAST)["repayments"]) == len(lender.repayments)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from settlement.adapters.ledger import unit_of_work
 from settlement.adapters.ledger.days.repository import Days
 from settlement.domain.bank.messages import SubmissionOutcome
+from settlement.domain.payments.state import PayoutState
+from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import apply, submit
@@ -20,14 +23,21 @@ from settlement_lab.rehearse import worker
 def write_after_send(orders: Connection, environment: dict[str, str], log: Path) -> None:
     """The bank is called first, and that it was called is written afterwards."""
 
-    def send(services: Services, file_ids: Sequence[str], *, day: DayRun | None, now: datetime) -> dict[str, Any]:
+    def send(
+        services: Services,
+        file_ids: Sequence[str],
+        *,
+        day: DayRun | None,
+        is_to_go: submit.IsToGo | None = None,
+        now: datetime,
+    ) -> dict[str, Any]:
         assert services.bank is not None
         for file_id in file_ids:
             with services.ledger.books(read_only=True) as books:
                 content = books.files.content(file_id)
             answer = services.bank.submit(file_id, content)
             if answer.outcome is not SubmissionOutcome.UNKNOWN:
-                handed_over = submit._hand_over(services, file_id, day=day, now=now)
+                handed_over = submit._hand_over(services, file_id, day=day, is_to_go=is_to_go, now=now)
                 if handed_over is not None:
                     submit._keep_answer(services, file_id, handed_over[0], answer, now=now)
         return {}
@@ -54,11 +64,11 @@ def a_new_id_on_retry(orders: Connection, environment: dict[str, str], log: Path
 def no_lock(orders: Connection, environment: dict[str, str], log: Path) -> None:
     """Nobody waits for anybody, and nobody looks whether the day is still his."""
 
-    def no_wait(*_arguments: Any) -> None:
+    def no_wait(*_arguments: Any, **_options: Any) -> None:
         return None
 
     unit_of_work._lock = no_wait
-    Days.hold_fence = no_wait  # type: ignore[method-assign, assignment]  # the bug that is planted
+    Days.hold_fence = no_wait  # type: ignore[method-assign]  # the bug that is planted
     worker.serve(orders, environment, log)
 
 
@@ -66,8 +76,8 @@ def a_forgotten_return(orders: Connection, environment: dict[str, str], log: Pat
     """A payout that comes back is a line on the statement and nothing else."""
     give_back = apply.give_back
 
-    def forget(books: Any, payouts: Sequence[Mapping[str, Any]], state: str, **options: Any) -> None:
-        if state != "returned":
+    def forget(books: Books, payouts: pd.DataFrame, state: PayoutState, **options: Any) -> None:
+        if state != PayoutState.RETURNED:
             give_back(books, payouts, state, **options)
 
     apply.give_back = forget

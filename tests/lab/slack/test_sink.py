@@ -206,7 +206,7 @@ def test_every_kind_of_block_is_on_the_page_and_none_can_put_markup_there(slack:
         "url": 'https://x.kr/"><img',
         "style": "danger",
     }
-    blocks = [
+    blocks: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": f":bank: {evil}"}},
         {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [*words, link]}]},
         {"type": "context", "elements": [{"type": "mrkdwn", "text": "_late_"}]},
