@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -103,13 +103,13 @@ def write(engine: sa.Engine, *, count: int, seed: int) -> Iterator[int]:
 
 def event_of(number: int, on: date) -> Event:
     """Return the event of this number: mostly small ones, some critical, all with a key of their own."""
-    run = {"run_id": f"run_{number}", "task": "transfer.submit", "try_number": 1, "code": "Unavailable"}
+    run: dict[str, Any] = {"run_id": f"run_{number}", "task": "transfer.submit", "try_number": 1, "code": "Unavailable"}
     if number % 10 == 0:
-        return TaskFailed(settlement_date=on, error="boom <!channel>", **run)  # type: ignore[arg-type]  # fields of several kinds in one dict
+        return TaskFailed(settlement_date=on, error="boom <!channel>", **run)
     if number % 10 == 1:
         money = (Money(amount=number, currency="KRW"),)
         return PayoutsRejected(settlement_date=on, code=f"X{number}", count=1, amounts=money)
-    return TaskRetry(settlement_date=on, **run)  # type: ignore[arg-type]  # fields of several kinds in one dict
+    return TaskRetry(settlement_date=on, **run)
 
 
 def run(*, count: int, seed: int) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def deliver_under_fire(engine: sa.Engine, url: str, slack_url: str, *, count: in
     return kills
 
 
-def judge(rows: list[Any], messages: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
+def judge(rows: Sequence[sa.Row[Any]], messages: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
     """Return what is wrong with what people see."""
     wanted = {(row.channel, row.dedupe_key) for row in rows}
     seen = Counter(
@@ -186,7 +186,8 @@ def judge(rows: list[Any], messages: dict[str, dict[str, dict[str, Any]]]) -> di
         for channel, by_ts in messages.items()
         for ts, message in by_ts.items()
     }
-    misplaced, last = 0, {}
+    misplaced = 0
+    last: dict[int, float] = {}
     for row in rows:
         ts = place.get((row.channel, row.dedupe_key), 0.0)
         misplaced += row.kind == "reply" and ts < last.get(row.root_id, 0.0)

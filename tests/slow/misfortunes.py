@@ -27,7 +27,7 @@ def misfortune(dag_id: str, what: Any, *, run: dict[str, Any] | None = None, **r
         **(run or {}),
     )
     def made() -> None:
-        @task(**rules)
+        @task(**rules)  # type: ignore[untyped-decorator]  # with rules, Airflow says no types
         def act() -> None:
             what()
 

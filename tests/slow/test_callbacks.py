@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,10 @@ def until(what: str, found: Callable[[], Any], *, seconds: float = 240) -> Any:
     raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
 
 
+def has_ended(airflow: Airflow, dag_id: str) -> bool:
+    return airflow.state(dag_id) in ("success", "failed")
+
+
 @pytest.fixture(scope="module")
 def misfortunes(airflow: Airflow) -> Airflow:
     """Let everything go wrong at once, a person's interventions included, and wait until all runs have ended."""
@@ -143,7 +148,7 @@ def misfortunes(airflow: Airflow) -> Airflow:
     mark_run = "/api/v2/dags/run_marked_failed/dagRuns/run_marked_failed"
     assert airflow.api.patch(mark_run, json={"state": "failed"}).status_code == 200
     for dag_id in TOLD:
-        until(f"[{dag_id}] ends", lambda dag_id=dag_id: airflow.state(dag_id) in ("success", "failed"))
+        until(f"[{dag_id}] ends", partial(has_ended, airflow, dag_id))
     time.sleep(20)  # what would be told twice has the time to be
     return airflow
 
