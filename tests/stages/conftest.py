@@ -14,6 +14,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from settlement import wiring
+from settlement.adapters.ledger.repository import Repository
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
 from settlement.stages import (
@@ -33,6 +34,12 @@ from settlement.stages import (
 from settlement_lab.servers import bank as demo_bank
 
 DAYS = Path(__file__).parent.parent / "days"
+
+
+def transaction_of(room: object) -> sa.Connection:
+    """Return the transaction in which a subject of the books stands, for what its port has no words for."""
+    assert isinstance(room, Repository)
+    return room.transaction
 
 
 @dataclass

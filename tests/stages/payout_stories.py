@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -105,10 +105,10 @@ def hear(services: Services, platform: Platform, content: str, *, kind: str, at:
 def status_report(
     message_id: str,
     file_id: str,
+    payments: Mapping[str, tuple[str, str | None]] | None = None,
     *,
     group: str | None = None,
     reason: str | None = None,
-    **payments: tuple[str, str | None],
 ) -> str:
     """A pain.002: `payments` by end-to-end id as (status, reason)."""
 
@@ -117,7 +117,7 @@ def status_report(
 
     each = "".join(
         f"<TxInfAndSts><OrgnlEndToEndId>{e2e}</OrgnlEndToEndId><TxSts>{status}</TxSts>{because(code)}</TxInfAndSts>"
-        for e2e, (status, code) in payments.items()
+        for e2e, (status, code) in (payments or {}).items()
     )
     batch = f"<OrgnlPmtInfAndSts><OrgnlPmtInfId>{file_id}</OrgnlPmtInfId>{each}</OrgnlPmtInfAndSts>" if each else ""
     return (

@@ -42,7 +42,7 @@ def test_money_that_came_back_is_offered_by_the_next_day_or_the_auditor_says_so(
     worked_day(platform)
     settle(platform)
     with platform.services() as services:
-        report = status_report("S-9", file_of(platform), **{ids(platform)["A"]: ("RJCT", "AM04")})
+        report = status_report("S-9", file_of(platform), {ids(platform)["A"]: ("RJCT", "AM04")})
         hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
     owed = [said for said in auditor(platform).violations(is_settled=True) if "is owed" in said]
     assert owed == []

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from settlement.domain import controls
 from settlement.domain.errors import Broken, Refused
 from settlement.ports.days import RunRequest
 from settlement.stages import compute, extract, open_day, report
@@ -92,7 +93,7 @@ def test_a_control_that_stops_a_dry_run_is_neither_booked_nor_told_as_the_days(
     def broken(outcome: Any) -> None:
         raise Broken("entries_balance", "an entry sums to [1 KRW]")
 
-    monkeypatch.setattr(compute.controls, "check_outcome", broken)
+    monkeypatch.setattr(controls, "check_outcome", broken)
     platform.source((DAYS / "2026-02-16" / "core.sql").read_text(encoding="utf-8"))
     with pytest.raises(Broken, match="entries_balance"):
         dry(platform)

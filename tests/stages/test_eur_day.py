@@ -43,7 +43,12 @@ def euros(platform: Platform, mock_bank: Callable[..., demo_bank.Bank]) -> Platf
     """The platform with a euro account at a bank in Frankfurt that is closed on TARGET's closing days."""
     bank = mock_bank(clock="2026-04-02T06:00", arguments=("--timezone", "Europe/Berlin"))
     httpx.put(f"{bank.url}/_mock/holidays", json=["2026-04-03", "2026-04-06"]).raise_for_status()
-    account = {"id": "EURO", "iban": DEBTOR["debtor_account"], "name": DEBTOR["debtor_name"], "currency": "EUR"}
+    account: dict[str, object] = {
+        "id": "EURO",
+        "iban": DEBTOR["debtor_account"],
+        "name": DEBTOR["debtor_name"],
+        "currency": "EUR",
+    }
     account |= {"bic": DEBTOR["debtor_agent"], "balance": 100_000, "behaviour": "accept"}
     httpx.post(f"{bank.url}/_mock/accounts", json=account).raise_for_status()
     host, port = bank.url.removeprefix("http://").split(":")

@@ -78,20 +78,19 @@ def test_money_crosses_every_stage_as_whole_units(platform: Platform) -> None:
             frozen = books.outcomes.frozen(day)
             assert frozen is not None
             for frame in (books.payouts.payables(), books.payouts.find(day.settlement_date)):
-                assert {str(frame[name].dtype) for name in frame if is_money(name)} == {"int64"}
+                assert {str(frame[name].dtype) for name in frame if is_money(str(name))} == {"int64"}
             read = [
-                *books.days.totals(day.settlement_date),
-                *books.breaks.open(),
+                *map(asdict, books.days.totals(day.settlement_date)),
+                *map(asdict, books.breaks.open()),
             ]
-            said = [asdict(row) for row in read]
-            assert {type(row[name]) for row in said for name in row if is_money(name)} <= {int, type(None)}
+            assert {type(row[name]) for row in read for name in row if is_money(name)} <= {int, type(None)}
             assert type(books.journal.balance("client_bank", "KRW")) is int
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=frozen.input_sha256)
         for part in settle.settle_in_parts(inputs, services.policy, day.settlement_date):
             for bundle in (inputs, part):
                 for name, values in money_columns(bundle):
                     assert values.dtype == np.int64, name
-    assert not list(floats(said))
+    assert not list(floats([said, read]))
 
 
 def floats(value: Any) -> Iterator[float]:

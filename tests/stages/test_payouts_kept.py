@@ -19,7 +19,7 @@ from settlement.stages import reconcile
 from settlement_lab.rehearse import audit
 from settlement_lab.servers import bank as demo_bank
 
-from .conftest import Platform, stage_day
+from .conftest import Platform, stage_day, transaction_of
 from .payout_stories import (
     AT_BANK,
     DAY,
@@ -82,13 +82,13 @@ def test_no_state_goes_backwards_and_a_payout_changes_by_its_steps_alone(platfor
                 pytest.raises(sa.exc.IntegrityError, match=r"payout_steps|payout_history"),
                 services.ledger.books(posting=True) as books,
             ):
-                books.payouts.step(books.payouts.find()["payout_id"].tolist()[:1], to_state, cause="test", now=now)
+                books.payouts.step(books.payouts.find()["payout_id"].tolist()[:1], to_state, cause="test", now=now)  # type: ignore[arg-type]  # one of them is no state
         for change in ("state = 'rejected'", "amount = amount + 1", "end_to_end_id = 'X'", "payee_account = '1'"):
             with (
                 pytest.raises(sa.exc.DBAPIError, match=r"changes only by a step|permission denied"),
                 services.ledger.books() as books,
             ):
-                books.payouts.transaction.exec_driver_sql(f"update ledger.payouts set {change}")
+                transaction_of(books.payouts).exec_driver_sql(f"update ledger.payouts set {change}")
     assert [row[1:] for row in states(platform)] == [(amount, 1, "accepted") for _, amount in OWED]
 
 

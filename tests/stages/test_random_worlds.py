@@ -45,13 +45,15 @@ RELATIONS = {
 class StoryDays(BankCalendar):
     """The business days of a story's world."""
 
+    __slots__ = ("_world",)
+
+    _world: World
+
     def __init__(self, world: World) -> None:
         object.__setattr__(self, "_world", world)
 
-    __slots__ = ("_world",)
-
-    def is_business_day(self, on: date) -> bool:
-        return self._world.is_business_day(on)  # type: ignore[no-any-return,attr-defined]  # set above, past a frozen class
+    def is_business_day(self, on: date) -> bool:  # type: ignore[override]  # what a calendar remembers of its days, a story looks up
+        return self._world.is_business_day(on)
 
     def why_closed(self, on: date) -> str | None:
         return None if self.is_business_day(on) else "closed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from settlement.domain.bank.messages import Message
 from settlement.domain.bank.statement import Statement, StatementLine, content_key
@@ -29,17 +30,21 @@ def right_statement(platform: Platform) -> Statement:
         )
         for investor, end_to_end_id in sorted(ids(platform).items())
     )
-    said = {"account": "KR23MOCK0000000099", "currency": "KRW", "business_date": PAID_ON}
-    balances = {"opening": 50_095_000, "closing": 50_095_000 + sum(line.amount for line in lines)}
+    said: dict[str, Any] = {
+        "account": "KR23MOCK0000000099",
+        "currency": "KRW",
+        "business_date": PAID_ON,
+        "opening": 50_095_000,
+        "closing": 50_095_000 + sum(line.amount for line in lines),
+    }
     return Statement(
         statement_id="corrected",
         sequence=None,
         from_date=PAID_ON,
         to_date=PAID_ON,
         lines=lines,
-        content_key=content_key(**said, **balances, said=[line.line_id for line in lines]),  # type: ignore[arg-type]  # fields of several kinds in one dict
-        **said,  # type: ignore[arg-type]  # fields of several kinds in one dict
-        **balances,
+        content_key=content_key(**said, said=[line.line_id for line in lines]),
+        **said,
     )
 
 

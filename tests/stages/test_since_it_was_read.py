@@ -76,7 +76,7 @@ def test_a_message_that_another_process_applied_since_is_neither_applied_again_n
 ) -> None:
     worked_day(platform)
     settle(platform)
-    report = status_report("S-9", file_of(platform), **{ids(platform)["A"]: ("RJCT", "AM04")})
+    report = status_report("S-9", file_of(platform), {ids(platform)["A"]: ("RJCT", "AM04")})
     message = Message.of(report.encode(), kind="pain.002", name="S-9")
     with platform.services() as services:
         now = platform.at("2026-02-17T08:00+09:00")

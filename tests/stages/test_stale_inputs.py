@@ -19,6 +19,7 @@ from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.stages import close, compute, extract
 
+from .conftest import transaction_of
 from .two_dates import FIRST, NOW, SECOND, TwoDates, at_once, computed, configure, fill, opened, verified
 
 ALLOCATED = "select receivable_id, sum(amount)::bigint from reporting.allocations group by 1 order by 1"
@@ -155,7 +156,7 @@ def test_postgresql_refuses_a_revision_without_inputs_on_record(books: TwoDates)
             pytest.raises(sa.exc.IntegrityError, match=r"computed from inputs \[x\], on record are \[<NULL>\]"),
             services.ledger.books(day=day, posting=True) as found,
         ):
-            found.days.transaction.execute(sa.text(by_hand))
+            transaction_of(found.days).execute(sa.text(by_hand))
 
 
 def test_the_number_of_the_books_grows_with_a_revision_and_no_task_can_set_it(books: TwoDates) -> None:
@@ -164,7 +165,7 @@ def test_the_number_of_the_books_grows_with_a_revision_and_no_task_can_set_it(bo
         computed(services, opened(services, SECOND))
         assert books.rows("select version from ledger.books_version") == [(2,)]
         with pytest.raises(Refused, match="permission denied"), services.ledger.books() as found:
-            found.days.transaction.execute(sa.text("update ledger.books_version set version = 0"))
+            transaction_of(found.days).execute(sa.text("update ledger.books_version set version = 0"))
 
 
 def test_what_a_revision_was_computed_from_stays_on_record(books: TwoDates) -> None:

@@ -190,7 +190,7 @@ def test_a_rejection_after_an_acceptance_gives_the_money_back(platform: Platform
     worked_day(platform)
     settle(platform)
     with platform.services() as services:
-        report = status_report("S-9", file_of(platform), **{ids(platform)["A"]: ("RJCT", "AC04")})
+        report = status_report("S-9", file_of(platform), {ids(platform)["A"]: ("RJCT", "AC04")})
         hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
     assert states(platform) == [("A", 43790, 1, "rejected"), *ALL[1:]]
     assert owed(platform) == [("A", 43790)]
@@ -201,7 +201,7 @@ def test_a_rejection_of_what_a_statement_shows_as_booked_changes_nothing(platfor
     settle(platform)
     bank_again(platform, NEXT_MORNING)
     with platform.services() as services:
-        report = status_report("S-9", file_of(platform), **{ids(platform)["A"]: ("RJCT", "AC04")})
+        report = status_report("S-9", file_of(platform), {ids(platform)["A"]: ("RJCT", "AC04")})
         hear(services, platform, report, kind="pain.002", at=NEXT_MORNING)
         whole = status_report("S-10", file_of(platform), group="RJCT", reason="FF01")
         hear(services, platform, whole, kind="pain.002", at=NEXT_MORNING)
@@ -213,7 +213,7 @@ def test_what_was_rejected_and_stands_on_the_statement_as_paid_is_not_paid_again
     worked_day(platform)
     settle(platform)
     with platform.services() as services:
-        report = status_report("S-9", file_of(platform), **{ids(platform)["A"]: ("RJCT", "AM04")})
+        report = status_report("S-9", file_of(platform), {ids(platform)["A"]: ("RJCT", "AM04")})
         hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
     with pytest.raises(Refused, match=r"rejected payout .* shows it as paid") as refusal:
         settle_next(platform)
@@ -226,7 +226,7 @@ def test_a_payment_called_a_duplicate_is_not_rejected(platform: Platform) -> Non
     with misbehaving(platform, "drop_before"):
         settle(platform)
     with platform.services() as services:
-        report = status_report("S-9", file_of(platform), **{ids(platform)["A"]: ("RJCT", "AM05")})
+        report = status_report("S-9", file_of(platform), {ids(platform)["A"]: ("RJCT", "AM05")})
         hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
     assert states(platform) == in_state("unknown")
     assert owed(platform) == []
@@ -414,7 +414,7 @@ def test_what_a_bank_passes_over_in_silence_can_be_cleared_beside_what_it_took(
     named = ids(platform)
     with platform.services() as services:
         report = status_report(
-            "S-9", file_of(platform), group="PART", **{named["A"]: (accepted, None), named["B"]: ("RJCT", "AC04")}
+            "S-9", file_of(platform), {named["A"]: (accepted, None), named["B"]: ("RJCT", "AC04")}, group="PART"
         )
         hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
         now = platform.at("2026-02-18T08:00+09:00")
@@ -433,6 +433,6 @@ def test_a_payment_is_accepted_by_whichever_of_its_codes_the_bank_uses(platform:
     named = ids(platform)
     with platform.services() as services:
         said = {named["A"]: ("ACFC", None), named["B"]: ("ACPD", None), named["C"]: ("PATC", None)}
-        report = status_report("S-9", file_of(platform), group="PART", **said)
+        report = status_report("S-9", file_of(platform), said, group="PART")
         hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
     assert [row[3] for row in states(platform)] == ["accepted", "accepted", "unknown"]
