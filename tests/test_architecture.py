@@ -25,6 +25,7 @@ from settlement.domain.breaks import BreakState
 from settlement.domain.days import DayState
 from settlement.domain.payments.files import FileState
 from settlement.domain.payments.state import PayoutState
+from typer.core import TyperGroup
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "include" / "settlement"
@@ -368,6 +369,7 @@ def test_the_hooks_before_a_commit_are_what_make_check_runs() -> None:
 
 def test_the_catalogue_of_commands_has_every_command_and_no_other() -> None:
     command_line = typer.main.get_command(cli.app)
+    assert isinstance(command_line, TyperGroup)
     commands = set(command_line.list_commands(typer.Context(command_line)))
     catalogue = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert set(re.findall(r"(?m)^\| `settlement ([a-z-]+)", catalogue)) == commands
