@@ -5,6 +5,7 @@ The files are our own, in the shapes in which banks of these countries write: th
 """
 
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from settlement.adapters.bank import reading
@@ -13,6 +14,7 @@ from settlement.domain.bank.messages import Reading
 from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import UnreadableMessage
 
+SEOUL = ZoneInfo("Asia/Seoul")
 CORPUS = Path(__file__).parents[2] / "corpus"
 
 Said = tuple[str, str, str | None, int | None, int | None, list[int]]
@@ -31,6 +33,76 @@ READ: dict[str, list[Said]] = {
     ],
     "camt/german-02-return-with-charges.xml": [
         ("DE02120300000000202051", "EUR", "2026-02-16", 1000000, 1047138, [50000, -2562, -300]),
+    ],
+    "camt/german-054-08-dated-by-its-header.xml": [
+        ("DE02120300000000202051", "EUR", None, None, None, [500]),
+    ],
+    "camt/german-054-08-dated-by-nothing-but-value.xml": [
+        ("DE02120300000000202051", "EUR", None, None, None, [500]),
+    ],
+    "camt/german-054-08-no-entries.xml": [
+        ("DE02120300000000202051", None, None, None, None, []),
+    ],
+    "camt/german-08-available-balances-only.xml": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/german-08-balances-without-direction.xml": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/german-08-middle-of-a-day.xml": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/german-08-tag-in-the-remittance.xml": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-batch-named-by-pmtinfid.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 100000, 29474, [-70526]),
+    ],
+    "camt/korean-02-batch-named-in-its-references.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 100000, 29474, [-70526]),
+    ],
+    "camt/korean-02-charge-as-a-total.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 10000, 8474, [-1500, -26]),
+    ],
+    "camt/korean-02-charge-in-dollars.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 10000, 8474, [-1526]),
+    ],
+    "camt/korean-02-charge-told-twice.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 10000, 8474, [-1500, -26]),
+    ],
+    "camt/korean-02-charge-untold.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 10000, 8474, [-1526]),
+    ],
+    "camt/korean-02-cp949-called-euc-kr.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-day-in-two-messages-first.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-day-in-two-messages-last.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1500, 1490, [-10]),
+    ],
+    "camt/korean-02-ksc5601.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-leading-newline.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-marks-before-and-behind.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-ms949.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-two-accounts-one-id.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+        ("110-20-300400", "KRW", "2026-02-16", 100, 50, [-50]),
+    ],
+    "camt/korean-02-uhc.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-utc-instants.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
     ],
     "camt/korean-054-08-debits.xml": [
         ("KR23MOCK0000000099", "KRW", None, None, None, [-43790, -26736]),
@@ -130,7 +202,16 @@ REFUSED = {
     "camt/dutch-02-one-of-two-contradicts.xml": "line 46: statement [CAMT053-2026-033-B] does not add up",
     "camt/empty.xml": "the message is empty",
     "camt/five-decimals-of-money-02.xml": "line 20: [27.00001] has more decimals than the 2 that EUR has in [Amt]",
+    "camt/german-08-available-balances-that-explain-nothing.xml": "line 4: statement [S] does not add up: opening",
+    "camt/german-08-balances-without-direction-that-are-debits.xml": "line 4: statement [S] does not add up: open",
     "camt/html-login-page.xml": "line 1: it carries a document type (DTD); no bank's message needs one",
+    "camt/korean-02-absurd-batch-count.xml": "line 9: [99999999999] in [NbOfTxs] is more than is counted",
+    "camt/korean-02-absurd-id.xml": "line 9: [FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF…] has 141 characters, more",
+    "camt/korean-02-absurd-text.xml": "line 10: [xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…] has 10001 characters,",
+    "camt/korean-02-absurd-turnover.xml": "line 4: statement [20260216] holds more money than eighteen digits",
+    "camt/korean-02-absurd-year.xml": "line 8: [0001-01-01T00:00:00+14:00] in [DtTm] is not a date",
+    "camt/korean-02-euc-kr-with-a-broken-byte.xml": "it declares [EUC-KR] and byte 883 is no character of it",
+    "camt/korean-02-leading-newline-wrong-amount.xml": "line 10: [5oo] is not an unsigned decimal number in [Amt]",
     "camt/korean-08-doctype.xml": "line 1: it carries a document type (DTD); no bank's message needs one",
     "camt/korean-08-dollars-on-a-won-account.xml": "line 27: an entry in [USD] stands on an account in [KRW]",
     "camt/korean-08-entry-missing.xml": "line 8: statement [STM-KR-0017] does not add up",
@@ -139,7 +220,7 @@ REFUSED = {
     "camt/korean-08-thirtieth-of-february.xml": "line 32: [2026-02-30] in [Dt] is not a date",
     "camt/korean-08-truncated.xml": "line 49: not well-formed XML: expected '>', line 49, column 1",
     "camt/korean-08-two-statements-of-one-name.xml": "statement [STM-KR-0017] stands in it twice",
-    "camt/korean-08-won-with-cents.xml": "line 23: [1095000.50] has more decimals than the 0 that KRW has in [Amt]",
+    "camt/korean-08-won-with-cents.xml": "line 23: [1095000.50] has more decimals than the 0 that KRW has in [Amt",
     "camt/nordic-02-summary-counts-wrong.xml": "line 27: [TtlNtries] counts [4] entries, there are [2]",
     "camt/not-xml.xml": "line 1: not well-formed XML: Start tag expected, '<' not found, line 1, column 1",
     "camt/swiss-04-batch-count-differs.xml": "line 39: a batch counts [3] transactions and holds [2]",
@@ -167,7 +248,7 @@ REFUSED = {
 
 def read(name: str) -> Reading:
     content = (CORPUS / name).read_bytes()
-    return reading.read_content(content, columns=KOREAN_EXPORT if name.endswith(".csv") else None)
+    return reading.read_content(content, columns=KOREAN_EXPORT if name.endswith(".csv") else None, zone=SEOUL)
 
 
 @pytest.mark.parametrize("name", READ)
