@@ -159,21 +159,61 @@ READ: dict[str, list[Said]] = {
     "mt940/dutch-abn-headers-blank-line.sta": [
         ("517852257", "EUR", "2026-02-16", 323628, 332269, [-900, -1159, 10700]),
     ],
+    "mt940/dutch-batch-named-by-pref.sta": [
+        ("NL71RABO0123456789", "EUR", "2026-02-16", 100000, 93000, [-7000]),
+    ],
     "mt940/dutch-ing-structured.sta": [
         ("NL69INGB0123456789", "EUR", "2026-02-16", 66223, 66436, [-100, 156, 157]),
+    ],
+    "mt940/dutch-no-reference.sta": [
+        ("NL00ABNA0000000000", "EUR", "2026-02-16", 100000, 102500, [2500]),
+    ],
+    "mt940/dutch-pages-interim-only.sta": [
+        ("NL69INGB0123456789", "EUR", "2026-02-16", 102500, 102000, [-500]),
+    ],
+    "mt940/dutch-pages-of-one-number.sta": [
+        ("NL69INGB0123456789", "EUR", "2026-02-16", 100000, 102500, [2500]),
+        ("NL69INGB0123456789", "EUR", "2026-02-16", 102500, 102000, [-500]),
     ],
     "mt940/dutch-rabobank-padded-two-statements.sta": [
         ("NL71RABO0123456789", "EUR", "2026-02-16", 100000, 96500, [-2500, -1000]),
         ("NL71RABO0123456789", "EUR", "2026-02-17", 96500, 96500, []),
     ],
+    "mt940/dutch-several-86.sta": [
+        ("NL71RABO0123456789", "EUR", "2026-02-16", 100000, 102000, [2500, -500]),
+    ],
     "mt940/german-across-the-new-year.sta": [
         ("12030000/0000202051", "EUR", "2026-01-02", 10000, 10000, [100, 200, -300]),
+    ],
+    "mt940/german-end-mark-with-a-space.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
+        ("10020030/111", "EUR", "2026-02-17", 15000, 15500, [500]),
+    ],
+    "mt940/german-joined-by-ctrl-z.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
+        ("10020030/111", "EUR", "2026-02-17", 15000, 15500, [500]),
+    ],
+    "mt940/german-mark-and-lines-before.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
+    ],
+    "mt940/german-page-without-a-number.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
     ],
     "mt940/german-sparkasse-gvc.sta": [
         ("12030000/0000202051", "EUR", "2026-02-16", 532244, 591232, [100000, -40062, -1200, 250]),
     ],
+    "mt940/german-text-that-looks-like-every-tag.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
+    ],
     "mt940/german-thirtieth-of-february.sta": [
         ("12030000/0000202051", "EUR", "2026-02-27", 10000, 10058, [58]),
+    ],
+    "mt940/german-time-that-looks-like-a-tag.sta": [
+        ("10020030/1111111111", "EUR", "2026-02-16", 100000, 95596, [-4404]),
+    ],
+    "mt940/german-two-accounts-one-reference.sta": [
+        ("10020030/1111111111", "EUR", "2026-02-16", 100000, 102500, [2500]),
+        ("10020030/2222222222", "EUR", "2026-02-16", 50000, 46000, [-4000]),
     ],
     "mt940/hungarian-non-swift-fields.sta": [
         ("1966315302010001", "HUF", "2026-02-16", 62731130, 62144930, [-240200, -346000]),
@@ -216,7 +256,7 @@ REFUSED = {
     "camt/korean-08-dollars-on-a-won-account.xml": "line 27: an entry in [USD] stands on an account in [KRW]",
     "camt/korean-08-entry-missing.xml": "line 8: statement [STM-KR-0017] does not add up",
     "camt/korean-08-negative-amount.xml": "line 28: [-95000] is not an unsigned decimal number in [Amt]",
-    "camt/korean-08-no-closing.xml": "line 8: the statement has not a closing balance (CLBD)",
+    "camt/korean-08-no-closing.xml": "line 8: the statement has not a closing balance (CLBD or ITBD)",
     "camt/korean-08-thirtieth-of-february.xml": "line 32: [2026-02-30] in [Dt] is not a date",
     "camt/korean-08-truncated.xml": "line 49: not well-formed XML: expected '>', line 49, column 1",
     "camt/korean-08-two-statements-of-one-name.xml": "statement [STM-KR-0017] stands in it twice",
@@ -232,11 +272,15 @@ REFUSED = {
     "csv/korean-thirtieth-of-february.csv": "line 8: [2026.02.30 10:00:01] is not a date",
     "csv/korean-thousands-in-the-wrong-place.csv": "line 7: [437,90] is not an amount",
     "csv/korean-total-differs.csv": "line 9: the total of [출금액] is [70,527], the rows sum to [70526]",
+    "mt940/absurd-reference.sta": "line 1: [RRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRR…] has 156 characters, more t",
+    "mt940/absurd-text.sta": "line 6: [Anfang xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…] has 10038 characters, more than",
     "mt940/amount-with-two-commas.sta": "line 5: [2.000.] is not an unsigned decimal number",
     "mt940/dead-currency.sta": "line 4: Currency [DEM] is not an active code of ISO 4217",
     "mt940/does-not-add-up.sta": "line 1: statement [REF:1:2026-02-16] does not add up",
     "mt940/expected-not-booked.sta": "line 5: [2602160216EC2000,NTRFNONREF] is not a statement line",
     "mt940/german-entry-on-the-thirtieth-of-february.sta": "line 5: [0230] is not a day of a year",
+    "mt940/german-next-begins-inside-a-text.sta": "line 1: the statement has 0 fields :62F: or :62M:, not one",
+    "mt940/german-no-number-at-all.sta": "line 3: [] is not the number of a statement",
     "mt940/korean-totals-wrong.sta": "line 7: :90C: says [2] entries of [95000], there are [1] of [95000]",
     "mt940/korean-won-with-jeon.sta": "line 6: [1095000.50] has more decimals than the 0 that KRW has",
     "mt940/lines-before-the-statement.sta": "line 1: field :61: stands before the first :20:",

@@ -259,7 +259,7 @@ def bounded(movement: Movement, *, line: int | None = None) -> Movement:
 
 def too_long(text: str, longest: int) -> str:
     """Return why a text of the bank is refused."""
-    return f"[{text[:40]}…] has {len(text)} characters, more than the {longest} that are kept"
+    return f"[{' '.join(text[:40].split())}…] has {len(text)} characters, more than the {longest} that are kept"
 
 
 # ---------------------------------------------------------------------------------------------------------------- proof
