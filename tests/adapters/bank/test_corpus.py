@@ -9,13 +9,34 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from settlement.adapters.bank import reading
-from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
+from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT, ColumnMap
 from settlement.domain.bank.messages import Reading
 from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import UnreadableMessage
 
 SEOUL = ZoneInfo("Asia/Seoul")
 CORPUS = Path(__file__).parents[2] / "corpus"
+
+GERMAN_EXPORT = ColumnMap(
+    currency="EUR",
+    account="DE02120300000000202051",
+    booked_on="Buchungstag",
+    booked_time="Zeit",
+    amount="Umsatz",
+    direction="Soll/Haben",
+    debit=("S",),
+    credit=("H",),
+    balance="Saldo",
+    remittance=("Verwendungszweck",),
+    reference="Referenz",
+    date_order="dmy",
+    decimal=",",
+)
+AMERICAN_EXPORT = ColumnMap(
+    currency="USD", account="021000021", booked_on="Date", amount="Amount", balance="Balance", date_order="mdy"
+)
+EXPORTS = {"korean": KOREAN_EXPORT, "german": GERMAN_EXPORT, "american": AMERICAN_EXPORT}
+"""What the columns of a CSV mean, by the country with which its name begins."""
 
 Said = tuple[str, str, str | None, int | None, int | None, list[int]]
 """Account, currency, business date, opening, closing and the movements; a notification has no date and no balances."""
@@ -141,9 +162,31 @@ READ: dict[str, list[Said]] = {
     "camt/swiss-054-04-credit-advice.xml": [
         ("CH9300762011623852957", "CHF", None, None, None, [10020, 4550]),
     ],
+    "csv/american-month-first.csv": [
+        ("021000021", "USD", "2026-02-15", 102000, 101000, [-1000]),
+        ("021000021", "USD", "2026-02-16", 101000, 101500, [500]),
+    ],
+    "csv/german-day-first-with-a-direction.csv": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 5000000, 9875050, [5000050, -125000]),
+    ],
     "csv/korean-cp949.csv": [
         ("110-123-456789", "KRW", "2026-02-13", 500000, 1500000, [1000000]),
         ("110-123-456789", "KRW", "2026-02-16", 1500000, 1429474, [-43790, -26736]),
+    ],
+    "csv/korean-marks-before-and-behind.csv": [
+        ("110-123-456789", "KRW", "2026-02-16", 950000, 1000000, [50000]),
+    ],
+    "csv/korean-opposites-at-one-time.csv": [
+        ("110-123-456789", "KRW", "2026-02-16", 950000, 950000, [50000, -50000]),
+    ],
+    "csv/korean-opposites-by-time.csv": [
+        ("110-123-456789", "KRW", "2026-02-16", 1000000, 1000000, [-50000, 50000]),
+    ],
+    "csv/korean-opposites-without-times.csv": [
+        ("110-123-456789", "KRW", "2026-02-16", 950000, 950000, [50000, -50000]),
+    ],
+    "csv/korean-text-like-tags.csv": [
+        ("110-123-456789", "KRW", "2026-02-16", 0, 5, [5]),
     ],
     "csv/korean-utf8-bom.csv": [
         ("110-123-456789", "KRW", "2026-02-13", 500000, 1500000, [1000000]),
@@ -266,8 +309,14 @@ REFUSED = {
     "camt/swiss-04-batch-count-differs.xml": "line 39: a batch counts [3] transactions and holds [2]",
     "camt/swiss-04-batch-sum-differs.xml": "line 39: a batch of [14570] holds transactions of [14525]",
     "camt/swiss-054-04-batch-count-differs.xml": "line 23: a batch counts [3] transactions and holds [2]",
+    "csv/american-month-that-is-none.csv": "line 2: [16/02/2026] is not a date",
+    "csv/american-quoted-column-missing.csv": "line 1: of the declared columns, the header lacks ['Balance']; wit",
+    "csv/german-neither-debit-nor-credit.csv": "line 2: [X] in [Soll/Haben] is none of ['S', 'H']",
+    "csv/korean-absurd-amount.csv": "line 3: [9999999999999999999] has more than eighteen digits",
+    "csv/korean-absurd-reference.csv": "line 3: [9999999999999999999999999999999999999999…] has 141 characters, m",
+    "csv/korean-absurd-year.csv": "line 3: [0001-02-16] is no date of a statement",
     "csv/korean-no-rows.csv": "the export holds no movement, so nothing in it proves a balance",
-    "csv/korean-other-columns.csv": "no line has the declared columns",
+    "csv/korean-other-columns.csv": "line 5: of the declared columns, the header lacks ['거래후잔액']; without running",
     "csv/korean-row-missing.csv": "line 7: the balance of a row does not follow from the row before it",
     "csv/korean-thirtieth-of-february.csv": "line 8: [2026.02.30 10:00:01] is not a date",
     "csv/korean-thousands-in-the-wrong-place.csv": "line 7: [437,90] is not an amount",
@@ -292,7 +341,8 @@ REFUSED = {
 
 def read(name: str) -> Reading:
     content = (CORPUS / name).read_bytes()
-    return reading.read_content(content, columns=KOREAN_EXPORT if name.endswith(".csv") else None, zone=SEOUL)
+    columns = EXPORTS[Path(name).stem.split("-")[0]] if name.endswith(".csv") else None
+    return reading.read_content(content, columns=columns, zone=SEOUL)
 
 
 @pytest.mark.parametrize("name", READ)
