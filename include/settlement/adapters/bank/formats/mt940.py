@@ -24,7 +24,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import takewhile
 from typing import Any
 
 import mt940 as package
@@ -34,6 +33,9 @@ from settlement.domain import currencies
 from settlement.domain.bank.statement import LONGEST_TEXT, Movement, Statement, bounded, each_once, prove, too_long
 from settlement.domain.errors import UnreadableMessage
 
+_BEGINS = re.compile(rb"(?:^|[\r\n}])[ \t]*:(?:20|25P?):")
+_GOES_ON = re.compile(rb"[\r\n][ \t]*:(?:25P?|28C?|60[FM]|61|86):")
+"""The first field of a file, and what follows it: together they are in no other format."""
 _TAG = re.compile(r":(\d{2}[A-Z]?|NS):")
 _KNOWN_TAGS = "13 13D 20 21 25 25P 28 28C 34F 60F 60M 61 62F 62M 64 65 86 90C 90D NS"
 _KNOWN = frozenset(_KNOWN_TAGS.split(" "))
@@ -61,10 +63,6 @@ _NOTHING = frozenset({"", "NONREF", "NOTPROVIDED", "NOT PROVIDED", "EREF", "KREF
 """References that are none, or that only say under which word in `:86:` the reference stands."""
 _RETURN_CODES = frozenset({"109", "159"})
 """German transaction codes (GVC) of a direct debit and of a credit transfer that came back."""
-
-
-_BEGINS = re.compile(rb"(?:^|[\r\n}])[ \t]*:(?:20|25P?):")
-_GOES_ON = re.compile(rb"[\r\n][ \t]*:(?:25P?|28C?|60[FM]|61|86):")
 
 
 def looks_like(content: bytes) -> bool:
@@ -291,9 +289,11 @@ def _prove_totals(raw: _Raw, movements: list[Movement], currency: str) -> None:
 
 
 def _movements(raw: _Raw, closing: _Balance) -> Iterator[Movement]:
-    for place, found in enumerate(raw.fields):
+    fields = raw.fields
+    for place, found in enumerate(fields):
         if found.tag == "61":
-            told = [following.text for following in takewhile(lambda field: field.tag == "86", raw.fields[place + 1 :])]
+            ends = next((at for at in range(place + 1, len(fields)) if fields[at].tag != "86"), len(fields))
+            told = [following.text for following in fields[place + 1 : ends]]
             yield bounded(_movement(found, told, closing), line=found.line)
 
 
