@@ -221,6 +221,21 @@ def test_a_column_of_words_says_the_direction():
     assert [(line.amount, line.is_reversal) for line in found.lines] == [(500, False), (-700, False), (200, True)]
 
 
+def test_what_the_bank_charges_beside_a_row_is_a_line_of_its_own():
+    columns = replace(KOREAN_EXPORT, account="1", charge="수수료", remittance=(), end_to_end_id="적요")
+    header = "거래일시,적요,출금액,입금액,수수료,거래후잔액,거래번호"
+    rows = "2026-02-16,P-1,43790,0,500,955710,T1\n2026-02-16,R-1,0,95000,0,1050710,T2\n"
+    (found,) = read(f"{header}\n{rows}", columns=columns)
+    assert (found.opening, found.closing) == (1_000_000, 1_050_710)
+    assert [(line.amount, line.end_to_end_id, line.bank_reference, line.is_charge) for line in found.lines] == [
+        (-43_790, "P-1", "T1", False),
+        (-500, None, "T1", True),
+        (95_000, "R-1", "T2", False),
+    ]
+    with pytest.raises(UnreadableMessage, match="line 3: the balance of a row does not follow"):
+        read(f"{header}\n{rows}".replace("95000,0,", "95000,1,"), columns=columns)
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [

@@ -8,9 +8,9 @@ guessed but the encoding and the delimiter, and those are proven by the header t
 2. One row is one movement: money in and money out in columns of their own, one signed amount, or an amount beside a
    column that says debit or credit. Thousands separators must stand where they belong ("1,23" is refused, not 123), the
    currency's sign may stand around an amount. A date begins with its year, unless the map declares another order.
-3. The balance after each row proves the row before it is used: balance before + amount = balance after, in the order
-   that the export has (oldest or newest first, whichever the balances prove). So opening and closing are known. Where
-   both orders hold (a day of +5 and -5), the times of the rows tell; where they do not, the statement carries both
+3. The balance after each row proves the row before it is used: balance before + amount - charge = balance after, in the
+   order that the export has (oldest or newest first, whichever the balances prove). So opening and closing are known.
+   Where both orders hold (a day of +5 and -5), the times of the rows tell; where they do not, the statement carries two
    readings, and the account's other statements tell.
 4. A row of totals, where there is one, must agree.
 
@@ -61,9 +61,10 @@ class ColumnMap:
 
     Either `money_in` and `money_out`, or `amount`: credit positive, or with a column `direction` that says one of the
     words of `debit` or `credit`. `account` is ours, or the label behind which the export itself names it in a line
-    above the header. `booked_time` is the time of a row where `booked_on` is only its date. `remittance` are joined in
-    their order. `totals` are the words with which a row of totals begins. `date_order` and `decimal` are how the bank
-    writes dates and amounts.
+    above the header. `charge` is what the bank took beside the money of a row, which becomes a line of its own.
+    `booked_time` is the time of a row where `booked_on` is only its date. `remittance` are joined in their order.
+    `totals` are the words with which a row of totals begins. `date_order` and `decimal` are how the bank writes dates
+    and amounts.
 
     Raises ValueError: it does not say where the money, the account or the balance stands, or says it twice.
     """
@@ -84,6 +85,7 @@ class ColumnMap:
     bank_code: str | None = None
     file_id: str | None = None
     booked_time: str | None = None
+    charge: str | None = None
     direction: str | None = None
     debit: tuple[str, ...] = ()
     credit: tuple[str, ...] = ()
@@ -125,6 +127,7 @@ class ColumnMap:
             self.bank_code,
             self.file_id,
             self.booked_time,
+            self.charge,
             self.direction,
             *self.remittance,
         )
@@ -247,14 +250,19 @@ def _account(title: Sequence[_Row], columns: ColumnMap) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    """A row that was read: its movement, and the balance that the bank states after it."""
+    """A row that was read: its movement, what the bank charged for it, and the balance that it states after both."""
 
     movement: Movement
+    charge: Movement
     money_in: int
     money_out: int
     balance: int
     time: tuple[int, ...] | None
     line: int
+
+    @property
+    def moved(self) -> int:
+        return self.movement.amount + self.charge.amount
 
 
 def _entry(row: _Row, header: list[str], columns: ColumnMap) -> _Entry:
@@ -276,24 +284,31 @@ def _entry(row: _Row, header: list[str], columns: ColumnMap) -> _Entry:
     booked_on, time = _date(" ".join((cell(columns.booked_on), cell(columns.booked_time))).strip(), columns, row.line)
     amount = money(columns.amount)
     is_reversal = money_in < 0 or money_out < 0 or (columns.direction is not None and amount < 0)
-    sign = _sign(cell(columns.direction), columns, row.line) if columns.direction else 1
+    if columns.direction and amount:
+        amount *= _sign(cell(columns.direction), columns, row.line)
+    movement = Movement(
+        booking_date=booked_on,
+        value_date=None,
+        amount=amount + money_in - money_out,
+        end_to_end_id=cell(columns.end_to_end_id) or None,
+        reference=cell(columns.reference) or None,
+        bank_reference=cell(columns.bank_reference) or None,
+        file_id=cell(columns.file_id) or None,
+        remittance="\n".join(text for name in columns.remittance if (text := cell(name))),
+        bank_code=cell(columns.bank_code),
+        is_reversal=is_reversal,
+        counterparty_account=cell(columns.counterparty_account) or None,
+    )
+    charge = Movement(
+        booking_date=booked_on,
+        value_date=None,
+        amount=-money(columns.charge),
+        bank_reference=movement.bank_reference,
+        is_charge=True,
+    )
     return _Entry(
-        movement=bounded(
-            Movement(
-                booking_date=booked_on,
-                value_date=None,
-                amount=sign * amount + money_in - money_out,
-                end_to_end_id=cell(columns.end_to_end_id) or None,
-                reference=cell(columns.reference) or None,
-                bank_reference=cell(columns.bank_reference) or None,
-                remittance="\n".join(text for name in columns.remittance if (text := cell(name))),
-                file_id=cell(columns.file_id) or None,
-                bank_code=cell(columns.bank_code),
-                is_reversal=is_reversal,
-                counterparty_account=cell(columns.counterparty_account) or None,
-            ),
-            line=row.line,
-        ),
+        movement=bounded(movement, line=row.line),
+        charge=charge,
         money_in=money_in,
         money_out=money_out,
         balance=money(columns.balance),
@@ -370,7 +385,7 @@ def _orders(entries: list[_Entry]) -> list[list[_Entry]]:
             (
                 later.line
                 for earlier, later in pairwise(ordered)
-                if earlier.balance + later.movement.amount != later.balance
+                if earlier.balance + later.moved != later.balance
                 or earlier.movement.booking_date > later.movement.booking_date
             ),
             None,
@@ -414,8 +429,8 @@ def _days(entries: list[_Entry], account: str, currency: str) -> Iterator[Statem
             business_date=booked_on,
             from_date=booked_on,
             to_date=booked_on,
-            opening=day[0].balance - day[0].movement.amount,
+            opening=day[0].balance - day[0].moved,
             closing=day[-1].balance,
-            movements=[entry.movement for entry in day if entry.movement.amount],
+            movements=[found for entry in day for found in (entry.movement, entry.charge) if found.amount],
             line=day[0].line,
         )
