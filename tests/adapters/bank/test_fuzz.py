@@ -250,5 +250,5 @@ def test_a_mailbox_of_damaged_messages_neither_crashes_the_channel_nor_hides_wha
 
 
 def without_blanks(content: bytes) -> bytes:
-    """Return the bytes that are neither white space nor the NULs with which mailboxes are padded."""
-    return content.translate(None, b" \t\r\n\v\f\0")
+    """Return the bytes that are neither white space nor what mailboxes put between messages."""
+    return content.replace(b"\xef\xbb\xbf", b"").translate(None, b" \t\r\n\v\f\0\x1a")
