@@ -7,6 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -62,7 +63,7 @@ def services() -> Iterator[Services]:
             code_version=code_version(),
             write_file=pain001.write,
             write_report=reports.workbook,
-            read_message=partial(reading.read, columns=statement_columns()),
+            read_message=partial(reading.read, columns=statement_columns(), zone=ZoneInfo(policy.timezone)),
             is_now_set=config.is_now_set(),
             landing=landing_folder(),
         )
@@ -211,6 +212,7 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
         name=str(found.extra["debtor_name"]),
         agent=str(found.extra["debtor_agent"]) if found.extra.get("debtor_agent") else None,
         currency=str(found.extra["currency"]),
+        also_named=_also_named(found.extra.get("also_named") or []),
     )
     if found.extra.get("drop") and found.extra.get("pickup"):
         return DirectoryBank(_folder(found.extra["drop"]), _folder(found.extra["pickup"])), debtor
@@ -233,6 +235,15 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
         ),
         debtor,
     )
+
+
+def _also_named(declared: object) -> tuple[str, ...]:
+    if not isinstance(declared, list) or not all(isinstance(name, str) and name.strip() for name in declared):
+        raise MissingConnection(
+            f"Connection [settlement_bank]: also_named [{declared}] in its extra is no list of further names of the"
+            ' account, as ["110-123-456789"]'
+        )
+    return tuple(declared)
 
 
 def landing_folder() -> PickupFolder | None:

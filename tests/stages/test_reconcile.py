@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from settlement import wiring
 from settlement.domain.bank.messages import Message
 from settlement.domain.bank.statement import Statement, StatementLine, content_key
@@ -453,6 +454,108 @@ def test_what_the_bank_leaves_and_what_a_person_lands_is_taken_in_together_and_c
         ("2026-02-16", 1_500_000, 1_429_474),
     ]
     assert account.balance("client_bank") == 1_429_474
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"debtor_account": "110123456789"},
+        {"debtor_account": "110 123-456789"},
+        {"debtor_account": "KR23MOCK0000000099", "also_named": ["004/999", "110.123.456789"]},
+    ],
+)
+def test_an_account_is_ours_under_every_declared_name_and_whatever_stands_between_its_signs(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]
+) -> None:
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    (landing / "dashes.csv").write_bytes((CORPUS / "csv" / "korean-cp949.csv").read_bytes())
+    (landing / "none.csv").write_bytes((CORPUS / "csv" / "korean-cp949.csv").read_bytes().replace(b"-123-", b"123"))
+    extra |= {
+        "debtor_name": "N",
+        "currency": "KRW",
+        "landing": f"file://{landing}",
+        "statement_columns": "korean_export",
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_BANK", json.dumps({"conn_type": "http", "host": "h", "extra": extra}))
+    with wiring.services() as services:
+        said = take_in.take_in(_replace(services, bank=None), now=NOON)
+    assert (said["new"], said["applied"]) == (2, 2)
+    # Both name one account, so they are one export, kept once.
+    assert account.rows("select account, closing from ledger.statements order by business_date") == [
+        (extra["debtor_account"], 1_500_000),
+        (extra["debtor_account"], 1_429_474),
+    ]
+
+
+def test_a_statement_of_no_account_of_ours_is_said_to_be_foreign(
+    account: Account,
+) -> None:
+    from dataclasses import replace
+
+    with structlog.testing.capture_logs() as logs:
+        account.hear(replace(statement(19, 0, line(10)), account="110-999-000111"))
+    assert [(log["event"], log["statements"]) for log in logs if log["log_level"] == "warning"] == [
+        ("bank_statement_of_another_account", 1)
+    ]
+    assert "also_named" in logs[0]["remedy"] and "110-999-000111" not in str(logs)
+    assert account.rows("select state from ledger.bank_messages") == [("foreign",)]
+
+
+@pytest.mark.parametrize("also_named", ["110-123", [""], [5], {"a": "b"}])
+def test_further_names_of_the_account_that_are_no_list_of_names_are_said_so(
+    account: Account, monkeypatch: pytest.MonkeyPatch, also_named: Any
+) -> None:
+    extra = {"debtor_account": ACCOUNT, "debtor_name": "N", "currency": "KRW", "also_named": also_named}
+    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_BANK", json.dumps({"conn_type": "http", "host": "h", "extra": extra}))
+    with pytest.raises(Refused, match="also_named"), wiring.services():
+        pass
+
+
+def test_a_day_that_reads_both_ways_is_told_by_the_statement_before_it_and_refused_without_one(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    extra = {"debtor_account": "110-123-456789", "debtor_name": "N", "currency": "KRW"}
+    extra |= {"landing": f"file://{landing}", "statement_columns": "korean_export"}
+    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_BANK", json.dumps({"conn_type": "http", "host": "h", "extra": extra}))
+    title = "계좌번호,110-123-456789\n거래일시,적요,출금액,입금액,거래후잔액,거래특이사항,거래번호\n"
+    days = "select business_date::text, opening, closing from ledger.statements order by 1"
+    with wiring.services() as services:
+
+        def land(name: str, *rows: str) -> dict[str, Any]:
+            (landing / name).write_text(title + "".join(f"{row}\n" for row in rows))
+            return take_in.take_in(_replace(services, bank=None), now=NOON)
+
+        newest_first = ("2026.02.16,이체,0,50,100,R-2,2", "2026.02.16,출금,50,0,50,P-1,1")
+        assert land("both ways.csv", *newest_first)["refused"] == 1
+        assert account.rows(days) == []
+        assert land("friday.csv", "2026.02.13,이체,0,100,100,R-1,1")["applied"] == 1
+        assert land("both ways again.csv", *newest_first, "")["applied"] == 1
+        assert land("and once more.csv", *newest_first, "", "")["applied"] == 1
+    assert account.rows(days) == [("2026-02-13", 0, 100), ("2026-02-16", 100, 100)]
+
+
+def test_a_message_with_an_absurd_count_is_refused_and_the_others_are_applied(account: Account) -> None:
+    corpus = [CORPUS / "camt" / f"korean-02-{name}.xml" for name in ("absurd-batch-count", "batch-named-by-pmtinfid")]
+    with wiring.services() as services:
+        with services.ledger.books() as books:
+            for path in corpus:
+                books.bank_lines.keep_message(Message.of(path.read_bytes(), kind="file"), direction="in", now=NOON)
+        assert take_in.apply_new(services, now=NOON) == {"refused": 1, "applied": 1}
+    assert account.rows("select refusal from ledger.bank_messages where state = 'refused'") == [
+        ("line 9: [99999999999] in [NbOfTxs] is more than is counted",)
+    ]
+
+
+def test_a_closing_as_an_instant_is_of_the_day_that_it_is_in_the_policys_zone(account: Account) -> None:
+    content = (CORPUS / "camt" / "korean-02-utc-instants.xml").read_bytes()
+    with wiring.services() as services:
+        with services.ledger.books() as books:
+            books.bank_lines.keep_message(Message.of(content, kind="file"), direction="in", now=NOON)
+        take_in.apply_new(services, now=NOON)
+    assert account.rows("select business_date::text from ledger.statements") == [("2026-02-16",)]
 
 
 def test_a_column_map_that_names_no_column_of_ours_is_said_so(

@@ -6,18 +6,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from settlement.domain.bank.statement import bare_account
+
 if TYPE_CHECKING:
     from settlement.domain.bank.messages import Message, Submission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debtor:
-    """Our own account at the bank: where payouts come from and statements are about."""
+    """Our own account at the bank: where payouts come from and statements are about.
+
+    `also_named` are further names under which statements speak of it: a domestic number, bank code and number.
+    """
 
     account: str
     name: str
     agent: str | None
     currency: str
+    also_named: tuple[str, ...] = ()
+
+    def is_named(self, account: str) -> bool:
+        """Tell whether [account] is this one, under any of its names and whatever stands between their signs."""
+        return bare_account(account) in map(bare_account, (self.account, *self.also_named))
 
 
 class Inbox(Protocol):

@@ -12,6 +12,7 @@ import pandas as pd
 import structlog
 
 from settlement.domain import frames
+from settlement.domain.bank import statement as statements
 from settlement.domain.bank.messages import (
     ACCEPTED,
     DUPLICATE_REASONS,
@@ -126,7 +127,20 @@ def _apply(services: Services, books: Books, said: Any, message: Message, *, now
             _apply_return(books, returned, now=now)
         return True
     debtor = services.debtor
-    ours = [part for part in said if debtor and (part.account, part.currency) == (debtor.account, debtor.currency)]
+    ours = [
+        statements.of_account(part, debtor.account)
+        for part in said
+        if debtor and debtor.is_named(part.account) and part.currency in (debtor.currency, None)
+    ]
+    if len(ours) < len(said):
+        log.warning(
+            "bank_statement_of_another_account",
+            name=message.name,
+            kind=message.kind,
+            sha256=message.sha256,
+            statements=len(said) - len(ours),
+            remedy="if the account is ours, name it in also_named of connection settlement_bank",
+        )
     for part in ours:
         if isinstance(part, Notification):
             _apply_notification(books, part, now=now)
@@ -229,8 +243,12 @@ def _apply_notification(books: Books, notification: Notification, *, now: dateti
 
 def _apply_statement(books: Books, statement: Statement, message: Message, *, now: datetime) -> None:
     """Keep a statement; its lines are booked by whoever matches next, in one transaction with all that is open."""
-    if books.bank_lines.has_statement(statement):
+    if any(books.bank_lines.has_statement(reading) for reading in (statement, statement.otherwise) if reading):
         return
+    if statement.otherwise:
+        statement = statements.chosen(statement, books.bank_lines.statements(statement.account))
+    if statement.notes:
+        log.info("bank_statement_noted", name=message.name, sha256=message.sha256, notes=list(statement.notes))
     if books.bank_lines.contradicts(statement):
         raise UnreadableMessage(
             f"statement [{statement.statement_id}] was received before and said something else",

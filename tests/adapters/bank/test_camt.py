@@ -2,6 +2,7 @@
 
 import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from settlement.adapters.bank import reading
@@ -118,6 +119,21 @@ def test_only_what_is_booked_moves_the_balance() -> None:
 
 def test_an_entry_of_nothing_is_no_line() -> None:
     assert amounts(camt053(statement(entry("0"), entry("5"), closing="1005"))) == [(None, 5)]
+
+
+def test_a_notification_of_nothing_is_right_and_says_nothing() -> None:
+    (found,) = parts(reading.read_content(camt054()), Notification)
+    assert (found.account, found.currency, found.lines) == (ACCOUNT, None, ())
+
+
+def test_a_notified_entry_without_a_date_is_of_the_day_of_its_message_or_of_its_value() -> None:
+    undated = entry("5").replace("<BookgDt><Dt>2026-02-16</Dt></BookgDt>", "<ValDt><Dt>2026-02-18</Dt></ValDt>")
+    created = b"<CreDtTm>2026-02-16T18:00:00</CreDtTm>"
+    in_header = camt054(undated).replace(created + b"<Acct>", b"<Acct>")
+    in_neither = in_header.replace(created, b"")
+    found = [parts(reading.read_content(content), Notification)[0] for content in (in_header, in_neither)]
+    days = [notification.lines[0].booking_date.day for notification in found]
+    assert days == [16, 18]
 
 
 def test_a_notification_has_lines_and_no_balance() -> None:
@@ -282,6 +298,112 @@ def test_a_charge_booked_by_itself_is_known_by_its_code() -> None:
     assert the_line(entry("5", "DBIT", more=code), closing="995").is_charge is True
 
 
+@pytest.mark.parametrize(
+    "charges",
+    [
+        "<Chrgs><TtlChrgsAndTaxAmt Ccy='KRW'>5</TtlChrgsAndTaxAmt></Chrgs>",
+        "<Chrgs><Rcrd><Amt Ccy='KRW'>2</Amt></Rcrd><Rcrd><Amt Ccy='KRW'>3</Amt></Rcrd></Chrgs>",
+    ],
+)
+@pytest.mark.parametrize("place", ["entry", "transaction", "both"])
+def test_a_charge_is_found_wherever_it_is_told_and_taken_once(charges: str, place: str) -> None:
+    at_entry, at_detail = (charges if place in (where, "both") else "" for where in ("entry", "transaction"))
+    found = entry("505", "DBIT", detail("E-1", "500", more=at_detail), more=at_entry)
+    lines = the_statement(camt053(statement(found, closing="495"))).lines
+    assert [(line.end_to_end_id, line.is_charge) for line in lines][:2] == [("E-1", False), (None, True)]
+    assert (lines[0].amount, sum(line.amount for line in lines[1:])) == (-500, -5)
+
+
+@pytest.mark.parametrize(
+    "charges", ["", "<Chrgs><Rcrd><Amt Ccy='USD'>0.02</Amt></Rcrd></Chrgs>", "<Chrgs><Amt Ccy='KRW'>4</Amt></Chrgs>"]
+)
+def test_a_difference_that_no_charge_explains_leaves_one_line_of_the_entrys_amount(charges: str) -> None:
+    one = entry("505", "DBIT", detail("E-1", "500", more=charges))
+    several = entry("505", "DBIT", detail("E-1", "300"), detail("E-2", "200", more=charges))
+    lines = the_statement(camt053(statement(one, several, closing="10", opening="1020"))).lines
+    assert [(line.amount, line.end_to_end_id, line.transaction_count) for line in lines] == [
+        (-505, "E-1", 1),
+        (-505, None, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("batch", "names"),
+    [
+        ("<MsgId>F-1</MsgId>", "F-1"),
+        ("<PmtInfId>F-1</PmtInfId>", "F-1"),
+        ("<MsgId>F-1</MsgId><PmtInfId>F-1</PmtInfId>", "F-1"),
+        ("<MsgId>BANK-9</MsgId><PmtInfId>F-1</PmtInfId>", "BANK-9 F-1"),
+    ],
+)
+def test_a_batch_is_named_as_its_message_and_as_its_batch(batch: str, names: str) -> None:
+    told = f"<Btch>{batch}<NbOfTxs>3</NbOfTxs></Btch>"
+    assert the_line(entry("70", "DBIT", batch=told), closing="930").file_id == names
+    references = f"<TxDtls><Refs>{batch}</Refs></TxDtls>"
+    assert the_line(entry("70", "DBIT", references), closing="930").file_id == names
+
+
+# ------------------------------------------------------------------------------------------- which statement it is
+
+
+def test_a_statement_tells_its_numbers_and_that_it_is_a_repetition() -> None:
+    more = "<CpyDplctInd>DUPL</CpyDplctInd><LglSeqNb>12</LglSeqNb>"
+    found = the_statement(camt053(statement(entry("500"), closing="1500", more=more)))
+    assert (found.sequence, found.legal_sequence, found.duplicate) == (7, 12, "DUPL")
+    assert (found.page, found.is_last, found.notes) == (None, True, ())
+
+
+def test_a_page_before_the_last_and_an_interim_closing_are_not_the_days_last() -> None:
+    page = "<StmtPgntn><PgNb>{}</PgNb><LastPgInd>{}</LastPgInd></StmtPgntn>"
+    interim = [balance("OPBD", "1000"), balance("ITBD", "1500")]
+    first = the_statement(camt053(statement(entry("500"), balances=interim, more=page.format(1, "false"))))
+    assert (first.page, first.is_last, first.closing) == (1, False, 1500)
+    morning = the_statement(camt053(statement(entry("500"), balances=interim)))
+    assert (morning.page, morning.is_last, morning.closing) == (None, False, 1500)
+    noon = [balance("ITBD", "1500"), balance("ITBD", "2000")]
+    assert the_statement(camt053(statement(entry("500"), balances=noon))).is_last is False
+    last = [balance("ITBD", "1500"), balance("CLBD", "2000")]
+    evening = the_statement(camt053(statement(entry("500"), balances=last, more=page.format(2, "true"))))
+    assert (evening.page, evening.is_last, evening.opening) == (2, True, 1500)
+
+
+def test_statements_of_one_name_on_two_days_or_accounts_are_two() -> None:
+    monday, tuesday = (
+        statement(entry("5"), balances=[balance("OPBD", "10", day), balance("CLBD", "15", day)])
+        for day in ("2026-02-16", "2026-02-17")
+    )
+    content = camt053(monday, tuesday, tuesday.replace(ACCOUNT, "DE02120300000000202051"))
+    assert len(parts(reading.read_content(content), Statement)) == 3
+
+
+def test_what_a_bank_leaves_out_is_noted_when_the_balances_hold_without_it() -> None:
+    available = [balance("OPAV", "1000"), balance("CLAV", "1500")]
+    assert "OPAV" in the_statement(camt053(statement(entry("500"), balances=available))).notes[0]
+    bare = [found.replace("<CdtDbtInd>CRDT</CdtDbtInd>", "") for found in (balance("OPBD", "9"), balance("CLBD", "14"))]
+    assert "no direction" in the_statement(camt053(statement(entry("5"), balances=bare))).notes[0]
+    beside = [balance("OPAV", "1"), balance("CLAV", "2"), balance("OPBD", "1000"), balance("CLBD", "1500")]
+    assert the_statement(camt053(statement(entry("500"), balances=beside))).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("instant", "zone", "day"),
+    [
+        ("2026-02-17T03:00:00Z", "America/New_York", "2026-02-16"),
+        ("2026-02-17T03:00:00.123456789Z", "America/New_York", "2026-02-16"),
+        ("2026-02-15T15:00:00Z", "Asia/Seoul", "2026-02-16"),
+        ("2026-02-16T00:00:00+09:00", "Asia/Seoul", "2026-02-16"),
+        ("2026-02-16T24:00:00+09:00", "Asia/Seoul", "2026-02-16"),
+        ("2026-02-16T23:00:00", "America/New_York", "2026-02-16"),
+    ],
+)
+def test_an_instant_with_an_offset_is_a_date_of_the_policys_zone(instant: str, zone: str, day: str) -> None:
+    content = camt053(statement(entry("5", day=f"<DtTm>{instant}</DtTm>"), closing="1005")).replace(
+        b"<Dt><Dt>2026-02-16</Dt></Dt>", f"<Dt><DtTm>{instant}</DtTm></Dt>".encode()
+    )
+    (found,) = parts(reading.read_content(content, zone=ZoneInfo(zone)), Statement)
+    assert {found.business_date.isoformat(), found.lines[0].booking_date.isoformat()} == {day}
+
+
 # --------------------------------------------------------------------------------------------------- contradictions
 
 SUMMARY = "<TxsSummry><{0}><NbOfNtries>{1}</NbOfNtries><Sum>{2}</Sum></{0}></TxsSummry>"
@@ -299,7 +421,7 @@ SUMMARY = "<TxsSummry><{0}><NbOfNtries>{1}</NbOfNtries><Sum>{2}</Sum></{0}></Txs
         ),
         ({"balances": [balance("OPBD", "1000"), balance("CLBD", "1500", currency="USD")]}, "KRW.*USD"),
         ({"balances": [balance("OPBD", "1000"), balance("CLBD", "1500", "2026-02-30")]}, "2026-02-30"),
-        ({"balances": [balance("OPBD", "1000"), balance("ITBD", "1500")]}, "closing balance"),
+        ({"balances": [balance("ITBD", "1500")]}, "closing balance"),
         ({"after": SUMMARY.format("TtlNtries", 2, 500)}, "counts"),
         ({"after": SUMMARY.format("TtlNtries", 1, 501)}, "sums"),
         ({"after": SUMMARY.format("TtlCdtNtries", 0, 0)}, "counts"),
@@ -315,8 +437,10 @@ def test_a_statement_that_contradicts_itself_is_refused(changes: dict[str, Any],
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        (entry("500", "CRDT", detail("E-1", "499")), "sum to 499"),
-        (entry("500", "CRDT", detail("E-1", "400"), detail("E-2", "99")), "sum to 499"),
+        (entry("500", more="<AcctSvcrRef>" + "B" * 141 + "</AcctSvcrRef>"), "has 141 characters"),
+        (entry("500", batch="<Btch><NbOfTxs>1000000000</NbOfTxs></Btch>"), "[1000000000] in [NbOfTxs]"),
+        (entry("500", day="<DtTm>0001-01-01T00:00:00+14:00</DtTm>"), "not a date"),
+        (entry("500", day="<DtTm>2026-02-16T25:00:00Z</DtTm>"), "not a date"),
         (
             entry("500", "CRDT", detail("", "250"), detail("", "250"), batch="<Btch><NbOfTxs>3</NbOfTxs></Btch>"),
             "counts",
@@ -368,4 +492,4 @@ def test_a_hole_in_a_statement_is_named_with_its_amount() -> None:
 
 def test_an_empty_message_is_not_a_success() -> None:
     assert "no statement" in refused(camt053()).reason
-    assert "no entry" in refused(camt054()).reason
+    assert "no notification" in refused(camt054().replace(b"<Ntfctn>", b"<X>").replace(b"</Ntfctn>", b"</X>")).reason

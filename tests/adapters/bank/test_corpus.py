@@ -5,20 +5,46 @@ The files are our own, in the shapes in which banks of these countries write: th
 """
 
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from settlement.adapters.bank import reading
-from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
+from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT, ColumnMap
 from settlement.domain.bank.messages import FileAnswer, Reading
 from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import UnreadableMessage
 
 from .readings import parts
 
+SEOUL = ZoneInfo("Asia/Seoul")
 CORPUS = Path(__file__).parents[2] / "corpus"
 
-Said = tuple[str, str, str | None, int | None, int | None, list[int]]
-"""Account, currency, business date, opening, closing and the movements; a notification has no date and no balances."""
+GERMAN_EXPORT = ColumnMap(
+    currency="EUR",
+    account="DE02120300000000202051",
+    booked_on="Buchungstag",
+    booked_time="Zeit",
+    amount="Umsatz",
+    direction="Soll/Haben",
+    debit=("S",),
+    credit=("H",),
+    balance="Saldo",
+    remittance=("Verwendungszweck",),
+    reference="Referenz",
+    date_order="dmy",
+    decimal=",",
+)
+AMERICAN_EXPORT = ColumnMap(
+    currency="USD", account="021000021", booked_on="Date", amount="Amount", balance="Balance", date_order="mdy"
+)
+EXPORTS = {"korean": KOREAN_EXPORT, "german": GERMAN_EXPORT, "american": AMERICAN_EXPORT}
+"""What the columns of a CSV mean, by the country with which its name begins."""
+
+Said = tuple[str, str | None, str | None, int | None, int | None, list[int]]
+"""Account, currency, date, opening, closing and movements.
+
+A notification has no date, no balances and perhaps no currency.
+"""
 
 READ: dict[str, list[Said]] = {
     "camt/dutch-02-empty-day.xml": [
@@ -33,6 +59,76 @@ READ: dict[str, list[Said]] = {
     ],
     "camt/german-02-return-with-charges.xml": [
         ("DE02120300000000202051", "EUR", "2026-02-16", 1000000, 1047138, [50000, -2562, -300]),
+    ],
+    "camt/german-054-08-dated-by-its-header.xml": [
+        ("DE02120300000000202051", "EUR", None, None, None, [500]),
+    ],
+    "camt/german-054-08-dated-by-nothing-but-value.xml": [
+        ("DE02120300000000202051", "EUR", None, None, None, [500]),
+    ],
+    "camt/german-054-08-no-entries.xml": [
+        ("DE02120300000000202051", None, None, None, None, []),
+    ],
+    "camt/german-08-available-balances-only.xml": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/german-08-balances-without-direction.xml": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/german-08-middle-of-a-day.xml": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/german-08-tag-in-the-remittance.xml": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-batch-named-by-pmtinfid.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 100000, 29474, [-70526]),
+    ],
+    "camt/korean-02-batch-named-in-its-references.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 100000, 29474, [-70526]),
+    ],
+    "camt/korean-02-charge-as-a-total.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 10000, 8474, [-1500, -26]),
+    ],
+    "camt/korean-02-charge-in-dollars.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 10000, 8474, [-1526]),
+    ],
+    "camt/korean-02-charge-told-twice.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 10000, 8474, [-1500, -26]),
+    ],
+    "camt/korean-02-charge-untold.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 10000, 8474, [-1526]),
+    ],
+    "camt/korean-02-cp949-called-euc-kr.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-day-in-two-messages-first.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-day-in-two-messages-last.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1500, 1490, [-10]),
+    ],
+    "camt/korean-02-ksc5601.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-leading-newline.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-marks-before-and-behind.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-ms949.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-two-accounts-one-id.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+        ("110-20-300400", "KRW", "2026-02-16", 100, 50, [-50]),
+    ],
+    "camt/korean-02-uhc.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
+    ],
+    "camt/korean-02-utc-instants.xml": [
+        ("KR23MOCK0000000099", "KRW", "2026-02-16", 1000, 1500, [500]),
     ],
     "camt/korean-054-08-debits.xml": [
         ("KR23MOCK0000000099", "KRW", None, None, None, [-43790, -26736]),
@@ -71,9 +167,31 @@ READ: dict[str, list[Said]] = {
     "camt/swiss-054-04-credit-advice.xml": [
         ("CH9300762011623852957", "CHF", None, None, None, [10020, 4550]),
     ],
+    "csv/american-month-first.csv": [
+        ("021000021", "USD", "2026-02-15", 102000, 101000, [-1000]),
+        ("021000021", "USD", "2026-02-16", 101000, 101500, [500]),
+    ],
+    "csv/german-day-first-with-a-direction.csv": [
+        ("DE02120300000000202051", "EUR", "2026-02-16", 5000000, 9875050, [5000050, -125000]),
+    ],
     "csv/korean-cp949.csv": [
         ("110-123-456789", "KRW", "2026-02-13", 500000, 1500000, [1000000]),
         ("110-123-456789", "KRW", "2026-02-16", 1500000, 1429474, [-43790, -26736]),
+    ],
+    "csv/korean-marks-before-and-behind.csv": [
+        ("110-123-456789", "KRW", "2026-02-16", 950000, 1000000, [50000]),
+    ],
+    "csv/korean-opposites-at-one-time.csv": [
+        ("110-123-456789", "KRW", "2026-02-16", 950000, 950000, [50000, -50000]),
+    ],
+    "csv/korean-opposites-by-time.csv": [
+        ("110-123-456789", "KRW", "2026-02-16", 1000000, 1000000, [-50000, 50000]),
+    ],
+    "csv/korean-opposites-without-times.csv": [
+        ("110-123-456789", "KRW", "2026-02-16", 950000, 950000, [50000, -50000]),
+    ],
+    "csv/korean-text-like-tags.csv": [
+        ("110-123-456789", "KRW", "2026-02-16", 0, 5, [5]),
     ],
     "csv/korean-utf8-bom.csv": [
         ("110-123-456789", "KRW", "2026-02-13", 500000, 1500000, [1000000]),
@@ -89,21 +207,61 @@ READ: dict[str, list[Said]] = {
     "mt940/dutch-abn-headers-blank-line.sta": [
         ("517852257", "EUR", "2026-02-16", 323628, 332269, [-900, -1159, 10700]),
     ],
+    "mt940/dutch-batch-named-by-pref.sta": [
+        ("NL71RABO0123456789", "EUR", "2026-02-16", 100000, 93000, [-7000]),
+    ],
     "mt940/dutch-ing-structured.sta": [
         ("NL69INGB0123456789", "EUR", "2026-02-16", 66223, 66436, [-100, 156, 157]),
+    ],
+    "mt940/dutch-no-reference.sta": [
+        ("NL00ABNA0000000000", "EUR", "2026-02-16", 100000, 102500, [2500]),
+    ],
+    "mt940/dutch-pages-interim-only.sta": [
+        ("NL69INGB0123456789", "EUR", "2026-02-16", 102500, 102000, [-500]),
+    ],
+    "mt940/dutch-pages-of-one-number.sta": [
+        ("NL69INGB0123456789", "EUR", "2026-02-16", 100000, 102500, [2500]),
+        ("NL69INGB0123456789", "EUR", "2026-02-16", 102500, 102000, [-500]),
     ],
     "mt940/dutch-rabobank-padded-two-statements.sta": [
         ("NL71RABO0123456789", "EUR", "2026-02-16", 100000, 96500, [-2500, -1000]),
         ("NL71RABO0123456789", "EUR", "2026-02-17", 96500, 96500, []),
     ],
+    "mt940/dutch-several-86.sta": [
+        ("NL71RABO0123456789", "EUR", "2026-02-16", 100000, 102000, [2500, -500]),
+    ],
     "mt940/german-across-the-new-year.sta": [
         ("12030000/0000202051", "EUR", "2026-01-02", 10000, 10000, [100, 200, -300]),
+    ],
+    "mt940/german-end-mark-with-a-space.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
+        ("10020030/111", "EUR", "2026-02-17", 15000, 15500, [500]),
+    ],
+    "mt940/german-joined-by-ctrl-z.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
+        ("10020030/111", "EUR", "2026-02-17", 15000, 15500, [500]),
+    ],
+    "mt940/german-mark-and-lines-before.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
+    ],
+    "mt940/german-page-without-a-number.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
     ],
     "mt940/german-sparkasse-gvc.sta": [
         ("12030000/0000202051", "EUR", "2026-02-16", 532244, 591232, [100000, -40062, -1200, 250]),
     ],
+    "mt940/german-text-that-looks-like-every-tag.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
+    ],
     "mt940/german-thirtieth-of-february.sta": [
         ("12030000/0000202051", "EUR", "2026-02-27", 10000, 10058, [58]),
+    ],
+    "mt940/german-time-that-looks-like-a-tag.sta": [
+        ("10020030/1111111111", "EUR", "2026-02-16", 100000, 95596, [-4404]),
+    ],
+    "mt940/german-two-accounts-one-reference.sta": [
+        ("10020030/1111111111", "EUR", "2026-02-16", 100000, 102500, [2500]),
+        ("10020030/2222222222", "EUR", "2026-02-16", 50000, 46000, [-4000]),
     ],
     "mt940/hungarian-non-swift-fields.sta": [
         ("1966315302010001", "HUF", "2026-02-16", 62731130, 62144930, [-240200, -346000]),
@@ -132,32 +290,51 @@ REFUSED = {
     "camt/dutch-02-one-of-two-contradicts.xml": "line 46: statement [CAMT053-2026-033-B] does not add up",
     "camt/empty.xml": "the message is empty",
     "camt/five-decimals-of-money-02.xml": "line 20: [27.00001] has more decimals than the 2 that EUR has in [Amt]",
+    "camt/german-08-available-balances-that-explain-nothing.xml": "line 4: statement [S] does not add up: opening",
+    "camt/german-08-balances-without-direction-that-are-debits.xml": "line 4: statement [S] does not add up: open",
     "camt/html-login-page.xml": "line 1: it carries a document type (DTD); no bank's message needs one",
+    "camt/korean-02-absurd-batch-count.xml": "line 9: [99999999999] in [NbOfTxs] is more than is counted",
+    "camt/korean-02-absurd-id.xml": "line 9: [FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF…] has 141 characters, more",
+    "camt/korean-02-absurd-text.xml": "line 10: [xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…] has 10001 characters,",
+    "camt/korean-02-absurd-turnover.xml": "line 4: statement [20260216] holds more money than eighteen digits",
+    "camt/korean-02-absurd-year.xml": "line 8: [0001-01-01T00:00:00+14:00] in [DtTm] is not a date",
+    "camt/korean-02-euc-kr-with-a-broken-byte.xml": "it declares [EUC-KR] and byte 883 is no character of it",
+    "camt/korean-02-leading-newline-wrong-amount.xml": "line 10: [5oo] is not an unsigned decimal number in [Amt]",
     "camt/korean-08-doctype.xml": "line 1: it carries a document type (DTD); no bank's message needs one",
     "camt/korean-08-dollars-on-a-won-account.xml": "line 27: an entry in [USD] stands on an account in [KRW]",
     "camt/korean-08-entry-missing.xml": "line 8: statement [STM-KR-0017] does not add up",
     "camt/korean-08-negative-amount.xml": "line 28: [-95000] is not an unsigned decimal number in [Amt]",
-    "camt/korean-08-no-closing.xml": "line 8: the statement has not a closing balance (CLBD)",
+    "camt/korean-08-no-closing.xml": "line 8: the statement has not a closing balance (CLBD or ITBD)",
     "camt/korean-08-thirtieth-of-february.xml": "line 32: [2026-02-30] in [Dt] is not a date",
     "camt/korean-08-truncated.xml": "line 49: not well-formed XML: expected '>', line 49, column 1",
     "camt/korean-08-two-statements-of-one-name.xml": "statement [STM-KR-0017] stands in it twice",
-    "camt/korean-08-won-with-cents.xml": "line 23: [1095000.50] has more decimals than the 0 that KRW has in [Amt]",
+    "camt/korean-08-won-with-cents.xml": "line 23: [1095000.50] has more decimals than the 0 that KRW has in [Amt",
     "camt/nordic-02-summary-counts-wrong.xml": "line 27: [TtlNtries] counts [4] entries, there are [2]",
     "camt/not-xml.xml": "line 1: not well-formed XML: Start tag expected, '<' not found, line 1, column 1",
     "camt/swiss-04-batch-count-differs.xml": "line 39: a batch counts [3] transactions and holds [2]",
     "camt/swiss-04-batch-sum-differs.xml": "line 39: a batch of [14570] holds transactions of [14525]",
     "camt/swiss-054-04-batch-count-differs.xml": "line 23: a batch counts [3] transactions and holds [2]",
+    "csv/american-month-that-is-none.csv": "line 2: [16/02/2026] is not a date",
+    "csv/american-quoted-column-missing.csv": "line 1: of the declared columns, the header lacks ['Balance']; wit",
+    "csv/german-neither-debit-nor-credit.csv": "line 2: [X] in [Soll/Haben] is none of ['S', 'H']",
+    "csv/korean-absurd-amount.csv": "line 3: [9999999999999999999] has more than eighteen digits",
+    "csv/korean-absurd-reference.csv": "line 3: [9999999999999999999999999999999999999999…] has 141 characters, m",
+    "csv/korean-absurd-year.csv": "line 3: [0001-02-16] is no date of a statement",
     "csv/korean-no-rows.csv": "the export holds no movement, so nothing in it proves a balance",
-    "csv/korean-other-columns.csv": "no line has the declared columns",
+    "csv/korean-other-columns.csv": "line 5: of the declared columns, the header lacks ['거래후잔액']; without running",
     "csv/korean-row-missing.csv": "line 7: the balance of a row does not follow from the row before it",
     "csv/korean-thirtieth-of-february.csv": "line 8: [2026.02.30 10:00:01] is not a date",
     "csv/korean-thousands-in-the-wrong-place.csv": "line 7: [437,90] is not an amount",
     "csv/korean-total-differs.csv": "line 9: the total of [출금액] is [70,527], the rows sum to [70526]",
+    "mt940/absurd-reference.sta": "line 1: [RRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRRR…] has 156 characters, more t",
+    "mt940/absurd-text.sta": "line 6: [Anfang xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…] has 10038 characters, more than",
     "mt940/amount-with-two-commas.sta": "line 5: [2.000.] is not an unsigned decimal number",
     "mt940/dead-currency.sta": "line 4: Currency [DEM] is not an active code of ISO 4217",
     "mt940/does-not-add-up.sta": "line 1: statement [REF:1:2026-02-16] does not add up",
     "mt940/expected-not-booked.sta": "line 5: [2602160216EC2000,NTRFNONREF] is not a statement line",
     "mt940/german-entry-on-the-thirtieth-of-february.sta": "line 5: [0230] is not a day of a year",
+    "mt940/german-next-begins-inside-a-text.sta": "line 1: the statement has 0 fields :62F: or :62M:, not one",
+    "mt940/german-no-number-at-all.sta": "line 3: [] is not the number of a statement",
     "mt940/korean-totals-wrong.sta": "line 7: :90C: says [2] entries of [95000], there are [1] of [95000]",
     "mt940/korean-won-with-jeon.sta": "line 6: [1095000.50] has more decimals than the 0 that KRW has",
     "mt940/lines-before-the-statement.sta": "line 1: field :61: stands before the first :20:",
@@ -169,7 +346,8 @@ REFUSED = {
 
 def read(name: str) -> Reading:
     content = (CORPUS / name).read_bytes()
-    return reading.read_content(content, columns=KOREAN_EXPORT if name.endswith(".csv") else None)
+    columns = EXPORTS[Path(name).stem.split("-")[0]] if name.endswith(".csv") else None
+    return reading.read_content(content, columns=columns, zone=SEOUL)
 
 
 @pytest.mark.parametrize("name", READ)

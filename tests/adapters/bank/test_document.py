@@ -67,6 +67,9 @@ def test_a_message_that_is_too_large_is_not_even_opened(monkeypatch: pytest.Monk
     "content",
     [
         b"\xef\xbb\xbf" + GOOD,
+        b"\r\n \xef\xbb\xbf\n" + GOOD,
+        GOOD + b"\r\n\x1a\0\0",
+        GOOD.replace(b"M-1", "똠방".encode("cp949")).replace(b'"UTF-8"', b"'MS949'"),
         GOOD.replace(b'encoding="UTF-8"', b'encoding="EUC-KR"'),
         GOOD.decode().replace("UTF-8", "UTF-16").encode("utf-16"),
         GOOD.replace(b'xmlns="', b'xmlns:n="').replace(b"<", b"<n:").replace(b"<n:/", b"</n:").replace(b"<n:?", b"<?"),
@@ -75,11 +78,40 @@ def test_a_message_that_is_too_large_is_not_even_opened(monkeypatch: pytest.Monk
         GOOD.replace(b"500", b"5<!-- x -->00"),
         GOOD.replace(b"<Ntry>", b"<Ntry><Amt xmlns='urn:other' Ccy='KRW'>9</Amt>"),
     ],
-    ids=["bom", "euc-kr", "utf-16", "prefixed", "no namespace", "enveloped", "comment", "foreign element"],
+    ids=[
+        "bom",
+        "lines and bom",
+        "padding",
+        "ms949",
+        "euc-kr",
+        "utf-16",
+        "prefixed",
+        "no namespace",
+        "enveloped",
+        "comment",
+        "foreign element",
+    ],
 )
 def test_the_dress_of_a_document_does_not_matter(content: bytes) -> None:
     (found,) = parts(reading.read_content(content), Statement)
     assert (found.opening, found.closing, [line.amount for line in found.lines]) == (1000, 1500, [500])
+
+
+@pytest.mark.parametrize(
+    "name", ["EUC-KR", "euckr", "KS_C_5601-1987", "KSC5601", "MS949", "UHC", "CP949", "windows-949"]
+)
+def test_every_korean_name_of_an_encoding_is_read_as_cp949(name: str) -> None:
+    told = entry("500", "CRDT", "<TxDtls><RmtInf><Ustrd>똠방각하</Ustrd></RmtInf></TxDtls>")
+    content = camt053(statement(told, closing="1500")).decode().replace("UTF-8", name).encode("cp949")
+    (found,) = parts(reading.read_content(content), Statement)
+    assert found.lines[0].remittance == "똠방각하"
+    with pytest.raises(UnreadableMessage, match=rf"it declares \[{name}\] and byte \d+ is no character of it"):
+        reading.read_content(content.replace("똠".encode("cp949"), b"\xff\xff"))
+
+
+def test_a_document_with_lines_before_it_names_its_own_lines() -> None:
+    with pytest.raises(UnreadableMessage, match=r"^line 7: "):
+        reading.read_content(b"\n\r\n\n" + GOOD.replace(b">500<", b">5oo<"))
 
 
 def test_the_reason_names_the_line() -> None:

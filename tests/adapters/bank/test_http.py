@@ -231,6 +231,18 @@ def test_a_message_in_an_encoding_that_nobody_knows_is_handed_over_and_does_not_
     assert contents(fetched) == [ONE, unknown, TWO]
 
 
+@pytest.mark.parametrize("name", ["EUC-KR", "KS_C_5601-1987", "MS949", "UHC"])
+def test_a_message_in_a_korean_encoding_is_cut_like_every_other(bank: StartBank, name: str) -> None:
+    korean = ONE.decode().replace("UTF-8", name).replace("</GrpHdr>", "<X>똠방각하</X></GrpHdr>").encode("cp949")
+    fetched = http_bank(bank(mailbox(saying(200, ONE + b"\n" + korean + TWO))).url).fetch()
+    assert contents(fetched) == [ONE, korean, TWO]
+
+
+def test_what_stands_between_messages_is_none(bank: StartBank) -> None:
+    stream = b"\n\xef\xbb\xbf\r\n" + ONE + b"\n\x1a\0" + TWO + b"\x1a\n"
+    assert contents(http_bank(bank(mailbox(saying(200, stream))).url).fetch()) == [ONE, TWO]
+
+
 def test_a_message_that_no_parser_follows_is_handed_over_and_does_not_spoil_its_neighbours(bank: StartBank) -> None:
     broken = ONE.replace(b"</GrpHdr>", b"</GrpHd>")
     fetched = http_bank(bank(mailbox(saying(200, ONE + b"\n" + broken + b"\n" + TWO))).url).fetch()

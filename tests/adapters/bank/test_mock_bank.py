@@ -122,6 +122,7 @@ def test_a_payment_that_comes_back_later_is_told_three_times_under_its_id(bank: 
         end_to_end_id="P-1",
         amount=43_790,
         currency="KRW",
+        original_amount=43_790,
         reason="AC04",
         return_date=dt.date(2026, 2, 17),
         file_id="F260216-1-KRW-1",

@@ -149,8 +149,23 @@ def test_a_return_names_the_payment_what_comes_back_when_and_why() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stated", "original"),
+    [
+        ("<OrgnlIntrBkSttlmAmt Ccy='KRW'>43790</OrgnlIntrBkSttlmAmt>", 43_790),
+        ("<OrgnlIntrBkSttlmAmt Ccy='USD'>30.00</OrgnlIntrBkSttlmAmt>", None),
+        ("", None),
+    ],
+)
+def test_a_return_of_less_than_was_paid_says_both(stated: str, original: int | None) -> None:
+    (found,) = parts(reading.read_content(pacs004(returned("P-1", "43290", more=stated))), Return)
+    assert (found.amount, found.original_amount) == (43_290, original)
+
+
+@pytest.mark.parametrize(
     ("content", "reason"),
     [
+        (pacs004(returned("P" * 141, "50")), "has 141 characters"),
+        (pacs004(returned("P-1", "50"), header="<NbOfTxs>9999999999</NbOfTxs>"), "more than is counted"),
         (pacs004(), "names no returned payment"),
         (pacs004(header="<GrpRtr>true</GrpRtr>"), "names no returned payment"),
         (pacs004(returned("P-1", "50"), header="<NbOfTxs>2</NbOfTxs>"), "NbOfTxs"),

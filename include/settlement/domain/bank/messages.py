@@ -116,13 +116,18 @@ class FileAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return:
-    """One payment that came back after it was booked (pacs.004)."""
+    """One payment that came back after it was booked (pacs.004).
+
+    `amount` is what comes back. `original_amount` is what the bank says was paid, where it says so in the same
+    currency: when it is more, the difference is what a bank kept for itself.
+    """
 
     return_id: str | None
     end_to_end_id: str
     amount: int
     currency: str
     reason: str | None
+    original_amount: int | None = None
     text: str = ""
     return_date: date | None = None
     file_id: str | None = None

@@ -391,6 +391,10 @@ class _Piece:
     is_whole: bool
 
 
+_PADDING, _MARK = b" \t\r\n\0\x1a", b"\xef\xbb\xbf"
+"""What stands between documents: white space, NULs, a Ctrl-Z; and a mark of the byte order, which may stand apart."""
+
+
 def _split(stream: bytes) -> list[_Piece]:
     """Cut a sequence of XML documents where one document ends, as a parser sees it, and not where text looks like it.
 
@@ -400,8 +404,11 @@ def _split(stream: bytes) -> list[_Piece]:
     pieces = []
     view, start = memoryview(stream), 0
     while start < len(stream):
-        if stream[start] in b" \t\r\n\0":
+        if stream[start] in _PADDING:
             start += 1
+            continue
+        if stream.startswith(_MARK, start) and stream[start + len(_MARK) : start + len(_MARK) + 1] != b"<":
+            start += len(_MARK)
             continue
         end, is_whole = _document_end(view[start:])
         if not is_whole:
@@ -414,6 +421,17 @@ def _split(stream: bytes) -> list[_Piece]:
 
 def _document_end(view: memoryview) -> tuple[int, bool]:
     """Return where the first document of [view] ends and whether it does; otherwise how far it could be followed."""
+    try:
+        return _followed(view, encoding=None)
+    except LookupError:  # it declares an encoding that nobody knows
+        return 0, False
+    except ValueError:
+        # It declares one of several bytes a character, as Korean banks do. No such byte is one of those that make
+        # elements, so its end is found as if each byte were a character.
+        return _followed(view, encoding="iso-8859-1")
+
+
+def _followed(view: memoryview, *, encoding: str | None) -> tuple[int, bool]:
     depth, is_closed = 0, False
 
     def started(_name: str, _attributes: dict[str, str]) -> None:
@@ -425,12 +443,12 @@ def _document_end(view: memoryview) -> tuple[int, bool]:
         depth -= 1
         is_closed = is_closed or depth == 0
 
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate(encoding)
     parser.StartElementHandler = started
     parser.EndElementHandler = ended
     try:
         parser.Parse(view, True)
-    except (expat.ExpatError, LookupError):  # the latter: it declares an encoding that nobody knows
+    except expat.ExpatError:
         return parser.ErrorByteIndex, is_closed
     return len(view), True
 

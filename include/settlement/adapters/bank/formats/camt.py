@@ -4,28 +4,42 @@ One `Statement` per `Stmt` (or per page of one), one `Notification` per `Ntfctn`
 
 - one line, when it stands for one transaction or does not tell its parts (a batch in one sum);
 - one line per `TxDtls`, when each states its amount and they sum to the entry;
-- these and one more per charge, when the entry is what was left after the bank took its charges.
+- these and one more per charge, when the entry is what was left after the bank took its charges, told at the entry, at
+  its transactions or at both, by record or as a total;
+- one line of its own amount, when its parts and charges do not sum to it (a charge that is not told, or told in another
+  currency): the balances prove the entry, and nothing proves its parts.
 
 Only booked entries are lines: what is pending or for information moves no balance. The direction of a line is its own
 `CdtDbtInd`, or its entry's; a reversal (`RvslInd`) is marked and its direction is already the right one (ISO 20022: the
 indicator of a reversal tells the direction of the reversing entry).
 
-**Proofs before use.** Opening + lines = closing, from `OPBD` (or `PRCD`) and `CLBD`; a page from `ITBD` to `ITBD`.
-Parts sum to their entry. `NbOfTxs` and `TtlAmt` of a batch, and `TxsSummry`, hold where stated. One currency per
-statement. A message that fails one of them is refused whole, with the line and both values.
+**Proofs before use.** Opening + lines = closing, from `OPBD` (or `PRCD`, or `ITBD` of a message that goes on) and
+`CLBD`, or `ITBD` of a message that does not end the day. Where the bank states nothing else, `OPAV` and `CLAV` serve if
+they add up, and balances without a direction are credits if they do; both are noted. `NbOfTxs` and `TtlAmt` of a batch
+of which the parts are told, and `TxsSummry`, hold where stated. One currency per statement. A message that fails one
+of them is refused whole, with the line and both values.
 
 Known limits: a statement whose account has several currencies is refused; the numbers in `TxsSummry` of a statement in
 pages are not compared, because banks state there those of the page or of the whole as they like.
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, tzinfo
 from decimal import Decimal
 
 from settlement.adapters.bank.formats import document
 from settlement.adapters.bank.formats.document import Document, Element, required, text, texts
 from settlement.domain import currencies
-from settlement.domain.bank.statement import Movement, Notification, Statement, each_once, lines_of, prove
+from settlement.domain.bank.statement import (
+    LONGEST_TEXT,
+    Movement,
+    Notification,
+    Statement,
+    bounded,
+    each_once,
+    lines_of,
+    prove,
+)
 from settlement.domain.errors import UnreadableMessage
 
 _RETURN_FAMILIES = frozenset({"RRTN", "UPDD", "RPCR"})
@@ -34,55 +48,64 @@ _RETURN_FAMILIES = frozenset({"RRTN", "UPDD", "RPCR"})
 _CHARGE_FAMILIES = frozenset({"CHRG", "FEES", "COMM", "COME", "COMI", "COMT"})
 """Sub-families under which a bank books what it takes for itself."""
 
+_AVAILABLE = {"OPAV": "OPBD", "CLAV": "CLBD"}
+"""Available balances, and the booked ones for which they serve where a statement has no booked ones."""
+
 _NOT_PROVIDED = frozenset({"NOTPROVIDED", "NOT PROVIDED", "NONREF"})
 
 
 def read(message: Document) -> tuple[Statement, ...] | tuple[Notification, ...]:
     """Return what a parsed camt.053 or camt.054 says, at least one of them. Raises UnreadableMessage."""
     if message.kind == "camt.053":
-        return _statements(message.body)
-    return _notifications(message.body)
+        return _statements(message)
+    return _notifications(message)
 
 
 # ------------------------------------------------------------------------------------------------------ statements
 
 
-def _statements(body: Element) -> tuple[Statement, ...]:
-    found = [_statement(element, body) for element in body.iterfind("Stmt")]
+def _statements(message: Document) -> tuple[Statement, ...]:
+    found = [_statement(element, message) for element in message.body.iterfind("Stmt")]
     if not found:
-        raise UnreadableMessage("the message holds no statement", line=document.line(body))
+        raise UnreadableMessage("the message holds no statement", line=document.line(message.body))
     return each_once(found)
 
 
-def _statement(element: Element, body: Element) -> Statement:
-    page, is_last_page = _page(element, body)
-    statement_id = required(element, "Id") + (f"/{page}" if page else "")
-    account = _account(element)
-    opening, closing = _balances(element, is_last_page=is_last_page)
-    currency = opening.currency
+def _statement(element: Element, message: Document) -> Statement:
+    zone = message.zone
+    page, is_last_page = _page(element, message.body)
+    balances = _balances(element, zone, is_last_page=is_last_page)
+    opening, closing, currency = balances.opening, balances.closing, balances.opening.currency
     stated_currency = text(element, "Acct/Ccy")
     if {currency, closing.currency, stated_currency or currency} != {currency}:
         raise UnreadableMessage(
             f"the balances of account currency [{stated_currency}] are in [{currency}] and [{closing.currency}]",
             line=document.line(element),
         )
-    entries = [_entry(found, currency, otherwise_booked_on=closing.on) for found in element.iterfind("Ntry")]
+    entries = [_entry(found, currency, zone, otherwise_booked_on=closing.on) for found in element.iterfind("Ntry")]
     if page is None:
         _prove_summary(element, entries, currency)
 
     booked = [entry for entry in entries if entry.is_booked]
+    legal_sequence = document.number(element, "LglSeqNb")
+    sequence = document.number(element, "ElctrncSeqNb")
     return prove(
-        statement_id=statement_id,
-        sequence=document.count(element, "ElctrncSeqNb", "LglSeqNb"),
-        account=account,
+        statement_id=required(element, "Id") + (f"/{page}" if page else ""),
+        sequence=legal_sequence if sequence is None else sequence,
+        account=_account(element),
         currency=currency,
         business_date=closing.on,
-        from_date=document.day(element, "FrToDt/FrDtTm"),
-        to_date=document.day(element, "FrToDt/ToDtTm"),
+        from_date=document.day(element, "FrToDt/FrDtTm", zone=zone),
+        to_date=document.day(element, "FrToDt/ToDtTm", zone=zone),
         opening=opening.amount,
         closing=closing.amount,
         movements=[movement for entry in booked for movement in entry.movements],
         not_booked=len(entries) - len(booked),
+        page=page,
+        is_last=is_last_page and not balances.is_interim,
+        legal_sequence=legal_sequence,
+        duplicate=text(element, "CpyDplctInd"),
+        notes=balances.notes,
         line=document.line(element),
     )
 
@@ -106,34 +129,60 @@ class _Balance:
     amount: int
     currency: str
     on: date
+    has_direction: bool
 
 
-def _balances(element: Element, *, is_last_page: bool) -> tuple[_Balance, _Balance]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Balances:
+    opening: _Balance
+    closing: _Balance
+    is_interim: bool
+    notes: tuple[str, ...]
+
+
+def _balances(element: Element, zone: tzinfo | None, *, is_last_page: bool) -> _Balances:
+    """Return what the statement opens and closes with; whether these explain its entries is for `prove` to say."""
     by_code: dict[str, list[_Balance]] = {}
     for found in element.iterfind("Bal"):
         code = text(found, "Tp/CdOrPrtry/Cd", "Tp/Cd")
-        if code in ("OPBD", "PRCD", "CLBD", "ITBD"):
-            by_code.setdefault(code, []).append(_balance(found))
+        if code in ("OPBD", "PRCD", "CLBD", "ITBD", *_AVAILABLE):
+            by_code.setdefault(code, []).append(_balance(found, zone))
+    is_available = not by_code.keys() - _AVAILABLE.keys()
+    if is_available:
+        by_code = {_AVAILABLE[code]: balances for code, balances in by_code.items()}
     for code in ("OPBD", "PRCD", "CLBD"):
         if len(set(by_code.get(code, ()))) > 1:
             raise UnreadableMessage(f"the statement has more than one balance [{code}]", line=document.line(element))
 
     interim = by_code.get("ITBD", [])
-    opening = by_code.get("OPBD") or by_code.get("PRCD") or interim[:1]
-    closing = by_code.get("CLBD") or ([] if is_last_page else interim[-1:])
+    begins = by_code.get("OPBD") or by_code.get("PRCD")
+    ends = by_code.get("CLBD")
+    opening = begins or interim[:1]
+    # An interim balance closes what it does not open already: a page, or a message of a day that goes on.
+    closing = ends or (interim[-1:] if begins or len(interim) > 1 or not is_last_page else [])
     if not opening or not closing:
-        missing = "an opening balance (OPBD or PRCD)" if not opening else "a closing balance (CLBD)"
+        missing = "an opening balance (OPBD or PRCD)" if not opening else "a closing balance (CLBD or ITBD)"
         raise UnreadableMessage(f"the statement has not {missing}", line=document.line(element))
-    return opening[0], closing[0]
+    notes = []
+    if is_available:
+        notes.append("it states available balances only (OPAV, CLAV); they explain its entries")
+    if not (opening[0].has_direction and closing[0].has_direction):
+        notes.append("its balances state no direction; as credits they explain its entries")
+    return _Balances(opening=opening[0], closing=closing[0], is_interim=not ends, notes=tuple(notes))
 
 
-def _balance(element: Element) -> _Balance:
-    stated, on = element.find("Amt"), document.day(element, "Dt/Dt", "Dt/DtTm", "Dt")
+def _balance(element: Element, zone: tzinfo | None) -> _Balance:
+    stated, on = element.find("Amt"), document.day(element, "Dt/Dt", "Dt/DtTm", "Dt", zone=zone)
     is_credit = document.is_credit(element)
-    if stated is None or on is None or is_credit is None:
-        raise UnreadableMessage("a balance has an amount, a direction and a date", line=document.line(element))
+    if stated is None or on is None:
+        raise UnreadableMessage("a balance has an amount and a date", line=document.line(element))
     amount, currency = document.amount(stated)
-    return _Balance(amount=amount if is_credit else -amount, currency=currency, on=on)
+    return _Balance(
+        amount=-amount if is_credit is False else amount,
+        currency=currency,
+        on=on,
+        has_direction=is_credit is not None,
+    )
 
 
 def _prove_summary(element: Element, entries: list["_Entry"], currency: str) -> None:
@@ -176,29 +225,29 @@ def _decimal(amount: int, currency: str) -> Decimal:
 # --------------------------------------------------------------------------------------------------- notifications
 
 
-def _notifications(body: Element) -> tuple[Notification, ...]:
-    found = tuple(_notification(element) for element in body.iterfind("Ntfctn"))
+def _notifications(message: Document) -> tuple[Notification, ...]:
+    found = tuple(_notification(element, message) for element in message.body.iterfind("Ntfctn"))
     if not found:
-        raise UnreadableMessage("the message holds no notification", line=document.line(body))
+        raise UnreadableMessage("the message holds no notification", line=document.line(message.body))
     return found
 
 
-def _notification(element: Element) -> Notification:
+def _notification(element: Element, message: Document) -> Notification:
+    """Return what a notification says; one without entries, or with pending ones only, says nothing and is right."""
+    zone = message.zone
     notification_id, account = required(element, "Id"), _account(element)
     elements = element.findall("Ntry")
-    if not elements:
-        raise UnreadableMessage(f"notification [{notification_id}] holds no entry", line=document.line(element))
-    first_amount = elements[0].find("Amt")
-    currency = text(element, "Acct/Ccy") or ("" if first_amount is None else first_amount.get("Ccy")) or ""
-    created_on = document.day(element, "CreDtTm")
-    entries = [_entry(found, currency, otherwise_booked_on=created_on) for found in elements]
-    _prove_summary(element, entries, currency)
+    first_amount = None if not elements else elements[0].find("Amt")
+    currency = text(element, "Acct/Ccy") or (None if first_amount is None else first_amount.get("Ccy"))
+    created_on = document.day(element, "CreDtTm", zone=zone) or document.day(message.body, "GrpHdr/CreDtTm", zone=zone)
+    entries = [_entry(found, currency or "", zone, otherwise_booked_on=created_on) for found in elements]
+    _prove_summary(element, entries, currency or "")
     movements = [movement for entry in entries if entry.is_booked for movement in entry.movements]
     return Notification(
         notification_id=notification_id,
         account=account,
         currency=currency,
-        lines=lines_of(movements, statement_id=notification_id, account=account, currency=currency),
+        lines=lines_of(movements, statement_id=notification_id, account=account, currency=currency or ""),
         not_booked=sum(not entry.is_booked for entry in entries),
     )
 
@@ -213,7 +262,7 @@ class _Entry:
     movements: tuple[Movement, ...]
 
 
-def _entry(element: Element, currency: str, *, otherwise_booked_on: date | None) -> _Entry:
+def _entry(element: Element, currency: str, zone: tzinfo | None, *, otherwise_booked_on: date | None) -> _Entry:
     stated, is_credit = element.find("Amt"), document.is_credit(element)
     if stated is None or is_credit is None:
         raise UnreadableMessage("an entry has an amount and a direction", line=document.line(element))
@@ -223,25 +272,37 @@ def _entry(element: Element, currency: str, *, otherwise_booked_on: date | None)
             f"an entry in [{entry_currency}] stands on an account in [{currency}]", line=document.line(element)
         )
     signed = amount if is_credit else -amount
-    booked_on = document.day(element, "BookgDt/Dt", "BookgDt/DtTm") or otherwise_booked_on
+    value_date = document.day(element, "ValDt/Dt", "ValDt/DtTm", zone=zone)
+    booked_on = document.day(element, "BookgDt/Dt", "BookgDt/DtTm", zone=zone) or otherwise_booked_on or value_date
     if booked_on is None:
         raise UnreadableMessage("an entry has no booking date", line=document.line(element))
     is_booked = text(element, "Sts/Cd", "Sts/Prtry", "Sts") in ("BOOK", None)
+    told = _Told(entry=element, booked_on=booked_on, value_date=value_date)
     return _Entry(
         amount=signed,
         is_booked=is_booked,
-        movements=tuple(found for found in _movements(element, signed, currency, booked_on) if found.amount),
+        movements=tuple(found for found in _movements(told, signed, currency) if found.amount),
     )
 
 
-def _movements(entry: Element, entered: int, currency: str, booked_on: date) -> list[Movement]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """An entry, and what is true of each of its lines."""
+
+    entry: Element
+    booked_on: date
+    value_date: date | None
+
+
+def _movements(told: _Told, entered: int, currency: str) -> list[Movement]:
     """Return the lines that an entry of [entered] makes; they always sum to it."""
+    entry = told.entry
     details = entry.findall("NtryDtls/TxDtls")
     for block in entry.iterfind("NtryDtls"):
         _prove_batch(block, currency, is_credit=entered > 0)
     counted = sum(document.count(batch, "NbOfTxs") or 0 for batch in entry.iterfind("NtryDtls/Btch"))
     if not details or (len(details) == 1 and counted > 1):
-        return [_movement(entry, None, entered, booked_on, count=max(counted, 1))]
+        return [_movement(told, None, entered, count=max(counted, 1))]
 
     amounts = [_detail_amount(found, currency, is_credit=entered > 0) for found in details]
     if len(details) == 1 and amounts[0] is None:
@@ -249,20 +310,16 @@ def _movements(entry: Element, entered: int, currency: str, booked_on: date) -> 
     if any(amount is None for amount in amounts):
         amounts = [_instructed_amount(found, currency, is_credit=entered > 0) for found in details]
         if any(amount is None for amount in amounts) or sum(amount or 0 for amount in amounts) != entered:
-            return [_movement(entry, None, entered, booked_on, count=max(len(details), counted))]
+            return [_movement(told, None, entered, count=max(len(details), counted))]
 
     known = [amount for amount in amounts if amount is not None]
-    movements = [_movement(entry, found, amount, booked_on) for found, amount in zip(details, known, strict=True)]
-    if sum(known) == entered:
-        return movements
-    charges = _charges(entry, currency) + [amount for found in details for amount in _charges(found, currency)]
-    if charges and sum(known) + sum(charges) == entered:
-        return movements + [_movement(entry, None, charge, booked_on, is_charge=True) for charge in charges]
-    raise UnreadableMessage(
-        f"the transactions of an entry of {entered} sum to {sum(known)} (minor units of {currency})",
-        line=document.line(entry),
-        difference=entered - sum(known),
-    )
+    charges = _charges(entry, details, currency, missing=entered - sum(known))
+    if charges is None:
+        if len(details) == 1:
+            return [_movement(told, details[0], entered)]
+        return [_movement(told, None, entered, count=max(len(details), counted))]
+    movements = [_movement(told, found, amount) for found, amount in zip(details, known, strict=True)]
+    return movements + [_movement(told, None, charge, is_charge=True) for charge in charges]
 
 
 def _prove_batch(block: Element, currency: str, *, is_credit: bool) -> None:
@@ -307,26 +364,46 @@ def _signed(detail: Element, currency: str, paths: tuple[str, ...], *, is_credit
     return None
 
 
-def _charges(element: Element, currency: str) -> list[int]:
+def _charges(entry: Element, details: list[Element], currency: str, *, missing: int) -> list[int] | None:
+    """Return the charges that explain what is [missing] between an entry and its parts; None if none do.
+
+    A bank may tell one charge twice, at the entry and at the transaction: each place is tried by itself before both.
+    """
+    if not missing:
+        return []
+    at_entry = list(entry.iterfind("Chrgs"))
+    at_details = [block for found in details for block in found.iterfind("Chrgs")]
+    for blocks in (at_entry, at_details, at_entry + at_details):
+        for charges in (_records(blocks, currency), _totals(blocks, currency)):
+            if charges and sum(charges) == missing:
+                return charges
+    return None
+
+
+def _records(blocks: list[Element], currency: str) -> list[int]:
     """Return what the bank took (negative) or gave back, each record by itself."""
     charges = []
-    for found in [*element.iterfind("Chrgs/Rcrd"), *element.iterfind("Chrgs")]:
-        stated = found.find("Amt")
-        if stated is not None and stated.get("Ccy", currency) == currency:
-            amount, _ = document.amount(stated, currency=currency)
-            charges.append(amount if document.is_credit(found) else -amount)
+    for block in blocks:
+        for found in [*block.iterfind("Rcrd"), block]:
+            stated = found.find("Amt")
+            if stated is not None and stated.get("Ccy", currency) == currency:
+                amount, _ = document.amount(stated, currency=currency)
+                charges.append(amount if document.is_credit(found) else -amount)
     return [charge for charge in charges if charge]
 
 
-def _movement(
-    entry: Element,
-    detail: Element | None,
-    amount: int,
-    booked_on: date,
-    *,
-    count: int = 1,
-    is_charge: bool = False,
-) -> Movement:
+def _totals(blocks: list[Element], currency: str) -> list[int]:
+    """Return what the bank took, one total per block: it carries no direction, and what is charged is taken."""
+    totals = []
+    for block in blocks:
+        stated = block.find("TtlChrgsAndTaxAmt")
+        if stated is not None and stated.get("Ccy", currency) == currency:
+            totals.append(-document.amount(stated, currency=currency)[0])
+    return [total for total in totals if total]
+
+
+def _movement(told: _Told, detail: Element | None, amount: int, *, count: int = 1, is_charge: bool = False) -> Movement:
+    entry = told.entry
     said = entry if detail is None else detail
     code, family = _bank_code(said)
     if not code:
@@ -337,17 +414,19 @@ def _movement(
     end_to_end_id = text(said, "Refs/EndToEndId")
     references = texts(said, "RmtInf/Strd/CdtrRefInf/Ref") or texts(said, "RmtInf/Strd/CdtrRefInf/CdtrRef")
     remittance = [*texts(said, "RmtInf/Ustrd"), *references[1:], *texts(said, "RmtInf/Strd/AddtlRmtInf")]
-    told = text(said, "AddtlTxInf", "AddtlNtryInf") or text(entry, "AddtlNtryInf")
+    words = text(said, "AddtlTxInf", "AddtlNtryInf", longest=LONGEST_TEXT) or text(
+        entry, "AddtlNtryInf", longest=LONGEST_TEXT
+    )
     party = "DbtrAcct" if amount > 0 and not is_return else "CdtrAcct"
-    return Movement(
-        booking_date=booked_on,
-        value_date=document.day(entry, "ValDt/Dt", "ValDt/DtTm"),
+    found = Movement(
+        booking_date=told.booked_on,
+        value_date=told.value_date,
         amount=amount,
         end_to_end_id=None if end_to_end_id in _NOT_PROVIDED else end_to_end_id,
         reference=references[0] if references else text(said, "RmtInf/Strd/RfrdDocInf/Nb"),
         bank_reference=text(said, "Refs/AcctSvcrRef") or text(entry, "AcctSvcrRef", "NtryRef"),
-        file_id=text(said, "Refs/MsgId") or text(entry, "NtryDtls/Btch/MsgId"),
-        remittance="\n".join(remittance) or told or "",
+        file_id=_file_id(said, entry),
+        remittance="\n".join(remittance) or words or "",
         bank_code=code,
         is_return=is_return,
         is_reversal=document.flag(entry, "RvslInd"),
@@ -356,6 +435,13 @@ def _movement(
         counterparty_account=text(said, f"RltdPties/{party}/Id/IBAN", f"RltdPties/{party}/Id/Othr/Id"),
         transaction_count=count,
     )
+    return bounded(found, line=document.line(said))
+
+
+def _file_id(said: Element, entry: Element) -> str | None:
+    """Return the names under which the bank tells our file, one behind the other: its message's and its batch's."""
+    names = [text(said, f"Refs/{name}") or text(entry, f"NtryDtls/Btch/{name}") for name in ("MsgId", "PmtInfId")]
+    return " ".join(dict.fromkeys(name for name in names if name)) or None
 
 
 def _bank_code(element: Element) -> tuple[str, str | None]:

@@ -5,10 +5,13 @@ guessed but the encoding and the delimiter, and those are proven by the header t
 
 1. Decoded as UTF-8 (with or without BOM) or CP949, the first in which the declared header stands. Lines above the
    header are the bank's title; the account may be found there.
-2. One row is one movement: money in and money out in columns of their own, or one signed amount. Thousands separators
-   must stand where they belong ("1,23" is refused, not 123), a currency sign may stand around an amount.
-3. The balance after each row proves the row before it is used: balance before + amount = balance after, in the order
-   that the export has (oldest or newest first, whichever the balances prove). So opening and closing are known.
+2. One row is one movement: money in and money out in columns of their own, one signed amount, or an amount beside a
+   column that says debit or credit. Thousands separators must stand where they belong ("1,23" is refused, not 123), the
+   currency's sign may stand around an amount. A date begins with its year, unless the map declares another order.
+3. The balance after each row proves the row before it is used: balance before + amount - charge = balance after, in the
+   order that the export has (oldest or newest first, whichever the balances prove). So opening and closing are known.
+   Where both orders hold (a day of +5 and -5), the times of the rows tell; where they do not, the statement carries two
+   readings, and the account's other statements tell.
 4. A row of totals, where there is one, must agree.
 
 One `Statement` per booking date, because an export covers whatever period somebody asked for. Only whole days make a
@@ -20,23 +23,50 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import date
+from functools import cache
 from itertools import groupby, pairwise
+from typing import Literal
 
 from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
 from settlement.domain import currencies
-from settlement.domain.bank.statement import Movement, Statement, prove
+from settlement.domain.bank.statement import Movement, Statement, bounded, prove
 from settlement.domain.errors import UnreadableMessage
+
+_ENCODINGS = ("utf-8-sig", "cp949")
+_DELIMITERS = ",\t;|"
+_TIME = r"(?P<time>\d{1,2}:\d{2}(?::\d{2})?)"
+_DATES = {
+    "ymd": re.compile(
+        rf"(?P<y>\d{{4}})(?P<apart>[-./]|년 ?)?(?P<m>\d{{1,2}})(?:[-./]|월 ?)?(?P<d>\d{{1,2}})일?\.?(?:[ T]+{_TIME})?",
+        re.ASCII,
+    ),
+    "dmy": re.compile(
+        rf"(?P<d>\d{{1,2}})(?P<apart>[-./])(?P<m>\d{{1,2}})[-./](?P<y>\d{{4}}|\d{{2}})(?:[ T,]+{_TIME})?", re.ASCII
+    ),
+    "mdy": re.compile(
+        rf"(?P<m>\d{{1,2}})(?P<apart>[-./])(?P<d>\d{{1,2}})[-./](?P<y>\d{{4}}|\d{{2}})(?:[ T,]+{_TIME})?", re.ASCII
+    ),
+}
+_GROUPS = {".": "[,'’]", ",": "[.'’ \u00a0\u202f]"}
+"""What may stand between thousands, by the sign of the decimals."""
+_SIGNS = {"KRW": "₩|￦", "EUR": "€", "USD": r"\$", "GBP": "£", "JPY": "¥|￥"}
+_EXCEL_TEXT = re.compile(r'="(.*)"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnMap:
     """What the columns of one bank's export mean, by the names in its header.
 
-    Either `money_in` and `money_out`, or `amount` (credit positive). `account` is ours, or the label behind which the
-    export itself names it in a line above the header. `remittance` are joined in their order. `totals` are the words
-    with which a row of totals begins.
+    Either `money_in` and `money_out`, or `amount`: credit positive, or with a column `direction` that says one of the
+    words of `debit` or `credit`. `account` is ours, or the label behind which the export itself names it in a line
+    above the header. `charge` is what the bank took beside the money of a row, which becomes a line of its own.
+    `booked_time` is the time of a row where `booked_on` is only its date. `remittance` are joined in their order.
+    `totals` are the words with which a row of totals begins. `date_order` and `decimal` are how the bank writes dates
+    and amounts.
+
+    Raises ValueError: it does not say where the money, the account or the balance stands, or says it twice.
     """
 
     currency: str
@@ -53,7 +83,34 @@ class ColumnMap:
     bank_reference: str | None = None
     counterparty_account: str | None = None
     bank_code: str | None = None
+    file_id: str | None = None
+    booked_time: str | None = None
+    charge: str | None = None
+    direction: str | None = None
+    debit: tuple[str, ...] = ()
+    credit: tuple[str, ...] = ()
+    date_order: Literal["ymd", "dmy", "mdy"] = "ymd"
+    decimal: Literal[".", ","] = "."
     totals: tuple[str, ...] = ("합계", "총계", "계")
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            several = field.name in ("remittance", "debit", "credit", "totals")
+            parts = value if isinstance(value, tuple) else (value,)
+            if isinstance(value, tuple) != several or not all(isinstance(part, str | None) for part in parts):
+                raise ValueError(f"{field.name} [{value}] is not {'a list of texts' if several else 'a text'}")
+        currencies.exponent(self.currency)
+        if not self.balance or not self.booked_on:
+            raise ValueError("booked_on and balance name columns: without running balances an export proves nothing")
+        if bool(self.amount) == bool(self.money_in and self.money_out) or bool(self.money_in) != bool(self.money_out):
+            raise ValueError("it names money_in and money_out, or amount, and not both")
+        if bool(self.direction) != bool(self.debit and self.credit) or (self.direction and not self.amount):
+            raise ValueError("direction stands beside amount, with the words of debit and those of credit")
+        if not (self.account or self.account_label):
+            raise ValueError("it names account, or the account_label behind which the export names it")
+        if self.date_order not in _DATES or self.decimal not in _GROUPS:
+            raise ValueError(f"date_order is one of {', '.join(_DATES)}, decimal one of {' '.join(_GROUPS)}")
 
     def columns(self) -> set[str]:
         """Return every column that the header must have."""
@@ -68,6 +125,10 @@ class ColumnMap:
             self.bank_reference,
             self.counterparty_account,
             self.bank_code,
+            self.file_id,
+            self.booked_time,
+            self.charge,
+            self.direction,
             *self.remittance,
         )
         return {name for name in named if name}
@@ -84,14 +145,6 @@ KOREAN_EXPORT = ColumnMap(
     bank_reference="거래번호",
 )
 """The export of a Korean bank's internet banking, as an example to copy and change."""
-
-_ENCODINGS = ("utf-8-sig", "cp949")
-_DELIMITERS = ",\t;|"
-_DATE = re.compile(
-    r"(\d{4})([-./]|년 ?)?(\d{1,2})(?:[-./]|월 ?)?(\d{1,2})일?\.?(?:[ T]+\d{1,2}:\d{2}(?::\d{2})?)?", re.ASCII
-)
-_AMOUNT = re.compile(r"([-+]?)(?:₩|￦|KRW)? ?([-+]?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)? ?(?:원|KRW)?", re.ASCII)
-_EXCEL_TEXT = re.compile(r'="(.*)"')
 
 
 def read(content: bytes, columns: ColumnMap) -> tuple[Statement, ...]:
@@ -114,10 +167,12 @@ def read(content: bytes, columns: ColumnMap) -> tuple[Statement, ...]:
             entries.append(_entry(row, header, columns))
     if not entries:
         raise UnreadableMessage("the export holds no movement, so nothing in it proves a balance")
-    ordered = _in_order(entries)
     if totals is not None:
-        _prove_totals(totals, header, columns, ordered)
-    return tuple(_days(ordered, account, columns.currency))
+        _prove_totals(totals, header, columns, entries)
+    read, *otherwise = [tuple(_days(ordered, account, columns.currency)) for ordered in _orders(entries)]
+    if otherwise and otherwise[0][0].content_key != read[0].content_key:  # then all rows are of one day
+        return (replace(read[0], otherwise=otherwise[0][0]),)
+    return read
 
 
 # --------------------------------------------------------------------------------------------------------------- rows
@@ -131,12 +186,14 @@ class _Row:
 
 def _rows(content: bytes, columns: ColumnMap) -> tuple[list[_Row], int]:
     """Return the rows and the place of the header, in the first encoding and delimiter in which it is found."""
+    content = content.rstrip(b"\0\x1a")
     if b"\0" in content:
         raise UnreadableMessage("it holds a NUL: it is not text")
-    is_text, broken = False, None
+    wanted = columns.columns()
+    is_text, broken, nearest = False, None, (0, 0, wanted)
     for encoding in _ENCODINGS:
         try:
-            text = content.decode(encoding)
+            text = re.sub(r"\A(\s*)\ufeff", r"\1", content.decode(encoding))
         except UnicodeDecodeError:
             continue
         is_text = True
@@ -147,11 +204,17 @@ def _rows(content: bytes, columns: ColumnMap) -> tuple[list[_Row], int]:
                 broken = broken or failure
                 continue
             for place, row in enumerate(rows[:50]):
-                if columns.columns() <= {cell.strip() for cell in row.cells}:
+                lacking = wanted - {cell.strip() for cell in row.cells}
+                if not lacking:
                     return rows, place
+                nearest = max(nearest, (len(wanted) - len(lacking), row.line, lacking), key=lambda found: found[0])
     if not is_text:
         raise UnreadableMessage(f"the export is written in none of {', '.join(_ENCODINGS)}")
-    raise broken or UnreadableMessage(f"no line has the declared columns {sorted(columns.columns())}")
+    held, line, lacking = nearest
+    if held:
+        proof = "; without running balances an export proves nothing" if columns.balance in lacking else ""
+        raise UnreadableMessage(f"of the declared columns, the header lacks {sorted(lacking)}{proof}", line=line)
+    raise broken or UnreadableMessage(f"no line has the declared columns {sorted(wanted)}")
 
 
 def _cut(text: str, delimiter: str) -> list[_Row]:
@@ -187,13 +250,19 @@ def _account(title: Sequence[_Row], columns: ColumnMap) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    """A row that was read: its movement, and the balance that the bank states after it."""
+    """A row that was read: its movement, what the bank charged for it, and the balance that it states after both."""
 
     movement: Movement
+    charge: Movement
     money_in: int
     money_out: int
     balance: int
+    time: tuple[int, ...] | None
     line: int
+
+    @property
+    def moved(self) -> int:
+        return self.movement.amount + self.charge.amount
 
 
 def _entry(row: _Row, header: list[str], columns: ColumnMap) -> _Entry:
@@ -205,83 +274,137 @@ def _entry(row: _Row, header: list[str], columns: ColumnMap) -> _Entry:
         return row.cells[place].strip() if place < len(row.cells) else ""
 
     def money(name: str | None) -> int:
-        return _amount(cell(name), columns.currency, row.line)
+        return _amount(cell(name), columns, row.line)
 
     money_in, money_out = money(columns.money_in), money(columns.money_out)
     if money_in and money_out:
         raise UnreadableMessage("a row has money in and money out", line=row.line)
     if not cell(columns.balance):
         raise UnreadableMessage(f"a row has no [{columns.balance}]", line=row.line)
-    booked_on = _date(cell(columns.booked_on), row.line)
+    booked_on, time = _date(" ".join((cell(columns.booked_on), cell(columns.booked_time))).strip(), columns, row.line)
+    amount = money(columns.amount)
+    is_reversal = money_in < 0 or money_out < 0 or (columns.direction is not None and amount < 0)
+    if columns.direction and amount:
+        amount *= _sign(cell(columns.direction), columns, row.line)
+    movement = Movement(
+        booking_date=booked_on,
+        value_date=None,
+        amount=amount + money_in - money_out,
+        end_to_end_id=cell(columns.end_to_end_id) or None,
+        reference=cell(columns.reference) or None,
+        bank_reference=cell(columns.bank_reference) or None,
+        file_id=cell(columns.file_id) or None,
+        remittance="\n".join(text for name in columns.remittance if (text := cell(name))),
+        bank_code=cell(columns.bank_code),
+        is_reversal=is_reversal,
+        counterparty_account=cell(columns.counterparty_account) or None,
+    )
+    charge = Movement(
+        booking_date=booked_on,
+        value_date=None,
+        amount=-money(columns.charge),
+        bank_reference=movement.bank_reference,
+        is_charge=True,
+    )
     return _Entry(
-        movement=Movement(
-            booking_date=booked_on,
-            value_date=None,
-            amount=money(columns.amount) + money_in - money_out,
-            end_to_end_id=cell(columns.end_to_end_id) or None,
-            reference=cell(columns.reference) or None,
-            bank_reference=cell(columns.bank_reference) or None,
-            remittance="\n".join(text for name in columns.remittance if (text := cell(name))),
-            bank_code=cell(columns.bank_code),
-            is_reversal=money_in < 0 or money_out < 0,
-            counterparty_account=cell(columns.counterparty_account) or None,
-        ),
+        movement=bounded(movement, line=row.line),
+        charge=charge,
         money_in=money_in,
         money_out=money_out,
         balance=money(columns.balance),
+        time=time,
         line=row.line,
     )
 
 
-def _date(text: str, line: int) -> date:
-    shape = _DATE.fullmatch(text)
+def _date(text: str, columns: ColumnMap, line: int) -> tuple[date, tuple[int, ...] | None]:
+    """Return the date of a row and the time, hour and minute at least, where it has one."""
+    shape = _DATES[columns.date_order].fullmatch(text)
     # Without separators the day and the month need their two digits: 2026111 could be two days.
-    if shape is None or (not shape[2] and len(shape[3] + shape[4]) != 4):
-        raise UnreadableMessage(f"[{text[:40]}] is not a date that begins with its year", line=line)
+    if shape is None or (not shape["apart"] and len(shape["m"] + shape["d"]) != 4):
+        raise UnreadableMessage(f"[{text[:40]}] is not a date in the order [{columns.date_order}]", line=line)
+    year = int(shape["y"]) + (2000 if len(shape["y"]) == 2 else 0)
     try:
-        return date(int(shape[1]), int(shape[3]), int(shape[4]))
+        on = date(year, int(shape["m"]), int(shape["d"]))
     except ValueError:
         raise UnreadableMessage(f"[{text[:40]}] is not a date", line=line) from None
+    return on, tuple(map(int, shape["time"].split(":"))) if shape["time"] else None
 
 
-def _amount(text: str, currency: str, line: int) -> int:
+def _sign(word: str, columns: ColumnMap, line: int) -> int:
+    for sign, words in ((1, columns.credit), (-1, columns.debit)):
+        if word.casefold() in map(str.casefold, words):
+            return sign
+    raise UnreadableMessage(
+        f"[{word[:40]}] in [{columns.direction}] is none of {list(columns.debit + columns.credit)}", line=line
+    )
+
+
+def _amount(text: str, columns: ColumnMap, line: int) -> int:
     if text in ("", "-"):
         return 0
     bracketed = text.startswith("(") and text.endswith(")")
-    shape = _AMOUNT.fullmatch(text[1:-1].strip() if bracketed else text)
-    if shape is None or (shape[1] and shape[2]):
+    shape = _amount_shape(columns.currency, columns.decimal).fullmatch(text[1:-1].strip() if bracketed else text)
+    signs = "".join(filter(None, shape.group("before", "within", "behind"))) if shape else ""
+    if shape is None or len(signs) + bracketed > 1:
         raise UnreadableMessage(f"[{text[:40]}] is not an amount", line=line)
+    whole, decimals = re.sub(r"\D", "", shape["whole"]), shape["decimals"]
     try:
-        amount = currencies.from_decimal_text(shape[3].replace(",", "") + (shape[4] or ""), currency)
+        amount = currencies.from_decimal_text(f"{whole}.{decimals}" if decimals else whole, columns.currency)
     except ValueError as wrong:
         raise UnreadableMessage(str(wrong), line=line) from wrong
-    return -amount if bracketed or "-" in (shape[1], shape[2]) else amount
+    return -amount if bracketed or signs == "-" else amount
+
+
+@cache
+def _amount_shape(currency: str, decimal: str) -> re.Pattern[str]:
+    dress = "|".join(filter(None, (_SIGNS.get(currency), currency, "원" if currency == "KRW" else "")))
+    group = _GROUPS[decimal]
+    return re.compile(
+        rf"(?P<before>[-+])?(?:{dress})? ?(?P<within>[-+])?"
+        rf"(?P<whole>\d{{1,3}}(?:{group}\d{{3}})+|\d+)(?:{re.escape(decimal)}(?P<decimals>\d+))?"
+        rf"(?P<behind>[-+])? ?(?:{dress})?",
+        re.ASCII,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- proofs
 
 
-def _in_order(entries: list[_Entry]) -> list[_Entry]:
+def _orders(entries: list[_Entry]) -> list[list[_Entry]]:
     """Return the entries oldest first: in the order in which each balance explains the next one.
+
+    Where both orders do, it is the one that the rows' times have; without times, or with equal ones, it is both.
 
     Raises UnreadableMessage at the first row that neither order explains.
     """
     wrong: list[int] = []
+    holding: list[list[_Entry]] = []
     for ordered in (entries, entries[::-1]):
         broken = next(
             (
                 later.line
                 for earlier, later in pairwise(ordered)
-                if earlier.balance + later.movement.amount != later.balance
+                if earlier.balance + later.moved != later.balance
                 or earlier.movement.booking_date > later.movement.booking_date
             ),
             None,
         )
         if broken is None:
-            return ordered
-        wrong.append(broken)
-    is_newest_first = entries[0].movement.booking_date > entries[-1].movement.booking_date
-    raise UnreadableMessage("the balance of a row does not follow from the row before it", line=wrong[is_newest_first])
+            holding.append(ordered)
+        else:
+            wrong.append(broken)
+    if not holding:
+        is_newest_first = entries[0].movement.booking_date > entries[-1].movement.booking_date
+        raise UnreadableMessage(
+            "the balance of a row does not follow from the row before it", line=wrong[is_newest_first]
+        )
+    return [ordered for ordered in holding if _is_by_time(ordered)] or holding
+
+
+def _is_by_time(ordered: list[_Entry]) -> bool:
+    times = [entry.time for entry in ordered]
+    return all(before and after and before <= after for before, after in pairwise(times))
 
 
 def _prove_totals(totals: _Row, header: list[str], columns: ColumnMap, entries: list[_Entry]) -> None:
@@ -291,7 +414,7 @@ def _prove_totals(totals: _Row, header: list[str], columns: ColumnMap, entries: 
     ):
         place = header.index(name) if name else len(totals.cells)
         text = totals.cells[place].strip() if place < len(totals.cells) else ""
-        if text and _amount(text, columns.currency, totals.line) != held:
+        if text and _amount(text, columns, totals.line) != held:
             raise UnreadableMessage(f"the total of [{name}] is [{text}], the rows sum to [{held}]", line=totals.line)
 
 
@@ -306,8 +429,8 @@ def _days(entries: list[_Entry], account: str, currency: str) -> Iterator[Statem
             business_date=booked_on,
             from_date=booked_on,
             to_date=booked_on,
-            opening=day[0].balance - day[0].movement.amount,
+            opening=day[0].balance - day[0].moved,
             closing=day[-1].balance,
-            movements=[entry.movement for entry in day if entry.movement.amount],
+            movements=[found for entry in day for found in (entry.movement, entry.charge) if found.amount],
             line=day[0].line,
         )

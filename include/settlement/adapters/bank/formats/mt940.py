@@ -1,11 +1,15 @@
 """Reading statements as MT940, in the dialects that banks write.
 
 1. The text is decoded (UTF-8, else CP949, else Latin-1: only names and remittance have such characters), the SWIFT
-   envelope and bank headers are dropped, and fields are cut where a known tag begins a line.
-2. Every `:20:` begins a statement. Its lines (`:61:`) are taken apart by the patterns of the `mt-940` package, which
-   knows how banks bend them (blank entry dates, funds codes, references that are too long), and so is the structured
-   `:86:` of German and Polish banks. What decides about money is read here: as a whole that package merges a line
-   without a type into the line before it, and finds nothing wrong with a statement without balances.
+   envelope and bank headers are dropped, and fields are cut where a known tag begins a line. A line of a text that only
+   looks like a field (a time, a number) is text: between the balances no field of the head can stand, and the others
+   have their shapes.
+2. Every `:20:` begins a statement, and a `:25:` where a bank writes no `:20:`. All `:86:` behind a `:61:` are its text.
+   A page (`60M`, `62M`) without a number of its own is the one behind the page above it in the file. The lines (`:61:`)
+   are taken apart by the patterns of the `mt-940` package, which knows how banks bend them (blank entry dates, funds
+   codes, references that are too long), and so is the structured `:86:` of German and Polish banks. What decides about
+   money is read here: as a whole that package merges a line without a type into the line before it, and finds nothing
+   wrong with a statement without balances.
 3. Opening (`60F`, or `60M` of a page) + lines = closing (`62F`, `62M`), and `:90D:`/`:90C:` hold where stated.
 
 A direction `RC` takes back a credit and is a debit; `RD` the other way round. A line's booking date is its entry date,
@@ -26,17 +30,30 @@ import mt940 as package
 
 from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
 from settlement.domain import currencies
-from settlement.domain.bank.statement import Movement, Statement, each_once, prove
+from settlement.domain.bank.statement import LONGEST_TEXT, Movement, Statement, bounded, each_once, prove, too_long
 from settlement.domain.errors import UnreadableMessage
 
+_BEGINS = re.compile(rb"(?:^|[\r\n}])[ \t]*:(?:20|25P?):")
+_GOES_ON = re.compile(rb"[\r\n][ \t]*:(?:25P?|28C?|60[FM]|61|86):")
+"""The first field of a file, and what follows it: together they are in no other format."""
 _TAG = re.compile(r":(\d{2}[A-Z]?|NS):")
 _KNOWN_TAGS = "13 13D 20 21 25 25P 28 28C 34F 60F 60M 61 62F 62M 64 65 86 90C 90D NS"
 _KNOWN = frozenset(_KNOWN_TAGS.split(" "))
 _BALANCE = re.compile(r"([CD])(\d{6})([A-Z]{3})([\d,]{1,20})", re.ASCII)
 _TOTAL = re.compile(r"(\d{1,5})([A-Z]{3})([\d,]{1,20})", re.ASCII)
-_NUMBER = re.compile(r"(\d{1,12})(?:/(\d{1,5}))?", re.ASCII)
+_NUMBER = re.compile(r"(\d{1,12})?\s*(?:/\s*(\d{1,5}))?", re.ASCII)
+_HEAD = frozenset(("13", "13D", "20", "21", "25", "25P", "28", "28C", "34F"))
+"""Fields that stand before the opening balance and nowhere else."""
+_LONGEST_HEAD = 40
+"""Lines that a bank writes between the beginning of a statement and its opening balance, at most."""
+_SHAPES = {
+    "61": re.compile(r"\d{6}", re.ASCII),
+    "90": re.compile(r"\d{1,5}[A-Z]{3}", re.ASCII),
+    "6": re.compile(r"[CD]\d{6}[A-Z]{3}", re.ASCII),
+}
+"""How the content of a field begins, by the beginning of its tag: it tells a field from a text that looks like one."""
 _CODED = re.compile(
-    r"/(EREF|KREF|MREF|REMI|RTRN|IBAN|CNTP|NAME|BENM|ORDP|TRTP|CSID|MARF|BIC|ISDT|PURP|ULTD|ULTB|ADDR|SVCL)/"
+    r"/(EREF|PREF|KREF|MREF|REMI|RTRN|IBAN|CNTP|NAME|BENM|ORDP|TRTP|CSID|MARF|BIC|ISDT|PURP|ULTD|ULTB|ADDR|SVCL)/"
 )
 """The code words between slashes with which Dutch banks and others structure `:86:`."""
 
@@ -50,17 +67,21 @@ _RETURN_CODES = frozenset({"109", "159"})
 
 def looks_like(content: bytes) -> bool:
     """Say whether [content] begins as an MT940 does, behind whatever envelope or header a bank puts before it."""
-    return re.search(rb"(?:^|[\r\n}])\s*:20:", content[:4096]) is not None
+    head = content[:4096].lstrip(b"\xef\xbb\xbf\0\x01\x1a")
+    begins = _BEGINS.search(head)
+    return begins is not None and _GOES_ON.search(head, begins.end()) is not None
 
 
 def read(content: bytes) -> tuple[Statement, ...]:
     """Return the statements of an MT940 file, at least one. Raises UnreadableMessage."""
     if len(content) > LARGEST_MESSAGE:
         raise UnreadableMessage(f"{len(content)} bytes are more than the {LARGEST_MESSAGE} that are read")
-    raw = list(_raw_statements(_decode(content)))
-    if not raw:
-        raise UnreadableMessage("it holds no field :20:, with which an MT940 begins")
-    return each_once([_statement(found) for found in raw])
+    found: list[Statement] = []
+    for raw in _raw_statements(_decode(content)):
+        found.append(_statement(raw, found[-1] if found else None))
+    if not found:
+        raise UnreadableMessage("it holds no field :20: or :25:, with which an MT940 begins")
+    return each_once(found)
 
 
 def _decode(content: bytes) -> str:
@@ -88,6 +109,20 @@ class _Field:
 @dataclass(slots=True, kw_only=True)
 class _Raw:
     fields: list[_Field] = field(default_factory=list)
+    is_opened: bool = False
+    is_closed: bool = False
+
+    def add(self, found: _Field) -> None:
+        self.fields.append(found)
+        self.is_opened |= found.tag in ("60F", "60M")
+        self.is_closed |= found.tag in ("62F", "62M")
+
+    def go_on(self, line: str) -> None:
+        """Let a line continue the last field. Raises UnreadableMessage if that becomes longer than any text is."""
+        last = self.fields[-1]
+        last.text += "\n" + line
+        if len(last.text) > LONGEST_TEXT:
+            raise UnreadableMessage(too_long(last.text, LONGEST_TEXT), line=last.line)
 
     def one(self, *tags: str) -> _Field:
         """Return the only field of these tags. Raises UnreadableMessage for none or several."""
@@ -102,51 +137,85 @@ class _Raw:
 
 
 def _raw_statements(text: str) -> Iterator[_Raw]:
-    """Cut the text into statements and these into fields. A line without a known tag continues the field above it."""
+    """Cut the text into statements and these into fields. A line that is no field continues the field above it."""
+    lines = [_bare(given) for given in re.split(r"\r\n|\n|\r", text)]
     current: _Raw | None = None
     is_open = False
-    for number, given in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
-        line = re.sub(r"^\{.*\{4:", "", given).rstrip(" \t\x03")
-        if line in ("-", "") or line.startswith(("-}", "{")):
+    for place, line in enumerate(lines):
+        is_between = current is not None and current.is_opened and not current.is_closed
+        if line == "" or line.startswith(("-}", "{")) or (line.strip() == "-" and not is_between):
             is_open = is_open and line == ""
             continue
         begun = _TAG.match(line)
-        if begun and begun[1] in _KNOWN:
-            if begun[1] == "20":
+        tag = begun[1] if begun and begun[1] in _KNOWN else None
+        if tag and is_open and current and current.is_opened and current.fields[-1].tag in ("61", "86", "NS"):
+            tag = tag if _is_field(tag, lines, place) else None
+        if begun and tag:
+            if tag == "20" or (tag in ("25", "25P") and (current is None or current.is_closed)):
                 if current is not None:
                     yield current
                 current = _Raw()
             if current is None:
-                raise UnreadableMessage(f"field :{begun[1]}: stands before the first :20:", line=number)
-            current.fields.append(_Field(tag=begun[1], text=line[begun.end() :], line=number))
+                raise UnreadableMessage(f"field :{tag}: stands before the first :20:", line=place + 1)
+            current.add(_Field(tag=tag, text=line[begun.end() :], line=place + 1))
             is_open = True
         elif is_open and current is not None:
-            current.fields[-1].text += "\n" + line
+            current.go_on(line)
         elif begun:
-            raise UnreadableMessage(f"field :{begun[1]}: is none of an MT940", line=number)
+            raise UnreadableMessage(f"field :{begun[1]}: is none of an MT940", line=place + 1)
     if current is not None:
         yield current
+
+
+def _bare(line: str) -> str:
+    """Return a line without the envelope before its first field and the marks with which files begin and end."""
+    return re.sub(r"^\{.*\{4:", "", line.lstrip("\ufeff\x1a\x01\x03")).rstrip(" \t\x03\x1a")
+
+
+def _is_field(tag: str, lines: list[str], place: int) -> bool:
+    """Say whether a line behind a text, which begins as the field [tag] does, is one."""
+    if tag in ("20", "25", "25P"):  # the next statement, if an opening balance comes before anything else of one
+        ahead = lines[place + 1 : place + 1 + _LONGEST_HEAD]
+        tags = (begun[1] for line in ahead if (begun := _TAG.match(line)) and _has_shape(begun[1], line))
+        return next((found for found in tags if found.startswith("6")), "").startswith("60")
+    return tag not in _HEAD and _has_shape(tag, lines[place])
+
+
+def _has_shape(tag: str, line: str) -> bool:
+    shape = next((shape for beginning, shape in _SHAPES.items() if tag.startswith(beginning)), None)
+    return shape is None or shape.match(line, len(tag) + 2) is not None
 
 
 # --------------------------------------------------------------------------------------------------------- statements
 
 
-def _statement(raw: _Raw) -> Statement:
-    opening, closing = _balance(raw.one("60F", "60M")), _balance(raw.one("62F", "62M"))
+def _statement(raw: _Raw, before: Statement | None) -> Statement:
+    """Return the statement that these fields say; [before] is the one above it in the file."""
+    opens, closes = raw.one("60F", "60M"), raw.one("62F", "62M")
+    opening, closing = _balance(opens), _balance(closes)
     if opening.currency != closing.currency:
         raise UnreadableMessage(
             f"the balances are in [{opening.currency}] and [{closing.currency}]", line=raw.fields[0].line
         )
     number = raw.one("28", "28C")
     counted = _NUMBER.match(number.text.strip())
-    if counted is None:
-        raise UnreadableMessage(f"[{number.text}] is not the number of a statement", line=number.line)
+    if counted is None or not counted[0]:
+        raise UnreadableMessage(f"[{number.text[:40]}] is not the number of a statement", line=number.line)
+    sequence = int(counted[1] or 0) or None
     account = _account(raw.one("25", "25P"), closing.currency)
+    page = _page(
+        counted[2],
+        opens,
+        closes,
+        before if before and (before.account, before.sequence) == (account, sequence) else None,
+    )
+    reference = raw.perhaps("20")
+    name = number.text.strip() + (f"/{page}" if page and not counted[2] else "")
     movements = list(_movements(raw, closing))
     _prove_totals(raw, movements, closing.currency)
     return prove(
-        statement_id=f"{raw.one('20').text.strip()}:{number.text.strip()}:{closing.on.isoformat()}",
-        sequence=int(counted[1]) or None,
+        statement_id=":".join(([reference.text.strip()] if reference else []) + [name, closing.on.isoformat()]),
+        sequence=sequence,
         account=account,
         currency=closing.currency,
         business_date=closing.on,
@@ -155,8 +224,24 @@ def _statement(raw: _Raw) -> Statement:
         opening=opening.amount,
         closing=closing.amount,
         movements=[movement for movement in movements if movement.amount],
+        page=page,
+        is_last=closes.tag == "62F",
         line=raw.fields[0].line,
     )
+
+
+def _page(stated: str | None, opens: _Field, closes: _Field, before: Statement | None) -> int | None:
+    """Return the number of a page, None for a statement in one piece and for a page of which it is not known.
+
+    Where the bank does not number them, it is the one behind the page [before] of the same statement.
+    """
+    if (opens.tag, closes.tag) == ("60F", "62F"):
+        return None
+    if stated:
+        return int(stated)
+    if opens.tag == "60F":
+        return 1
+    return before.page + 1 if before and before.page and not before.is_last else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,14 +289,15 @@ def _prove_totals(raw: _Raw, movements: list[Movement], currency: str) -> None:
 
 
 def _movements(raw: _Raw, closing: _Balance) -> Iterator[Movement]:
-    for place, found in enumerate(raw.fields):
+    fields = raw.fields
+    for place, found in enumerate(fields):
         if found.tag == "61":
-            following = raw.fields[place + 1 : place + 2]
-            told = following[0].text if following and following[0].tag == "86" else ""
-            yield _movement(found, told, closing)
+            ends = next((at for at in range(place + 1, len(fields)) if fields[at].tag != "86"), len(fields))
+            told = [following.text for following in fields[place + 1 : ends]]
+            yield bounded(_movement(found, told, closing), line=found.line)
 
 
-def _movement(found: _Field, told: str, closing: _Balance) -> Movement:
+def _movement(found: _Field, told: list[str], closing: _Balance) -> Movement:
     shape = _line(found)
     mark = shape["status"].upper()
     amount = _amount(shape["amount"], closing.currency, found)
@@ -228,6 +314,7 @@ def _movement(found: _Field, told: str, closing: _Balance) -> Movement:
         end_to_end_id=_reference(details.get("end_to_end_reference")),
         reference=_reference(details.get("customer_reference")) or reference,
         bank_reference=bank_reference,
+        file_id=_reference(details.get("payment_reference")),
         remittance=_remittance(details, shape["extra_details"]),
         bank_code="+".join(part for part in (type_code, transaction_code) if part),
         is_return=type_code[1:] == "RTI"
@@ -298,17 +385,20 @@ def _reference(text: str | None) -> str | None:
 # ------------------------------------------------------------------------------------------------------ what it tells
 
 
-def _details(told: str) -> dict[str, Any]:
-    """Return what `:86:` tells, by whichever structure it has; free text is its own purpose."""
-    joined = "".join(line.strip("\r\n") for line in told.split("\n"))
+def _details(told: list[str]) -> dict[str, Any]:
+    """Return what the `:86:` of a line tell, by whichever structure they have; free text is its own purpose.
+
+    The lines of one field are one text, cut anywhere; two fields are two texts.
+    """
+    joined = " ".join("".join(text.split("\n")) for text in told)
     if re.match(r"\s*\d{3}\?\d{2}", joined):
         collection = package.models.Transactions(options=package.Options.all())
-        given = {"transaction_details": told.strip()}
+        given = {"transaction_details": "\n".join(told).strip()}
         return dict(package.processors.transaction_details_post_processor(collection, _DETAILS, given, dict(given)))
     coded = _coded(joined)
     if coded:
         return coded
-    return {"purpose": "\n".join(line.strip() for line in told.split("\n") if line.strip())}
+    return {"purpose": "\n".join(line.strip() for text in told for line in text.split("\n") if line.strip())}
 
 
 def _coded(joined: str) -> dict[str, Any]:
@@ -321,6 +411,7 @@ def _coded(joined: str) -> dict[str, Any]:
     return {
         "end_to_end_reference": words.get("EREF"),
         "customer_reference": words.get("KREF"),
+        "payment_reference": words.get("PREF"),
         "return_reason": words.get("RTRN"),
         "applicant_iban": words.get("IBAN") or (words.get("CNTP") or "").split("/")[0],
         "purpose": words.get("REMI", "").removeprefix("USTD//").removeprefix("STRD/CUR/"),

@@ -20,14 +20,15 @@ def read(message: Document) -> tuple[Return, ...]:
     header = body.find("GrpHdr")
     if header is None:
         raise UnreadableMessage("a return has a GrpHdr", line=document.line(body))
-    returns = tuple(_return(found, header, body) for found in body.iterfind("TxInf"))
+    returns = tuple(_return(found, header, message) for found in body.iterfind("TxInf"))
     if not returns:
         raise UnreadableMessage("the message names no returned payment", line=document.line(body))
     _prove(returns, header)
     return returns
 
 
-def _return(found: Element, header: Element, body: Element) -> Return:
+def _return(found: Element, header: Element, message: Document) -> Return:
+    body, zone = message.body, message.zone
     end_to_end_id = required(found, "OrgnlEndToEndId")
     stated = found.find("RtrdIntrBkSttlmAmt")
     if stated is None:
@@ -40,11 +41,21 @@ def _return(found: Element, header: Element, body: Element) -> Return:
         end_to_end_id=end_to_end_id,
         amount=amount,
         currency=currency,
+        original_amount=_original(found, currency),
         reason=document.reason(found, "RtrRsnInf/Rsn") or document.reason(body, "OrgnlGrpInf/RtrRsnInf/Rsn"),
         text=" ".join(texts(found, "RtrRsnInf/AddtlInf")),
-        return_date=document.day(found, "IntrBkSttlmDt") or document.day(header, "IntrBkSttlmDt"),
+        return_date=document.day(found, "IntrBkSttlmDt", zone=zone) or document.day(header, "IntrBkSttlmDt", zone=zone),
         file_id=text(found, "OrgnlGrpInf/OrgnlMsgId") or text(body, "OrgnlGrpInf/OrgnlMsgId"),
     )
+
+
+def _original(found: Element, currency: str) -> int | None:
+    """Return what was paid, where the bank says it in the currency in which it comes back."""
+    stated = found.find("OrgnlIntrBkSttlmAmt")
+    if stated is None or stated.get("Ccy", currency) != currency:
+        return None
+    amount, _ = document.amount(stated, currency=currency)
+    return amount or None
 
 
 def _prove(returns: tuple[Return, ...], header: Element) -> None:
