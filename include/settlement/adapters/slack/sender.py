@@ -6,9 +6,10 @@ before a message is posted, that it may be (`uncertain_since`); afterwards its `
 A message that may have been posted is looked for by the dedupe key in its metadata before it is posted again, and not
 before the former request can no longer be on its way.
 
-What an answer means: 429 nothing was posted, wait as told · no connection: nothing was posted, back off · no answer,
-5xx, `internal_error`: unknown, back off and look first · a refused message goes out without its blocks, then by
-e-mail · a refused channel or token fails what the thread holds and goes out by e-mail.
+What an answer means: Slack's 429: nothing was posted, wait as told · no connection: nothing was posted, back off · no
+answer, none of Slack's own (a proxy's, whatever its status), `internal_error`: unknown, back off and look first · a
+refused message goes out without its blocks, then by e-mail, edits included · a refused channel or token fails what the
+thread holds and goes out by e-mail · a message that somebody has deleted is posted anew, a root before its replies.
 
 Known limit: e-mail has no search. A process that dies between the mail server's answer and its commit mails twice,
 under the same Message-ID.
@@ -145,6 +146,9 @@ class _Thread:
 
     def send(self) -> None:
         root = self._root()
+        if root is not None and root.message_ts is not None and self._is_deleted(root):
+            self._forget(root, method="conversations.replies", code="thread_not_found")
+            root = self._root()
         if root is not None and root.message_ts is None and root.state == AlertState.PENDING:
             self._deliver(root)
         while not self.sender.is_time_up():
@@ -167,8 +171,20 @@ class _Thread:
     def _root(self) -> sa.Row[Any] | None:
         return self._execute(_ROOT, root_id=self.thread.root_id).first()
 
-    def _deliver(self, row: sa.Row[Any]) -> None:
-        """Bring Slack to show the row as it is now: post it, find it, or edit it."""
+    def _is_deleted(self, root: sa.Row[Any]) -> bool:
+        """Tell, before anything is replied, whether the root is gone: nobody would see what is said below it."""
+        row = self._execute(_REPLIES, root_id=self.thread.root_id, limit=1).first()
+        if row is None:
+            return False
+        try:
+            asked = {"channel": root.channel, "ts": root.message_ts, "limit": 1}
+            answer = self._call(row, "conversations.replies", asked, is_read=True)
+        except client.CallRefused as refusal:
+            return refusal.is_deleted  # who may not read may still post
+        return any(message.get("subtype") == "tombstone" for message in answer["messages"][:1])
+
+    def _deliver(self, row: sa.Row[Any], *, is_anew: bool = False) -> None:
+        """Bring Slack to show the row as it is now: post it, find it, or edit it; post anew what somebody deleted."""
         members: Sequence[sa.Row[Any]] = ()
         if row.group_key is not None:
             row = self._execute(_ROW, alert_id=row.alert_id).one()
@@ -183,7 +199,16 @@ class _Thread:
             else:
                 self._post(row, members)
         except client.CallRefused as refusal:
-            self._refused(row, refusal)
+            deleted = row if row.message_ts is not None else self._root()
+            if is_anew or deleted is None or not refusal.is_deleted:
+                self._refused(row, refusal)
+                return
+            self._forget(deleted, method=_method(row), code=refusal.code)
+            if deleted.alert_id != row.alert_id:
+                self._deliver(self._execute(_ROW, alert_id=deleted.alert_id).one())
+            row = self._execute(_ROW, alert_id=row.alert_id).one()
+            if row.state == AlertState.PENDING:
+                self._deliver(row, is_anew=True)
 
     # ------------------------------------------------------------------------------------------------ one message
 
@@ -301,7 +326,7 @@ class _Thread:
         """Record what the error means for the row and raise how long its thread waits, or the refusal."""
         if isinstance(error, client.CallRefused):
             raise error
-        is_certain = isinstance(error, client.Limited | client.Unreachable)
+        is_certain = error.is_slacks if isinstance(error, client.Limited) else isinstance(error, client.Unreachable)
         since = "null" if is_certain else "'epoch'" if isinstance(error, client.Unclear) else "clock_timestamp()"
         if method in ("chat.postMessage", "files.completeUploadExternal"):
             self._execute(
@@ -409,11 +434,21 @@ class _Thread:
             outcome=outcome,
         )
 
+    def _forget(self, row: sa.Row[Any], *, method: str, code: str) -> None:
+        """Commit that the row's message is no longer in Slack, so that it is posted anew."""
+        log.warning("alerts.deleted", channel=row.channel, alert=row.event, code=code)
+        self._attempt(row, method, "refused", error=code)
+        self._execute(
+            "update ledger.alert_outbox set message_ts = null, sent_version = 0, state = 'pending'"
+            " where alert_id = :alert_id",
+            alert_id=row.alert_id,
+        )
+
     def _refused(self, row: sa.Row[Any], refusal: client.CallRefused) -> None:
         """Fail the row, or all that the thread holds when the channel or the token is the reason; e-mail takes over."""
         log.error("alerts.refused", channel=row.channel, alert=row.event, code=refusal.code)
         self.sender.report.errors.append(refusal.code)
-        self._attempt(row, "chat.postMessage", "refused", error=refusal.code)
+        self._attempt(row, _method(row), "refused", error=refusal.code)
         failed = self._execute(
             """
             update ledger.alert_outbox set state = 'failed', last_error = :code, uncertain_since = null
@@ -463,6 +498,13 @@ def as_row(row: sa.Row[Any], thread: str) -> renderer.Row:
         settlement_date=row.settlement_date,
         resolved_at=row.resolved_at,
     )
+
+
+def _method(row: sa.Row[Any]) -> str:
+    """Return the call that brings Slack to show the row."""
+    if row.kind == "file":
+        return "files.completeUploadExternal"
+    return "chat.postMessage" if row.message_ts is None else "chat.update"
 
 
 # One row: the thread to send next, locked. The lock lets writers add rows to the thread meanwhile.
