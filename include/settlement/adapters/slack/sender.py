@@ -203,7 +203,7 @@ class _Thread:
             if is_anew or deleted is None or not refusal.is_deleted:
                 self._refused(row, refusal)
                 return
-            self._forget(deleted, method=_method(row), code=refusal.code)
+            self._forget(deleted, method=_method(row), code=refusal.code, reply=row)
             if deleted.alert_id != row.alert_id:
                 self._deliver(self._execute(_ROW, alert_id=deleted.alert_id).one())
             row = self._execute(_ROW, alert_id=row.alert_id).one()
@@ -434,8 +434,8 @@ class _Thread:
             outcome=outcome,
         )
 
-    def _forget(self, row: sa.Row[Any], *, method: str, code: str) -> None:
-        """Commit that the row's message is no longer in Slack, so that it is posted anew."""
+    def _forget(self, row: sa.Row[Any], *, method: str, code: str, reply: sa.Row[Any] | None = None) -> None:
+        """Commit that the row's message is no longer in Slack, nor the reply below it, so that they are posted anew."""
         log.warning("alerts.deleted", channel=row.channel, alert=row.event, code=code)
         self._attempt(row, method, "refused", error=code)
         self._execute(
@@ -443,6 +443,11 @@ class _Thread:
             " where alert_id = :alert_id",
             alert_id=row.alert_id,
         )
+        if reply is not None:
+            self._execute(
+                "update ledger.alert_outbox set uncertain_since = null where alert_id = :alert_id",
+                alert_id=reply.alert_id,
+            )
 
     def _refused(self, row: sa.Row[Any], refusal: client.CallRefused) -> None:
         """Fail the row, or all that the thread holds when the channel or the token is the reason; e-mail takes over."""
