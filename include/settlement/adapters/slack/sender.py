@@ -146,8 +146,8 @@ class _Thread:
 
     def send(self) -> None:
         root = self._root()
-        if root is not None and root.message_ts is not None and self._is_deleted(root):
-            self._forget(root, method="conversations.replies", code="thread_not_found")
+        if root is not None and root.message_ts is not None:
+            self._miss(root)
             root = self._root()
         if root is not None and root.message_ts is None and root.state == AlertState.PENDING:
             self._deliver(root)
@@ -171,14 +171,19 @@ class _Thread:
     def _root(self) -> sa.Row[Any] | None:
         return self._execute(_ROOT, root_id=self.thread.root_id).first()
 
-    def _is_deleted(self, root: sa.Row[Any]) -> bool:
-        """Tell, before anything is replied, whether the root is gone: nobody would see what is said below it."""
-        row = self._execute(_REPLIES, root_id=self.thread.root_id, limit=1).first()
-        if row is None:
-            return False
+    def _miss(self, root: sa.Row[Any]) -> None:
+        """Forget, before anything is replied, a root that somebody deleted: nobody would see what is said below it."""
+        rows = self._execute(_REPLIES, root_id=self.thread.root_id, limit=BATCH).all()
+        if not rows or not self._is_deleted(root, waiting=rows[0]):
+            return
+        for row in rows:
+            self._is_found(row, root.message_ts, is_same=row.version == 1 and row.group_key is None)
+        self._forget(root, method="conversations.replies", code="thread_not_found")
+
+    def _is_deleted(self, root: sa.Row[Any], *, waiting: sa.Row[Any]) -> bool:
         try:
             asked = {"channel": root.channel, "ts": root.message_ts, "limit": 1}
-            answer = self._call(row, "conversations.replies", asked, is_read=True)
+            answer = self._call(waiting, "conversations.replies", asked, is_read=True)
         except client.CallRefused as refusal:
             return refusal.is_deleted  # who may not read may still post
         return any(message.get("subtype") == "tombstone" for message in answer["messages"][:1])
@@ -216,13 +221,7 @@ class _Thread:
         root_ts = None if row.kind == "root" else self._root_ts()
         if row.kind != "root" and root_ts is None:
             raise client.CallRefused("thread_has_no_root")
-        if row.uncertain_since is not None and (found := self._look(row, root_ts)):
-            self.sender.report.found += 1
-            # What was posted then may be older than what the row says now: then it is edited next.
-            is_same = row.version == 1 and not members
-            self._shown(
-                row, found, sent_version=row.version if is_same else 0, method="chat.postMessage", outcome="found"
-            )
+        if self._is_found(row, root_ts, is_same=row.version == 1 and not members):
             return
         message = self._render(row, members)
         arguments = self._arguments(row, message) | ({"thread_ts": root_ts} if root_ts else {})
@@ -243,9 +242,7 @@ class _Thread:
     def _upload(self, row: sa.Row[Any]) -> None:
         """Put a file into the thread: its bytes first, then the message, which is looked for by the file's id."""
         root_ts = self._root_ts()
-        if row.uncertain_since is not None and row.file_ref and (found := self._look(row, root_ts)):
-            self.sender.report.found += 1
-            self._shown(row, found, sent_version=row.version, method="files.completeUploadExternal", outcome="found")
+        if self._is_found(row, root_ts, is_same=True):
             return
         file = self._execute("select * from ledger.alert_files where alert_id = :alert_id", alert_id=row.alert_id).one()
         place = self._call(
@@ -339,6 +336,18 @@ class _Thread:
         self._attempt(row, method, "unknown", error=error.code)
         raise _Later(seconds=0.0, code=error.code, kind="failure") from error
 
+    def _is_found(self, row: sa.Row[Any], root_ts: str | None, *, is_same: bool) -> bool:
+        """Tell whether the row, if it may have been posted, stands in Slack; unless it is the same, it is edited next.
+
+        Raises _Later while it may still arrive.
+        """
+        found = None if row.uncertain_since is None else self._look(row, root_ts)
+        if found is None:
+            return False
+        self.sender.report.found += 1
+        self._shown(row, found, sent_version=row.version if is_same else 0, method=_method(row), outcome="found")
+        return True
+
     def _look(self, row: sa.Row[Any], root_ts: str | None) -> str | None:
         """Return the ts of the row's message if it stands in Slack already. Raises _Later while it may still arrive."""
         waited = self._execute(
@@ -357,7 +366,12 @@ class _Thread:
         if root_ts:
             arguments["ts"] = root_ts
         while True:
-            answer = self._call(row, method, arguments, is_read=True)
+            try:
+                answer = self._call(row, method, arguments, is_read=True)
+            except client.CallRefused as refusal:
+                if refusal.is_deleted:
+                    return None  # a thread that is not there holds no message
+                raise
             for message in answer.get("messages", []):
                 payload = (message.get("metadata") or {}).get("event_payload") or {}
                 files = [file.get("id") for file in message.get("files") or []]
