@@ -118,12 +118,13 @@ class Store:
 
     def delete(self, channel: str, ts: str) -> None:
         """Delete a message as a person does: above replies a tombstone is left in its place."""
-        where = "where channel = ? and ts = ?"
         with self._lock, self._connection:
             if len(self.thread(channel, ts)) > 1:
-                self._connection.execute(f"update messages set body = ? {where}", (json.dumps(TOMBSTONE), channel, ts))
+                self._connection.execute(
+                    "update messages set body = ? where channel = ? and ts = ?", (json.dumps(TOMBSTONE), channel, ts)
+                )
             else:
-                self._connection.execute(f"delete from messages {where}", (channel, ts))
+                self._connection.execute("delete from messages where channel = ? and ts = ?", (channel, ts))
 
     def message(self, channel: str, ts: str) -> Message | None:
         """Return one message as Slack shows it."""

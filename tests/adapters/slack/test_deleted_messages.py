@@ -84,6 +84,16 @@ def test_a_reply_that_was_lost_below_a_deleted_root_is_told_below_the_next(desk:
     assert desk.shown_keys() == ["2026-02-16:summary", "2026-02-16:rejected:AC04"]
 
 
+def test_a_reply_that_stands_below_a_deleted_root_is_not_told_twice(desk: Desk) -> None:
+    desk.tell(STARTED)
+    desk.fail({"how": "lost_answer", "method": "chat.postMessage"})
+    desk.tell(REJECTED)
+    delete(desk, desk.thread()[0]["ts"])
+    desk.end_backoff()
+    assert desk.deliver().found == 1
+    assert desk.shown_keys() == ["2026-02-16:rejected:AC04", "2026-02-16:summary"]
+
+
 def test_a_deleted_reply_is_posted_anew_when_there_is_something_new_to_show(desk: Desk) -> None:
     desk.tell(STARTED)
     desk.tell(failed())
