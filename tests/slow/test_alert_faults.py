@@ -1,4 +1,4 @@
-"""Nothing is lost or doubled: 10 000 alerts, a Slack that misbehaves, deletions, killed senders. About 8 minutes."""
+"""Nothing is lost or doubled: 10 000 alerts, a Slack that misbehaves, deletions, killed senders. About 10 minutes."""
 
 from __future__ import annotations
 
