@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from alert_desk import CHANNEL, DAY, NOON, Desk, completed, failed, text_of
 from settlement.domain.alerts.day import DayProgress, DayStarted, Step, StepState
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected
 from settlement.domain.alerts.watch import Resolved
+
+from .alert_desk import CHANNEL, DAY, NOON, Desk, completed, failed, text_of
 
 KRW = (Money(amount=88_050, currency="KRW"),)
 STARTED = DayStarted(settlement_date=DAY, repayment_count=3)

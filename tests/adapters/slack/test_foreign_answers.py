@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from alert_desk import DAY, Desk, WebSlack, completed, failed, text_of
 from settlement.adapters.slack import client
+
+from .alert_desk import DAY, Desk, WebSlack, completed, failed, text_of
 
 WORDS = "Blocked by policy for kim@example.com"
 HTML = f"<html><title>{WORDS}</title><form action='/login'></form></html>"
