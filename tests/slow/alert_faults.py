@@ -1,8 +1,9 @@
 """The fault run of the alerts: `python tests/slow/alert_faults.py --alerts 10000 --seed 1` prints its counts.
 
 Two senders deliver, as processes of their own, while a third process plays a Slack that misbehaves (faulty_slack.py),
-the writer still writes (and rolls back now and then), and a killer ends a sender with SIGKILL every few seconds; a new
-one takes its place. Afterwards every dedupe key must be visible exactly once, in order within its thread.
+the writer still writes (and rolls back now and then), a person deletes a day's message now and then, and a killer ends
+a sender with SIGKILL every few seconds; a new one takes its place. Afterwards every dedupe key must be visible exactly
+once, in order within its thread.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from settlement.adapters.ledger import migrate
 from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.slack import SlackAlerts, client, sender
 from settlement.domain import policy
+from settlement.domain.alerts.day import DayStarted
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.payouts import PayoutsRejected
 from settlement.domain.alerts.task import TaskFailed, TaskRetry
@@ -45,7 +47,9 @@ POLICY = policy.parse(
     "\n".join(['name = "faults"', *(f'[[alerts.channels]]\nid = "{channel}"' for channel in CHANNELS)]).encode()
 )
 OUTBOX = partial(Outbox, alerts=POLICY.alerts)
+FIRST, DAYS = date(2026, 3, 2), 20
 KILL_AFTER_SECONDS = (1.0, 4.0)
+DELETE_AFTER_SECONDS = (2.0, 6.0)
 GIVE_UP_SECONDS = 1_500
 
 
@@ -85,9 +89,9 @@ def send_for_ever(url: str, slack_url: str) -> None:
 
 
 def write(engine: sa.Engine, *, count: int, seed: int) -> Iterator[int]:
-    """Write events of 20 days in order, 50 a transaction, and yield how many are written; some roll back first."""
-    dice, first, written = random.Random(seed), date(2026, 3, 2), 0
-    events = [event_of(number, first + timedelta(days=number % 20)) for number in range(count // len(CHANNELS))]
+    """Write events of all days in order, 50 a transaction, and yield how many are written; some roll back first."""
+    dice, written = random.Random(seed), 0
+    events = [event_of(number, FIRST + timedelta(days=number % DAYS)) for number in range(count // len(CHANNELS))]
     while written < len(events):
         batch = events[written : written + 50]
         with engine.connect() as connection:
@@ -146,14 +150,17 @@ def run(*, count: int, seed: int) -> dict[str, Any]:
 
 
 def deliver_under_fire(engine: sa.Engine, url: str, slack_url: str, *, count: int, seed: int) -> int:
-    """Write and deliver everything while senders are killed; return how many were."""
+    """Write and deliver everything while senders are killed; return how many were.
+
+    Each day begins anew when all is delivered, which finds out the roots that were deleted after their last reply.
+    """
     dice, kills = random.Random(seed + 1), 0
     writing = write(engine, count=count, seed=seed)
     ends = time.monotonic() + GIVE_UP_SECONDS
     with ExitStack() as stack:
         senders = [stack.enter_context(forked_sender(url, slack_url)) for _ in range(2)]
-        kill_at = time.monotonic() + 3
-        is_written = False
+        kill_at = delete_at = time.monotonic() + 3
+        is_written = is_over = False
         while time.monotonic() < ends:
             is_written = is_written or next(writing, None) is None
             if time.monotonic() > kill_at:
@@ -163,12 +170,21 @@ def deliver_under_fire(engine: sa.Engine, url: str, slack_url: str, *, count: in
                 kills += 1
                 senders[victim] = stack.enter_context(forked_sender(url, slack_url))
                 kill_at = time.monotonic() + dice.uniform(*KILL_AFTER_SECONDS)
+            if time.monotonic() > delete_at and not is_over:
+                urllib.request.urlopen(slack_url.removesuffix("api/") + "delete", data=b"").close()
+                delete_at = time.monotonic() + dice.uniform(*DELETE_AFTER_SECONDS)
             with engine.connect() as connection:
                 left = connection.exec_driver_sql(
                     "select count(*) from ledger.alert_outbox where state = 'pending'"
                 ).scalar_one()
-            if is_written and left == 0:
+            if is_written and left == 0 and is_over:
                 break
+            if is_written and left == 0:
+                is_over = True
+                with engine.begin() as connection:
+                    for day in range(DAYS):
+                        event = DayStarted(settlement_date=FIRST + timedelta(days=day), repayment_count=1)
+                        OUTBOX(connection).record(event, now=datetime.now(UTC))
             time.sleep(0.2 if is_written else 0.02)
     return kills
 
@@ -190,8 +206,9 @@ def judge(rows: Sequence[sa.Row[Any]], messages: dict[str, dict[str, dict[str, A
     last: dict[int, float] = {}
     for row in rows:
         ts = place.get((row.channel, row.dedupe_key), 0.0)
-        misplaced += row.kind == "reply" and ts < last.get(row.root_id, 0.0)
-        last[row.root_id] = ts
+        if row.kind == "reply":  # a root that was deleted stands anew below its first replies
+            misplaced += ts < last.get(row.root_id, 0.0)
+            last[row.root_id] = ts
     return {
         "alerts": len(wanted),
         "visible": sum(seen.values()),

@@ -1,8 +1,10 @@
 """A Slack that misbehaves on purpose, as a process of its own: `python faulty_slack.py PORT SEED`.
 
 It keeps messages in memory and fails a few per cent of the calls, by its seed: 429 with Retry-After, 500, 503,
-`internal_error` before and after posting, an answer that comes too late, a connection reset before and after posting,
-and minutes (here: seconds) in which nothing gets through. `GET /state` returns what people would see, and what it did.
+`internal_error` before and after posting, an answer that comes too late or is cut short, a connection reset before and
+after posting, a proxy that answers in Slack's place before and after posting, and minutes (here: seconds) in which
+nothing gets through. `GET /state` returns what people would see, and what it did. `POST /delete` is a person who
+deletes a root: its replies stand below a tombstone from then on, and Slack takes more of them without a word.
 """
 
 from __future__ import annotations
@@ -27,7 +29,13 @@ FAULTS = {
     "late_request": 0.002,
     "reset_before": 0.005,
     "reset_after": 0.01,
+    "cut_after": 0.005,
+    "proxy_before": 0.02,
+    "proxy_after": 0.02,
 }
+# What a proxy answers with. It is a redirect that leads to its login page, or this in its own words.
+PROXY_STATUSES = (200, 302, 307, 403, 404, 407, 408, 413, 429, 499, 502, 504)
+PROXY_BODIES = (b"<html>Sign in to go on</html>", b"", b'{"ok": true, "ts": "17', b'{"ok": true}', b'{"message": "no"}')
 LATE_SECONDS = 1.5
 DOWN_EVERY_SECONDS, DOWN_SECONDS = 25.0, 6.0
 
@@ -43,12 +51,10 @@ class Workspace:
         self.counts: Counter[str] = Counter()
         self.begun = time.monotonic()
         self.last_ts = 0.0
-        self.is_kind = False
+        self.deleted: set[tuple[str, str]] = set()
 
     def fault(self) -> str | None:
         with self.lock:
-            if self.is_kind:
-                return None
             if (time.monotonic() - self.begun) % DOWN_EVERY_SECONDS > DOWN_EVERY_SECONDS - DOWN_SECONDS:
                 self.counts["down"] += 1
                 return "down"
@@ -59,6 +65,27 @@ class Workspace:
                     self.counts[name] += 1
                     return name
         return None
+
+    def proxy(self) -> tuple[int, bytes]:
+        """Return what the proxy says this time."""
+        with self.lock:
+            return self.dice.choice(PROXY_STATUSES), self.dice.choice(PROXY_BODIES)
+
+    def delete_a_root(self) -> None:
+        """Delete a root that still stands."""
+        with self.lock:
+            roots = [
+                (channel, ts)
+                for channel, by_ts in self.messages.items()
+                for ts, message in by_ts.items()
+                if message["thread_ts"] is None
+            ]
+            if roots:
+                channel, ts = self.dice.choice(roots)
+                del self.messages[channel][ts]
+                self.by_thread[channel, ""].remove(ts)
+                self.deleted.add((channel, ts))
+                self.counts["deleted"] += 1
 
     def answer(self, method: str, given: dict[str, Any]) -> dict[str, Any]:
         with self.lock:
@@ -76,17 +103,23 @@ class Workspace:
                 self.by_thread.setdefault((given["channel"], given.get("thread_ts") or ""), []).append(ts)
                 return {"ok": True, "ts": ts}
             if method == "chat.update":
+                if given["ts"] not in channel:
+                    return {"ok": False, "error": "message_not_found"}
                 channel[given["ts"]]["text"] = given["text"]
                 return {"ok": True, "ts": given["ts"]}
             thread = given["ts"] if method == "conversations.replies" else ""
-            found = [
-                ts for ts in self.by_thread.get((given["channel"], thread), []) if float(ts) > float(given["oldest"])
-            ]
+            replies = self.by_thread.get((given["channel"], thread), [])
+            above = [channel[thread]] if thread in channel else []
+            if (given["channel"], thread) in self.deleted:
+                if not replies:
+                    return {"ok": False, "error": "thread_not_found"}
+                above = [{"ts": thread, "subtype": "tombstone"}]
+            found = [ts for ts in replies if float(ts) > float(given.get("oldest", 0))]
             start, limit = int(given.get("cursor") or 0), int(given["limit"])
             cursor = str(start + limit) if start + limit < len(found) else ""
             return {
                 "ok": True,
-                "messages": [channel[ts] for ts in found[start : start + limit]],
+                "messages": above + [channel[ts] for ts in found[start : start + limit]],
                 "response_metadata": {"next_cursor": cursor},
             }
 
@@ -101,14 +134,17 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        if self.path == "/login":
+            self.send(200, PROXY_BODIES[0])
+            return
         with self.workspace.lock:
             state = {"messages": self.workspace.messages, "counts": self.workspace.counts}
             self.send(200, json.dumps(state).encode())
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == "/kind":
-            self.workspace.is_kind = True
+        if self.path == "/delete":
+            self.workspace.delete_a_root()
             self.send(200, b"{}")
             return
         method = self.path.removeprefix("/api/")
@@ -125,6 +161,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send(int(fault[-3:]), b"upstream connect error")
         elif fault == "internal_error_before":
             self.send(200, b'{"ok": false, "error": "internal_error"}')
+        elif fault == "proxy_before":
+            self.send(*self.workspace.proxy(), {"Location": "/login"})
         else:
             if fault == "late_request":
                 time.sleep(LATE_SECONDS)
@@ -132,6 +170,12 @@ class Handler(BaseHTTPRequestHandler):
             if fault == "internal_error_after":
                 self.send(200, b'{"ok": false, "error": "internal_error"}')
             elif fault == "reset_after":
+                self.reset()
+            elif fault == "proxy_after":
+                self.send(*self.workspace.proxy(), {"Location": "/login"})
+            elif fault == "cut_after":
+                said = json.dumps(answer).encode()
+                self.send(200, said[: len(said) // 2], {"Content-Length": str(len(said))})
                 self.reset()
             else:
                 if fault == "late_answer":
@@ -145,9 +189,9 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         try:
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+            usual = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+            for name, value in {**usual, **(headers or {})}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
         except OSError:

@@ -46,6 +46,7 @@ BOT = {"user": "U0SETTLE", "bot_id": "B0SETTLE", "team": "T0LOCAL"}
 HISTORY_DEFAULT, HISTORY_MOST = 100, 999
 BODY_MOST = 64 * 1024 * 1024
 KEPT = ("text", "blocks", "attachments", "metadata")
+TOMBSTONE = {"subtype": "tombstone", "text": "This message was deleted."}
 
 SCHEMA = """
 create table if not exists messages (
@@ -106,7 +107,7 @@ class Store:
             found = self._connection.execute(
                 "select body from messages where channel = ? and ts = ?", (channel, ts)
             ).fetchone()
-            if found is None:
+            if found is None or json.loads(found[0]) == TOMBSTONE:
                 return None
             edited = {"user": BOT["user"], "ts": f"{time.time():.6f}"}
             body = {**json.loads(found[0]), **changes, "edited": edited}
@@ -114,6 +115,16 @@ class Store:
                 "update messages set body = ? where channel = ? and ts = ?", (json.dumps(body), channel, ts)
             )
         return self.message(channel, ts)
+
+    def delete(self, channel: str, ts: str) -> None:
+        """Delete a message as a person does: above replies a tombstone is left in its place."""
+        with self._lock, self._connection:
+            if len(self.thread(channel, ts)) > 1:
+                self._connection.execute(
+                    "update messages set body = ? where channel = ? and ts = ?", (json.dumps(TOMBSTONE), channel, ts)
+                )
+            else:
+                self._connection.execute("delete from messages where channel = ? and ts = ?", (channel, ts))
 
     def message(self, channel: str, ts: str) -> Message | None:
         """Return one message as Slack shows it."""
@@ -375,7 +386,7 @@ class Sink:
 
     def conversation(self, channel: str) -> list[tuple[Message, list[Message]]]:
         """Return a channel as people read it: its roots, oldest first, each with the replies of its thread."""
-        roots = [message for message in self.store.top_level(channel) if "subtype" not in message]
+        roots = [message for message in self.store.top_level(channel) if message.get("subtype") != "thread_broadcast"]
         return [(root, self.store.thread(channel, root["ts"])[1:]) for root in roots]
 
     def conversations(self) -> dict[str, list[tuple[Message, list[Message]]]]:

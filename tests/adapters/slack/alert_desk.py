@@ -113,6 +113,7 @@ class Desk:
             message["metadata"]["event_payload"]["dedupe_key"]
             for root, replies in self.sink.conversation(channel)
             for message in (root, *replies)
+            if "metadata" in message  # a tombstone has none
         ]
 
     def fail(self, *faults: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 The hook gets an empty list of retry handlers on purpose: those of slack_sdk post again after a reset connection or a
 500, when the first message may well stand in the channel (`chat.postMessage` has no idempotency key), and wait for
 `Retry-After` inside the call. Whether, when and after which question to post again is the sender's decision.
+Only Slack's own JSON is Slack's answer. Whatever else comes back (a proxy's page, a login page, half an answer) says
+nothing about the message, and none of its words leave this module: the status does, or what kind of thing it was.
 Airflow is imported only when there is something to send: importing it takes seconds.
 """
 
@@ -24,7 +26,25 @@ CONNECTION = "settlement_slack"
 SCOPES = frozenset({"chat:write", "channels:history", "groups:history", "files:write"})
 
 # Answers that say nothing about whether the message was posted, like a 5xx.
-_UNCLEAR = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
+_UNCLEAR = frozenset(
+    {
+        "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org",
+        # The bytes of a file did not arrive, though somebody took them with a 200: they are sent anew.
+        "file_not_found", "file_update_failed",
+    }
+)  # fmt: skip
+# The message, or the one it would be a reply to, is no longer there: somebody has deleted it.
+DELETED_ERRORS = frozenset({"message_not_found", "thread_not_found"})
+# What a method's answer holds when it comes from Slack.
+_HOLDS: Mapping[str, tuple[str, type]] = {
+    "auth.test": ("user_id", str),
+    "chat.postMessage": ("ts", str),
+    "chat.update": ("ts", str),
+    "conversations.history": ("messages", list),
+    "conversations.replies": ("messages", list),
+    "files.getUploadURLExternal": ("upload_url", str),
+    "files.completeUploadExternal": ("files", list),
+}
 # Answers about the token or the channel: no other message would fare better.
 DESTINATION_ERRORS = frozenset(
     {
@@ -47,11 +67,11 @@ class SlackError(Exception):
 
 
 class Limited(SlackError):
-    """Too many calls: nothing was posted; try again after so many seconds."""
+    """Too many calls: try again after so many seconds. If Slack itself says so, nothing was posted."""
 
-    def __init__(self, retry_after: float) -> None:
-        self.retry_after = retry_after
-        super().__init__("ratelimited")
+    def __init__(self, retry_after: float, *, is_slacks: bool) -> None:
+        self.retry_after, self.is_slacks = retry_after, is_slacks
+        super().__init__("ratelimited" if is_slacks else "http_429")
 
 
 class Unreachable(SlackError):
@@ -59,7 +79,7 @@ class Unreachable(SlackError):
 
 
 class Unanswered(SlackError):
-    """The request may have arrived, and may still be worked on: no answer came."""
+    """The request may have arrived, and may still be worked on: no answer came, or none of Slack's."""
 
 
 class Unclear(SlackError):
@@ -68,6 +88,11 @@ class Unclear(SlackError):
 
 class CallRefused(SlackError):
     """Slack will not take this call, however often it is made."""
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the reason is that somebody has deleted the message, or the one above it."""
+        return self.code in DELETED_ERRORS
 
     @property
     def is_destination(self) -> bool:
@@ -109,33 +134,37 @@ class HookSlack:
 
     def upload(self, url: str, content: bytes, *, timeout: float) -> None:
         try:
-            answer = httpx.post(url, content=content, timeout=timeout, follow_redirects=True)
+            answer = httpx.post(url, content=content, timeout=timeout)
         except httpx.ConnectError as error:
             raise Unreachable(_snake(type(error).__name__)) from error
         except httpx.HTTPError as error:
             raise Unanswered(_snake(type(error).__name__)) from error
-        if answer.status_code == 429:
-            raise Limited(_seconds(answer.headers))
-        if answer.is_error:
-            raise Unclear(f"http_{answer.status_code}")
+        if answer.status_code != 200:
+            raise _foreign(answer.status_code, answer.headers)
 
     def _answer(self, method: str, arguments: Mapping[str, Any], *, timeout: float, is_read: bool) -> Any:
-        from slack_sdk.errors import SlackApiError, SlackClientError
+        from slack_sdk.errors import SlackApiError
 
         self._client.timeout = timeout
         try:
             # Slack's reading methods take no JSON bodies.
-            return (
+            answer = (
                 self._hook.call(method, http_verb="GET", params=_plain(arguments))
                 if is_read
                 else self._hook.call(method, json=dict(arguments))
             )
         except SlackApiError as error:
             raise _meaning(error.response) from error
-        except (SlackClientError, ValueError) as error:
-            raise Unclear(_snake(type(error).__name__)) from error
         except (OSError, http.client.HTTPException) as error:
             raise transport_error(error) from error
+        except Exception as error:
+            # The SDK stumbles over what is not Slack's in many ways: a list, no UTF-8, an unknown character set.
+            raise Unanswered(_snake(type(error).__name__)) from error
+        data = answer.data if isinstance(answer.data, dict) else {}
+        name, kind = _HOLDS[method]
+        if data.get("ok") is not True or not isinstance(data.get(name), kind):
+            raise _foreign(answer.status_code, answer.headers)
+        return answer
 
 
 def from_connection() -> HookSlack | None:
@@ -165,26 +194,31 @@ def transport_error(error: Exception) -> SlackError:
 
 
 def _meaning(response: Any) -> SlackError:
-    status, data = response.status_code, response.data
-    code = str(data.get("error", "")) if isinstance(data, dict) else ""
+    """Return what it means that the SDK found no `ok`, by Slack's own word if the answer is Slack's."""
+    status = response.status_code
+    data = response.data if isinstance(response.data, dict) else {}
+    code = data.get("error")
+    if data.get("ok") is not False or not isinstance(code, str) or not _CODE.fullmatch(code):
+        return _foreign(status, response.headers)
     if status == 429 or code in ("ratelimited", "rate_limited"):
-        return Limited(_seconds(response.headers))
-    if status >= 500 or code in _UNCLEAR:
-        return Unclear(code if code in _UNCLEAR else f"http_{status}")
-    if status == 200 and not _CODE.fullmatch(code):
-        return Unclear("not_an_answer")
-    # Somebody in between (a proxy, a gateway) answered instead of Slack.
-    return CallRefused(code) if code else Unreachable(f"http_{status}")
+        return Limited(_seconds(response.headers) or 1.0, is_slacks=True)
+    if code in _UNCLEAR:
+        return Unclear(code)
+    return CallRefused(code) if status < 500 else Unanswered(f"http_{status}")
 
 
-def _seconds(headers: Mapping[str, str] | Any) -> float:
-    for name, value in dict(headers).items():
-        if name.lower() == "retry-after":
-            try:
-                return min(max(float(value), 0.0), 3600.0)
-            except ValueError:
-                break
-    return 1.0
+def _foreign(status: int, headers: Mapping[str, str]) -> SlackError:
+    """Return what an answer means that is not Slack's own JSON: the request may have arrived behind who answered."""
+    wait = _seconds(headers)
+    if status == 429 and wait is not None:
+        return Limited(wait, is_slacks=False)
+    return Unanswered("not_an_answer" if status == 200 else f"http_{status}")
+
+
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    """Return how long to wait as the answer says in whole seconds, an hour at most; None if it does not."""
+    said = {name.lower(): value for name, value in dict(headers).items()}.get("retry-after", "")
+    return float(min(int(said), 3_600)) if re.fullmatch(r"[0-9]{1,9}", said) else None
 
 
 def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The way out when Slack does not take an alert: e-mail, through the connection `settlement_smtp`.
 
-One message carries everything that is due, the critical first. What is due: what Slack has refused, what is critical
-and not in Slack after five minutes, and what is addressed to e-mail in the first place.
+One message carries everything that is due, the critical first. What is due: what Slack has refused, edits of a message
+that stands included; what is critical and not in Slack after five minutes; and what is addressed to e-mail in the first
+place. A standing message that was mailed and then refused again is mailed again at its end (the day, the approval), not
+for every step on the way.
 """
 
 import hashlib
@@ -132,7 +134,7 @@ def send_due(
                set emailed_at = :now, attempts = attempts + 1,
                    state = case when channel = :email then 'delivered' else state end,
                    delivered_at = case when channel = :email then cast(:now as timestamptz) else delivered_at end,
-                   sent_version = case when channel = :email then version else sent_version end
+                   sent_version = case when channel = :email or state = 'failed' then version else sent_version end
              where alert_id = any(:ids)
             """
         ),
@@ -164,13 +166,15 @@ def _message_id(rows: Sequence[sa.Row[Any]]) -> str:
     return f"<{hashlib.sha256(keys.encode()).hexdigest()[:40]}@settlement>"
 
 
-# One row per alert that must go out by e-mail and has not.
+# One row per alert that must go out by e-mail and has not, as it is now. Of a day under way and of a backfill, one mail
+# says that Slack shows it no more; what is over is said by a message of its own.
 _DUE = """
 select o.*, r.thread
   from ledger.alert_outbox o join ledger.alert_roots r using (root_id)
- where o.emailed_at is null and o.message_ts is null and o.state in ('pending', 'failed')
-   and o.event <> 'thread' and o.kind <> 'file'
-   and ((o.channel = :email and o.state = 'pending')
-        or o.state = 'failed'
-        or (o.severity = 'critical' and o.state = 'pending' and o.created_at <= :late))
+ where o.event <> 'thread' and o.kind <> 'file'
+   and ((o.state = 'pending' and o.emailed_at is null and o.message_ts is null
+         and (o.channel = :email or (o.severity = 'critical' and o.created_at <= :late)))
+        or (o.state = 'failed' and o.emailed_at is null)
+        or (o.state = 'failed' and o.sent_version between 1 and o.version - 1 and o.resolved_at is null
+            and o.event not in ('day.started', 'day.progress') and not starts_with(r.thread, 'backfill:')))
 """

@@ -6,9 +6,10 @@ before a message is posted, that it may be (`uncertain_since`); afterwards its `
 A message that may have been posted is looked for by the dedupe key in its metadata before it is posted again, and not
 before the former request can no longer be on its way.
 
-What an answer means: 429 nothing was posted, wait as told · no connection: nothing was posted, back off · no answer,
-5xx, `internal_error`: unknown, back off and look first · a refused message goes out without its blocks, then by
-e-mail · a refused channel or token fails what the thread holds and goes out by e-mail.
+What an answer means: Slack's 429: nothing was posted, wait as told · no connection: nothing was posted, back off · no
+answer, none of Slack's own (a proxy's, whatever its status), `internal_error`: unknown, back off and look first · a
+refused message goes out without its blocks, then by e-mail, edits included · a refused channel or token fails what the
+thread holds and goes out by e-mail · a message that somebody has deleted is posted anew, a root before its replies.
 
 Known limit: e-mail has no search. A process that dies between the mail server's answer and its commit mails twice,
 under the same Message-ID.
@@ -145,6 +146,9 @@ class _Thread:
 
     def send(self) -> None:
         root = self._root()
+        if root is not None and root.message_ts is not None:
+            self._miss(root)
+            root = self._root()
         if root is not None and root.message_ts is None and root.state == AlertState.PENDING:
             self._deliver(root)
         while not self.sender.is_time_up():
@@ -167,8 +171,25 @@ class _Thread:
     def _root(self) -> sa.Row[Any] | None:
         return self._execute(_ROOT, root_id=self.thread.root_id).first()
 
-    def _deliver(self, row: sa.Row[Any]) -> None:
-        """Bring Slack to show the row as it is now: post it, find it, or edit it."""
+    def _miss(self, root: sa.Row[Any]) -> None:
+        """Forget, before anything is replied, a root that somebody deleted: nobody would see what is said below it."""
+        rows = self._execute(_REPLIES, root_id=self.thread.root_id, limit=BATCH).all()
+        if not rows or not self._is_deleted(root, waiting=rows[0]):
+            return
+        for row in rows:
+            self._is_found(row, root.message_ts, is_same=row.version == 1 and row.group_key is None)
+        self._forget(root, method="conversations.replies", code="thread_not_found")
+
+    def _is_deleted(self, root: sa.Row[Any], *, waiting: sa.Row[Any]) -> bool:
+        try:
+            asked = {"channel": root.channel, "ts": root.message_ts, "limit": 1}
+            answer = self._call(waiting, "conversations.replies", asked, is_read=True)
+        except client.CallRefused as refusal:
+            return refusal.is_deleted  # who may not read may still post
+        return any(message.get("subtype") == "tombstone" for message in answer["messages"][:1])
+
+    def _deliver(self, row: sa.Row[Any], *, is_anew: bool = False) -> None:
+        """Bring Slack to show the row as it is now: post it, find it, or edit it; post anew what somebody deleted."""
         members: Sequence[sa.Row[Any]] = ()
         if row.group_key is not None:
             row = self._execute(_ROW, alert_id=row.alert_id).one()
@@ -183,7 +204,16 @@ class _Thread:
             else:
                 self._post(row, members)
         except client.CallRefused as refusal:
-            self._refused(row, refusal)
+            deleted = row if row.message_ts is not None else self._root()
+            if is_anew or deleted is None or not refusal.is_deleted:
+                self._refused(row, refusal)
+                return
+            self._forget(deleted, method=_method(row), code=refusal.code, reply=row)
+            if deleted.alert_id != row.alert_id:
+                self._deliver(self._execute(_ROW, alert_id=deleted.alert_id).one())
+            row = self._execute(_ROW, alert_id=row.alert_id).one()
+            if row.state == AlertState.PENDING:
+                self._deliver(row, is_anew=True)
 
     # ------------------------------------------------------------------------------------------------ one message
 
@@ -191,13 +221,7 @@ class _Thread:
         root_ts = None if row.kind == "root" else self._root_ts()
         if row.kind != "root" and root_ts is None:
             raise client.CallRefused("thread_has_no_root")
-        if row.uncertain_since is not None and (found := self._look(row, root_ts)):
-            self.sender.report.found += 1
-            # What was posted then may be older than what the row says now: then it is edited next.
-            is_same = row.version == 1 and not members
-            self._shown(
-                row, found, sent_version=row.version if is_same else 0, method="chat.postMessage", outcome="found"
-            )
+        if self._is_found(row, root_ts, is_same=row.version == 1 and not members):
             return
         message = self._render(row, members)
         arguments = self._arguments(row, message) | ({"thread_ts": root_ts} if root_ts else {})
@@ -218,9 +242,7 @@ class _Thread:
     def _upload(self, row: sa.Row[Any]) -> None:
         """Put a file into the thread: its bytes first, then the message, which is looked for by the file's id."""
         root_ts = self._root_ts()
-        if row.uncertain_since is not None and row.file_ref and (found := self._look(row, root_ts)):
-            self.sender.report.found += 1
-            self._shown(row, found, sent_version=row.version, method="files.completeUploadExternal", outcome="found")
+        if self._is_found(row, root_ts, is_same=True):
             return
         file = self._execute("select * from ledger.alert_files where alert_id = :alert_id", alert_id=row.alert_id).one()
         place = self._call(
@@ -301,7 +323,7 @@ class _Thread:
         """Record what the error means for the row and raise how long its thread waits, or the refusal."""
         if isinstance(error, client.CallRefused):
             raise error
-        is_certain = isinstance(error, client.Limited | client.Unreachable)
+        is_certain = error.is_slacks if isinstance(error, client.Limited) else isinstance(error, client.Unreachable)
         since = "null" if is_certain else "'epoch'" if isinstance(error, client.Unclear) else "clock_timestamp()"
         if method in ("chat.postMessage", "files.completeUploadExternal"):
             self._execute(
@@ -313,6 +335,18 @@ class _Thread:
             raise _Later(seconds=error.retry_after, code=error.code, kind="limited") from error
         self._attempt(row, method, "unknown", error=error.code)
         raise _Later(seconds=0.0, code=error.code, kind="failure") from error
+
+    def _is_found(self, row: sa.Row[Any], root_ts: str | None, *, is_same: bool) -> bool:
+        """Tell whether the row, if it may have been posted, stands in Slack; unless it is the same, it is edited next.
+
+        Raises _Later while it may still arrive.
+        """
+        found = None if row.uncertain_since is None else self._look(row, root_ts)
+        if found is None:
+            return False
+        self.sender.report.found += 1
+        self._shown(row, found, sent_version=row.version if is_same else 0, method=_method(row), outcome="found")
+        return True
 
     def _look(self, row: sa.Row[Any], root_ts: str | None) -> str | None:
         """Return the ts of the row's message if it stands in Slack already. Raises _Later while it may still arrive."""
@@ -332,7 +366,12 @@ class _Thread:
         if root_ts:
             arguments["ts"] = root_ts
         while True:
-            answer = self._call(row, method, arguments, is_read=True)
+            try:
+                answer = self._call(row, method, arguments, is_read=True)
+            except client.CallRefused as refusal:
+                if refusal.is_deleted:
+                    return None  # a thread that is not there holds no message
+                raise
             for message in answer.get("messages", []):
                 payload = (message.get("metadata") or {}).get("event_payload") or {}
                 files = [file.get("id") for file in message.get("files") or []]
@@ -409,11 +448,26 @@ class _Thread:
             outcome=outcome,
         )
 
+    def _forget(self, row: sa.Row[Any], *, method: str, code: str, reply: sa.Row[Any] | None = None) -> None:
+        """Commit that the row's message is no longer in Slack, nor the reply below it, so that they are posted anew."""
+        log.warning("alerts.deleted", channel=row.channel, alert=row.event, code=code)
+        self._attempt(row, method, "refused", error=code)
+        self._execute(
+            "update ledger.alert_outbox set message_ts = null, sent_version = 0, state = 'pending'"
+            " where alert_id = :alert_id",
+            alert_id=row.alert_id,
+        )
+        if reply is not None:
+            self._execute(
+                "update ledger.alert_outbox set uncertain_since = null where alert_id = :alert_id",
+                alert_id=reply.alert_id,
+            )
+
     def _refused(self, row: sa.Row[Any], refusal: client.CallRefused) -> None:
         """Fail the row, or all that the thread holds when the channel or the token is the reason; e-mail takes over."""
         log.error("alerts.refused", channel=row.channel, alert=row.event, code=refusal.code)
         self.sender.report.errors.append(refusal.code)
-        self._attempt(row, "chat.postMessage", "refused", error=refusal.code)
+        self._attempt(row, _method(row), "refused", error=refusal.code)
         failed = self._execute(
             """
             update ledger.alert_outbox set state = 'failed', last_error = :code, uncertain_since = null
@@ -463,6 +517,13 @@ def as_row(row: sa.Row[Any], thread: str) -> renderer.Row:
         settlement_date=row.settlement_date,
         resolved_at=row.resolved_at,
     )
+
+
+def _method(row: sa.Row[Any]) -> str:
+    """Return the call that brings Slack to show the row."""
+    if row.kind == "file":
+        return "files.completeUploadExternal"
+    return "chat.postMessage" if row.message_ts is None else "chat.update"
 
 
 # One row: the thread to send next, locked. The lock lets writers add rows to the thread meanwhile.
