@@ -66,6 +66,13 @@ class Breaks(Protocol):
         """
         ...
 
+    def answered(self) -> set[tuple[str, str, str, int | None]]:
+        """Return what somebody answered for by name, as (cause, kind and id of the subject, amount).
+
+        `sync` does not open it again as long as it is found with the same amount.
+        """
+        ...
+
     def open(self) -> list[Break]:
         """Return the breaks that are open or assigned, oldest first."""
         ...
@@ -96,6 +103,9 @@ class Breaks(Protocol):
     def waiting(self, break_id: int) -> Decision | None:
         """Return what waits for a second person, or None."""
         ...
+
+    def withdraw(self, break_id: int, *, now: datetime) -> None:
+        """Let what waits for a second person wait no longer: its amount moved, and it has to be asked anew."""
 
     def decide(self, break_id: int, *, by: str, now: datetime) -> None:
         """Keep who decided what was waiting; the database refuses that it is who asked."""

@@ -1,5 +1,6 @@
 """The gate before money moves: what must be known, what speaks against paying, and who answers for it."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
@@ -9,7 +10,6 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from settlement.domain.books.accounts import CLIENT_BANK, RECEIPTS_IN_TRANSIT
-from settlement.domain.breaks import BreakState
 from settlement.domain.errors import NotYet, Refused
 from settlement.domain.payments import gate as questions
 from settlement.domain.payments import payouts
@@ -96,11 +96,10 @@ def proposed(services: Services, books: Books, day: DayRun, *, prepared: pd.Data
     """Return what would be paid, and everything that is known for or against it."""
     on = day.settlement_date
     wanted = {} if prepared is None else payouts.totals(prepared)
-    paid_now = [] if prepared is None else sorted(prepared["investor_id"].unique())
     paid = books.payouts.find(on)
     of_day = payouts.totals(paid[~paid["state"].isin(PROVEN_UNPAID)])
-    under_way = books.payouts.under_way()
     newest = newest_statement(services, books)
+    under_way = _under_way(services, books, newest)
     proven = {}
     for currency in wanted:
         money = books.journal.balance(CLIENT_BANK.name, currency)
@@ -124,11 +123,27 @@ def proposed(services: Services, books: Books, day: DayRun, *, prepared: pd.Data
                 amount=found.amount,
             )
             for found in books.breaks.open()
-            if found.state is BreakState.OPEN
         ],
-        contradictions=books.payouts.contradictions(paid_now),
         usual=books.payouts.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)]),
     )
+
+
+def _under_way(services: Services, books: Books, newest: KeptStatement | None) -> dict[str, int]:
+    """Return what may still leave the custody account for payouts, by currency: sent, and not yet shown as debited.
+
+    A returned payout that no statement shows leaving was netted away by the bank, once a statement is in of a day after
+    the one on which it was to leave.
+    """
+    sums: Counter[str] = Counter()
+    for part in books.payouts.under_way():
+        is_netted = (
+            part.is_returned
+            and newest is not None
+            and part.submitted_at is not None
+            and payouts.leaves_on(services.calendar, part.settlement_date, part.submitted_at) < newest.business_date
+        )
+        sums[part.currency] += 0 if is_netted else part.amount
+    return dict(sums)
 
 
 def newest_statement(services: Services, books: Books) -> KeptStatement | None:

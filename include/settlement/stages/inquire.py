@@ -10,6 +10,7 @@ from settlement.domain.alerts.day import Step
 from settlement.domain.bank.messages import SubmissionOutcome
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
+from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.files import FileState
 from settlement.domain.payments.state import UNPROVEN, PayoutState
 from settlement.ports.days import DayRun
@@ -118,9 +119,10 @@ def declare_absent(services: Services, file_id: str, *, by: str, reason: str, no
             raise Refused(
                 f"File [{file_id}] was handed over less than {ASK_AGAIN_AFTER} ago and may still arrive: wait"
             )
-        evidence = {"by": by.strip(), "reason": reason.strip()}
+        said, ids = {"by": by.strip(), "reason": reason.strip()}, left["payout_id"].tolist()
         with apply.notifying_of_answers(services, books, now=now):
-            apply.give_back(books, left, PayoutState.REJECTED, cause="declared_absent", now=now, evidence=evidence)
+            books.payouts.keep_facts(ids, FactKind.ABSENT, source=by.strip(), said=said, now=now)
+            apply.follow(services, books, ids, cause="declared_absent", now=now)
         if len(left) == len(of_file):
             books.files.mark(file_id, FileState.REJECTED, now=now)
     return {"file_id": file_id, "payouts": len(left), "amounts": payouts.totals(left)}

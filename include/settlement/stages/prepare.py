@@ -58,7 +58,7 @@ def _release_stranded(services: Services, books: Books, day: DayRun, *, now: dat
     """Give back what earlier days prepared and nobody is going to send: the run failed, or nobody decided in time."""
     waited = timedelta(hours=services.policy.approval.timeout_hours)
     stranded = books.payouts.stranded(before=day.settlement_date, prepared_before=now - waited)
-    apply.give_back(books, stranded, PayoutState.REJECTED, cause="released", now=now, evidence={"run_id": day.run_id})
+    apply.withdraw(services, books, stranded, cause="released", said={"run_id": day.run_id}, now=now)
     for file_id in sorted(stranded["file_id"].dropna().unique()):
         books.files.mark(file_id, FileState.REJECTED, now=now)
     return stranded

@@ -144,8 +144,9 @@ def _keep_answer(services: Services, file_id: str, number: int, answer: Submissi
         for message in answer.messages:
             books.bank_lines.keep_message(message, direction="in", now=now)
         books.files.close_transmission(file_id, number, answer, now=now)
-        evidence = {"status_code": answer.status_code, "text": answer.text}
-        apply.set_file_status(books, file_id, cause="answer", reason=answer.reason, evidence=evidence, now=now)
+        said = {"status_code": answer.status_code, "text": answer.text}
+        reason = {"bank_reason": answer.reason} if answer.reason else {}
+        apply.set_file_status(services, books, file_id, cause="answer", said=said | reason, now=now)
 
 
 def _execution_date(services: Services, on: date, now: datetime) -> date:

@@ -23,10 +23,11 @@ import numpy as np
 import pandas as pd
 from settlement.domain.bank import matching
 from settlement.domain.bank.matching import OpenLine, Subject, SubjectKind, Terms, exact
+from settlement.domain.bank.matching.model import Key
 
 FIRST = date(2026, 3, 2)
 TOLERANCE = 500
-Pair = tuple[str, tuple[str, str]]
+Pair = tuple[str, Key]
 
 
 @dataclass

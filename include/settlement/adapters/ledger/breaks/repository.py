@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
-from settlement.domain.breaks import BreakState, Decision, Finding, why_gone
+from settlement.domain.breaks import BreakState, Decision, Finding, Way, why_gone
 from settlement.domain.days import SettlementCalendar
 from settlement.ports.breaks import Break, BreakEvent
 
@@ -57,7 +57,12 @@ class Breaks(Repository):
     ) -> dict[str, int]:
         """Make the open breaks of these causes be exactly the findings; return how many opened, resolved and stand."""
         run = self.transaction.execute
-        wanted = {(f.cause, f.subject_kind, f.subject_id): f for f in findings}
+        answered = self.answered()
+        wanted = {
+            (f.cause, f.subject_kind, f.subject_id): f
+            for f in findings
+            if (f.cause, f.subject_kind, f.subject_id, f.amount) not in answered
+        }
         present = {
             (row.cause, row.subject_kind, row.subject_id): row
             for row in run(
@@ -129,6 +134,17 @@ class Breaks(Repository):
                 return f"matched with [{other}] by {found.rule}: {found.explanation}"
         return why_gone(row.cause)
 
+    def answered(self) -> set[tuple[str, str, str, int | None]]:
+        """Return what somebody answered for by name, as (cause, kind and id of the subject, amount)."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select b.cause, b.subject_kind, b.subject_id, b.amount from ledger.breaks b"
+                " join ledger.break_decisions d using (break_id) where d.kind = :kind and d.decided_at is not null"
+            ),
+            {"kind": Way.ANSWER},
+        )
+        return {(row[0], row[1], row[2], row[3]) for row in rows}
+
     def open(self) -> list[Break]:
         """Return the open breaks, oldest first."""
         rows = self.transaction.execute(
@@ -197,18 +213,28 @@ class Breaks(Repository):
         row = self.transaction.execute(
             sa.text(
                 "select break_id, kind, target, amount, currency, reason, requested_by, needs_second"
-                " from ledger.break_decisions where break_id = :id and decided_at is null"
+                " from ledger.break_decisions where break_id = :id and decided_at is null and withdrawn_at is null"
             ),
             {"id": break_id},
         ).first()
-        return Decision(**row._asdict()) if row else None
+        return Decision(**{**row._asdict(), "kind": Way(row.kind)}) if row else None
+
+    def withdraw(self, break_id: int, *, now: datetime) -> None:
+        """Let what waits for a second person wait no longer: its amount moved, and it has to be asked anew."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.break_decisions set withdrawn_at = :now"
+                " where break_id = :id and decided_at is null and withdrawn_at is null"
+            ),
+            {"id": break_id, "now": now},
+        )
 
     def decide(self, break_id: int, *, by: str, now: datetime) -> None:
         """Keep who decided what was waiting."""
         self.transaction.execute(
             sa.text(
                 "update ledger.break_decisions set decided_by = :by, decided_at = :now"
-                " where break_id = :id and decided_at is null"
+                " where break_id = :id and decided_at is null and withdrawn_at is null"
             ),
             {"id": break_id, "by": by, "now": now},
         )
