@@ -8,7 +8,6 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 from settlement.domain.errors import Displaced, Refused, Unavailable
-from settlement.domain.payments.state import PayoutState
 from settlement.ports.days import DayRun, RunRequest
 from settlement.stages import apply, inquire, match, open_day, reconcile, submit, take_in
 
@@ -215,10 +214,12 @@ def test_what_was_rejected_and_stands_on_the_statement_as_paid_is_not_paid_again
     with platform.services() as services:
         report = status_report("S-9", file_of(platform), {ids(platform)["A"]: ("RJCT", "AM04")})
         hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
-    with pytest.raises(Refused, match=r"rejected payout .* shows it as paid") as refusal:
-        settle_next(platform)
-    assert "settlement gate 2026-02-19 --override" in str(refusal.value)
-    assert [row[3] for row in states(platform)] == ["rejected", "booked", "booked"]
+    assert owed(platform) == [("A", 43790)]
+    settle_next(platform)
+    assert states(platform) == in_state("booked")
+    assert owed(platform) == []
+    told = "select subject_kind, subject_id, amount from reporting.breaks where cause = 'message_refused'"
+    assert platform.rows(told) == [("payout", "20260216.1.A.KRW.1.1", 43790)]
 
 
 def test_a_payment_called_a_duplicate_is_not_rejected(platform: Platform) -> None:
@@ -311,7 +312,8 @@ def test_a_return_that_is_still_to_be_credited_does_not_hide_what_is_still_to_be
     with platform.services() as services:
         hear(services, platform, returned(ids(platform)["A"], 43790), kind="pacs.004", at="2026-02-17T08:00+09:00")
         with services.ledger.books(read_only=True) as books:
-            assert books.payouts.under_way() == {"KRW": 88050}
+            parts = {part.is_returned: part.amount for part in books.payouts.under_way()}
+    assert parts == {True: 43790, False: 44260}
 
 
 def test_what_a_bank_said_is_kept_even_if_the_run_was_displaced_while_it_said_it(platform: Platform) -> None:
@@ -366,7 +368,7 @@ def test_a_file_with_a_payout_whose_money_was_given_back_never_leaves(platform: 
     with platform.services() as services:
         submit._write_files(services, day, now=now)
         with services.ledger.books(posting=True) as books:
-            apply.give_back(books, books.payouts.find()[:1], PayoutState.REJECTED, cause="test", now=now, evidence={})
+            apply.withdraw(services, books, books.payouts.find()[:1], cause="test", said={}, now=now)
         assert submit.send(services, [file_of(platform)], day=day, now=now) == {}
         with pytest.raises(sa.exc.IntegrityError, match="cannot leave"), services.ledger.books(posting=True) as books:
             books.files.open_transmission(file_of(platform), run_id=None, now=now)

@@ -99,7 +99,7 @@ def follow(services: Services, books: Books, payout_ids: Sequence[str], *, cause
         for state in PROVEN_UNPAID:
             books.payouts.credit_back(of_day[of_day["state"] == state], state=state, settlement_date=dated, now=now)
     shown = known[known["booked_on"].notna() & proven.isin(FINAL)]
-    books.payouts.note_booking({payout_id: on.date() for payout_id, on in frames.rows(shown, "payout_id", "booked_on")})
+    books.payouts.note_booking(dict(frames.rows(shown, "payout_id", "booked_on")))
 
 
 def open_date(services: Services, books: Books, on: date) -> date:

@@ -176,7 +176,7 @@ def _carry_out(
 ) -> Mapping[str, Any]:
     carry_out(by)
     state = BreakState.WRITTEN_OFF if decision.kind is Way.WRITE_OFF else BreakState.RESOLVED
-    how = f"{SAID[decision.kind].format(decision.target)}: {decision.reason}"
+    how = f"{SAID[decision.kind].format(decision.target.rpartition(':')[2])}: {decision.reason}"
     on = services.calendar.newest_settleable(now) or services.calendar.local_date(now)
     books.breaks.close(found.break_id, state=state, how=how, by=by, on=on, now=now)
     return {"break_id": found.break_id, "state": state.value, "resolution": how, "by": by}
@@ -272,8 +272,8 @@ def _plan_absent(services: Services, books: Books, found: Break, reason: str, *,
     payout = books.payouts.evidence([found.subject_id])
     if not payout["state"].isin(AT_BANK).all():
         raise Refused(
-            f"Payout [{found.subject_id}] is [{payout['state'].iat[0]}]: what is missing is its money coming back, which"
-            f" can be written off: `settlement breaks write-off {found.break_id}`"
+            f"Payout [{found.subject_id}] is [{payout['state'].iat[0]}]: what is missing is its money coming back,"
+            f" which can be written off: `settlement breaks write-off {found.break_id}`"
         )
 
     def carry_out(by: str) -> None:
