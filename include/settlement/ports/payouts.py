@@ -128,12 +128,12 @@ class Payouts(Protocol):
         source: str,
         now: datetime,
         amounts: Sequence[int] | None = None,
-        said: Mapping[str, Any] | Sequence[Mapping[str, Any]] = ...,
+        evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]] = ...,
     ) -> None:
         """Keep what became known of payouts, by its source; what the same source says again changes nothing.
 
-        `said` is one for all, or one for each payout in their order; it becomes JSON, and its `bank_reason` is the
-        bank's reason.
+        `evidence` is one for all, or one for each payout in their order; it becomes JSON, and its `bank_reason` is
+        the bank's reason.
         """
 
     def evidence(self, payout_ids: Sequence[str]) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def set_file_status(
         ids = of_file["payout_id"].tolist()
         given = reasons or {}
         each = [{**said, "bank_reason": given[one]} if one in given else {**said, "of": "file"} for one in ids]
-        books.payouts.keep_facts(ids, FactKind.REFUSED, source=f"file {file_id}", said=each, now=now)
+        books.payouts.keep_facts(ids, FactKind.REFUSED, source=f"file {file_id}", evidence=each, now=now)
         follow(services, books, ids, cause=f"file_{cause}", now=now)
     elif state is FileState.UNKNOWN:
         unheard = of_file.loc[of_file["state"] == PayoutState.SUBMITTED, "payout_id"].tolist()
@@ -65,7 +65,7 @@ def withdraw(
 ) -> None:
     """Let payouts (frame `PAYOUTS`) that were never handed over end as rejected: their money goes back."""
     ids = payouts["payout_id"].tolist()
-    books.payouts.keep_facts(ids, FactKind.WITHDRAWN, source=cause, said=said, now=now)
+    books.payouts.keep_facts(ids, FactKind.WITHDRAWN, source=cause, evidence=said, now=now)
     follow(services, books, ids, cause=cause, now=now)
 
 

@@ -39,8 +39,8 @@ from settlement.stages import apply, match
 BOOKABLE = tuple(account.name for account in (*REMITTED, BANK_CHARGES, BANK_INTEREST))
 """The accounts to which a person may book a line."""
 
-NO_CURRENCY = "XXX"
-"""ISO 4217's word for none: of a break that has no amount."""
+NO_CURRENCY = ""
+"""Of a break that has no amount."""
 
 SAID = {
     Way.MATCH: "matched with [{}] by hand",
@@ -279,7 +279,7 @@ def _plan_absent(services: Services, books: Books, found: Break, reason: str, *,
     def carry_out(by: str) -> None:
         said = {"by": by, "reason": reason}
         with apply.notifying_of_answers(services, books, now=now):
-            books.payouts.keep_facts([found.subject_id], FactKind.ABSENT, source=by, said=said, now=now)
+            books.payouts.keep_facts([found.subject_id], FactKind.ABSENT, source=by, evidence=said, now=now)
             apply.follow(services, books, [found.subject_id], cause="declared_absent", now=now)
 
     return found.amount or 0, carry_out

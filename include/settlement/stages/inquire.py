@@ -121,7 +121,7 @@ def declare_absent(services: Services, file_id: str, *, by: str, reason: str, no
             )
         said, ids = {"by": by.strip(), "reason": reason.strip()}, left["payout_id"].tolist()
         with apply.notifying_of_answers(services, books, now=now):
-            books.payouts.keep_facts(ids, FactKind.ABSENT, source=by.strip(), said=said, now=now)
+            books.payouts.keep_facts(ids, FactKind.ABSENT, source=by.strip(), evidence=said, now=now)
             apply.follow(services, books, ids, cause="declared_absent", now=now)
         if len(left) == len(of_file):
             books.files.mark(file_id, FileState.REJECTED, now=now)

@@ -174,7 +174,7 @@ def _apply_answer(services: Services, books: Books, answer: FileAnswer, *, now: 
         ids,
         FactKind.REFUSED,
         source=f"report {answer.message_id}",
-        said=[
+        evidence=[
             {"message": answer.message_id, "text": text} | ({"bank_reason": why} if why else {})
             for text, why in zip(rejected["text"], reason[rejected.index], strict=True)
         ],
@@ -237,7 +237,7 @@ def _apply_return(services: Services, books: Books, returned: Return, message: M
             FactKind.RETURN_ANNOUNCED,
             source=returned.return_id or message.sha256,
             amounts=[returned.amount],
-            said=said | ({"bank_reason": returned.reason} if returned.reason else {}),
+            evidence=said | ({"bank_reason": returned.reason} if returned.reason else {}),
             now=now,
         )
         apply.follow(services, books, [payout_id], cause="return", now=now)

@@ -146,7 +146,7 @@ class Payouts(Repository):
         source: str,
         now: datetime,
         amounts: Sequence[int] | None = None,
-        said: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NOTHING,
+        evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NOTHING,
     ) -> None:
         """Keep what became known of payouts; what the same source says again is known already."""
         self.transaction.execute(
@@ -157,7 +157,7 @@ class Payouts(Repository):
                 "source": source,
                 "amounts": list(amounts) if amounts else [None] * len(payout_ids),
                 "now": now,
-                "said": _texts(said, len(payout_ids)),
+                "said": _texts(evidence, len(payout_ids)),
             },
         )
 
