@@ -11,7 +11,7 @@ from settlement.adapters.ledger import copying
 from settlement.adapters.ledger.journal.repository import Journal
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.bank import statement as statements
-from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
+from settlement.domain.bank.matching import Match, OpenLine, Subject
 from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS, Key
 from settlement.domain.bank.messages import Message, MessageState
 from settlement.domain.bank.statement import LineState, Statement
