@@ -475,9 +475,12 @@ def test_an_entry_is_reversed_at_most_once(ledger: Ledger) -> None:
 def test_what_was_written_off_of_receipts_and_payouts_is_undone_once(ledger: Ledger) -> None:
     prepared(ledger, A=100)
 
-    def write_off(books: Books, account: str, amount: int, **of: str) -> None:
-        entry = JournalEntry(entry=postings.written_off(account, amount), currency="KRW", **of)  # type: ignore[arg-type]
-        books.journal.post(entry, settlement_date=ON, now=MORNING)
+    def write_off(
+        books: Books, account: str, amount: int, *, payout_id: str | None = None, repayment_id: str | None = None
+    ) -> None:
+        entry = postings.written_off(account, amount)
+        made = JournalEntry(entry=entry, currency="KRW", payout_id=payout_id, repayment_id=repayment_id)
+        books.journal.post(made, settlement_date=ON, now=MORNING)
 
     def standing(books: Books) -> tuple[int, ...]:
         accounts = ("difference", "receipts_in_transit", "payouts_in_transit")
