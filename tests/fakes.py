@@ -764,6 +764,7 @@ class Payouts:
         unpaid = self._facts(*UNPAID, of=payout_id)
         return {name: row[name] for name in ("payout_id", "investor_id", "settlement_date", "currency", "amount")} | {
             "state": row["state"].value,
+            "submitted_at": row["submitted_at"],
             "debits": matched_debits + len(open_debits) + explained_debits,
             "credits": matched_credits + len(open_credits) + explained_credits,
             "explained_debits": explained_debits,

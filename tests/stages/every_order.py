@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import sqlalchemy as sa
 from settlement.domain.bank.messages import Message
 from settlement.domain.breaks import WAYS, Way
 from settlement.domain.errors import Refused
@@ -21,6 +20,7 @@ from settlement.ports.books import Books
 from settlement.ports.services import Services
 from settlement.stages import breaks, match, prove, take_in
 
+from .conftest import transaction_of
 from .payout_stories import returned, status_report
 from .spoken_bank import Entry, Spoken, camt053
 
@@ -53,8 +53,8 @@ class EveryOrder:
     """The tree of facts about the payout of A."""
 
     def __init__(self, spoken: Spoken, services: Services, books: Books) -> None:
-        self.connection: sa.Connection = books.payouts.transaction  # type: ignore[attr-defined]  # the adapter's own
-        self.services = replace(services, ledger=OneTransaction(books))  # type: ignore[arg-type]  # no reads of its own
+        self.connection = transaction_of(books.payouts)
+        self.services = replace(services, ledger=OneTransaction(books))
         self.books = books
         self.e2e = spoken.e2e("A")
         self.payout_id = str(spoken.rows("select payout_id from ledger.payouts where investor_id = 'A'")[0][0])
@@ -72,8 +72,8 @@ class EveryOrder:
         "second credit": lambda self: self.line(PAID, is_reversal=True),
         "credit less a fee": lambda self: self.line(PAID - 500, reason="MS03"),
         "return announced": lambda self: (returned(self.e2e, PAID), "pacs.004"),
-        "rejected": lambda self: (status_report("P-R", self.file_id, **{self.e2e: ("RJCT", "AM04")}), "pain.002"),
-        "accepted": lambda self: (status_report("P-A", self.file_id, **{self.e2e: ("ACCP", None)}), "pain.002"),
+        "rejected": lambda self: (status_report("P-R", self.file_id, {self.e2e: ("RJCT", "AM04")}), "pain.002"),
+        "accepted": lambda self: (status_report("P-A", self.file_id, {self.e2e: ("ACCP", None)}), "pain.002"),
     }
 
     def line(self, amount: int, **said: Any) -> tuple[str, str]:
@@ -135,12 +135,7 @@ class EveryOrder:
             if not open_:
                 break
             done += [f"{cause}: {self.end(number, cause, kind)}" for number, cause, kind in open_[:1]]
-        left = dict(
-            self.connection.exec_driver_sql(
-                "select account, amount from ledger.balances where amount <> 0"
-                " and account in ('suspense', 'payouts_in_transit')"
-            ).all()
-        )
+        left = self.outcome().balances
         assert left.get("suspense", 0) == 0 and left["payouts_in_transit"] == -26736 - 17524, f"{sorted(facts)}: {left}"
         savepoint.rollback()
         self.closing = closing

@@ -94,7 +94,7 @@ def test_a_debit_after_a_return_takes_the_money_again(spoken: Spoken) -> None:
 def test_a_rejected_payout_that_was_paid_again_and_is_booked_overdraws_its_payee(spoken: Spoken) -> None:
     worked_day(spoken)
     report = status_report(
-        "P-late", spoken.rows("select file_id from ledger.payout_files")[0][0], **{spoken.e2e("A"): ("RJCT", "AM04")}
+        "P-late", spoken.rows("select file_id from ledger.payout_files")[0][0], {spoken.e2e("A"): ("RJCT", "AM04")}
     )
     spoken.say(report, kind="pain.002")
     spoken.statement("2026-02-19", *debits(spoken, "B", "C"))
@@ -284,7 +284,7 @@ def test_one_refusal_told_twice_says_nothing_of_another_transmission(spoken: Spo
     for message_id in ("P-1", "P-2"):
         spoken.say(status_report(message_id, file_id, group="RJCT", reason="TM01"), kind="pain.002")
     named = {spoken.e2e(investor): ("RJCT", "TM01") for investor in "ABC"}
-    spoken.say(status_report("P-3", file_id, **named), kind="pain.002")
+    spoken.say(status_report("P-3", file_id, named), kind="pain.002")
     spoken.hear("2026-02-17T07:30+09:00")
     assert {row[3] for row in spoken.payouts()} == {"unknown"}
     spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
@@ -328,7 +328,7 @@ def test_a_rejection_after_the_booking_is_a_break_that_somebody_answers_for(spok
     spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
     spoken.hear("2026-02-20T05:00+09:00")
     ((file_id,),) = spoken.rows("select file_id from ledger.payout_files")
-    spoken.say(status_report("P-9", file_id, **{spoken.e2e("A"): ("RJCT", "AC04")}), kind="pain.002")
+    spoken.say(status_report("P-9", file_id, {spoken.e2e("A"): ("RJCT", "AC04")}), kind="pain.002")
     spoken.hear("2026-02-20T09:00+09:00")
     assert spoken.payouts() == PAID
     assert spoken.breaks() == [("message_refused", "payout", 43790)]

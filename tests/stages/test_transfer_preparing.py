@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from settlement.cli import app
 from settlement.domain.errors import Refused
-from settlement.domain.payments.state import PayoutState
+from settlement.domain.payments.evidence import FactKind
 from settlement.ports.days import DayRun, TaskFailure
 from settlement.stages import apply, approve, gate, inquire, notify, report, submit
 from typer.testing import CliRunner
@@ -296,8 +296,9 @@ def test_a_rejected_chunk_of_several_goes_out_again_as_its_next_attempt(platform
         inquire.hear_answers(services, RUN_1, now=now)
         with services.ledger.books(posting=True) as books:
             found = books.payouts.find()
-            second = found[(found["investor_id"] == "A") & (found["chunk"] == 2)]
-            apply.give_back(books, second, PayoutState.REJECTED, cause="test", now=now, evidence={})
+            second = found.loc[(found["investor_id"] == "A") & (found["chunk"] == 2), "payout_id"].tolist()
+            books.payouts.keep_facts(second, FactKind.REFUSED, source="test", now=now)
+            apply.follow(services, books, second, cause="test", now=now)
     settle(platform, run_id="run-2")
     assert platform.rows(
         "select chunk, attempt, amount, state from ledger.payouts where investor_id = 'A' order by chunk, attempt"

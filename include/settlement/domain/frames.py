@@ -576,6 +576,7 @@ EVIDENCE = Spec(
         _text("currency", "ISO 4217"),
         _amount("amount", "what is paid", at_least=1),
         _text("state", "where it stands, as `payments.state.PayoutState`"),
+        _instant("submitted_at", "when it was handed over first", is_nullable=True),
         _amount("debits", "how often statements show it leaving", at_least=0),
         _amount("credits", "how often statements show it coming back", at_least=0),
         _amount("explained_debits", "how many of its debits a person booked elsewhere", at_least=0),

@@ -17,7 +17,7 @@ from settlement.domain.payments import evidence, files
 from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.files import FileState
 from settlement.domain.payments.payouts import PERMANENT_REASONS
-from settlement.domain.payments.state import FINAL, PROVEN_UNPAID, UNSENT, PayoutState
+from settlement.domain.payments.state import PROVEN_UNPAID, PayoutState
 from settlement.ports.books import Books
 from settlement.ports.services import Services
 from settlement.stages import notify
@@ -77,8 +77,7 @@ def follow(services: Services, books: Books, payout_ids: Sequence[str], *, cause
     """
     known = books.payouts.evidence(sorted(set(payout_ids)))
     proven = evidence.states(known)
-    is_moving = (proven != known["state"]) & ~(known["state"].isin(UNSENT) & (proven != PayoutState.REJECTED))
-    moving = known.assign(former=known["state"], state=proven)[is_moving]
+    moving = known.assign(former=known["state"], state=proven)[proven != known["state"]]
     for state in sorted(set(moving["state"])):
         now_in = moving[moving["state"] == state]
         said = [_proof(row, PayoutState(state)) for row in now_in.to_dict("records")]
@@ -98,7 +97,7 @@ def follow(services: Services, books: Books, payout_ids: Sequence[str], *, cause
             books.payouts.take_back(given_back, settlement_date=dated, now=now)
         for state in PROVEN_UNPAID:
             books.payouts.credit_back(of_day[of_day["state"] == state], state=state, settlement_date=dated, now=now)
-    shown = known[known["booked_on"].notna() & proven.isin(FINAL)]
+    shown = known[known["booked_on"].notna() & proven.isin((PayoutState.BOOKED, PayoutState.RETURNED))]
     books.payouts.note_booking(dict(frames.rows(shown, "payout_id", "booked_on")))
 
 

@@ -217,6 +217,10 @@ def _plan_line(
     if way is Way.MATCH:
         subject = _subject(services, books, line, target)
         rule = "by_hand"
+        if shown is not None and shown.key != subject.key:
+            raise Refused(
+                f"Line [{line.line_id}] carries the id of payout [{shown.reference}] and shows it: it is not [{target}]"
+            )
     else:
         if shown is not None:
             raise Refused(

@@ -14,7 +14,7 @@ from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS
 from settlement.domain.bank.statement import LineState
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.payments import evidence
-from settlement.domain.payments.state import AT_BANK, UNSENT, PayoutState
+from settlement.domain.payments.state import AT_BANK, PayoutState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -90,7 +90,7 @@ def movements_of(
     `payouts` is a frame `PAYOUTS`, `named` what each line may name. One that is at the bank and named by one debit at
     most can only leave; of any other its evidence says how often it leaves and comes back in the end.
     """
-    sent = payouts[~payouts["state"].isin(UNSENT)].set_index("end_to_end_id", drop=False)
+    sent = payouts[payouts["submitted_at"].notna()].set_index("end_to_end_id", drop=False)
     naming = Counter(key for line in lines for key in named[line.line_id])
     credited = {key for line in lines if line.amount > 0 for key in named[line.line_id]}
     is_plain = (

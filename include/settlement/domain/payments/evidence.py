@@ -51,12 +51,27 @@ def is_credit(line: int, amount: int, *, is_return: bool) -> bool:
     return 0 < line <= amount and (is_return or line * 2 > amount)
 
 
-def states(known: pd.DataFrame) -> pd.Series:
-    """Return the state that follows for each payout of a frame `EVIDENCE`, under the same index."""
-    debits, credits = known["debits"], known["credits"]
+def states(known: pd.DataFrame) -> "pd.Series[str]":
+    """Return the state that follows for each payout of a frame `EVIDENCE`, under the same index.
+
+    What was never handed over cannot have been paid, whatever a statement says: its lines are somebody else's.
+    """
+    debits, credits, is_unsent = known["debits"], known["credits"], known["submitted_at"].isna()
     proven = np.select(
-        [known["is_return_announced"] | ((debits > 0) & (credits >= debits)), debits > credits, known["is_unpaid"]],
-        [PayoutState.RETURNED.value, PayoutState.BOOKED.value, PayoutState.REJECTED.value],
+        [
+            is_unsent & known["is_unpaid"],
+            is_unsent,
+            known["is_return_announced"] | ((debits > 0) & (credits >= debits)),
+            debits > credits,
+            known["is_unpaid"],
+        ],
+        [
+            PayoutState.REJECTED.value,
+            "",
+            PayoutState.RETURNED.value,
+            PayoutState.BOOKED.value,
+            PayoutState.REJECTED.value,
+        ],
         default="",
     )
     return known["state"].where(proven == "", pd.Series(proven, index=known.index, dtype="str"))

@@ -1,7 +1,7 @@
 -- One row per payout: what is known of it. Its debits and credits are the lines that are matched with it, each time that
 -- it left or came back once, the lines not matched yet that carry its id, and what a person booked elsewhere.
 with asked as (
-  select payout_id, investor_id, settlement_date, currency, amount, state, end_to_end_id
+  select payout_id, investor_id, settlement_date, currency, amount, state, submitted_at, end_to_end_id
     from ledger.payouts
    where payout_id = any(:ids)
 ),
@@ -37,13 +37,15 @@ told as (
          count(*) filter (where kind = 'credit_explained') as explained_credits,
          bool_or(kind = 'return_announced') as is_return_announced,
          bool_or(kind in ('withdrawn', 'refused', 'absent')) as is_unpaid,
-         jsonb_object_agg(case when kind = 'return_announced' then 'returned' else 'rejected' end, said)
+         -- Of several proofs of one thing the last that came speaks.
+         jsonb_object_agg(case when kind = 'return_announced' then 'returned' else 'rejected' end, said
+                          order by recorded_at, kind, source)
            filter (where kind not in ('debit_explained', 'credit_explained')) as said
     from ledger.payout_facts
    where payout_id = any(:ids)
    group by payout_id
 )
-select a.payout_id, a.investor_id, a.settlement_date, a.currency, a.amount, a.state,
+select a.payout_id, a.investor_id, a.settlement_date, a.currency, a.amount, a.state, a.submitted_at,
        coalesce(matched_debits, 0) + coalesce(open_debits, 0) + coalesce(explained_debits, 0) as debits,
        coalesce(matched_credits, 0) + coalesce(open_credits, 0) + coalesce(explained_credits, 0) as credits,
        coalesce(explained_debits, 0) as explained_debits,
