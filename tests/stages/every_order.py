@@ -8,7 +8,7 @@ and not a thousand days. What a set of facts comes to is kept; every other order
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -90,7 +90,7 @@ class EveryOrder:
         take_in.apply_new(self.services, now=self.heard_at)
         match.match(self.services, now=self.heard_at)
 
-    def walk(self, alphabet: tuple[str, ...], *, most: int, before: frozenset[str] = frozenset()) -> None:
+    def walk(self, alphabet: Sequence[str], *, most: int, before: frozenset[str] = frozenset()) -> None:
         """Tell every sequence of facts that goes on from here, and hold each to what its set came to first."""
         for name in alphabet if len(before) < most else ():
             if name in before:
@@ -122,8 +122,7 @@ class EveryOrder:
         savepoint = self.connection.begin_nested()
         for name in sorted(facts):
             self.tell(*self.FACTS[name](self))
-        for on in self.days:
-            self.tell(camt053(on, self.closing, self.closing, [], name=f"S-{on}"), "camt.053")
+        self.tell(camt053(DAYS[-1], self.closing, self.closing, [], name="S-last"), "camt.053")
         others = "'20260216.1.B.KRW.1.1', '20260216.1.C.KRW.1.1'"
         done: list[str] = []
         for _ in range(8):
@@ -163,11 +162,13 @@ class _Undone(Exception):
     """Nothing of what was told stays."""
 
 
-def every_order(spoken: Spoken, *, most: int) -> tuple[EveryOrder, dict[frozenset[str], tuple[str, ...]]]:
+def every_order(
+    spoken: Spoken, *, most: int, alphabet: Sequence[str] = tuple(EveryOrder.FACTS)
+) -> tuple[EveryOrder, dict[frozenset[str], tuple[str, ...]]]:
     """Tell every order of up to so many facts; return the tree, and for each set of facts how people end it."""
     with suppress(_Undone), spoken.services() as services, services.ledger.books(posting=True) as books:
         tree = EveryOrder(spoken, services, books)
-        tree.walk(tuple(EveryOrder.FACTS), most=most)
+        tree.walk(alphabet, most=most)
         ways = {facts: tree.way_out(facts) for facts in tree.outcomes}
         raise _Undone
     return tree, ways

@@ -75,6 +75,8 @@ def follow(services: Services, books: Books, payout_ids: Sequence[str], *, cause
     What was given back and turns out to have been paid is taken again; an account that the bank refuses for good is
     remembered. What was never handed over cannot have been paid: a line that names it moves nothing.
     """
+    if not payout_ids:
+        return
     known = books.payouts.evidence(sorted(set(payout_ids)))
     proven = evidence.states(known)
     moving = known.assign(former=known["state"], state=proven)[proven != known["state"]]

@@ -46,10 +46,14 @@ def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, 
         asked: Sequence[OpenLine] = lines
         while asked:
             matches, _ = match_lines(services, books, asked)
-            book(services, books, matches, now=now)
+            if matches:
+                book(services, books, matches, now=now)
             for line_id in [line.line_id for found in matches for line in found.lines]:
                 del left[line_id]
-            named = books.payouts.by_end_to_end([line.end_to_end_id for line in left.values() if line.end_to_end_id])
+            keys = [line.end_to_end_id for line in left.values() if line.end_to_end_id]
+            if not keys:
+                break
+            named = books.payouts.by_end_to_end(keys)
             apply.follow(services, books, named["payout_id"].tolist(), cause="statement", now=now)
             several = set(named["end_to_end_id"]) if matches else ()
             asked = [line for line in left.values() if line.end_to_end_id in several]
