@@ -380,6 +380,9 @@ class Days:
     def settled(self) -> list[date]:
         return sorted(on for on, day in self._kept.days.items() if day.revision)
 
+    def is_newest(self, settlement_date: date) -> bool:
+        return all(on <= settlement_date for on in self.settled())
+
     def unclosed(self) -> list[date]:
         return sorted(
             on for on, day in self._kept.days.items() if day.state.is_settled and day.state is not DayState.CLOSED
@@ -1174,6 +1177,7 @@ class Breaks:
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
+        sees_all: bool = True,
     ) -> dict[str, int]:
         answered = self.answered()
         wanted = {
@@ -1183,7 +1187,7 @@ class Breaks:
         }
         present = {(b.cause, b.subject_kind, b.subject_id): b for b in self.open() if b.cause in causes}
         opened = [found for key, found in sorted(wanted.items()) if key not in present]
-        gone = [b for key, b in present.items() if key not in wanted]
+        gone = [b for key, b in present.items() if key not in wanted] if sees_all else []
         for found in opened:
             break_id = len(self._kept.breaks) + 1
             self._kept.breaks[break_id] = Break(

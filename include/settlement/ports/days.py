@@ -216,6 +216,10 @@ class Days(Protocol):
         """Return the settlement dates whose outcome is posted, oldest first."""
         ...
 
+    def is_newest(self, settlement_date: date) -> bool:
+        """Tell whether no date after this one is settled: a run of it sees everything that is open."""
+        ...
+
     def unclosed(self) -> list[date]:
         """Return the settled days that are not closed, oldest first."""
         ...

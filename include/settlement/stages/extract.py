@@ -49,7 +49,12 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
         frozen = freeze(services, books, day, seen, now=now)
         _tell_of_changes(services, books, seen.changed, now=now)
         books.breaks.sync(
-            seen.changed, causes=("source_changed",), on=day.settlement_date, calendar=services.calendar, now=now
+            seen.changed,
+            causes=("source_changed",),
+            on=day.settlement_date,
+            calendar=services.calendar,
+            now=now,
+            sees_all=books.days.is_newest(day.settlement_date),
         )
         _tell_of_late(services, books, day, inputs, now=now)
         notify.day_started(services, books, day, expected=_expected(inputs), count=len(inputs.repayments), now=now)

@@ -54,6 +54,7 @@ class Breaks(Repository):
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
+        sees_all: bool = True,
     ) -> dict[str, int]:
         """Make the open breaks of these causes be exactly the findings; return how many opened, resolved and stand."""
         run = self.transaction.execute
@@ -90,7 +91,7 @@ class Breaks(Repository):
                 },
             ).scalar_one()
             self._tell(break_id, "opened", now=now)
-        gone = [row for key, row in present.items() if key not in wanted]
+        gone = [row for key, row in present.items() if key not in wanted] if sees_all else []
         for row in gone:
             how = self._why_gone(row)
             run(

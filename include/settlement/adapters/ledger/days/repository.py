@@ -160,6 +160,11 @@ class Days(Repository):
             ).scalars()
         )
 
+    def is_newest(self, settlement_date: date) -> bool:
+        """Tell whether no date after this one is settled."""
+        settled = self.settled()
+        return not settled or settled[-1] <= settlement_date
+
     def unclosed(self) -> list[date]:
         """Return the settled days that are not closed, oldest first."""
         return list(
