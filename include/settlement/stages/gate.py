@@ -57,7 +57,7 @@ def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dic
             Objection(control=questions.statement_has_come.__name__, said=said)
             for said in questions.statement_has_come(proposal, services.policy)
         ]
-        until = _next_day_at(services, day.settlement_date, services.policy.gate.wait_until)
+        until = waited_until(services, day.settlement_date + timedelta(days=1))
         is_waited_for = bool(missing) and now < until and not services.is_now_set
         if not is_waited_for:
             answer_for(books, day, missing, now=now)
@@ -69,6 +69,12 @@ def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dic
         notify.deliver(services, now=now)
         raise NotYet(f"{missing[0].said}; it is waited for until [{until.isoformat()}]", until=until)
     return counts | ({"statement": newest.statement_id} if newest else {})
+
+
+def waited_until(services: Services, on: date) -> datetime:
+    """Return until when, on this date, the bank's word on the day before is waited for: `gate.wait_until`."""
+    clock = time.fromisoformat(services.policy.gate.wait_until)
+    return datetime.combine(on, clock, tzinfo=ZoneInfo(services.policy.timezone))
 
 
 def objections(services: Services, on: date) -> list[AnsweredObjection]:
@@ -190,8 +196,3 @@ def keeping_objections(services: Services, day: DayRun, *, now: datetime) -> Ite
         raise Refused(
             f"Nothing is paid for [{day.settlement_date}]: {said}. Mend it and clear the task take_in; {way_out}"
         ) from None
-
-
-def _next_day_at(services: Services, on: date, clock: str) -> datetime:
-    zone = ZoneInfo(services.policy.timezone)
-    return datetime.combine(on + timedelta(days=1), time.fromisoformat(clock), tzinfo=zone)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from settlement.domain.alerts.breaks import SHOWN_BREAKS, BreakLine, BreaksOpened, digest
@@ -38,9 +38,6 @@ from settlement.stages import standing
 
 if TYPE_CHECKING:
     from settlement.domain.breaks import Finding
-
-ASKED_AGAIN_AFTER = timedelta(minutes=15)
-"""When the next inquiry asks after payouts that became unknown now: `bank_reconciliation` runs so often."""
 
 LONGEST_DELIVERY_SECONDS = 5
 
@@ -117,17 +114,30 @@ def control_broken(
 # --------------------------------------------------------------------------------------------------- its payouts
 
 
-def payouts_unknown(books: Books, day: DayRun, *, count: int, amounts: Mapping[str, int], now: datetime) -> None:
-    """Tell that payouts of the day went out and no answer came; nothing where there is none."""
-    if count:
-        event = PayoutsUnknown(
-            settlement_date=day.settlement_date,
-            backfill_id=day.backfill_id,
-            count=count,
-            amounts=_money(amounts),
-            inquiry_at=now + ASKED_AGAIN_AFTER,
-        )
-        books.outbox.record(event, now=now)
+def payouts_unknown(
+    books: Books,
+    on: date,
+    *,
+    backfill_id: str | None,
+    count: int,
+    amounts: Mapping[str, int],
+    inquiry_at: datetime | None,
+    ask_about: Sequence[str],
+    now: datetime,
+) -> None:
+    """Tell that payouts of a date went out and no answer came.
+
+    `inquiry_at` is when the bank is asked by itself, `ask_about` are the files of which only a person can ask it.
+    """
+    event = PayoutsUnknown(
+        settlement_date=on,
+        backfill_id=backfill_id,
+        count=count,
+        amounts=_money(amounts),
+        inquiry_at=inquiry_at,
+        ask_about=tuple(ask_about),
+    )
+    books.outbox.record(event, now=now)
 
 
 def payouts_rejected(
