@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from settlement import wiring
+from settlement.adapters.ledger.unit_of_work import NotifyingLedger
 from settlement.cli import app
 from settlement.domain.bank.messages import Message
 from settlement.domain.errors import NotYet
@@ -219,3 +221,52 @@ def test_a_day_without_a_repayment_after_days_that_had_some_is_told_of(
     )
     settle_next(platform, run_id="run-again", stop_after="freeze_inputs")
     assert told(platform, "resolved") == [("resolved", f"day:{NEXT}")]
+
+
+# ------------------------------------------------------------------------------------------------- refused runs
+
+SUNDAY = TaskFailure(
+    settlement_date=date(2026, 2, 15),
+    run_id="manual__sunday",
+    task_id="extract.open_day",
+    try_number=1,
+    error="RequestRefused: [2026-02-15] cannot be settled: it is a Sunday",
+    is_refused=True,
+    asked_by="maker",
+)
+
+
+@pytest.mark.parametrize("severities", [(), ("critical",)])
+def test_a_refused_run_is_told_once_to_nobody_who_is_on_call(platform: Platform, severities: tuple[str, ...]) -> None:
+    now = datetime.fromisoformat(MORNING)
+    with platform.services() as opened:
+        (channel,) = opened.policy.alerts.channels
+        heard = channel.model_copy(update={"severities": severities or channel.severities})
+        alerts = opened.policy.alerts.model_copy(update={"channels": (heard,)})
+        services = replace(opened, ledger=NotifyingLedger(wiring.settlement_engine(), alerts=alerts))  # type: ignore[arg-type]  # what telling needs of it
+        assert notify.task_failed(services, SUNDAY, now=now)
+        died = replace(SUNDAY, error="the process died", is_refused=False)
+        assert not notify.run_failed(services, died, now=now)  # the run's own callback knows less
+        assert not notify.task_failed(services, SUNDAY, now=now)
+    rows = platform.rows(
+        "select event, severity, kind, state, payload -> 'run.refused' -> 'fields' from ledger.alert_outbox"
+    )
+    ((event, severity, kind, state, said),) = rows
+    assert (event, severity, kind, state == "suppressed") == ("run.refused", "info", "root", bool(severities))
+    assert (said["error"], said["asked_by"]) == ("[2026-02-15] cannot be settled: it is a Sunday", "maker")
+
+
+def test_a_run_that_nobody_triggered_is_missed_when_it_is_refused(platform: Platform) -> None:
+    with platform.services() as services:
+        refused = replace(SUNDAY, run_id="scheduled__16", run_type="scheduled", asked_by=None)
+        notify.task_failed(services, refused, now=datetime.fromisoformat(MORNING))
+    assert platform.rows("select event, severity from ledger.alert_outbox") == [("run.refused", "warning")]
+
+
+def test_a_failure_after_a_refusal_is_told_like_any_other(platform: Platform) -> None:
+    with platform.services() as services:
+        now = datetime.fromisoformat(MORNING)
+        notify.task_failed(services, SUNDAY, now=now)
+        later = replace(SUNDAY, task_id="transfer.submit", try_number=2, error="Unavailable: no bank", is_refused=False)
+        assert notify.run_failed(services, later, now=now)
+    assert [row[0] for row in told(platform, "task.failed")] == ["task.failed"]

@@ -79,7 +79,10 @@ class DayRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFailure:
-    """A try of a task that ended badly, or a run that did: then without a task, unless Airflow says which it was."""
+    """A try of a task that ended badly, or a run that did: then without a task, unless Airflow says which it was.
+
+    `is_refused`: what the run was asked cannot be done, so nothing began; `asked_by` triggered it, where somebody did.
+    """
 
     settlement_date: date | None
     run_id: str
@@ -90,6 +93,8 @@ class TaskFailure:
     error: str
     next_try_at: datetime | None = None
     log_url: str | None = None
+    is_refused: bool = False
+    asked_by: str | None = None
 
     @property
     def code(self) -> str:

@@ -25,7 +25,7 @@ from settlement.domain.alerts.day import (
 )
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
-from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
+from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import InputChanged, InputLate, Resolved
 from settlement.domain.days import DayState
 from settlement.domain.errors import Broken, Refused
@@ -264,7 +264,12 @@ def input_agrees(books: Books, on: date, source: str, *, now: datetime) -> None:
 
 
 def task_failed(services: Notifications, failure: TaskFailure, *, now: datetime) -> bool:
-    """Record that a task failed for good, with the state of the day's money; False when that is on record already."""
+    """Record that a task failed for good, with the state of the day's money; False when that is on record already.
+
+    Where it refused what its run was asked, only that is told.
+    """
+    if failure.is_refused:
+        return _run_refused(services, failure, now=now)
     on = failure.settlement_date
     with services.ledger.books(settlement_date=on) as books:
         backfill_id = _backfill_of(books, failure, now=now)
@@ -321,6 +326,9 @@ def run_failed(services: Notifications, failure: TaskFailure, *, left: Iterable[
     `left` are the backfill's runs that Airflow has still to end: where there are none, the backfill is over.
     """
     on, backfill_id = failure.settlement_date, None
+    with services.ledger.books() as books:
+        if books.outbox.is_told(_refusal(failure)):
+            return False
     if on:
         with services.ledger.books(settlement_date=on) as books:
             found, run = books.days.find(on), books.days.run(failure.run_id)
@@ -334,6 +342,25 @@ def run_failed(services: Notifications, failure: TaskFailure, *, left: Iterable[
     if backfill_id:
         end_backfill(services, backfill_id, left=left, now=now)
     return is_new
+
+
+def _run_refused(services: Notifications, failure: TaskFailure, *, now: datetime) -> bool:
+    with services.ledger.books() as books:
+        is_new = books.outbox.record(_refusal(failure), now=now)
+    deliver(services, now=now)
+    return is_new
+
+
+def _refusal(failure: TaskFailure) -> RunRefused:
+    return RunRefused(
+        settlement_date=failure.settlement_date,
+        run_id=failure.run_id,
+        run_type=failure.run_type,
+        try_number=failure.try_number,
+        asked_by=failure.asked_by,
+        error=failure.error.partition(": ")[2] or failure.error,
+        log_url=failure.log_url,
+    )
 
 
 def end_backfill(services: Notifications, backfill_id: str, *, left: Iterable[str] = (), now: datetime) -> bool:

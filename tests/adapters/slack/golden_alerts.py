@@ -31,8 +31,9 @@ from settlement.domain.alerts.day import (
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.payload import Payload, fold, of_event
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
-from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
+from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import (
+    AlertAcknowledged,
     AlertsUndelivered,
     DeadlineMissed,
     DeadlineRisk,
@@ -146,6 +147,22 @@ EVENTS: dict[str, tuple[Event, ...]] = {
             money=MoneyStatus(state=MoneyState.UNKNOWN, count=812, amounts=krw(96_111_000)),
             deadline_at=at(12),
             log_url=LOG,
+        ),
+    ),
+    "run.refused": (
+        RunRefused(
+            settlement_date=date(2026, 2, 15),
+            run_id="manual__2026-02-17T01:00:00+00:00",
+            try_number=1,
+            asked_by="maker",
+            error="[2026-02-15] cannot be settled: it is a Sunday. The nearest dates that can be settled are"
+            " [2026-02-13] and [2026-02-16].",
+            log_url=LOG,
+        ),
+    ),
+    "alert.acknowledged": (
+        AlertAcknowledged(
+            settlement_date=DAY, problem="unknown", problem_event="payouts.unknown", by="checker", at=at(7, 40)
         ),
     ),
     "payouts.unknown": (PayoutsUnknown(settlement_date=DAY, count=812, amounts=krw(96_111_000), inquiry_at=at(6, 30)),),

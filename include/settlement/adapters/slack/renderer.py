@@ -35,8 +35,8 @@ from settlement.domain.alerts.event import Event, Money, Severity
 from settlement.domain.alerts.payload import Payload, events_of
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected
 from settlement.domain.alerts.routing import AlertsPolicy, Language
-from settlement.domain.alerts.task import TaskFailed, TaskRetry
-from settlement.domain.alerts.watch import AlertsUndelivered, Resolved
+from settlement.domain.alerts.task import RunRefused, TaskFailed, TaskRetry
+from settlement.domain.alerts.watch import AlertAcknowledged, AlertsUndelivered, Resolved
 from settlement.domain.days import SETTLED
 
 MAX_TEXT = 3_000
@@ -194,7 +194,7 @@ class Renderer:
         blocks = [block_kit.section("\n".join(lines))] if lines else []
         if isinstance(event, DayDryRun):
             blocks += [*_not_adding_up(event.totals, words), *_totals_table(event.totals, words)]
-        if isinstance(event, TaskFailed) and event.error not in ("", event.code):
+        if (isinstance(event, TaskFailed) and event.error not in ("", event.code)) or isinstance(event, RunRefused):
             blocks.append(block_kit.section("```" + escape(event.error.replace("```", "'''")) + "```"))
         if isinstance(event, BreaksOpened) and event.breaks:
             rows = [
@@ -381,7 +381,7 @@ def _fields(event: Event, words: Words) -> dict[str, str]:
         written["code"] = safe(event.code) + (f" ({meaning})" if meaning else "")
     if isinstance(event, AlertsUndelivered):
         written["code"] = safe(event.code)
-    if isinstance(event, Resolved):
+    if isinstance(event, Resolved | AlertAcknowledged):
         written["problem_event"] = words.code("kinds", event.problem_event)
     if isinstance(event, ApprovalDone):
         written["approved"] = words.say("words", "approved" if event.approved else "rejected")

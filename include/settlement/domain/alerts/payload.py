@@ -21,8 +21,9 @@ from settlement.domain.alerts.day import (
 )
 from settlement.domain.alerts.event import Event
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
-from settlement.domain.alerts.task import TaskFailed, TaskRetry
+from settlement.domain.alerts.task import RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import (
+    AlertAcknowledged,
     AlertsUndelivered,
     DeadlineMissed,
     DeadlineRisk,
@@ -42,6 +43,7 @@ EVENTS: dict[str, type[Event]] = {
         DayProgress,
         TaskRetry,
         TaskFailed,
+        RunRefused,
         PayoutsUnknown,
         PayoutsRejected,
         ApprovalNeeded,
@@ -58,6 +60,7 @@ EVENTS: dict[str, type[Event]] = {
         BreaksAged,
         BackfillSummary,
         DayDryRun,
+        AlertAcknowledged,
         AlertsUndelivered,
         Heartbeat,
     )

@@ -107,6 +107,22 @@ class Resolved(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertAcknowledged(Event):
+    """Somebody has taken a critical problem on: it is over when it is, and nobody is reminded of it any more."""
+
+    name: ClassVar[str] = "alert.acknowledged"
+
+    problem: str
+    problem_event: str
+    by: str
+    at: datetime
+
+    @property
+    def key(self) -> str:
+        return f"acknowledged:{self.problem}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertsUndelivered(Event):
     """Slack has not taken critical messages; told by e-mail, at most once an hour."""
 
