@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date, datetime
 from types import SimpleNamespace
@@ -270,3 +271,79 @@ def test_a_failure_after_a_refusal_is_told_like_any_other(platform: Platform) ->
         later = replace(SUNDAY, task_id="transfer.submit", try_number=2, error="Unavailable: no bank", is_refused=False)
         assert notify.run_failed(services, later, now=now)
     assert [row[0] for row in told(platform, "task.failed")] == ["task.failed"]
+
+
+# --------------------------------------------------------------------------------------------- causes and figures
+
+
+def failure_at(task_id: str, error: str, *, run_id: str = "run-1", try_number: int = 1) -> TaskFailure:
+    return TaskFailure(
+        settlement_date=date(2026, 2, 16), run_id=run_id, task_id=task_id, try_number=try_number, error=error
+    )
+
+
+def test_the_cause_that_a_task_named_is_not_overwritten_by_what_its_runs_callback_knows(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform, stop_after="distribute")
+    named = failure_at("transfer.take_in", "Refused: the statement of 2026-02-16 has not come")
+    with platform.services() as services:
+        now = datetime.fromisoformat(MORNING)
+        notify.task_failed(services, named, now=now)
+        notify.run_failed(services, replace(named, error="the process died"), now=now)
+        assert shown(ON)["failure"] == "transfer.take_in: Refused: the statement of 2026-02-16 has not come"
+        # The task is cleared, and this time nobody heard it die: that is its newest cause.
+        notify.run_failed(services, replace(named, error="the process died", try_number=2), now=now)
+    assert shown(ON)["failure"] == "transfer.take_in: the process died"
+    assert platform.rows("select outcome from ledger.runs") == [("failed: the process died",)]
+
+
+def test_a_run_of_no_date_that_failed_says_what_the_bank_has_of_all_dates(platform: Platform) -> None:
+    worked_day(platform)
+    undated = TaskFailure(
+        settlement_date=None,
+        run_id="quarter-1",
+        task_id="take_in_everything",
+        try_number=2,
+        error="Unavailable: no bank",
+    )
+    with platform.services() as services:
+        now = datetime.fromisoformat(MORNING)
+        notify.task_failed(services, undated, now=now)
+        assert fields(platform, "task.failed")["money"] == {"state": "at_rest", "count": 0, "amounts": []}
+        settle(platform)
+        notify.task_failed(services, replace(undated, run_id="quarter-2"), now=now)
+    assert fields(platform, "task.failed")["money"] == {
+        "state": "sent",
+        "count": 3,
+        "amounts": [{"amount": 88050, "currency": "KRW"}],
+    }
+
+
+def test_payouts_that_nobody_has_approved_are_not_at_the_bank(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform, stop_after="prepare")
+    said = CliRunner().invoke(app, ["status", ON, "--lang", "en"]).stdout
+    assert "Not sent yet: 3, ₩88,050" in said
+    assert "In transit" not in said
+
+
+def test_the_figures_of_a_past_date_are_not_those_of_today(platform: Platform) -> None:
+    worked_day(platform)
+    platform.source("update core.investors set status = 'frozen' where investor_id = 'A'")
+    settle(platform)
+    assert "Held: 1, ₩43,790" in CliRunner().invoke(app, ["status", ON, "--lang", "en"]).stdout
+    platform.source(
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference) values"
+        " ('R2', 'L1', '2026-02-19 11:00+09', 95000, 'REF-R2')"
+    )
+    settle_next(platform)
+    today, past = (CliRunner().invoke(app, ["status", on, "--lang", "en"]).stdout for on in (NEXT, ON))
+    assert "Held: 1, ₩43,790" in today
+    assert "Held" not in past
+    assert {found["opened_on"] for found in shown(NEXT)["breaks"]} == {NEXT}
+    assert shown(ON)["breaks"] == []
+
+
+def shown(on: str) -> dict[str, Any]:
+    """Return what `settlement status` says of a date as JSON."""
+    return dict(json.loads(CliRunner().invoke(app, ["status", on, "--json"]).stdout))

@@ -199,8 +199,8 @@ class Days(Protocol):
         """Return one run: who triggered it, why, and how it ended; None where no day was opened in its name."""
         ...
 
-    def payout_sums(self, settlement_date: date) -> list[PayoutSum]:
-        """Return how many payouts of a date stand in each state, and their amount, by currency."""
+    def payout_sums(self, settlement_date: date | None) -> list[PayoutSum]:
+        """Return how many payouts of a date, or of all, stand in each state, and their amount, by currency."""
         ...
 
     def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None:

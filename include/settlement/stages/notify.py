@@ -270,35 +270,7 @@ def task_failed(services: Notifications, failure: TaskFailure, *, now: datetime)
     """
     if failure.is_refused:
         return _run_refused(services, failure, now=now)
-    on = failure.settlement_date
-    with services.ledger.books(settlement_date=on) as books:
-        backfill_id = _backfill_of(books, failure, now=now)
-        found = books.days.find(on) if on else None
-        if on and found and found.run_id == failure.run_id and not found.state.is_settled:
-            error = failure.error[:300]
-            why = f"{failure.task_id}: {error}" if failure.task_id else found.failure or error
-            books.days.set_state(on, DayState.FAILED, now=now, failure=why)
-            if step := next((step for step in Step if failure.task_id.startswith(f"{step}.")), None):
-                progress = DayProgress(
-                    settlement_date=on, backfill_id=backfill_id, step=step, state=StepState.FAILED, at=now
-                )
-                books.outbox.record(progress, now=now)
-        event = TaskFailed(
-            settlement_date=on,
-            backfill_id=backfill_id,
-            run_id=failure.run_id,
-            task=failure.task_id,
-            map_index=failure.map_index,
-            try_number=failure.try_number,
-            code=failure.code,
-            error=failure.error,
-            money=_money_status(books, on) if on else MoneyStatus(state=MoneyState.NOT_STARTED),
-            deadline_at=standing.deadline(services).of(on) if on else None,
-            log_url=failure.log_url,
-        )
-        is_new = books.outbox.record(event, now=now)
-    deliver(services, now=now)
-    return is_new
+    return _failed(services, failure, is_own_word=True, now=now)
 
 
 def task_retry(services: Notifications, failure: TaskFailure, *, now: datetime) -> bool:
@@ -336,11 +308,44 @@ def run_failed(services: Notifications, failure: TaskFailure, *, left: Iterable[
             if found and found.run_id == failure.run_id:
                 day = DayRun(settlement_date=on, revision=max(1, found.revision), run_id=failure.run_id)
                 books.days.end_run(day, outcome=f"failed: {failure.code}", now=now)
-                if not found.state.is_settled:
-                    books.days.set_state(on, DayState.FAILED, now=now, failure=found.failure or failure.error)
-    is_new = task_failed(services, failure, now=now)
+    is_new = _failed(services, failure, is_own_word=False, now=now)
     if backfill_id:
         end_backfill(services, backfill_id, left=left, now=now)
+    return is_new
+
+
+def _failed(services: Notifications, failure: TaskFailure, *, is_own_word: bool, now: datetime) -> bool:
+    """Record a failure. The cause that a task has named itself is not overwritten by what its run's callback knows."""
+    on = failure.settlement_date
+    with services.ledger.books(settlement_date=on) as books:
+        backfill_id = _backfill_of(books, failure, now=now)
+        found = books.days.find(on) if on else None
+        stopped = found if found and found.run_id == failure.run_id and not found.state.is_settled else None
+        step = next((step for step in Step if failure.task_id.startswith(f"{step}.")), None)
+        if stopped and step:
+            progress = DayProgress(
+                settlement_date=on, backfill_id=backfill_id, step=step, state=StepState.FAILED, at=now
+            )
+            books.outbox.record(progress, now=now)
+        event = TaskFailed(
+            settlement_date=on,
+            backfill_id=backfill_id,
+            run_id=failure.run_id,
+            task=failure.task_id,
+            map_index=failure.map_index,
+            try_number=failure.try_number,
+            code=failure.code,
+            error=failure.error,
+            money=_money_status(books, on),
+            deadline_at=standing.deadline(services).of(on) if on else None,
+            log_url=failure.log_url,
+        )
+        is_new = books.outbox.record(event, now=now)
+        if stopped:
+            said = f"{failure.task_id}: {failure.error[:300]}".removeprefix(": ")
+            cause = said if is_own_word or is_new else stopped.failure or said
+            books.days.set_state(stopped.settlement_date, DayState.FAILED, now=now, failure=cause)
+    deliver(services, now=now)
     return is_new
 
 
@@ -416,19 +421,29 @@ def _backfill_of(books: NotifyingBooks, failure: TaskFailure, *, now: datetime) 
     return books.backfills.join(now=now) if failure.run_type == "backfill" else None
 
 
-def _money_status(books: NotifyingBooks, on: date) -> MoneyStatus:
-    """Return how far the day's money has come, by the payouts that have come furthest into doubt."""
-    of_day = books.days.payout_sums(on)
-    for state, states in (
-        (MoneyState.UNKNOWN, (PayoutState.UNKNOWN,)),
-        (MoneyState.SENT, (PayoutState.SUBMITTED, PayoutState.ACCEPTED, PayoutState.BOOKED, PayoutState.RETURNED)),
-        (MoneyState.PREPARED, UNSENT),
-        (MoneyState.REJECTED, (PayoutState.REJECTED,)),
-    ):
-        found = [sums for sums in of_day if sums.state in states]
+_MONEY_OF_A_DATE = (
+    (MoneyState.UNKNOWN, (PayoutState.UNKNOWN,)),
+    (MoneyState.SENT, (PayoutState.SUBMITTED, PayoutState.ACCEPTED, PayoutState.BOOKED, PayoutState.RETURNED)),
+    (MoneyState.PREPARED, UNSENT),
+    (MoneyState.REJECTED, (PayoutState.REJECTED,)),
+)
+_MONEY_UNDER_WAY = (
+    (MoneyState.UNKNOWN, (PayoutState.UNKNOWN,)),
+    (MoneyState.SENT, (PayoutState.SUBMITTED, PayoutState.ACCEPTED)),
+)
+
+
+def _money_status(books: NotifyingBooks, on: date | None) -> MoneyStatus:
+    """Return how far the day's money has come, by the payouts that have come furthest into doubt.
+
+    Without a date nothing was to be paid: then it is what the bank has of all dates and has not booked.
+    """
+    sums_by_state = books.days.payout_sums(on)
+    for state, states in _MONEY_OF_A_DATE if on else _MONEY_UNDER_WAY:
+        found = [sums for sums in sums_by_state if sums.state in states]
         if found:
             return MoneyStatus(state=state, count=sum(sums.count for sums in found), amounts=_totals(found))
-    return MoneyStatus(state=MoneyState.NOT_STARTED)
+    return MoneyStatus(state=MoneyState.NOT_STARTED if on else MoneyState.AT_REST)
 
 
 def _totals(rows: Sequence[PayoutSum]) -> tuple[Money, ...]:

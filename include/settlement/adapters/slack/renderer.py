@@ -49,6 +49,14 @@ _STEP_ICONS = {
     StepState.DONE: "✅",
     StepState.FAILED: "❌",
 }
+_PAYOUT_ICONS = {
+    "paid": "💸",
+    "prepared": "📝",
+    "in_transit": "🏦",
+    "held": "⏸️",
+    "unknown": "❓",
+    "rejected": "↩️",
+}
 RESOLVED = "✅"
 
 TOTALS = ("received", "distributed", "fee", "vat", "national", "local", "cost", "credit", "quarantined")
@@ -515,7 +523,7 @@ def _against_deadline(day: DayCompleted, words: Words) -> list[str]:
 def _payout_lines(day: DayCompleted, words: Words) -> list[str]:
     lines = []
     for payouts in day.payouts:
-        for name, icon in (("paid", "💸"), ("in_transit", "🏦"), ("held", "⏸️"), ("unknown", "❓"), ("rejected", "↩️")):
+        for name, icon in _PAYOUT_ICONS.items():
             count = getattr(payouts, f"{name}_count")
             if count or name == "paid":
                 amount = Money(amount=getattr(payouts, f"{name}_amount"), currency=payouts.currency)

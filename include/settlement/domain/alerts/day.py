@@ -110,11 +110,13 @@ class CurrencyTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutTotals:
-    """The payouts of the day in one currency: what the bank booked, what is under way, and what is not."""
+    """The payouts of the day in one currency: what the bank booked, what it has, what is with us."""
 
     currency: str
     paid_count: int = 0
     paid_amount: int = 0
+    prepared_count: int = 0
+    prepared_amount: int = 0
     in_transit_count: int = 0
     in_transit_amount: int = 0
     held_count: int = 0

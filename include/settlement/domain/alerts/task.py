@@ -10,8 +10,9 @@ from settlement.domain.alerts.event import Event, Money, Severity
 
 
 class MoneyState(StrEnum):
-    """How far the day's money has come."""
+    """How far the day's money has come; where no date is meant, that of all dates, or `AT_REST`."""
 
+    AT_REST = "at_rest"
     NOT_STARTED = "not_started"
     PREPARED = "prepared"
     SENT = "sent"
