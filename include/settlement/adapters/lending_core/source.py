@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from adbc_driver_postgresql import dbapi
 from sqlalchemy.engine import make_url
 
+from settlement.adapters.lending_core import contract
 from settlement.domain import frames
 from settlement.domain.bank.matching import Subject, SubjectKind
 from settlement.domain.computation import encode
@@ -85,7 +86,11 @@ class PostgresLendingCore:
 
     @contextmanager
     def _reading(self, *, beside: Read | None = None) -> Iterator[Read]:
-        """Open a snapshot, or a second view of the one that is open, which another thread may read."""
+        """Open a snapshot, or a second view of the one that is open, which another thread may read.
+
+        Raises Refused: the source is not what the contract says, or cannot be read; every column is named that differs.
+        Raises Unavailable: it does not answer.
+        """
         where = f"[{self._url.host or self._url.query.get('host') or 'localhost'}/{self._url.database}]"
         try:
             with dbapi.connect(self._uri, autocommit=True) as connection, connection.cursor() as cursor:
@@ -99,6 +104,11 @@ class PostgresLendingCore:
                     cursor.execute(_sql(name), parameters=texts)
                     return _frame(cursor.fetch_arrow_table())
 
+                if beside is None and (broken := contract.broken(read("columns"))):
+                    raise Refused(
+                        f"Lending core {where} cannot be read: {'; '.join(broken)}. Mend the views of schema core (an"
+                        " id as [loan_id::text], an instant as [received_at at time zone 'Asia/Seoul']), then go on"
+                    )
                 yield read
                 cursor.execute("rollback")
         except adbc_driver_manager.OperationalError as error:
