@@ -354,10 +354,10 @@ class Days:
     def run(self, run_id: str) -> Run | None:
         return self._kept.runs.get(run_id)
 
-    def payout_sums(self, settlement_date: date) -> list[PayoutSum]:
+    def payout_sums(self, settlement_date: date | None) -> list[PayoutSum]:
         amounts: dict[tuple[str, PayoutState], list[int]] = defaultdict(list)
         for row in self._kept.payouts.values():
-            if row["settlement_date"] == settlement_date:
+            if settlement_date in (None, row["settlement_date"]):
                 amounts[row["currency"], row["state"]].append(row["amount"])
         return [
             PayoutSum(currency=currency, state=state, count=len(each), amount=sum(each))
@@ -1393,6 +1393,10 @@ class Outbox:
             )
         return any(is_new)
 
+    def is_told(self, event: Event) -> bool:
+        wanted = (event.name, event.key)
+        return any((told.alert.event, told.problem_key) == wanted for told in self._kept.alerts.values())
+
     def attach(self, *, settlement_date: date, key: str, name: str, title: str, content: bytes, now: datetime) -> bool:
         thread, dedupe_key = f"day:{settlement_date}", f"{settlement_date}:{key}"
         is_new = False
@@ -1446,7 +1450,9 @@ class Outbox:
             channel,
             kind="root" if is_root else "reply",
             payload=payload,
-            state=AlertState.SUPPRESSED if is_told or vaguer else AlertState.PENDING,
+            state=AlertState.SUPPRESSED
+            if is_told or vaguer or routing.is_silent(event, channel)
+            else AlertState.PENDING,
             again=again,
             now=now,
         )
@@ -1689,6 +1695,9 @@ class MemoryAlerts:
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         return 0  # nothing is sent, so nothing fails
 
+    def acknowledge(self, alert_id: int, *, by: str, now: datetime) -> bool:
+        return False  # nothing is sent, so nobody is reminded
+
     def test_connection(self) -> ConnectionTest:
         return ConnectionTest(error="there is no Slack in memory")
 
@@ -1743,6 +1752,9 @@ class MemoryBank:
 
     Where a test says what the next answers are, a file arrives with one that proves that the bank has read it.
     """
+
+    checks_duplicates = True
+    answers_later = False
 
     def __init__(self) -> None:
         self.answers: list[Submission] = []
