@@ -1051,6 +1051,7 @@ class BankLines:
                 bank_code=kept.line.bank_code,
                 file_id=kept.line.file_id,
                 counterparty_account=kept.line.counterparty_account,
+                bank_reference=kept.line.bank_reference,
             )
             for line_id, kept in sorted(self._kept.lines.items())
             if kept.state in states

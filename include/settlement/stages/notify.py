@@ -212,6 +212,7 @@ def breaks_opened(books: Books, on: date, *, backfill_id: str | None, now: datet
                 cause=b.cause,
                 amount=Money(amount=b.amount or 0, currency=b.currency or ""),
                 age_business_days=b.age_business_days,
+                subject_kind=b.subject_kind,
                 subject_id=b.subject_id,
             )
             for b in largest[:SHOWN_BREAKS]

@@ -38,6 +38,9 @@ _PAYOUT_TOTALS = {
 }
 """Under which total of the day's message a payout of this state counts; any other is in transit at the bank."""
 
+_TOLD_APART = ("missing_at_bank",)
+"""Causes whose breaks are told by their kinds of subjects: a receipt that the bank lacks is not a payout."""
+
 
 def deadline(services: Notifications) -> Deadline:
     """Return when settlement dates must be settled, by the policy."""
@@ -89,9 +92,10 @@ def completed(services: Services, books: Books, on: date) -> DayCompleted:
         sums[currency]["held_count"] += 1
         sums[currency]["held_amount"] += amount
     held = books.days.controls_of(on)
-    by_cause: dict[tuple[str, str], list[int]] = defaultdict(list)
+    by_cause: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for opened in _breaks(books, on):
-        by_cause[(opened.cause, opened.currency or "")].append(abs(opened.amount or 0))
+        kind = opened.subject_kind if opened.cause in _TOLD_APART else ""
+        by_cause[(opened.cause, kind, opened.currency or "")].append(abs(opened.amount or 0))
     return DayCompleted(
         settlement_date=on,
         backfill_id=run.backfill_id if run else None,
@@ -107,8 +111,13 @@ def completed(services: Services, books: Books, on: date) -> DayCompleted:
         payouts=tuple(PayoutTotals(currency=currency, **amounts) for currency, amounts in sorted(sums.items())),
         matches=tuple(MatchTotals(**asdict(row)) for row in books.bank_lines.match_totals(on)),
         breaks=tuple(
-            BreakTotal(cause=cause, count=len(amounts), amount=Money(amount=sum(amounts), currency=currency))
-            for (cause, currency), amounts in sorted(by_cause.items())
+            BreakTotal(
+                cause=cause,
+                subject_kind=kind,
+                count=len(amounts),
+                amount=Money(amount=sum(amounts), currency=currency),
+            )
+            for (cause, kind, currency), amounts in sorted(by_cause.items())
         ),
         controls_passed=sum(held.values()),
         controls_total=len(held),

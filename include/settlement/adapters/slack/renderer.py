@@ -207,7 +207,7 @@ class Renderer:
         if isinstance(event, BreaksOpened) and event.breaks:
             rows = [
                 [
-                    words.code("causes", line.cause),
+                    words.cause(line.cause, line.subject_kind),
                     money(line.amount),
                     f"{line.age_business_days:,}",
                     safe(line.subject_id),
@@ -453,7 +453,7 @@ def _completed(day: DayCompleted, words: Words) -> list[Block]:
             words.say(
                 "day",
                 "break_line",
-                cause=Written(words.code("causes", item.cause)),
+                cause=Written(words.cause(item.cause, item.subject_kind)),
                 count=item.count,
                 amount=item.amount,
             )

@@ -129,11 +129,12 @@ class PayoutTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakTotal:
-    """The open breaks of one cause in one currency."""
+    """The open breaks of one cause in one currency; of one kind of subject, where that makes them another thing."""
 
     cause: str
     count: int
     amount: Money
+    subject_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

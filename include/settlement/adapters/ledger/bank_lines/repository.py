@@ -184,7 +184,8 @@ class BankLines(Repository):
             sa.text(
                 "select line_id, booking_date, amount, currency, end_to_end_id, reference, coalesce(remittance, ''),"
                 " is_return, reason, state = 'suspended', is_charge, coalesce(bank_code, ''), file_id,"
-                " counterparty_account from ledger.statement_lines where state = any(:states) order by line_id"
+                " counterparty_account, bank_reference from ledger.statement_lines where state = any(:states)"
+                " order by line_id"
             ),
             {"states": list(states)},
         )
