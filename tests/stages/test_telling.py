@@ -347,3 +347,35 @@ def test_the_figures_of_a_past_date_are_not_those_of_today(platform: Platform) -
 def shown(on: str) -> dict[str, Any]:
     """Return what `settlement status` says of a date as JSON."""
     return dict(json.loads(CliRunner().invoke(app, ["status", on, "--json"]).stdout))
+
+
+# ------------------------------------------------------------------------------------------------------- go-live
+
+
+def test_instalments_paid_before_the_first_date_are_warned_of_while_no_opening_exists(platform: Platform) -> None:
+    worked_day(platform)
+    platform.source(
+        "insert into core.repayments"
+        " (repayment_id, loan_id, received_at, amount, bank_reference, reverses_repayment_id) values"
+        " ('OLD-1', 'L1', '2026-01-12 11:00+09', 95000, 'REF-O1', null),"
+        " ('OLD-2', 'L1', '2026-01-13 11:00+09', 30000, 'REF-O2', null),"
+        " ('OLD-3', 'L1', '2026-01-14 11:00+09', 30000, 'REF-O2', 'OLD-2')"
+    )
+    said = settle(platform, stop_after="freeze_inputs")
+    assert said["freeze_inputs"]["receipts_before_the_first_date"] == 1
+    assert told(platform, "opening.absent") == [("opening.absent", "day:2026-02-16")]
+    warned = fields(platform, "opening.absent")
+    assert (warned["first_date"], warned["loan_count"], warned["receipt_count"]) == ("2026-02-16", 1, 1)
+    assert warned["amounts"] == [{"amount": 95000, "currency": "KRW"}]
+
+
+def test_what_a_loan_paid_on_an_earlier_settled_date_is_no_reason_for_a_warning(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform)
+    platform.source(
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference) values"
+        " ('R2', 'L1', '2026-02-19 11:00+09', 95000, 'REF-R2')"
+    )
+    said = settle_next(platform, stop_after="freeze_inputs")
+    assert "receipts_before_the_first_date" not in said["freeze_inputs"]
+    assert told(platform, "opening.absent") == []

@@ -26,7 +26,7 @@ from settlement.domain.alerts.day import (
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
 from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
-from settlement.domain.alerts.watch import InputChanged, InputLate, Resolved
+from settlement.domain.alerts.watch import InputChanged, InputLate, OpeningAbsent, Resolved
 from settlement.domain.days import DayState
 from settlement.domain.errors import Broken, Refused
 from settlement.domain.payments.state import UNSENT, PayoutState
@@ -38,6 +38,7 @@ from settlement.stages import standing
 
 if TYPE_CHECKING:
     from settlement.domain.breaks import Finding
+    from settlement.ports.source import EarlierReceipts
 
 LONGEST_DELIVERY_SECONDS = 5
 
@@ -235,6 +236,22 @@ def input_late(books: Books, day: DayRun, source: str, *, expected_at: datetime,
 def input_came(books: Books, on: date, source: str, *, now: datetime) -> None:
     """Tell that what was late for a date is there."""
     _over(books, on, problem=f"input:{source}", of=InputLate, now=now)
+
+
+def opening_absent(
+    books: Books, day: DayRun, *, first_date: date, earlier: Sequence[EarlierReceipts], now: datetime
+) -> None:
+    """Tell that loans of the day were paid before the first date, of which nothing is known; nothing where none was."""
+    if earlier:
+        event = OpeningAbsent(
+            settlement_date=day.settlement_date,
+            backfill_id=day.backfill_id,
+            first_date=first_date,
+            loan_count=sum(row.loans for row in earlier),
+            receipt_count=sum(row.receipts for row in earlier),
+            amounts=_money({row.currency: row.amount for row in earlier}),
+        )
+        books.outbox.record(event, now=now)
 
 
 def input_changed(

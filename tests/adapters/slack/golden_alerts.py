@@ -40,6 +40,7 @@ from settlement.domain.alerts.watch import (
     Heartbeat,
     InputChanged,
     InputLate,
+    OpeningAbsent,
     Resolved,
     RunAbsent,
 )
@@ -217,6 +218,11 @@ EVENTS: dict[str, tuple[Event, ...]] = {
     "input.late": (InputLate(settlement_date=DAY, source="statement", expected_at=at(10)),),
     "input.changed": (
         InputChanged(settlement_date=DAY, source="lending_core", count=2, amounts=krw(20_000), change="changed"),
+    ),
+    "opening.absent": (
+        OpeningAbsent(
+            settlement_date=DAY, first_date=DAY, loan_count=212, receipt_count=1_530, amounts=krw(145_350_000)
+        ),
     ),
     "control.broken": (
         ControlBroken(

@@ -32,6 +32,7 @@ from settlement.domain.alerts.watch import (
     Heartbeat,
     InputChanged,
     InputLate,
+    OpeningAbsent,
     Resolved,
     RunAbsent,
 )
@@ -122,6 +123,11 @@ EVENTS: dict[str, tuple[Event, str, str]] = {
         InputChanged(settlement_date=DAY, source="lending_core", count=1),
         "warning",
         "2026-02-16:input:lending_core",
+    ),
+    "opening.absent": (
+        OpeningAbsent(settlement_date=DAY, first_date=DAY, loan_count=1, receipt_count=2, amounts=KRW),
+        "warning",
+        "2026-02-16:opening",
     ),
     "control.broken": (
         ControlBroken(settlement_date=DAY, control="shares_sum", problem="off by 1"),

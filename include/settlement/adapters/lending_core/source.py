@@ -21,6 +21,7 @@ from settlement.domain.bank.matching import Subject, SubjectKind
 from settlement.domain.computation import encode
 from settlement.domain.days import SettlementCalendar, Window
 from settlement.domain.errors import Refused, Unavailable
+from settlement.ports.source import EarlierReceipts
 
 Read = Callable[..., pd.DataFrame]
 """Reads one of the queries in `sql`, with its parameters."""
@@ -140,6 +141,14 @@ class Snapshot:
         found = [self._read("received", *window) for window in windows]
         # Windows overlap where a date that was settled is a business day no longer.
         return pd.concat(found, ignore_index=True).drop_duplicates()
+
+    def received_before(self, at: datetime, loan_ids: Sequence[str]) -> list[EarlierReceipts]:
+        """Return what these loans received before an instant and was not undone, by currency."""
+        found = self._read("received_before", at, _joined(loan_ids))
+        return [
+            EarlierReceipts(currency=currency, receipts=receipts, loans=loans, amount=amount)
+            for currency, receipts, loans, amount in frames.rows(found, "currency", "receipts", "loans", "amount")
+        ]
 
     def repayments(self, repayment_ids: Sequence[str]) -> pd.DataFrame:
         """Return these repayments."""

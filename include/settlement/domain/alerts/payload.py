@@ -30,6 +30,7 @@ from settlement.domain.alerts.watch import (
     Heartbeat,
     InputChanged,
     InputLate,
+    OpeningAbsent,
     Resolved,
     RunAbsent,
 )
@@ -56,6 +57,7 @@ EVENTS: dict[str, type[Event]] = {
         RunAbsent,
         InputLate,
         InputChanged,
+        OpeningAbsent,
         ControlBroken,
         BreaksAged,
         BackfillSummary,
