@@ -357,6 +357,33 @@ def test_a_bank_that_took_a_file_and_says_nothing_is_asked_on_its_next_business_
     assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {"duplicate": 1}
 
 
+def test_a_file_that_may_have_arrived_goes_out_again_only_where_the_bank_checks_for_duplicates() -> None:
+    for outcome in (SubmissionOutcome.UNKNOWN, SubmissionOutcome.RECEIVED, SubmissionOutcome.REFUSED):
+        world = sent_day(outcome)
+        world.bank.checks_duplicates = False
+        assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {}
+        assert submit.submit(world.services, world.day, now=NEXT_BUSINESS_DAY).keys() == {"files"}
+        assert len(world.bank.sent) == 1
+    world = sent_day(SubmissionOutcome.NOT_SENT)
+    world.bank.checks_duplicates = False
+    assert inquire.inquire(world.services, now=MORNING + HOUR) == {"received": 1}
+
+
+def test_a_bank_whose_word_comes_later_is_silent_only_after_its_business_day() -> None:
+    world = approved_day()
+    world.bank.answers_later, world.bank.checks_duplicates = True, False
+    submit.submit(world.services, world.day, now=MORNING)
+    inquire.hear_answers(world.services, world.day, now=MORNING)
+    inquire.inquire(world.services, now=NEXT_BUSINESS_DAY - MINUTE)
+    assert (world.states(), world.told()) == (in_state("submitted"), ["day.progress"])
+    inquire.inquire(world.services, now=NEXT_BUSINESS_DAY)
+    inquire.inquire(world.services, now=NEXT_BUSINESS_DAY + HOUR)
+    assert (world.states(), world.told()) == (in_state("unknown"), ["day.progress", "payouts.unknown"])
+    (told,) = [told for told in world.ledger.kept.alerts.values() if told.alert.event == "payouts.unknown"]
+    said = told.payload["payouts.unknown"]["fields"]
+    assert (said["inquiry_at"], said["ask_about"]) == (None, [file_of(world)])
+
+
 def test_of_two_inquiries_at_once_one_asks_for_a_file() -> None:
     world = approved_day(under(payouts={"KRW": Payouts(max_per_file=2)}))
     world.bank.answers += [answer(SubmissionOutcome.UNKNOWN), answer(SubmissionOutcome.UNKNOWN)]

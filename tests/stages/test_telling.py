@@ -294,6 +294,10 @@ def test_the_cause_that_a_task_named_is_not_overwritten_by_what_its_runs_callbac
         # The task is cleared, and this time nobody heard it die: that is its newest cause.
         notify.run_failed(services, replace(named, error="the process died", try_number=2), now=now)
     assert shown(ON)["failure"] == "transfer.take_in: the process died"
+    with platform.services() as services:
+        watch.look(services, now=platform.at("2026-02-17T12:01+09:00"))
+    missed = fields(platform, "deadline.missed")
+    assert (missed["step"], missed["waits_for"]) == ("transfer", "person")
     assert platform.rows("select outcome from ledger.runs") == [("failed: the process died",)]
 
 
