@@ -261,6 +261,9 @@ def test_one_refusal_told_twice_says_nothing_of_another_transmission(spoken: Spo
     ]
 
     class Bank:
+        checks_duplicates = True
+        answers_later = False
+
         def describe(self) -> str:
             return "a bank whose first answer is lost"
 
