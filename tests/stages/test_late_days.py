@@ -30,7 +30,7 @@ def test_a_closed_day_that_is_run_again_pays_nothing_and_its_certificate_stays_t
     assert (spoken.day("2026-02-16"), spoken.verify()) == ("closed", [])
     spoken.settle("2026-02-20", at="2026-02-21T07:00+09:00", run_id="run-3")
     paid = [row for row in spoken.payouts() if row[0] == "A"]
-    assert paid == [("A", 43790, 1, "returned"), ("A", 43790, 2, "unknown")]
+    assert paid == [("A", 43790, 1, "returned"), ("A", 43790, 2, "submitted")]
     assert spoken.verify() == []
 
 
