@@ -4,12 +4,13 @@ Method: `Kept` is all that the books hold; its values are never changed, only re
 is a transaction, which takes the place of the original when its context ends well. What the database refuses raises
 `Impossible`. `tests/adapters/test_fakes_agree.py` tells the same stories to these books and to PostgreSQL.
 
-Left out, each as a whole, is what no decision needs: frozen inputs, what a day came to, the close, explanations, items
-in transit, and the source's snapshots. A test that asks for one of them is told so.
+Left out is what no decision needs: frozen inputs, what a day came to, the proofs of the close, explanations, items in
+transit, and the source's snapshots. A test that asks for one of them is told so.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from settlement.domain.alerts.routing import AlertsPolicy, Language
 from settlement.domain.alerts.watch import Resolved
 from settlement.domain.bank import statement as statements
 from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
-from settlement.domain.bank.matching.model import PAYOUT_KINDS
+from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS, Key
 from settlement.domain.bank.messages import (
     Message,
     MessageState,
@@ -44,13 +45,14 @@ from settlement.domain.bank.statement import LineState, Statement, StatementLine
 from settlement.domain.books import postings
 from settlement.domain.books.accounts import CLIENT_BANK, INVESTOR_PAYABLE, OPENING_BALANCE, REPAYMENTS_UNALLOCATED
 from settlement.domain.books.postings import Entry, JournalEntry
-from settlement.domain.breaks import BreakState, Decision, Finding, why_gone
+from settlement.domain.breaks import BreakState, Decision, Finding, Way, why_gone
 from settlement.domain.days import BankCalendar, DayState, SettlementCalendar
 from settlement.domain.errors import Displaced, UnreadableMessage
-from settlement.domain.payments import approval
+from settlement.domain.payments import approval, evidence
 from settlement.domain.payments import payouts as sums
+from settlement.domain.payments.evidence import UNPAID, FactKind
 from settlement.domain.payments.files import FileState
-from settlement.domain.payments.gate import Contradiction, Objection
+from settlement.domain.payments.gate import Objection
 from settlement.domain.payments.state import PayoutState
 from settlement.domain.policy import Policy
 from settlement.ports.approvals import AnsweredObjection, Question
@@ -58,9 +60,11 @@ from settlement.ports.bank import Debtor
 from settlement.ports.bank_lines import KeptStatement, LineTotals, RefusedMessage
 from settlement.ports.books import Books
 from settlement.ports.breaks import Break, BreakEvent
+from settlement.ports.close import Certificate
 from settlement.ports.days import BackfillEnd, Day, DayRun, DayTotals, PayoutSum, Run, RunRequest
 from settlement.ports.files import SentFile, Transmission
 from settlement.ports.outbox import Alert, ConnectionTest, DeliveryReport
+from settlement.ports.payouts import Uncredited, UnderWay
 from settlement.ports.services import Services
 
 Row = dict[str, Any]
@@ -105,6 +109,18 @@ class PayoutStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing that became known of a payout and is no statement line."""
+
+    payout_id: str
+    kind: FactKind
+    source: str
+    amount: int | None
+    recorded_at: datetime
+    said: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A question to a second person, and what else is kept of it."""
 
@@ -143,9 +159,15 @@ class MatchedPart:
     line_id: str
     subject_kind: SubjectKind
     subject_id: str
+    occurrence: int
     rule: str
     explanation: str
     matched_at: datetime
+
+    @property
+    def key(self) -> Key:
+        """What tells its subject from every other."""
+        return (self.subject_kind, self.subject_id, self.occurrence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +204,7 @@ class Kept:
     entries: list[Posted] = field(default_factory=list)
     payouts: dict[str, Row] = field(default_factory=dict)
     steps: list[PayoutStep] = field(default_factory=list)
+    facts: dict[tuple[str, FactKind, str], Fact] = field(default_factory=dict)
     holds: dict[tuple[str, str], Row] = field(default_factory=dict)
     refused_accounts: dict[tuple[str, str, str], str] = field(default_factory=dict)
     files: dict[str, SentFile] = field(default_factory=dict)
@@ -198,6 +221,7 @@ class Kept:
     break_events: list[tuple[int, BreakEvent]] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     waiting: dict[int, Decision] = field(default_factory=dict)
+    certificates: dict[int, Certificate] = field(default_factory=dict)
     alerts: dict[int, Told] = field(default_factory=dict)
     threads: list[tuple[str, str]] = field(default_factory=list)
     attached: dict[tuple[str, str], bytes] = field(default_factory=dict)
@@ -330,10 +354,10 @@ class Days:
     def run(self, run_id: str) -> Run | None:
         return self._kept.runs.get(run_id)
 
-    def payout_sums(self, settlement_date: date) -> list[PayoutSum]:
+    def payout_sums(self, settlement_date: date | None) -> list[PayoutSum]:
         amounts: dict[tuple[str, PayoutState], list[int]] = defaultdict(list)
         for row in self._kept.payouts.values():
-            if row["settlement_date"] == settlement_date:
+            if settlement_date in (None, row["settlement_date"]):
                 amounts[row["currency"], row["state"]].append(row["amount"])
         return [
             PayoutSum(currency=currency, state=state, count=len(each), amount=sum(each))
@@ -355,6 +379,9 @@ class Days:
 
     def settled(self) -> list[date]:
         return sorted(on for on, day in self._kept.days.items() if day.revision)
+
+    def is_newest(self, settlement_date: date) -> bool:
+        return all(on <= settlement_date for on in self.settled())
 
     def unclosed(self) -> list[date]:
         return sorted(
@@ -379,10 +406,33 @@ class Journal:
             legs = made.entry.legs
             if sum(amount for _, amount in legs):
                 raise Impossible(f"Entry [{made.entry.event}] does not balance: {legs}")
+            if made.reverses_entry_id is not None and self._is_reversed(made.reverses_entry_id):
+                raise Impossible(f"Entry [{made.reverses_entry_id}] is reversed already")
             self._kept.entries.append(Posted(made=made, settlement_date=settlement_date))
             is_payout = made.entry.event == "payout_prepared"
             if is_payout and any(amount > 0 and self.balance(account, made.currency) > 0 for account, amount in legs):
                 raise Impossible(f"Payout above the balance: {legs}")
+        given_back = Counter(made.payout_id for _, made in self.standing(*GIVEN_BACK))
+        if twice := [payout_id for payout_id, times in given_back.items() if times > 1]:
+            raise Impossible(f"Payout [{twice[0]}] has given its money back before")
+
+    def undo_write_offs(self, subject_ids: Sequence[str], *, settlement_date: date, now: datetime) -> None:
+        made = [
+            undone(number, written_off)
+            for number, written_off in self.standing("written_off")
+            if written_off.repayment_id in subject_ids or written_off.payout_id in subject_ids
+        ]
+        self.post_all(made, settlement_date=settlement_date, now=now)
+
+    def standing(self, *events: str) -> list[tuple[int, JournalEntry]]:
+        """Return the entries of these events that neither reverse one nor are reversed, with their numbers."""
+        return [
+            (number, posted.made)
+            for number, posted in enumerate(self._kept.entries, start=1)
+            if posted.made.entry.event in events
+            and posted.made.reverses_entry_id is None
+            and not self._is_reversed(number)
+        ]
 
     def balance(self, account: str, currency: str) -> int:
         return self._sums()[account, currency]
@@ -390,12 +440,24 @@ class Journal:
     def balances(self, prefix: str) -> dict[tuple[str, str], int]:
         return {key: amount for key, amount in self._sums().items() if key[0].startswith(prefix) and amount}
 
+    def _is_reversed(self, number: int) -> bool:
+        return any(posted.made.reverses_entry_id == number for posted in self._kept.entries)
+
     def _sums(self) -> Counter[tuple[str, str]]:
         found: Counter[tuple[str, str]] = Counter()
         for posted in self._kept.entries:
             for account, amount in posted.made.entry.legs:
                 found[account, posted.made.currency] += amount
         return found
+
+
+GIVEN_BACK = ("payout_rejected", "payout_returned")
+"""The events of entries that give the money of a payout back."""
+
+
+def undone(number: int, made: JournalEntry) -> JournalEntry:
+    """Return the entry that reverses another."""
+    return replace(made, entry=postings.undone(made.entry), reverses_entry_id=number)
 
 
 # ------------------------------------------------------------------------------------------- payouts, files, approvals
@@ -419,13 +481,23 @@ class Payouts:
             ],
         )
 
-    def under_way(self) -> dict[str, int]:
-        found: Counter[str] = Counter()
+    def under_way(self) -> list[UnderWay]:
+        shown: Counter[str | None] = Counter()
+        for kept in self._kept.lines.values():
+            if kept.state is not LineState.MATCHED and kept.line.amount < 0:
+                shown[kept.line.end_to_end_id] -= kept.line.amount
+        sums: Counter[tuple[str, date, datetime | None, bool]] = Counter()
         for row in self._kept.payouts.values():
-            is_returned_unseen = row["state"] is PayoutState.RETURNED and row["booked_on"] is None
-            if not row["state"].is_final or is_returned_unseen:
-                found[row["currency"]] += row["amount"]
-        return dict(found)
+            is_returned = row["state"] is PayoutState.RETURNED
+            if not row["state"].is_final or (is_returned and row["booked_on"] is None):
+                left = max(row["amount"] - shown[row["end_to_end_id"]], 0)
+                sums[row["currency"], row["settlement_date"], row["submitted_at"], is_returned] += left
+        return [
+            UnderWay(currency=currency, settlement_date=on, submitted_at=at, is_returned=is_returned, amount=amount)
+            for (currency, on, at, is_returned), amount in sorted(
+                sums.items(), key=lambda item: (*item[0][:2], item[0][2] is None, item[0][2] or 0, item[0][3])
+            )
+        ]
 
     def refused_accounts(self) -> pd.DataFrame:
         return frames.build(frames.REFUSED_ACCOUNTS, list(self._kept.refused_accounts))
@@ -465,18 +537,6 @@ class Payouts:
             totals.setdefault(currency, []).append(amount)
         return totals
 
-    def contradictions(self, investor_ids: Sequence[str]) -> list[Contradiction]:
-        return [
-            Contradiction(payout_id=row["payout_id"], line_id=line_id, currency=row["currency"], amount=row["amount"])
-            for _, row in sorted(self._kept.payouts.items())
-            for line_id, kept in sorted(self._kept.lines.items())
-            if row["state"] is PayoutState.REJECTED
-            and row["investor_id"] in investor_ids
-            and kept.line.end_to_end_id == row["end_to_end_id"]
-            and kept.state is not LineState.MATCHED
-            and kept.line.amount < 0
-        ]
-
     def prepare(self, day: DayRun, payouts: pd.DataFrame, holds: pd.DataFrame, *, now: datetime) -> None:
         frames.check(payouts, frames.NEW_PAYOUTS)
         frames.check(holds, frames.HOLDS)
@@ -500,8 +560,10 @@ class Payouts:
         }
         for values in frames.rows(payouts, *names):
             row = dict(zip(names, values, strict=True)) | of_day
+            if row["payout_id"] in self._kept.payouts:
+                raise Impossible(f"Payout [{row['payout_id']}] is prepared already")
             living = [_place(other) for other in self._kept.payouts.values() if not other["state"].is_proven_unpaid]
-            if row["payout_id"] in self._kept.payouts or _place(row) in living:
+            if row["attempt"] > 1 and _place(row) in living:
                 raise Impossible(f"Payout [{row['payout_id']}] has a living attempt in its place")
             self._kept.payouts[row["payout_id"]] = row
         self._post(payouts, PayoutState.PREPARED, settlement_date=day.settlement_date, now=now)
@@ -537,8 +599,7 @@ class Payouts:
         now: datetime,
         evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NOTHING,
     ) -> None:
-        each = [evidence] * len(payout_ids) if isinstance(evidence, Mapping) else evidence
-        for payout_id, said in zip(payout_ids, each, strict=True):
+        for payout_id, said in zip(payout_ids, _each(evidence, len(payout_ids)), strict=True):
             row = self._kept.payouts[payout_id]
             if not row["state"].may_become(to_state):
                 raise Impossible(f"Payout [{payout_id}] is [{row['state']}]: it cannot become [{to_state}]")
@@ -565,8 +626,62 @@ class Payouts:
             row = self._kept.payouts[payout_id]
             self._kept.payouts[payout_id] = row | {"booked_on": row["booked_on"] or on}
 
+    def keep_facts(
+        self,
+        payout_ids: Sequence[str],
+        kind: FactKind,
+        *,
+        source: str,
+        now: datetime,
+        amounts: Sequence[int] | None = None,
+        evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NOTHING,
+    ) -> None:
+        of_each: Sequence[int | None] = amounts or [None] * len(payout_ids)
+        for payout_id, amount, said in zip(payout_ids, of_each, _each(evidence, len(payout_ids)), strict=True):
+            if payout_id not in self._kept.payouts:
+                raise Impossible(f"There is no payout [{payout_id}]")
+            fact = Fact(
+                payout_id=payout_id, kind=kind, source=source, amount=amount, recorded_at=now, said=_as_json(said)
+            )
+            self._kept.facts.setdefault((payout_id, kind, source), fact)
+
+    def evidence(self, payout_ids: Sequence[str]) -> pd.DataFrame:
+        asked = [row for payout_id, row in sorted(self._kept.payouts.items()) if payout_id in payout_ids]
+        return frames.build(frames.EVIDENCE, [self._known(row) for row in asked])
+
     def credit_back(self, payouts: pd.DataFrame, *, state: PayoutState, settlement_date: date, now: datetime) -> None:
         self._post(payouts, state, settlement_date=settlement_date, now=now)
+
+    def take_back(self, payouts: pd.DataFrame, *, settlement_date: date, now: datetime) -> None:
+        ids = payouts["payout_id"].tolist()
+        given_back = [(number, made) for number, made in self._journal.standing(*GIVEN_BACK) if made.payout_id in ids]
+        made = [undone(number, given) for number, given in given_back]
+        self._journal.post_all(made, settlement_date=settlement_date, now=now)
+
+    def contradicted(self) -> pd.DataFrame:
+        denied = {fact.payout_id for fact in self._facts(FactKind.REFUSED, FactKind.ABSENT)}
+        rows = self._kept.payouts.values()
+        is_paid = (row for row in rows if row["state"] is PayoutState.BOOKED and row["payout_id"] in denied)
+        return _payouts(is_paid, by=("payout_id",))
+
+    def uncredited(self) -> list[Uncredited]:
+        written_off = {made.payout_id for _, made in self._journal.standing("written_off")}
+        found = []
+        for payout_id, row in sorted(self._kept.payouts.items()):
+            owed = self._matched(payout_id, SubjectKind.PAYOUT) - self._matched(payout_id, SubjectKind.PAYOUT_RETURN)
+            if row["state"] is not PayoutState.RETURNED or owed <= 0 or payout_id in written_off:
+                continue
+            announced = self._facts(FactKind.RETURN_ANNOUNCED, of=payout_id)
+            found.append(
+                Uncredited(
+                    payout_id=payout_id,
+                    currency=row["currency"],
+                    amount=row["amount"] * owed,
+                    booked_on=row["booked_on"],
+                    announced_at=min((fact.recorded_at for fact in announced), default=None),
+                )
+            )
+        return found
 
     def refuse_accounts(self, refused: Mapping[str, str], *, now: datetime) -> None:
         for payout_id, reason in refused.items():
@@ -612,19 +727,62 @@ class Payouts:
         columns = ("payout_id", "investor_id", "currency", "amount")
         for payout_id, investor_id, currency, amount in frames.rows(payouts, *columns):
             made: Entry[int] = entry(INVESTOR_PAYABLE(investor_id), amount)
-            if state is not PayoutState.PREPARED and self._is_given_back(payout_id):
-                raise Impossible(f"Payout [{payout_id}] has given its money back before")
             self._journal.post(
                 JournalEntry(entry=made, currency=currency, payout_id=payout_id),
                 settlement_date=settlement_date,
                 now=now,
             )
 
-    def _is_given_back(self, payout_id: str) -> bool:
-        return any(
-            posted.made.payout_id == payout_id and posted.made.entry.event in ("payout_rejected", "payout_returned")
-            for posted in self._kept.entries
-        )
+    def _facts(self, *kinds: FactKind, of: str | None = None) -> list[Fact]:
+        """Return the facts of these kinds, of one payout or of all, in the order in which they became known."""
+        return [fact for fact in self._kept.facts.values() if fact.kind in kinds and of in (None, fact.payout_id)]
+
+    def _matched(self, payout_id: str, kind: SubjectKind) -> int:
+        """Return how many times a payout is matched as leaving, or as coming back."""
+        return len({part.key for part in self._kept.matches if part.key[:2] == (kind, payout_id)})
+
+    def _known(self, row: Row) -> Row:
+        """Return what is known of a payout: a row of `EVIDENCE`."""
+        payout_id, amount = row["payout_id"], row["amount"]
+        lines = self._kept.lines
+        parts = [part for part in self._kept.matches if part.subject_id == payout_id]
+        open_lines = [
+            kept.line
+            for kept in lines.values()
+            if kept.state is not LineState.MATCHED
+            and not kept.line.is_charge
+            and (kept.line.end_to_end_id, kept.line.currency) == (row["end_to_end_id"], row["currency"])
+        ]
+        open_debits = [line for line in open_lines if evidence.is_debit(line.amount, amount)]
+        open_credits = [
+            line for line in open_lines if evidence.is_credit(line.amount, amount, is_return=line.is_return)
+        ]
+        debits = open_debits + [lines[p.line_id].line for p in parts if p.subject_kind is SubjectKind.PAYOUT]
+        credits = open_credits + [lines[p.line_id].line for p in parts if p.subject_kind is SubjectKind.PAYOUT_RETURN]
+        matched_debits = self._matched(payout_id, SubjectKind.PAYOUT)
+        matched_credits = self._matched(payout_id, SubjectKind.PAYOUT_RETURN)
+        explained_debits = len(self._facts(FactKind.DEBIT_EXPLAINED, of=payout_id))
+        explained_credits = len(self._facts(FactKind.CREDIT_EXPLAINED, of=payout_id))
+        announced = self._facts(FactKind.RETURN_ANNOUNCED, of=payout_id)
+        unpaid = self._facts(*UNPAID, of=payout_id)
+        return {name: row[name] for name in ("payout_id", "investor_id", "settlement_date", "currency", "amount")} | {
+            "state": row["state"].value,
+            "submitted_at": row["submitted_at"],
+            "debits": matched_debits + len(open_debits) + explained_debits,
+            "credits": matched_credits + len(open_credits) + explained_credits,
+            "explained_debits": explained_debits,
+            "explained_credits": explained_credits,
+            "matched_debits": matched_debits,
+            "matched_credits": matched_credits,
+            "is_return_announced": bool(announced),
+            "is_unpaid": bool(unpaid),
+            "booked_on": min((line.booking_date for line in debits), default=None),
+            "debit_line": min((line.line_id for line in debits), default=None),
+            "credit_line": max((line.line_id for line in credits), default=None),
+            "credit_reason": max((line.reason for line in credits if line.reason), default=None),
+            "return_said": json.dumps(announced[-1].said, ensure_ascii=False) if announced else None,
+            "rejection_said": json.dumps(unpaid[-1].said, ensure_ascii=False) if unpaid else None,
+        }
 
 
 def _place(row: Row) -> tuple[Any, ...]:
@@ -637,10 +795,15 @@ def _payouts(rows: Iterable[Row], *, by: Sequence[str] = ("settlement_date", "pa
     return frames.build(frames.PAYOUTS, ordered)
 
 
+def _each(said: Mapping[str, Any] | Sequence[Mapping[str, Any]], count: int) -> Sequence[Mapping[str, Any]]:
+    """Return what is said of each of so many payouts, where it is one for all or one for each."""
+    return [said] * count if isinstance(said, Mapping) else said
+
+
 def _as_json(said: Mapping[str, Any]) -> Row:
-    """Return it as it comes back out of a column of JSON."""
+    """Return it as it comes back out of a column of JSON: short keys first."""
     known: Row = json.loads(json.dumps(dict(said), default=str))
-    return known
+    return dict(sorted(known.items(), key=lambda item: (len(item[0].encode()), item[0])))
 
 
 class PaymentFiles:
@@ -888,6 +1051,7 @@ class BankLines:
                 bank_code=kept.line.bank_code,
                 file_id=kept.line.file_id,
                 counterparty_account=kept.line.counterparty_account,
+                bank_reference=kept.line.bank_reference,
             )
             for line_id, kept in sorted(self._kept.lines.items())
             if kept.state in states
@@ -909,12 +1073,8 @@ class BankLines:
             for currency, lines in sorted(of_date.items())
         ]
 
-    def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]:
-        return {
-            (part.subject_kind, part.subject_id)
-            for part in self._kept.matches
-            if part.subject_kind in kinds and part.subject_id in ids
-        }
+    def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[Key]:
+        return {part.key for part in self._kept.matches if part.subject_kind in kinds and part.subject_id in ids}
 
     def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
         for found in matches:
@@ -925,6 +1085,7 @@ class BankLines:
                     line_id=line.line_id,
                     subject_kind=subject.kind,
                     subject_id=subject.subject_id,
+                    occurrence=subject.occurrence,
                     rule=found.rule,
                     explanation=found.explanation,
                     matched_at=now,
@@ -959,7 +1120,7 @@ class BankLines:
         lines = {line.line_id for line in found.lines}
         subjects = {subject.key for subject in found.subjects if subject.kind is not SubjectKind.ACCOUNT}
         for part in self._kept.matches:
-            is_of_it = part.line_id in lines or (part.subject_kind, part.subject_id) in subjects
+            is_of_it = part.line_id in lines or part.key in subjects
             if is_of_it and part.match_id != found.match_id:
                 raise Impossible(f"[{part.line_id}] and [{part.subject_kind} {part.subject_id}] are matched already")
 
@@ -967,10 +1128,13 @@ class BankLines:
         self._kept.lines[line.line_id] = replace(self._kept.lines[line.line_id], state=state)
 
     def _post(self, line: OpenLine, entry: Entry[int], subject: Subject | None, *, now: datetime) -> None:
-        about: dict[str, str] = {}
-        if subject is not None and subject.kind is not SubjectKind.ACCOUNT:
-            about = {"payout_id" if subject.kind in PAYOUT_KINDS else "repayment_id": subject.subject_id}
-        made = JournalEntry(entry=entry, currency=line.currency, line_id=line.line_id, **about)
+        made = JournalEntry(
+            entry=entry,
+            currency=line.currency,
+            repayment_id=subject.subject_id if subject and subject.kind in RECEIPT_KINDS else None,
+            payout_id=subject.subject_id if subject and subject.kind in PAYOUT_KINDS else None,
+            line_id=line.line_id,
+        )
         self._journal.post(made, settlement_date=line.booking_date, now=now)
 
 
@@ -1014,11 +1178,17 @@ class Breaks:
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
+        sees_all: bool = True,
     ) -> dict[str, int]:
-        wanted = {(found.cause, found.subject_kind, found.subject_id): found for found in findings}
+        answered = self.answered()
+        wanted = {
+            (found.cause, found.subject_kind, found.subject_id): found
+            for found in findings
+            if (found.cause, found.subject_kind, found.subject_id, found.amount) not in answered
+        }
         present = {(b.cause, b.subject_kind, b.subject_id): b for b in self.open() if b.cause in causes}
         opened = [found for key, found in sorted(wanted.items()) if key not in present]
-        gone = [b for key, b in present.items() if key not in wanted]
+        gone = [b for key, b in present.items() if key not in wanted] if sees_all else []
         for found in opened:
             break_id = len(self._kept.breaks) + 1
             self._kept.breaks[break_id] = Break(
@@ -1050,6 +1220,10 @@ class Breaks:
         for key in present.keys() & wanted.keys():
             self._change(present[key].break_id, amount=wanted[key].amount)
         return {"opened": len(opened), "resolved": len(gone), "open": len(wanted)}
+
+    def answered(self) -> set[tuple[str, str, str, int | None]]:
+        of = [self._kept.breaks[decision.break_id] for decision in self._kept.decisions if decision.kind is Way.ANSWER]
+        return {(b.cause, b.subject_kind, b.subject_id, b.amount) for b in of}
 
     def open(self) -> list[Break]:
         return sorted(
@@ -1097,6 +1271,9 @@ class Breaks:
     def waiting(self, break_id: int) -> Decision | None:
         return self._kept.waiting.get(break_id)
 
+    def withdraw(self, break_id: int, *, now: datetime) -> None:
+        self._kept.waiting.pop(break_id, None)
+
     def decide(self, break_id: int, *, by: str, now: datetime) -> None:
         asked = self._kept.waiting.pop(break_id, None)
         if asked is not None and asked.requested_by == by:
@@ -1123,14 +1300,63 @@ class Breaks:
         return why_gone(gone.cause)
 
     def _is_late(self, row: Row, returned: PayoutStep) -> bool:
-        """Tell whether a payout came back after its day was closed and was not paid out again since."""
+        """Tell whether a payout is back since after its day was closed, and was not paid out again since."""
         closed_at = self._kept.days[row["settlement_date"]].closed_at
         is_paid_again = any(
             (later["investor_id"], later["currency"]) == (row["investor_id"], row["currency"])
             and later["prepared_at"] >= returned.at
             for later in self._kept.payouts.values()
         )
-        return closed_at is not None and closed_at < returned.at and not is_paid_again
+        is_back = row["state"] is PayoutState.RETURNED
+        return is_back and closed_at is not None and closed_at < returned.at and not is_paid_again
+
+
+class Close:
+    """Which settlement dates are certified; what a certificate seals and proves is left out."""
+
+    revision = LeftOut()
+    movements = LeftOut()
+    report_table = LeftOut()
+    taxes = LeftOut()
+    seal = LeftOut()
+    sealed = LeftOut()
+    sealed_rows = LeftOut()
+    broken_seals = LeftOut()
+    broken_invariants = LeftOut()
+    computed = LeftOut()
+    moved = LeftOut()
+    differs_from = LeftOut()
+    unknown_seals = LeftOut()
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+
+    def keep_certificate(self, number: int, *, on: date, revision: int, body: str, now: datetime) -> None:
+        of_the_same = [
+            found.number for found in self.certificates() if (found.settlement_date, found.revision) == (on, revision)
+        ]
+        if on not in self._kept.days or number in self._kept.certificates or of_the_same:
+            raise Impossible(f"Certificate [{number}] of [{on}] in revision [{revision}] cannot be issued")
+        self._kept.certificates[number] = Certificate(
+            number=number,
+            settlement_date=on,
+            revision=revision,
+            body=body,
+            sha256=hashlib.sha256(body.encode()).hexdigest(),
+            issued_at=now,
+        )
+
+    def certificates(self) -> list[Certificate]:
+        return [found for _, found in sorted(self._kept.certificates.items())]
+
+    def certified_until(self) -> date | None:
+        return max((found.settlement_date for found in self.certificates()), default=None)
+
+    def newest_certificate(self) -> Certificate | None:
+        return next(reversed(self.certificates()), None)
+
+    def certificate(self, settlement_date: date) -> Certificate | None:
+        return next((c for c in reversed(self.certificates()) if c.settlement_date == settlement_date), None)
 
 
 # -------------------------------------------------------------------------------------------------------------- outbox
@@ -1167,6 +1393,10 @@ class Outbox:
                 now=now,
             )
         return any(is_new)
+
+    def is_told(self, event: Event) -> bool:
+        wanted = (event.name, event.key)
+        return any((told.alert.event, told.problem_key) == wanted for told in self._kept.alerts.values())
 
     def attach(self, *, settlement_date: date, key: str, name: str, title: str, content: bytes, now: datetime) -> bool:
         thread, dedupe_key = f"day:{settlement_date}", f"{settlement_date}:{key}"
@@ -1221,7 +1451,9 @@ class Outbox:
             channel,
             kind="root" if is_root else "reply",
             payload=payload,
-            state=AlertState.SUPPRESSED if is_told or vaguer else AlertState.PENDING,
+            state=AlertState.SUPPRESSED
+            if is_told or vaguer or routing.is_silent(event, channel)
+            else AlertState.PENDING,
             again=again,
             now=now,
         )
@@ -1385,7 +1617,6 @@ class MemoryBooks:
     inputs = LeftOut()
     outcomes = LeftOut()
     in_transit = LeftOut()
-    close = LeftOut()
     explain = LeftOut()
 
     def __init__(self, kept: Kept, *, alerts: AlertsPolicy) -> None:
@@ -1398,6 +1629,7 @@ class MemoryBooks:
         self.approvals = Approvals(kept)
         self.bank_lines = BankLines(kept, self.journal)
         self.breaks = Breaks(kept, self.journal)
+        self.close = Close(kept)
 
 
 class MemoryLedger:
@@ -1464,6 +1696,9 @@ class MemoryAlerts:
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         return 0  # nothing is sent, so nothing fails
 
+    def acknowledge(self, alert_id: int, *, by: str, now: datetime) -> bool:
+        return False  # nothing is sent, so nobody is reminded
+
     def test_connection(self) -> ConnectionTest:
         return ConnectionTest(error="there is no Slack in memory")
 
@@ -1518,6 +1753,9 @@ class MemoryBank:
 
     Where a test says what the next answers are, a file arrives with one that proves that the bank has read it.
     """
+
+    checks_duplicates = True
+    answers_later = False
 
     def __init__(self) -> None:
         self.answers: list[Submission] = []

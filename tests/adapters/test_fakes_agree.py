@@ -25,12 +25,14 @@ from settlement.domain.bank import statement as statements
 from settlement.domain.bank.matching import Match, Subject, SubjectKind
 from settlement.domain.bank.messages import Message, MessageState, Submission, SubmissionOutcome
 from settlement.domain.bank.statement import LineState, Movement, Statement
+from settlement.domain.books import postings
 from settlement.domain.books.postings import Entry, JournalEntry
-from settlement.domain.breaks import BreakState, Finding
+from settlement.domain.breaks import BreakState, Finding, Way
 from settlement.domain.breaks import Decision as BreakDecision
 from settlement.domain.days import BankCalendar, DayState, SettlementCalendar
 from settlement.domain.errors import Displaced
 from settlement.domain.payments.approval import Decision
+from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.files import FileState
 from settlement.domain.payments.gate import Objection
 from settlement.domain.payments.payouts import end_to_end_id
@@ -40,6 +42,7 @@ from settlement.ports import outbox
 from settlement.ports.approvals import Question
 from settlement.ports.books import Books, Ledger
 from settlement.ports.days import BackfillEnd, DayRun, RunRequest
+from settlement.ports.payouts import Uncredited, UnderWay
 from settlement.ports.source import LendingCore
 
 from tests.fakes import MORNING, ON, Impossible, MemoryAlerts, MemoryCore, MemoryLedger, give
@@ -131,6 +134,13 @@ def step(ledger: Ledger, payout_id: str, *states: PayoutState, at: datetime = MO
             books.payouts.step([payout_id], state, cause="test", now=at, evidence=said)
 
 
+def under_way(amount: int, *, sent_at: datetime | None = MORNING, is_returned: bool = False) -> UnderWay:
+    """Return that so many won of the day may still leave."""
+    return UnderWay(
+        currency="KRW", settlement_date=ON, submitted_at=sent_at, is_returned=is_returned, amount=amount
+    )  # fmt: skip
+
+
 def rows(frame: pd.DataFrame, *names: str) -> list[tuple[Any, ...]]:
     """Return some columns of a frame as rows of plain values, sorted: what is in no order agrees in any."""
     return sorted(frames.rows(frame, *names))
@@ -158,7 +168,7 @@ def test_what_is_owed_is_prepared_and_held(ledger: Ledger) -> None:
         assert rows(books.payouts.slots(day), "investor_id", "chunk", "attempt", "is_free") == [
             ("A", 1, 1, False), ("B", 1, 1, False)
         ]  # fmt: skip
-        assert books.payouts.under_way() == {"KRW": 170}
+        assert books.payouts.under_way() == [under_way(170, sent_at=None)]
         assert books.payouts.usual_totals([ON, NEXT]) == {"KRW": [170]}
         assert (books.payouts.has_paid("run-1"), books.payouts.has_paid("run-2")) == (True, False)
         assert books.journal.balances("") == {
@@ -202,7 +212,7 @@ def test_a_second_payout_lives_in_a_place_only_when_the_first_is_proven_unpaid(l
         books.payouts.credit_back(books.payouts.find(), state=PayoutState.REJECTED, settlement_date=ON, now=MORNING)
         assert rows(books.payouts.payables(), "investor_id", "amount", "attempt") == [("A", 200, 2)]
         assert rows(books.payouts.slots(day), "chunk", "attempt", "is_free") == [(1, 1, True)]
-        assert (books.payouts.under_way(), books.payouts.usual_totals([ON])) == ({}, {})
+        assert (books.payouts.under_way(), books.payouts.usual_totals([ON])) == ([], {})
         books.payouts.prepare(day, second, NO_HOLDS, now=MORNING + HOUR)
         assert rows(books.payouts.slots(day), "chunk", "attempt", "is_free") == [(1, 2, False)]
 
@@ -251,15 +261,51 @@ def test_a_rejected_payout_gives_its_money_back_once_and_its_account_is_remember
         books.payouts.credit_back(books.payouts.find(), state=PayoutState.RETURNED, settlement_date=ON, now=MORNING)
 
 
+def test_a_payout_that_is_paid_again_may_turn_out_to_have_been_paid_at_first(ledger: Ledger) -> None:
+    day = prepared(ledger, A=100)
+    step(ledger, A, *TO_THE_BANK, PayoutState.REJECTED)
+    second = new_payouts(("A", 100), attempt=2)
+    with ledger.books(day=day, posting=True) as books:
+        books.payouts.credit_back(books.payouts.find(), state=PayoutState.REJECTED, settlement_date=ON, now=MORNING)
+        books.payouts.prepare(day, second, NO_HOLDS, now=MORNING + HOUR)
+    step(ledger, A, PayoutState.BOOKED, booked_on="2026-02-13")
+    with ledger.books(posting=True) as books:
+        first = books.payouts.find(states=[PayoutState.BOOKED])
+        books.payouts.take_back(first, settlement_date=ON, now=MORNING + HOUR)
+        assert rows(books.payouts.find(), "attempt", "state") == [(1, "booked"), (2, "prepared")]
+        assert books.journal.balance("investor_payable:A", "KRW") == 100
+        assert books.journal.balance("payouts_in_transit", "KRW") == -200
+
+
 def test_what_came_back_before_the_statement_showed_it_leave_is_under_way_until_it_does(ledger: Ledger) -> None:
     prepared(ledger, A=100)
     step(ledger, A, *TO_THE_BANK, PayoutState.RETURNED)
     with ledger.books(posting=True) as books:
-        assert books.payouts.under_way() == {"KRW": 100}
+        assert books.payouts.under_way() == [under_way(100, is_returned=True)]
         books.payouts.note_booking({A: NEXT})
         books.payouts.note_booking({A: ON})
-        assert books.payouts.under_way() == {}
+        assert books.payouts.under_way() == []
         assert rows(books.payouts.find(), "state", "booked_on") == [("returned", NEXT)]
+
+
+def test_what_is_under_way_is_told_by_sending_less_what_lines_in_suspense_show(ledger: Ledger) -> None:
+    prepared(ledger, A=100, B=70, C=5)
+    step(ledger, A, *TO_THE_BANK)
+    step(ledger, B, *TO_THE_BANK, at=MORNING + HOUR)
+    said = statement("S1", 1000, naming(A, -60), naming(A, 60), naming(B, -75))
+    with ledger.books(posting=True) as books:
+        keep(books, said)
+        assert books.payouts.under_way() == [
+            under_way(40), under_way(0, sent_at=MORNING + HOUR), under_way(5, sent_at=None)
+        ]  # fmt: skip
+        books.bank_lines.suspend(books.bank_lines.lines([LineState.OPEN]), now=MORNING)
+        assert [part.amount for part in books.payouts.under_way()] == [40, 0, 5]
+        fee = Subject(
+            kind=SubjectKind.ACCOUNT, subject_id="bank_charges", amount=-60, currency="KRW", reference="bank_charges"
+        )
+        (line,) = [line for line in books.bank_lines.lines([LineState.SUSPENDED]) if line.amount == -60]
+        books.bank_lines.keep_matches([Match((line,), (fee,), "by_hand", "a fee")], now=MORNING)
+        assert [part.amount for part in books.payouts.under_way()] == [100, 0, 5]
 
 
 def test_payouts_are_stranded_where_their_day_failed_or_nobody_decided_in_time(ledger: Ledger) -> None:
@@ -281,6 +327,246 @@ def test_a_run_that_is_cleared_has_paid_only_what_it_paid_since(ledger: Ledger) 
     opened(ledger)
     with ledger.books(read_only=True) as books:
         assert books.payouts.has_paid("run-1") is False
+
+
+# ----------------------------------------------------------------------------------------- what is known of a payout
+
+
+def test_what_becomes_known_of_payouts_is_kept_once_for_each_source(ledger: Ledger) -> None:
+    prepared(ledger, A=100, B=70)
+    told = ("payout_id", "is_return_announced", "is_unpaid", "return_said", "rejection_said")
+    with ledger.books(posting=True) as books:
+        assert rows(books.payouts.evidence([B, A, B, "P9"]), *told) == [
+            (A, False, False, None, None), (B, False, False, None, None)
+        ]  # fmt: skip
+        refused: list[dict[str, Any]] = [{"text": "계좌 해지", "bank_reason": "AC04", "code": 7}, {"of": "file"}]
+        books.payouts.keep_facts([A, B], FactKind.REFUSED, source="file F1", evidence=refused, now=MORNING)
+        books.payouts.keep_facts([A], FactKind.REFUSED, source="file F1", evidence={"again": ON}, now=MORNING + HOUR)
+        books.payouts.keep_facts(
+            [A], FactKind.RETURN_ANNOUNCED, source="R1", amounts=[90], evidence={"on": ON}, now=MORNING
+        )  # fmt: skip
+        books.payouts.keep_facts([], FactKind.ABSENT, source="maker", now=MORNING)
+        assert rows(books.payouts.evidence([A, B]), *told) == [
+            (A, True, True, '{"on": "2026-02-12"}', '{"code": 7, "text": "계좌 해지", "bank_reason": "AC04"}'),
+            (B, False, True, None, '{"of": "file"}'),
+        ]
+    with pytest.raises(REFUSED), ledger.books(posting=True) as books:
+        books.payouts.keep_facts(["P9"], FactKind.ABSENT, source="maker", now=MORNING)
+
+
+@pytest.mark.parametrize("kind", [FactKind.WITHDRAWN, FactKind.REFUSED, FactKind.ABSENT])
+def test_each_proof_that_a_payout_was_not_paid_counts(ledger: Ledger, kind: FactKind) -> None:
+    prepared(ledger, A=100)
+    with ledger.books(posting=True) as books:
+        books.payouts.keep_facts([A], kind, source="S", evidence={"by": "maker"}, now=MORNING)
+        assert rows(books.payouts.evidence([A]), "is_unpaid", "rejection_said") == [(True, '{"by": "maker"}')]
+
+
+COUNTS = (
+    "debits", "credits", "explained_debits", "explained_credits", "matched_debits", "matched_credits", "booked_on",
+    "credit_reason",
+)  # fmt: skip
+
+
+def test_lines_that_name_a_payout_count_before_they_are_matched_and_once_afterwards(ledger: Ledger) -> None:
+    prepared(ledger, A=100)
+    step(ledger, A, *TO_THE_BANK)
+    said = statement(
+        "S1", 1000,
+        naming(A, -100, on=NEXT), naming(A, -103), naming(A, -99), naming(A, -101, is_charge=True),
+        naming(A, 100, reason="MS03"), naming(A, 51), naming(A, 50), naming(A, 20, is_return=True, reason="AC04"),
+        naming(A, 101), naming(B, -100),
+    )  # fmt: skip
+    with ledger.books(posting=True) as books:
+        assert rows(books.payouts.evidence([A]), *COUNTS) == [(0, 0, 0, 0, 0, 0, None, None)]
+        keep(books, said)
+        assert rows(books.payouts.evidence([A]), *COUNTS) == [(2, 3, 0, 0, 0, 0, ON, "MS03")]
+        lines = {line.amount: line for line in books.bank_lines.lines([LineState.OPEN]) if not line.is_charge}
+        debits, credits = [lines[amount].line_id for amount in (-100, -103)], [lines[n].line_id for n in (100, 51, 20)]
+        assert rows(books.payouts.evidence([A]), "debit_line", "credit_line") == [(min(debits), max(credits))]
+        leaves, back = subject(SubjectKind.PAYOUT, A, -100), subject(SubjectKind.PAYOUT_RETURN, A, 100)
+        books.bank_lines.keep_matches(
+            [
+                Match((lines[-100],), (leaves,), "by_reference", "its id"),
+                Match((lines[100],), (back,), "by_reference", "its id"),
+            ],
+            now=MORNING,
+        )
+        assert rows(books.payouts.evidence([A]), *COUNTS) == [(2, 3, 0, 0, 1, 1, ON, "MS03")]
+        again = replace(leaves, occurrence=2)
+        books.bank_lines.keep_matches([Match((lines[-103],), (again,), "tolerance", "a fee")], now=MORNING)
+        assert rows(books.payouts.evidence([A]), *COUNTS) == [(2, 3, 0, 0, 2, 1, ON, "MS03")]
+        assert books.journal.balance("bank_charges", "KRW") == 3
+        everything = books.payouts.evidence([A])
+        assert rows(everything, "payout_id", "investor_id", "settlement_date", "currency", "amount", "state") == [
+            (A, "A", ON, "KRW", 100, "submitted")
+        ]
+        assert dict(everything.dtypes.map(str)) == {
+            column.name: column.kind.value for column in frames.EVIDENCE.columns
+        }
+
+
+def test_a_line_that_a_person_booked_elsewhere_counts_as_explained(ledger: Ledger) -> None:
+    prepared(ledger, A=100)
+    step(ledger, A, *TO_THE_BANK)
+    with ledger.books(posting=True) as books:
+        keep(books, statement("S1", 1000, naming(A, -100), naming(A, 100)))
+        for line in books.bank_lines.lines([LineState.OPEN]):
+            elsewhere = subject(SubjectKind.ACCOUNT, "bank_charges", line.amount)
+            books.bank_lines.keep_matches([Match((line,), (elsewhere,), "by_hand", "no payout")], now=MORNING)
+            kind = FactKind.DEBIT_EXPLAINED if line.amount < 0 else FactKind.CREDIT_EXPLAINED
+            books.payouts.keep_facts([A], kind, source=line.line_id, amounts=[line.amount], now=MORNING)
+        assert rows(books.payouts.evidence([A]), *COUNTS) == [(1, 1, 1, 1, 0, 0, None, None)]
+        assert rows(books.payouts.evidence([A]), "rejection_said", "return_said", "is_unpaid") == [(None, None, False)]
+
+
+def test_money_is_given_back_taken_again_and_given_back_again_and_never_twice_at_once(ledger: Ledger) -> None:
+    prepared(ledger, A=100, B=70)
+    step(ledger, A, *TO_THE_BANK, PayoutState.REJECTED)
+
+    def give_back(state: PayoutState) -> None:
+        with ledger.books(posting=True) as books:
+            books.payouts.credit_back(books.payouts.find().head(1), state=state, settlement_date=ON, now=MORNING)
+
+    def take_back() -> None:
+        with ledger.books(posting=True) as books:
+            books.payouts.take_back(books.payouts.find(), settlement_date=ON, now=MORNING)
+
+    def owed() -> tuple[int, int]:
+        with ledger.books(read_only=True) as books:
+            return books.journal.balance("investor_payable:A", "KRW"), books.journal.balance(
+                "payouts_in_transit", "KRW"
+            )
+
+    take_back()
+    assert owed() == (0, -170)
+    give_back(PayoutState.REJECTED)
+    assert owed() == (-100, -70)
+    for state in (PayoutState.REJECTED, PayoutState.RETURNED):
+        with pytest.raises(REFUSED):
+            give_back(state)
+    take_back()
+    assert owed() == (0, -170)
+    take_back()
+    assert owed() == (0, -170)
+    give_back(PayoutState.RETURNED)
+    assert owed() == (-100, -70)
+    with pytest.raises(REFUSED):
+        give_back(PayoutState.RETURNED)
+    take_back()
+    assert owed() == (0, -170)
+
+
+def test_an_entry_is_reversed_at_most_once(ledger: Ledger) -> None:
+    written_off = postings.written_off("receipts_in_transit", 5)
+    with ledger.books(posting=True) as books:
+        first = JournalEntry(entry=written_off, currency="KRW", repayment_id="R1")
+        books.journal.post(first, settlement_date=ON, now=MORNING)
+    undone = JournalEntry(
+        entry=postings.undone(written_off), currency="KRW", repayment_id="R1", reverses_entry_id=1
+    )  # fmt: skip
+    with ledger.books(posting=True) as books:
+        books.journal.post(undone, settlement_date=ON, now=MORNING)
+        assert books.journal.balances("") == {}
+    with pytest.raises(REFUSED), ledger.books(posting=True) as books:
+        books.journal.post(undone, settlement_date=ON, now=MORNING)
+
+
+def test_what_was_written_off_of_receipts_and_payouts_is_undone_once(ledger: Ledger) -> None:
+    prepared(ledger, A=100)
+
+    def write_off(
+        books: Books, account: str, amount: int, *, payout_id: str | None = None, repayment_id: str | None = None
+    ) -> None:
+        entry = postings.written_off(account, amount)
+        made = JournalEntry(entry=entry, currency="KRW", payout_id=payout_id, repayment_id=repayment_id)
+        books.journal.post(made, settlement_date=ON, now=MORNING)
+
+    def standing(books: Books) -> tuple[int, ...]:
+        accounts = ("difference", "receipts_in_transit", "payouts_in_transit")
+        return tuple(books.journal.balance(account, "KRW") for account in accounts)
+
+    with ledger.books(posting=True) as books:
+        write_off(books, "receipts_in_transit", 5, repayment_id="R1")
+        write_off(books, "receipts_in_transit", 7, repayment_id="R2")
+        write_off(books, "payouts_in_transit", -100, payout_id=A)
+        assert standing(books) == (-88, -12, 0)
+        books.journal.undo_write_offs([], settlement_date=ON, now=MORNING)
+        books.journal.undo_write_offs(["R1", A, "R9"], settlement_date=ON, now=MORNING)
+        assert standing(books) == (7, -7, -100)
+        books.journal.undo_write_offs(["R1", A], settlement_date=ON, now=MORNING)
+        assert standing(books) == (7, -7, -100)
+        write_off(books, "receipts_in_transit", 5, repayment_id="R1")
+        books.journal.undo_write_offs(["R1"], settlement_date=ON, now=MORNING)
+        assert standing(books) == (7, -7, -100)
+
+
+def test_what_the_bank_debited_of_a_returned_payout_is_owed_until_it_is_credited_or_written_off(
+    ledger: Ledger,
+) -> None:
+    prepared(ledger, A=100, B=70)
+    step(ledger, A, *TO_THE_BANK)
+    step(ledger, B, *TO_THE_BANK)
+    leaves, back = subject(SubjectKind.PAYOUT, A, -100), subject(SubjectKind.PAYOUT_RETURN, A, 100)
+    with ledger.books(posting=True) as books:
+        keep(books, statement("S1", 1000, naming(A, -100), naming(A, -100), naming(A, 100)))
+        first, second, credit = sorted(books.bank_lines.lines([LineState.OPEN]), key=lambda line: line.amount)
+        for line, occurrence in ((first, 1), (second, 2)):
+            shown = Match((line,), (replace(leaves, occurrence=occurrence),), "by_reference", "its id")
+            books.bank_lines.keep_matches([shown], now=MORNING)
+        assert books.payouts.uncredited() == []
+    step(ledger, A, PayoutState.BOOKED, PayoutState.RETURNED, booked_on="2026-02-12")
+    step(ledger, B, PayoutState.RETURNED)
+    owed = Uncredited(payout_id=A, currency="KRW", amount=200, booked_on=ON, announced_at=None)
+    with ledger.books(posting=True) as books:
+        books.payouts.note_booking({A: ON})
+        assert books.payouts.uncredited() == [owed]
+        for source, at in (("R2", MORNING + HOUR), ("R1", MORNING)):
+            books.payouts.keep_facts([A], FactKind.RETURN_ANNOUNCED, source=source, now=at)
+        assert books.payouts.uncredited() == [replace(owed, announced_at=MORNING)]
+        books.bank_lines.keep_matches([Match((credit,), (back,), "by_reference", "its id")], now=MORNING)
+        assert books.payouts.uncredited() == [replace(owed, amount=100, announced_at=MORNING)]
+        written_off = JournalEntry(
+            entry=postings.written_off("payouts_in_transit", 100), currency="KRW", payout_id=A
+        )  # fmt: skip
+        books.journal.post(written_off, settlement_date=ON, now=MORNING)
+        assert books.payouts.uncredited() == []
+        books.journal.undo_write_offs([A], settlement_date=ON, now=MORNING)
+        assert books.payouts.uncredited() == [replace(owed, amount=100, announced_at=MORNING)]
+
+
+def test_a_booked_payout_that_was_said_not_to_be_paid_is_contradicted(ledger: Ledger) -> None:
+    prepared(ledger, A=100, B=70, C=5)
+    c = "20260212.1.C.KRW.1.1"
+    with ledger.books(posting=True) as books:
+        books.payouts.keep_facts([A], FactKind.REFUSED, source="report M1", now=MORNING)
+        books.payouts.keep_facts([A, B], FactKind.ABSENT, source="maker", now=MORNING)
+        books.payouts.keep_facts([c], FactKind.RETURN_ANNOUNCED, source="R1", now=MORNING)
+        assert len(books.payouts.contradicted()) == 0
+    for payout_id in (B, A, c):
+        step(ledger, payout_id, *TO_THE_BANK, PayoutState.BOOKED, booked_on="2026-02-13")
+    with ledger.books(posting=True) as books:
+        found = books.payouts.contradicted()
+        assert list(frames.rows(found, "payout_id", "amount", "booked_on")) == [(A, 100, NEXT), (B, 70, NEXT)]
+
+
+def test_the_newest_certified_date_is_known_whichever_was_certified_last(ledger: Ledger) -> None:
+    opened(ledger)
+    opened(ledger, on=NEXT, run_id="run-2")
+    with ledger.books(posting=True) as books:
+        close = books.close
+        assert (close.certified_until(), close.newest_certificate(), close.certificate(ON)) == (None, None, None)
+        for number, on, revision in ((1, NEXT, 1), (2, ON, 1), (3, ON, 2)):
+            close.keep_certificate(number, on=on, revision=revision, body=f"body {number}", now=MORNING)
+        assert close.certified_until() == NEXT
+        newest = close.newest_certificate()
+        assert newest is not None and (newest.number, newest.settlement_date, newest.body) == (3, ON, "body 3")
+        assert newest.sha256 == "fc6ac673edd9009439a62bd002b3a5085aa3d275efc2d15ebd61c354c88cbe06"
+        assert close.certificate(ON) == newest
+        assert [found.number for found in close.certificates()] == [1, 2, 3]
+    for number, on, revision in ((3, NEXT, 2), (4, ON, 2), (4, date(2026, 2, 19), 1)):
+        with pytest.raises(REFUSED), ledger.books(posting=True) as books:
+            books.close.keep_certificate(number, on=on, revision=revision, body="another", now=MORNING)
 
 
 # ------------------------------------------------------------------------------------------------------------- files
@@ -432,8 +718,18 @@ def test_a_message_is_kept_once_and_closed_with_what_became_of_it(ledger: Ledger
         ] == [(first.sha256, "test", "first", MORNING, "no", "S1", 7)]
 
 
-def statement(name: str, opening: int, *amounts: int, on: date = ON, sequence: int | None = None) -> Statement:
-    """Return a statement of our account with lines of these amounts, each with its amount as its reference."""
+def naming(payout_id: str, amount: int, *, on: date = ON, **said: Any) -> Movement:
+    """Return a movement of so many won that carries a payout's id."""
+    named = end_to_end_id(payout_id, settlement_date=ON, revision=1)
+    return Movement(booking_date=on, value_date=None, amount=amount, end_to_end_id=named, **said)
+
+
+def statement(name: str, opening: int, *said: int | Movement, on: date = ON, sequence: int | None = None) -> Statement:
+    """Return a statement of our account with these movements; one of an amount has that as its id."""
+    movements = [
+        Movement(booking_date=on, value_date=None, amount=one, end_to_end_id=f"E{one}") if isinstance(one, int) else one
+        for one in said
+    ]
     return statements.prove(
         statement_id=name,
         sequence=sequence,
@@ -443,10 +739,8 @@ def statement(name: str, opening: int, *amounts: int, on: date = ON, sequence: i
         from_date=None,
         to_date=None,
         opening=opening,
-        closing=opening + sum(amounts),
-        movements=[
-            Movement(booking_date=on, value_date=None, amount=amount, end_to_end_id=f"E{amount}") for amount in amounts
-        ],
+        closing=opening + sum(movement.amount for movement in movements),
+        movements=movements,
     )
 
 
@@ -513,8 +807,8 @@ def test_lines_are_suspended_and_matched_and_each_is_booked(ledger: Ledger) -> N
         assert lines.lines([LineState.OPEN, LineState.SUSPENDED]) == []
         assert len(lines.lines([LineState.MATCHED])) == 4
         assert lines.matched_subjects(["payout", "receipt"], ["P1", "R1", "R2"]) == {
-            ("payout", "P1"),
-            ("receipt", "R1"),
+            ("payout", "P1", 1),
+            ("receipt", "R1", 1),
         }
         (totals,) = lines.match_totals(ON)
         assert (totals.line_count, totals.matched_count, totals.line_amount, totals.matched_amount) == (4, 4, 150, 150)
@@ -529,7 +823,7 @@ def test_lines_are_suspended_and_matched_and_each_is_booked(ledger: Ledger) -> N
         }
 
 
-def test_neither_a_line_nor_a_payout_is_in_a_second_match(ledger: Ledger) -> None:
+def test_neither_a_line_nor_one_leaving_of_a_payout_is_in_a_second_match(ledger: Ledger) -> None:
     with ledger.books(posting=True) as books:
         keep(books, statement("S1", 1000, -100, -100))
         first, second = books.bank_lines.lines([LineState.OPEN])
@@ -539,27 +833,11 @@ def test_neither_a_line_nor_a_payout_is_in_a_second_match(ledger: Ledger) -> Non
     for wrong in (Match((first,), (paid,), "by_hand", "again"), Match((first, second), both, "by_hand", "again")):
         with pytest.raises(REFUSED), ledger.books(posting=True) as books:
             books.bank_lines.keep_matches([wrong], now=MORNING)
-
-
-def test_a_rejected_payout_that_a_line_shows_as_paid_is_a_contradiction(ledger: Ledger) -> None:
-    prepared(ledger, A=100, B=70)
-    step(ledger, A, PayoutState.REJECTED)
-    shown = Movement(
-        booking_date=ON,
-        value_date=None,
-        amount=-100,
-        end_to_end_id=end_to_end_id(A, settlement_date=ON, revision=1),
-    )
-    said = statements.prove(
-        statement_id="S1", sequence=1, account="acc-ours", currency="KRW", business_date=ON, from_date=None,
-        to_date=None, opening=170, closing=70, movements=[shown],
-    )  # fmt: skip
     with ledger.books(posting=True) as books:
-        keep(books, said)
-        assert [(c.payout_id, c.line_id, c.amount) for c in books.payouts.contradictions(["A", "B"])] == [
-            (A, said.lines[0].line_id, 100)
-        ]
-        assert books.payouts.contradictions(["B"]) == []
+        again = replace(paid, occurrence=2)
+        books.bank_lines.keep_matches([Match((first,), (again,), "by_reference", "its id")], now=MORNING)
+        kinds = ["payout", "payout_return"]
+        assert books.bank_lines.matched_subjects(kinds, ["P1"]) == {("payout", "P1", 1), ("payout", "P1", 2)}
 
 
 # ------------------------------------------------------------------------------------------------------------ breaks
@@ -641,12 +919,12 @@ def test_what_people_say_of_a_break_stays_with_it(ledger: Ledger) -> None:
         assert sync(books, UNKNOWN_LINE) == {"opened": 1, "resolved": 0, "open": 1}
 
 
-def asked(*, needs_second: bool) -> BreakDecision:
+def asked(*, needs_second: bool, break_id: int = 1, kind: Way = Way.WRITE_OFF, amount: int = 40) -> BreakDecision:
     return BreakDecision(
-        break_id=1,
-        kind="write_off",
+        break_id=break_id,
+        kind=kind,
         target="difference",
-        amount=40,
+        amount=amount,
         currency="KRW",
         reason="too small",
         requested_by="maker",
@@ -670,6 +948,46 @@ def test_a_decision_about_a_break_waits_for_a_second_person_who_is_another(ledge
         assert books.breaks.waiting(1) is None
 
 
+def test_a_question_that_is_withdrawn_waits_no_longer_and_another_may_be_asked(ledger: Ledger) -> None:
+    with ledger.books(posting=True) as books:
+        sync(books, UNKNOWN_LINE)
+        books.breaks.withdraw(1, now=MORNING)
+        books.breaks.ask(asked(needs_second=True), now=MORNING)
+        books.breaks.withdraw(1, now=MORNING)
+        assert books.breaks.waiting(1) is None
+        books.breaks.decide(1, by="checker", now=MORNING)
+        books.breaks.ask(asked(needs_second=True, kind=Way.ANSWER, amount=41), now=MORNING)
+        books.breaks.withdraw(2, now=MORNING)
+        assert books.breaks.waiting(1) == asked(needs_second=True, kind=Way.ANSWER, amount=41)
+        assert books.breaks.answered() == set()
+        books.breaks.decide(1, by="checker", now=MORNING)
+        books.breaks.withdraw(1, now=MORNING)
+        assert books.breaks.answered() == {("unknown_at_bank", "line", "L1", 40)}
+
+
+def test_what_somebody_answered_for_is_not_opened_again_as_long_as_its_amount_stands(ledger: Ledger) -> None:
+    chain = Finding(cause="statement_chain", subject_kind="statement", subject_id="S1")
+    causes = (*CAUSES, "statement_chain")
+    with ledger.books(posting=True) as books:
+        assert sync(books, chain, OVERDRAWN, UNKNOWN_LINE, causes=causes)["opened"] == 3
+        by_cause = {found.cause: found.break_id for found in books.breaks.open()}
+        for cause, kind in (
+            ("statement_chain", Way.ANSWER), ("investor_overdrawn", Way.ANSWER), ("unknown_at_bank", Way.WRITE_OFF)
+        ):  # fmt: skip
+            books.breaks.ask(asked(needs_second=False, break_id=by_cause[cause], kind=kind), now=MORNING)
+            books.breaks.close(
+                by_cause[cause], state=BreakState.RESOLVED, how="seen", by="maker", on=ON, now=MORNING
+            )  # fmt: skip
+        assert books.breaks.answered() == {
+            ("statement_chain", "statement", "S1", None), ("investor_overdrawn", "investor", "A", 12)
+        }  # fmt: skip
+        assert sync(books, chain, OVERDRAWN, UNKNOWN_LINE, causes=causes) == {"opened": 1, "resolved": 0, "open": 1}
+        assert [found.cause for found in books.breaks.open()] == ["unknown_at_bank"]
+        grown = replace(OVERDRAWN, amount=15)
+        assert sync(books, chain, grown, UNKNOWN_LINE, causes=causes) == {"opened": 1, "resolved": 0, "open": 2}
+        assert sync(books, chain, OVERDRAWN, causes=causes) == {"opened": 0, "resolved": 2, "open": 0}
+
+
 def test_the_books_show_overdrawn_investors_and_payouts_that_came_back_after_the_close(ledger: Ledger) -> None:
     prepared(ledger, A=100)
     step(ledger, A, *TO_THE_BANK, PayoutState.BOOKED, booked_on="2026-02-13")
@@ -684,6 +1002,9 @@ def test_the_books_show_overdrawn_investors_and_payouts_that_came_back_after_the
             ("investor_overdrawn", "investor", "B", "KRW", 12, {}),
             ("late_return", "payout", A, "KRW", 100, {"reason": "AC04", "returned_at": MORNING + HOUR}),
         ]
+    step(ledger, A, PayoutState.BOOKED, at=MORNING + 2 * HOUR, booked_on="2026-02-13")
+    with ledger.books(read_only=True) as books:
+        assert [f.cause for f in books.breaks.found()] == ["investor_overdrawn"]
 
 
 # ------------------------------------------------------------------------------------------------- days and backfills
@@ -965,5 +1286,10 @@ def test_the_source_says_who_is_paid_where_and_what_came_in(core: LendingCore) -
 
 def test_a_room_that_is_not_kept_in_memory_says_so_when_a_test_enters_it() -> None:
     memory = MemoryLedger(alerts=POLICY)
-    with memory.books() as books, pytest.raises(LookupError, match=r"\[MemoryBooks\.close\] is not kept in memory"):
-        books.close.certificates()
+    with (
+        memory.books() as books,
+        pytest.raises(LookupError, match=r"\[MemoryBooks\.in_transit\] is not kept in memory"),
+    ):
+        books.in_transit.receipts()
+    with memory.books() as books, pytest.raises(LookupError, match=r"\[Close\.seal\] is not kept in memory"):
+        books.close.seal(1, since={})

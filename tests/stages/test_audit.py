@@ -7,7 +7,7 @@ from settlement_lab.rehearse.audit import Auditor
 from settlement_lab.servers import bank as demo_bank
 
 from .conftest import Platform
-from .payout_stories import NEXT_MORNING, file_of, hear, ids, settle, settle_next, status_report, worked_day
+from .payout_stories import NEXT_MORNING, hear, ids, returned, settle, settle_next, worked_day
 
 
 def auditor(platform: Platform) -> Auditor:
@@ -42,8 +42,7 @@ def test_money_that_came_back_is_offered_by_the_next_day_or_the_auditor_says_so(
     worked_day(platform)
     settle(platform)
     with platform.services() as services:
-        report = status_report("S-9", file_of(platform), {ids(platform)["A"]: ("RJCT", "AM04")})
-        hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
+        hear(services, platform, returned(ids(platform)["A"], 43790), kind="pacs.004", at="2026-02-17T08:00+09:00")
     owed = [said for said in auditor(platform).violations(is_settled=True) if "is owed" in said]
     assert owed == []
     settle_next(platform, transfer=False)

@@ -88,6 +88,8 @@ insert into ledger.objections values
   ('2026-02-16', 'usual_totals', 'It is twice the usual', now(), 'run-1', null, null, null),
   ('2026-02-16', 'usual_totals', 'It is thrice the usual', now(), 'run-1', 'checker', 'New Year', now());
 insert into ledger.refused_accounts values ('Z', '110-9', '', 'AC04', now(), '20260216.1.A.KRW.1.1');
+insert into ledger.payout_facts (payout_id, kind, source, amount, recorded_at)
+  values ('20260216.1.A.KRW.1.1', 'credit_explained', 'L8', 7, now());
 insert into ledger.quarantine values ('2026-02-16', 1, 'L9', 'R9', 'KRW', 10, 'no_notes', '{}', '2026-02-19');
 insert into ledger.breaks (break_id, cause, side, opened_on, currency, amount, subject_kind, subject_id, state,
     resolved_on, resolution) overriding system value
@@ -216,6 +218,10 @@ TAMPERINGS = {
     "when a payout was sent": (
         "update ledger.payouts set submitted_at = 'epoch' where investor_id = 'B'",
         "payouts 20260216.1.B.KRW.1.1",
+    ),
+    "payout_facts": (
+        "update ledger.payout_facts set amount = 8",
+        "payout_facts 20260216.1.A.KRW.1.1/credit_explained/L8",
     ),
     "payout_steps": (
         "update ledger.payout_steps set to_state = 'prepared' where from_state = 'booked'",

@@ -33,12 +33,15 @@ from settlement.domain.errors import Broken, Displaced, NotYet, Refused, Unavail
 from settlement.domain.payments.files import FileState
 from settlement.domain.policy import Approval, Gate, Payouts, Policy
 from settlement.ports.days import DayRun, RunRequest, TaskFailure
-from settlement.stages import approve, breaks, gate, inquire, notify, prepare, submit, take_in
+from settlement.stages import apply, approve, breaks, gate, inquire, match, notify, prepare, submit, take_in
 
 from tests.fakes import MORNING, ON, POLICY, Kept, MemoryBank, World, a_day, give
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 NEXT = date(2026, 2, 13)
+NEXT_BUSINESS_DAY = datetime.fromisoformat("2026-02-19T10:00+09:00")
+"""When a bank that works on a file on Friday the 13th has had its day: a weekend and three holidays later."""
 ALL = 88_050
 
 
@@ -322,7 +325,7 @@ def test_a_bank_that_has_the_file_already_is_not_asked_again() -> None:
     world = sent_day(SubmissionOutcome.UNKNOWN)
     world.bank.answers.append(answer(SubmissionOutcome.DUPLICATE))
     assert inquire.inquire(world.services, now=MORNING + HOUR) == {"duplicate": 1}
-    assert inquire.inquire(world.services, now=MORNING + 48 * HOUR) == {}
+    assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {}
     assert world.states() == in_state("unknown")
 
 
@@ -348,10 +351,37 @@ def test_whoever_handed_a_file_over_may_still_be_listening_for_five_minutes() ->
     assert inquire.inquire(world.services, now=MORNING + timedelta(minutes=5)) == {"received": 1}
 
 
-def test_a_bank_that_took_a_file_and_says_nothing_is_asked_the_next_day() -> None:
+def test_a_bank_that_took_a_file_and_says_nothing_is_asked_on_its_next_business_day() -> None:
     world = sent_day(SubmissionOutcome.RECEIVED)
-    assert inquire.inquire(world.services, now=MORNING + 19 * HOUR) == {}
-    assert inquire.inquire(world.services, now=MORNING + 20 * HOUR) == {"duplicate": 1}
+    assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY - MINUTE) == {}
+    assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {"duplicate": 1}
+
+
+def test_a_file_that_may_have_arrived_goes_out_again_only_where_the_bank_checks_for_duplicates() -> None:
+    for outcome in (SubmissionOutcome.UNKNOWN, SubmissionOutcome.RECEIVED, SubmissionOutcome.REFUSED):
+        world = sent_day(outcome)
+        world.bank.checks_duplicates = False
+        assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {}
+        assert submit.submit(world.services, world.day, now=NEXT_BUSINESS_DAY).keys() == {"files"}
+        assert len(world.bank.sent) == 1
+    world = sent_day(SubmissionOutcome.NOT_SENT)
+    world.bank.checks_duplicates = False
+    assert inquire.inquire(world.services, now=MORNING + HOUR) == {"received": 1}
+
+
+def test_a_bank_whose_word_comes_later_is_silent_only_after_its_business_day() -> None:
+    world = approved_day()
+    world.bank.answers_later, world.bank.checks_duplicates = True, False
+    submit.submit(world.services, world.day, now=MORNING)
+    inquire.hear_answers(world.services, world.day, now=MORNING)
+    inquire.inquire(world.services, now=NEXT_BUSINESS_DAY - MINUTE)
+    assert (world.states(), world.told()) == (in_state("submitted"), ["day.progress"])
+    inquire.inquire(world.services, now=NEXT_BUSINESS_DAY)
+    inquire.inquire(world.services, now=NEXT_BUSINESS_DAY + HOUR)
+    assert (world.states(), world.told()) == (in_state("unknown"), ["day.progress", "payouts.unknown"])
+    (told,) = [told for told in world.ledger.kept.alerts.values() if told.alert.event == "payouts.unknown"]
+    said = told.payload["payouts.unknown"]["fields"]
+    assert (said["inquiry_at"], said["ask_about"]) == (None, [file_of(world)])
 
 
 def test_of_two_inquiries_at_once_one_asks_for_a_file() -> None:
@@ -387,7 +417,7 @@ def test_nobody_asks_for_a_file_of_which_everything_is_proven() -> None:
     world.bank.says(FileAnswer(message_id="M1", file_id=file_of(world), group_status="ACSC"))
     take_in.take_in(world.services, now=MORNING + HOUR)
     assert world.states() == in_state("accepted")
-    assert inquire.inquire(world.services, now=MORNING + 48 * HOUR) == {}
+    assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {}
 
 
 def test_without_a_bank_nobody_is_asked() -> None:
@@ -414,11 +444,11 @@ def test_a_person_may_declare_an_unknown_file_absent_after_a_day_and_with_a_reas
     world = sent_day(SubmissionOutcome.UNKNOWN)
     file_id = file_of(world)
     with pytest.raises(Refused, match="gives a name and a reason"):
-        inquire.declare_absent(world.services, file_id, by="maker", reason=" ", now=MORNING + 48 * HOUR)
+        inquire.declare_absent(world.services, file_id, by="maker", reason=" ", now=NEXT_BUSINESS_DAY)
     with pytest.raises(Refused, match="may still arrive: wait"):
-        inquire.declare_absent(world.services, file_id, by="maker", reason="asked", now=MORNING + 19 * HOUR)
+        inquire.declare_absent(world.services, file_id, by="maker", reason="asked", now=NEXT_BUSINESS_DAY - MINUTE)
     assert world.states() == in_state("unknown")
-    said = inquire.declare_absent(world.services, file_id, by="maker", reason="asked", now=MORNING + 20 * HOUR)
+    said = inquire.declare_absent(world.services, file_id, by="maker", reason="asked", now=NEXT_BUSINESS_DAY)
     assert (said["payouts"], said["amounts"]) == (3, {"KRW": 88_050})
     assert world.states() == in_state("rejected")
     assert world.ledger.kept.files[file_id].state is FileState.REJECTED
@@ -638,9 +668,10 @@ def test_a_rejection_gives_no_money_back_while_another_transmission_may_have_arr
     inquire.inquire(world.services, now=MORNING + HOUR)
     rejection = FileAnswer(message_id="M1", file_id=file_of(world), group_status="RJCT", reason="AM04")
     heard(world, rejection)
-    heard(world, rejection)  # told again in other bytes, it is the same report
+    heard(world, replace(rejection, message_id="M2"))  # a report says not which transmission it answers
+    heard(world, report(world, "M3", A=("RJCT", "AM04"), B=("RJCT", "AM04"), C=("RJCT", "AM04")))
     assert (world.states(), world.owed()) == (in_state("unknown"), {})
-    heard(world, replace(rejection, message_id="M2"))
+    heard(world, replace(rejection, message_id="M4", reason="DUPL"))
     assert world.states() == in_state("rejected")
 
 
@@ -668,16 +699,36 @@ def test_a_rejection_of_a_payment_that_has_come_back_changes_nothing() -> None:
     assert of_money(world) == before
 
 
-def test_a_return_of_another_amount_cannot_be_used_and_is_kept_with_the_reason() -> None:
+def test_a_return_of_more_than_was_paid_cannot_be_used_and_is_kept_with_the_reason() -> None:
     world = sent_day(SubmissionOutcome.RECEIVED)
     before = of_money(world)
     back = Return(
-        return_id="R1", end_to_end_id=end_to_end(world, "B"), amount=26_000, currency="KRW", reason="AC04"
+        return_id="R1", end_to_end_id=end_to_end(world, "B"), amount=26_737, currency="KRW", reason="AC04"
     )  # fmt: skip
     assert heard(world, (back,)) == {"new": 1, "refused": 1}
     assert of_money(world) == before
     (refused,) = [kept for kept in world.ledger.kept.messages.values() if kept.state is MessageState.REFUSED]
-    assert refused.refusal is not None and "says [26000 KRW], the payout was [26736 KRW]" in refused.refusal
+    assert refused.refusal is not None and "says [26737 KRW], the payout was [26736 KRW]" in refused.refusal
+
+
+def test_a_return_less_a_fee_gives_the_payee_everything() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    back = Return(
+        return_id="R1", end_to_end_id=end_to_end(world, "B"), amount=26_000, currency="KRW", reason="MS03"
+    )  # fmt: skip
+    assert heard(world, (back,)) == {"new": 1, "applied": 1}
+    assert ("B", 26_736, "returned") in world.states()
+    assert world.owed() == {"B": 26_736}
+    assert [(fact.kind.value, fact.amount) for fact in world.ledger.kept.facts.values()] == [
+        ("return_announced", 26_000)
+    ]
+
+
+def test_a_return_of_what_was_never_handed_over_cannot_be_used() -> None:
+    world = approved_day()
+    back = Return(return_id="R1", end_to_end_id=end_to_end(world, "B"), amount=26_736, currency="KRW", reason="MS03")
+    assert heard(world, (back,)) == {"new": 1, "refused": 1}
+    assert (world.states(), world.owed()) == (in_state("approved"), {})
 
 
 def test_a_message_that_nobody_can_read_keeps_no_other_back() -> None:
@@ -707,6 +758,91 @@ def test_a_statement_that_shows_the_payouts_books_them_after_the_reports_of_the_
     assert said == {"payouts": {"booked": {"KRW": 88_050}}}
     assert [step.to_state.value for step in world.ledger.kept.steps[-4:]] == ["accepted", "booked", "booked", "booked"]
     assert {row["booked_on"] for row in world.ledger.kept.payouts.values()} == {NEXT}
+
+
+def shown(world: World, *movements: Movement, name: str, opening: int = ALL) -> None:
+    """Let a statement show these movements, and match what is open."""
+    heard(world, (a_statement(*movements, name=name, opening=opening),))
+    match.match(world.services, now=MORNING + HOUR)
+
+
+def leaving(world: World, *investors: str) -> list[Movement]:
+    """Return the movements that show the first payouts of these investors leaving."""
+    amounts = {investor: amount for investor, amount, _ in in_state("")}
+    return [movement(-amounts[investor], end_to_end_id=end_to_end(world, investor)) for investor in investors]
+
+
+def test_a_rejected_payout_that_a_statement_shows_is_booked_and_its_money_taken_again() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    heard(world, report(world, B=("RJCT", "AM04")))
+    assert world.owed() == {"B": 26_736}
+    shown(world, *leaving(world, "A", "B", "C"), name="S1")
+    assert (world.states(), world.owed()) == (in_state("booked"), {})
+    assert balance(world, "payouts_in_transit") == 0
+
+
+def test_a_rejected_payout_that_was_paid_again_and_is_shown_overdraws_its_payee() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    heard(world, report(world, B=("RJCT", "AM04")))
+    prepare.prepare(world.services, world.day, now=MORNING + HOUR)
+    shown(world, *leaving(world, "A", "B", "C"), name="S1")
+    assert [row for row in world.states() if row[0] == "B"] == [("B", 26_736, "booked"), ("B", 26_736, "prepared")]
+    assert world.owed() == {"B": -26_736}
+
+
+def test_a_rejection_of_what_a_statement_shows_changes_no_state_and_contradicts_it() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    shown(world, *leaving(world, "A", "B", "C"), name="S1")
+    before = of_money(world)
+    heard(world, report(world, B=("RJCT", "AC04")))
+    assert of_money(world) == before
+    assert world.ledger.kept.refused_accounts == {}
+    with world.ledger.books(read_only=True) as books:
+        assert books.payouts.contradicted()["investor_id"].tolist() == ["B"]
+
+
+def test_a_credit_of_all_that_was_debited_is_a_return_and_another_debit_takes_its_money_again() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    again, returned = leaving(world, "A"), movement(43_790, end_to_end_id=end_to_end(world, "A"))
+    shown(world, *leaving(world, "A", "B", "C"), name="S1")
+    shown(world, replace(returned, reason="AC04"), name="S2", opening=0)
+    assert (world.states()[0], world.owed()) == (("A", 43_790, "returned"), {"A": 43_790})
+    assert list(world.ledger.kept.refused_accounts) == [("A", "acc-A", "")]
+    shown(world, *again, name="S3", opening=43_790)
+    assert (world.states(), world.owed()) == (in_state("booked"), {})
+    assert (balance(world, "payouts_in_transit"), balance(world, "suspense")) == (0, 0)
+
+
+def test_a_payout_that_came_back_before_it_is_shown_leaving_stays_returned_and_its_credit_is_owed() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    back = Return(return_id="R1", end_to_end_id=end_to_end(world, "B"), amount=26_736, currency="KRW", reason="MS03")
+    heard(world, (back,))
+    shown(world, *leaving(world, "A", "B", "C"), name="S1")
+    assert ("B", 26_736, "returned") in world.states()
+    assert {row["booked_on"] for row in world.ledger.kept.payouts.values()} == {NEXT}
+    with world.ledger.books(read_only=True) as books:
+        (owed,) = books.payouts.uncredited()
+    assert (owed.amount, owed.booked_on, owed.announced_at) == (26_736, NEXT, MORNING + HOUR)
+
+
+def test_a_line_that_names_what_was_never_handed_over_moves_nothing() -> None:
+    world = approved_day()
+    heard(world, (a_statement(*leaving(world, "B")),))
+    with world.ledger.books(posting=True) as books:
+        payout_ids = books.payouts.find()["payout_id"].tolist()
+        apply.follow(world.services, books, payout_ids, cause="statement", now=MORNING)
+        assert books.payouts.evidence(payout_ids)["debits"].tolist() == [0, 1, 0]
+    assert (world.states(), world.owed()) == (in_state("approved"), {})
+
+
+def test_what_becomes_known_after_a_certificate_is_booked_on_the_business_day_after_it() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    heard(world, report(world, B=("RJCT", "AM04")))
+    with world.ledger.books(posting=True) as books:
+        books.close.keep_certificate(1, on=ON, revision=1, body="{}", now=MORNING)
+    heard(world, report(world, "M2", C=("RJCT", "AM04")))
+    given_back = [(one.made.payout_id, one.settlement_date) for one in world.ledger.kept.entries[-2:]]
+    assert given_back == [("20260212.1.B.KRW.1.1", ON), ("20260212.1.C.KRW.1.1", NEXT)]
 
 
 def test_a_statement_is_kept_once_whatever_it_is_called_and_one_that_contradicts_it_is_refused() -> None:
@@ -773,9 +909,8 @@ def test_the_steps_of_a_day_that_is_settled_are_no_news() -> None:
 
 def test_no_unknown_payouts_are_no_news() -> None:
     world = a_day()
-    with world.ledger.books() as books:
-        notify.payouts_unknown(books, world.day, count=0, amounts={}, now=MORNING)
-    assert world.told() == []
+    inquire.hear_answers(world.services, world.day, now=MORNING)
+    assert world.told() == ["day.progress"]
 
 
 def test_a_failed_task_fails_its_day_and_is_told_once_with_how_far_the_money_has_come() -> None:
@@ -916,6 +1051,15 @@ def test_what_was_asked_for_is_for_exactly_that_amount() -> None:
     opened(world, line_finding(world.ledger.kept.breaks[1].subject_id, -1002))
     with pytest.raises(Refused, match=r"is \[-1002\] by now, asked was for \[-1001\]: ask again"):
         breaks.approve(world.services, 1, by="checker", now=MORNING)
+    breaks.write_off(world.services, 1, reason="still too small", by="other", now=MORNING)
+    assert [event.what for _, event in world.ledger.kept.break_events] == [
+        "opened",
+        "write_off to difference asked for: too small",
+        "asked anew: it was [-1001] and is [-1002]",
+        "write_off to difference asked for: still too small",
+    ]
+    decided = breaks.approve(world.services, 1, by="checker", now=MORNING)
+    assert (decided["state"], decided["by"]) == ("written_off", "other and checker")
 
 
 def test_nothing_that_waits_is_nothing_to_approve() -> None:
@@ -933,21 +1077,63 @@ def test_a_line_is_booked_only_to_an_account_that_takes_lines() -> None:
     assert (balance(world, "suspense"), balance(world, "bank_charges")) == (0, 500)
 
 
-def test_a_line_is_matched_by_hand_with_a_payout_of_the_same_amount_and_books_it() -> None:
+def break_of_a_payouts_line(amount: int, **said: Any) -> World:
+    """Return a day that is unknown at the bank, whose statement has a line of this amount in suspense: break 1."""
     world = sent_day(SubmissionOutcome.UNKNOWN)
-    heard(world, (a_statement(movement(-26_736)),))
+    heard(world, (a_statement(movement(amount, **said)),))
     with world.ledger.books(posting=True) as books:
         (line,) = books.bank_lines.lines((LineState.OPEN,))
         books.bank_lines.suspend([line], now=MORNING)
-    opened(world, line_finding(line.line_id, -26_736))
+    opened(world, line_finding(line.line_id, amount))
+    return world
+
+
+def test_a_line_is_matched_by_hand_with_a_payout_that_it_may_show_and_books_it() -> None:
+    world = break_of_a_payouts_line(-26_736)
     said: dict[str, Any] = {"reason": "the bank told us", "by": "maker", "now": MORNING}
-    with pytest.raises(Refused, match="amounts that differ are not matched by hand"):
-        breaks.match_by_hand(world.services, 1, subject=f"payout:{end_to_end(world, 'A')}", **said)
-    with pytest.raises(Refused, match="is not there or matched already"):
-        breaks.match_by_hand(world.services, 1, subject="payout:NOT-OURS", **said)
+    for subject in (f"payout:{end_to_end(world, 'A')}", "payout:NOT-OURS"):
+        with pytest.raises(Refused, match=r"cannot be what this line of \[-26736 KRW\] shows"):
+            breaks.match_by_hand(world.services, 1, subject=subject, **said)
     breaks.match_by_hand(world.services, 1, subject=f"payout:{end_to_end(world, 'B')}", **said)
     assert [state for _, _, state in world.states()] == ["unknown", "booked", "unknown"]
     assert world.ledger.kept.breaks[1].resolution is not None
+
+
+@pytest.mark.parametrize(("fee", "state"), [(1000, "resolved"), (1001, "waits for a second person")])
+def test_what_a_bank_kept_of_a_payout_goes_to_its_charges_and_counts_towards_the_limit(fee: int, state: str) -> None:
+    world = break_of_a_payouts_line(-26_736 - fee)
+    subject = f"payout:{end_to_end(world, 'B')}"
+    said = breaks.match_by_hand(world.services, 1, subject=subject, reason="its fee", by="maker", now=MORNING)
+    assert said["state"] == state
+    if state != "resolved":
+        assert balance(world, "bank_charges") == 0
+        breaks.approve(world.services, 1, by="checker", now=MORNING)
+    assert (balance(world, "bank_charges"), balance(world, "suspense")) == (fee, 0)
+    assert [state for _, _, state in world.states()] == ["unknown", "booked", "unknown"]
+
+
+def test_a_line_that_shows_a_payout_is_matched_and_neither_booked_nor_written_off() -> None:
+    world = break_of_a_payouts_line(-26_800, end_to_end_id=end_to_end(prepared_day(), "B"))
+    with pytest.raises(Refused, match=rf"match it, with `settlement breaks match 1 payout:{end_to_end(world, 'B')}`"):
+        breaks.write_off(world.services, 1, reason="too small", by="maker", now=MORNING)
+    with pytest.raises(Refused, match="what differs goes to"):
+        breaks.book(world.services, 1, account="bank_charges", reason="a fee", by="maker", now=MORNING)
+    assert world.ledger.kept.decisions == []
+
+
+def test_a_second_debit_of_a_payout_may_be_booked_elsewhere_and_is_explained_then() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    shown(world, *leaving(world, "A", "B", "C"), name="S1")
+    heard(world, (a_statement(*leaving(world, "B"), name="S2", opening=0),))
+    with world.ledger.books(posting=True) as books:
+        (line,) = books.bank_lines.lines((LineState.OPEN,))
+        books.bank_lines.suspend([line], now=MORNING)
+    opened(world, replace(line_finding(line.line_id, -26_736), cause="duplicate_line"))
+    breaks.book(world.services, 1, account="bank_charges", reason="never corrected", by="maker", now=MORNING)
+    breaks.approve(world.services, 1, by="checker", now=MORNING)
+    assert (world.states(), balance(world, "bank_charges")) == (in_state("booked"), 26_736)
+    (fact,) = world.ledger.kept.facts.values()
+    assert (fact.kind.value, fact.source, fact.amount) == ("debit_explained", line.line_id, -26_736)
 
 
 def test_a_line_is_matched_by_hand_with_a_receipt_only_once() -> None:
@@ -961,7 +1147,7 @@ def test_a_line_is_matched_by_hand_with_a_receipt_only_once() -> None:
         (line,) = books.bank_lines.lines((LineState.OPEN,))
         books.bank_lines.suspend([line], now=MORNING)
     opened(world, line_finding(line.line_id, 95_000))
-    with pytest.raises(Refused, match=r"\[receipt:R1\] has its line already: nothing is matched twice"):
+    with pytest.raises(Refused, match=r"\[receipt:R1\] is not there, has its line already"):
         breaks.match_by_hand(world.services, 2, subject="receipt:R1", reason="again", by="maker", now=MORNING)
 
 
@@ -980,19 +1166,84 @@ def test_an_overdrawn_investor_is_written_off_unless_his_balance_has_moved() -> 
     assert (world.owed(), balance(world, "difference")) == ({}, 12)
 
 
-def test_a_break_without_an_amount_or_of_something_else_cannot_be_written_off() -> None:
-    world = a_day()
-    opened(
-        world,
-        Finding(cause="statement_chain", subject_kind="statement", subject_id="S1"),
-        Finding(cause="missing_at_bank", subject_kind="payout", subject_id="P1", currency="KRW", amount=5),
-    )
+def test_a_break_ends_only_in_a_way_that_its_cause_has_and_what_it_is_about_allows() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    chain, missing = Finding(cause="statement_chain", subject_kind="statement", subject_id="S1"), missing_payout("B")
+    opened(world, chain, missing)
     by_cause = {found.cause: found.break_id for found in world.ledger.kept.breaks.values()}
-    with pytest.raises(Refused, match="has no amount: there is nothing to book"):
-        breaks.write_off(world.services, by_cause["statement_chain"], reason="x", by="maker", now=MORNING)
-    with pytest.raises(Refused, match=r"is about a \[payout\]"):
-        breaks.write_off(world.services, by_cause["missing_at_bank"], reason="x", by="maker", now=MORNING)
-    assert world.ledger.kept.decisions == []
+    said: dict[str, Any] = {"reason": "x", "by": "maker", "now": MORNING}
+    with pytest.raises(Refused, match=r"\[write_off\] does not end it, but \[answer\] does"):
+        breaks.write_off(world.services, by_cause["statement_chain"], **said)
+    with pytest.raises(Refused, match=r"\[answer\] does not end it, but \[absent\] or \[write_off\] does"):
+        breaks.answer(world.services, by_cause["missing_at_bank"], **said)
+    with pytest.raises(Refused, match="is still at the bank: say that it is not paid"):
+        breaks.write_off(world.services, by_cause["missing_at_bank"], **said)
+    assert (world.ledger.kept.decisions, world.ledger.kept.waiting) == ([], {})
+
+
+def missing_payout(investor: str, amount: int = -26_736) -> Finding:
+    payout_id = f"20260212.1.{investor}.KRW.1.1"
+    return Finding(
+        cause="missing_at_bank", subject_kind="payout", subject_id=payout_id, currency="KRW", amount=amount
+    )  # fmt: skip
+
+
+def test_two_people_say_that_a_payout_is_not_paid_and_a_statement_may_show_it_all_the_same() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    opened(world, missing_payout("B"))
+    asked = breaks.declare_absent(world.services, 1, reason="the bank lost it", by="maker", now=MORNING)
+    assert (asked["state"], world.states()) == ("waits for a second person", in_state("submitted"))
+    said = breaks.approve(world.services, 1, by="checker", now=MORNING)
+    assert said["resolution"] == "declared not to be paid, and rejected: the bank lost it"
+    assert [state for _, _, state in world.states()] == ["submitted", "rejected", "submitted"]
+    assert world.owed() == {"B": 26_736}
+    shown(world, *leaving(world, "A", "B", "C"), name="S1")
+    assert (world.states(), world.owed()) == (in_state("booked"), {})
+
+
+def test_money_that_never_came_back_is_written_off_until_it_does() -> None:
+    world = sent_day(SubmissionOutcome.RECEIVED)
+    back = Return(return_id="R1", end_to_end_id=end_to_end(world, "B"), amount=26_736, currency="KRW", reason="MS03")
+    shown(world, *leaving(world, "A", "B", "C"), name="S1")
+    heard(world, (back,))
+    opened(world, missing_payout("B", 26_736))
+    with pytest.raises(Refused, match="what is missing is its money coming back"):
+        breaks.declare_absent(world.services, 1, reason="lost", by="maker", now=MORNING)
+    breaks.write_off(world.services, 1, reason="lost", by="maker", now=MORNING)
+    breaks.approve(world.services, 1, by="checker", now=MORNING)
+    assert (balance(world, "difference"), balance(world, "payouts_in_transit")) == (26_736, 0)
+    shown(world, movement(26_736, end_to_end_id=end_to_end(world, "B")), name="S2", opening=0)
+    assert (balance(world, "difference"), balance(world, "payouts_in_transit")) == (0, 0)
+    assert world.owed() == {"B": 26_736}
+
+
+def test_what_somebody_answered_for_is_over_as_long_as_its_amount_stands() -> None:
+    world = a_day()
+    paid_twice = Finding(
+        cause="message_refused", subject_kind="payout", subject_id="P1", currency="KRW", amount=1000
+    )  # fmt: skip
+    opened(world, paid_twice)
+    said = breaks.answer(world.services, 1, reason="the bank found it", by="maker", now=MORNING)
+    assert (said["state"], said["resolution"]) == ("resolved", "answered for: the bank found it")
+    opened(world, paid_twice)
+    assert [found.state for found in world.ledger.kept.breaks.values()] == [BreakState.RESOLVED]
+    opened(world, replace(paid_twice, amount=1001))
+    assert world.ledger.kept.breaks[2].state is BreakState.OPEN
+    asked = breaks.answer(world.services, 2, reason="again", by="maker", now=MORNING)
+    assert asked["state"] == "waits for a second person"
+
+
+def test_an_overdrawn_investor_is_made_good_by_a_line_that_brings_at_most_what_is_missing() -> None:
+    world = break_of_a_line(500)
+    said: dict[str, Any] = {"account": "investor_payable:A", "reason": "funded", "by": "maker", "now": MORNING}
+    with world.ledger.books(posting=True) as books:
+        give(books, {"A": -43_790 - 499}, now=MORNING)
+    with pytest.raises(Refused, match=r"brings \[500\], \[investor_payable:A\] lacks \[499\]"):
+        breaks.book(world.services, 1, **said)
+    with world.ledger.books(posting=True) as books:
+        give(books, {"A": -101}, now=MORNING)
+    breaks.book(world.services, 1, **said)
+    assert (world.owed()["A"], balance(world, "suspense")) == (-100, 0)
 
 
 def test_a_break_that_somebody_takes_on_stays_open_and_keeps_what_is_said_of_it() -> None:

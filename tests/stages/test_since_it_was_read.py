@@ -40,6 +40,10 @@ def test_an_overdrawn_investor_who_has_worked_it_off_since_is_not_written_off(pl
     )
     settle_next(platform)
     assert owed(platform) == [("A", -43790), ("B", -26736), ("C", -17524)]
+    with platform.services() as services:
+        now = platform.at("2026-02-20T08:00+09:00")
+        asked = breaks.write_off(services, break_of(platform, "A"), reason="left us", by="maker", now=now)
+        assert asked["state"] == "waits for a second person"
     platform.source(
         "insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference) values"
         " ('R2', 'L1', '2026-02-20 11:00+09', 95000, 'REF-R2')"
@@ -47,8 +51,6 @@ def test_an_overdrawn_investor_who_has_worked_it_off_since_is_not_written_off(pl
     platform.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-3", stop_after="distribute")
     with platform.services() as services:
         now = platform.at("2026-02-21T06:01+09:00")
-        asked = breaks.write_off(services, break_of(platform, "A"), reason="left us", by="maker", now=now)
-        assert asked["state"] == "waits for a second person"
         with pytest.raises(Refused, match=r"found with \[43790 KRW\], \[0\] stands in \[investor_payable:A\] by now"):
             breaks.approve(services, break_of(platform, "A"), by="checker", now=now)
     assert owed(platform) == []

@@ -28,6 +28,57 @@ SIDES: Mapping[str, str] = {
 }
 
 
+class Way(StrEnum):
+    """What a person may do that ends a break. The ledger keeps the words of those that are decisions."""
+
+    MATCH = "match"
+    """Match its line with a receipt or a payout; what a bank kept of a payout goes to `bank_charges`."""
+    BOOK = "book"
+    """Book its line to an account, also to make an overdrawn investor good."""
+    WRITE_OFF = "write_off"
+    """Clear what stands because of it against `difference`."""
+    ABSENT = "absent"
+    """Say, two people after asking the bank, that a payout was not paid: its money goes back to the payee."""
+    ANSWER = "answer"
+    """Answer for it by name, where there is nothing to book: it is not asked again as long as its amount stands."""
+    MEND = "mend"
+    """Mend the source; the next run finds that it is gone."""
+
+
+_OF_A_LINE = (Way.MATCH, Way.BOOK, Way.WRITE_OFF)
+
+WAYS: Mapping[tuple[str, str], tuple[Way, ...]] = {
+    ("quarantined", "loan"): (Way.MEND,),
+    ("bad_reversal", "repayment"): (Way.MEND, Way.ANSWER),
+    ("orphan_repayment", "repayment"): (Way.MEND, Way.ANSWER),
+    ("source_changed", "repayment"): (Way.MEND, Way.ANSWER),
+    ("overpaid", "loan"): (Way.ANSWER,),
+    ("investor_overdrawn", "investor"): (Way.BOOK, Way.WRITE_OFF),
+    ("missing_at_bank", "repayment"): (Way.WRITE_OFF,),
+    ("missing_at_bank", "payout"): (Way.ABSENT, Way.WRITE_OFF),
+    ("unknown_at_bank", "line"): _OF_A_LINE,
+    ("amount_differs", "line"): _OF_A_LINE,
+    ("duplicate_line", "line"): _OF_A_LINE,
+    ("ambiguous", "line"): _OF_A_LINE,
+    ("late_return", "payout"): (Way.ANSWER,),
+    ("statement_chain", "statement"): (Way.ANSWER,),
+    ("statement_chain", "message"): (Way.ANSWER,),
+    ("message_refused", "message"): (Way.ANSWER,),
+    ("message_refused", "payout"): (Way.ANSWER,),
+}
+"""By cause and kind of subject: what a person may do that ends a break of it. All but mending are kept as decisions."""
+
+POSTS: Mapping[Way, str] = {
+    Way.MATCH: "`suspense_resolved` to what the line is; what a bank kept of a payout as `tolerance_booked`",
+    Way.BOOK: "`suspense_resolved` to the account; an overdrawn investor's takes at most what is missing",
+    Way.WRITE_OFF: "`written_off`: what stands because of it, against `difference`; undone when its line comes",
+    Way.ABSENT: "`payout_rejected`, always by two people; undone when a statement shows the payout after all",
+    Way.ANSWER: "nothing; it is not asked again as long as its amount stands",
+    Way.MEND: "what the next run takes, or nothing",
+}
+"""What each way posts."""
+
+
 class BreakState(StrEnum):
     """How far a break is. The ledger keeps the same words."""
 
@@ -66,10 +117,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a person wants done about a break: `kind` write_off or book, `target` the account that takes it."""
+    """What a person wants done about a break: `target` is the subject matched with, or the account that takes it."""
 
     break_id: int
-    kind: str
+    kind: Way
     target: str
     amount: int
     currency: str

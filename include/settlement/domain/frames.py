@@ -565,6 +565,35 @@ PAYOUTS = Spec(
     ),
 )
 
+EVIDENCE = Spec(
+    name="evidence",
+    grain="One row per payout, in the order of payout_id: what is known of it (see `payments.evidence`).",
+    key=("payout_id",),
+    columns=(
+        _text("payout_id", "the payout"),
+        _text("investor_id", "the payee"),
+        _date("settlement_date", "the day that prepared it"),
+        _text("currency", "ISO 4217"),
+        _amount("amount", "what is paid", at_least=1),
+        _text("state", "where it stands, as `payments.state.PayoutState`"),
+        _instant("submitted_at", "when it was handed over first", is_nullable=True),
+        _amount("debits", "how often statements show it leaving", at_least=0),
+        _amount("credits", "how often statements show it coming back", at_least=0),
+        _amount("explained_debits", "how many of its debits a person booked elsewhere", at_least=0),
+        _amount("explained_credits", "how many of its credits", at_least=0),
+        _amount("matched_debits", "how many of its debits are matched with it", at_least=0),
+        _amount("matched_credits", "how many of its credits", at_least=0),
+        _flag("is_return_announced", "the bank says that it gives it back"),
+        _flag("is_unpaid", "it is proven not to have been paid, as long as no statement shows it"),
+        _date("booked_on", "the date of its first debit", is_nullable=True),
+        _text("debit_line", "a line that shows it leaving", is_nullable=True),
+        _text("credit_line", "a line that shows it coming back", is_nullable=True),
+        _text("credit_reason", "why it came back, by that line", is_nullable=True),
+        _text("return_said", "what the announcement of its return says, as JSON", is_nullable=True),
+        _text("rejection_said", "what proves that it was not paid, as JSON", is_nullable=True),
+    ),
+)
+
 # --- checks ------------------------------------------------------------------------------------------------------
 
 

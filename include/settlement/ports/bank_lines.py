@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from settlement.domain.bank.matching import Match, OpenLine
+    from settlement.domain.bank.matching.model import Key
     from settlement.domain.bank.messages import Message, MessageState
     from settlement.domain.bank.statement import LineState, Statement
 
@@ -128,8 +129,8 @@ class BankLines(Protocol):
         """Return how many lines the date's statements have and how many are matched, by currency."""
         ...
 
-    def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]:
-        """Return those of the subjects that a line is matched with already, as (kind, id)."""
+    def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[Key]:
+        """Return those of the subjects that a line is matched with already, by their keys."""
         ...
 
     def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:

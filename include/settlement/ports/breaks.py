@@ -58,11 +58,20 @@ class Breaks(Protocol):
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
+        sees_all: bool = True,
     ) -> dict[str, int]:
         """Make the open breaks of these causes be exactly the findings; return how many opened, resolved and are open.
 
         A break is opened once for a cause and subject, as of the date `on`; one that is found no longer is resolved
-        with the match that explains it.
+        with the match that explains it, unless whoever looks does not see all: a run of a date before one that is
+        settled does not look at what came later.
+        """
+        ...
+
+    def answered(self) -> set[tuple[str, str, str, int | None]]:
+        """Return what somebody answered for by name, as (cause, kind and id of the subject, amount).
+
+        `sync` does not open it again as long as it is found with the same amount.
         """
         ...
 
@@ -96,6 +105,9 @@ class Breaks(Protocol):
     def waiting(self, break_id: int) -> Decision | None:
         """Return what waits for a second person, or None."""
         ...
+
+    def withdraw(self, break_id: int, *, now: datetime) -> None:
+        """Let what waits for a second person wait no longer: its amount moved, and it has to be asked anew."""
 
     def decide(self, break_id: int, *, by: str, now: datetime) -> None:
         """Keep who decided what was waiting; the database refuses that it is who asked."""

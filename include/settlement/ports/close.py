@@ -90,6 +90,10 @@ class Close(Protocol):
         """Return every certificate in the order in which they were issued."""
         ...
 
+    def certified_until(self) -> date | None:
+        """Return the newest settlement date that has a certificate, or None before the first."""
+        ...
+
     def newest_certificate(self) -> Certificate | None:
         """Return the certificate that was issued last, or None before the first."""
         ...

@@ -19,6 +19,9 @@ class Journal(Protocol):
     def post_all(self, entries: Sequence[JournalEntry], *, settlement_date: date, now: datetime) -> None:
         """Post many entries together, numbered in their order."""
 
+    def undo_write_offs(self, subject_ids: Sequence[str], *, settlement_date: date, now: datetime) -> None:
+        """Reverse what was written off of these receipts and payouts, because their lines came after all."""
+
     def balance(self, account: str, currency: str) -> int:
         """Return the balance of one account, 0 where nothing moved it."""
         ...

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from settlement.domain.payments.gate import Contradiction
+    from settlement.domain.payments.evidence import FactKind
     from settlement.domain.payments.state import PayoutState
     from settlement.ports.days import DayRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderWay:
+    """What payouts of one settlement date, handed over at one instant, may still take from the custody account."""
+
+    currency: str
+    settlement_date: date
+    submitted_at: datetime | None
+    is_returned: bool
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncredited:
+    """A payout that is returned and of which the bank still owes the money; `announced_at` where it said so itself."""
+
+    payout_id: str
+    currency: str
+    amount: int
+    booked_on: date
+    announced_at: datetime | None
 
 
 class Payouts(Protocol):
@@ -24,8 +47,12 @@ class Payouts(Protocol):
         """
         ...
 
-    def under_way(self) -> dict[str, int]:
-        """Return what may still leave the custody account for payouts, by currency: what no statement has shown yet."""
+    def under_way(self) -> list[UnderWay]:
+        """Return what may still leave the custody account for payouts: what no statement has shown yet.
+
+        A returned payout that no statement has shown leaving is among it: whether the bank netted it away is for the
+        statements after its execution date to prove.
+        """
         ...
 
     def refused_accounts(self) -> pd.DataFrame:
@@ -45,10 +72,6 @@ class Payouts(Protocol):
 
     def usual_totals(self, on: Sequence[date]) -> dict[str, list[int]]:
         """Return what was paid on these settlement dates, by currency, newest first; a date without payouts is none."""
-        ...
-
-    def contradictions(self, investor_ids: Sequence[str]) -> list[Contradiction]:
-        """Return these investors' payouts that the bank rejected although a line in suspense shows them as paid."""
         ...
 
     def prepare(self, day: DayRun, payouts: pd.DataFrame, holds: pd.DataFrame, *, now: datetime) -> None:
@@ -97,8 +120,39 @@ class Payouts(Protocol):
     def note_booking(self, booked: Mapping[str, date]) -> None:
         """Keep the day on which payouts were booked that had come back before the statement showed them leave."""
 
+    def keep_facts(
+        self,
+        payout_ids: Sequence[str],
+        kind: FactKind,
+        *,
+        source: str,
+        now: datetime,
+        amounts: Sequence[int] | None = None,
+        evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]] = ...,
+    ) -> None:
+        """Keep what became known of payouts, by its source; what the same source says again changes nothing.
+
+        `evidence` is one for all, or one for each payout in their order; it becomes JSON, and its `bank_reason` is
+        the bank's reason.
+        """
+
+    def evidence(self, payout_ids: Sequence[str]) -> pd.DataFrame:
+        """Return what is known of payouts: frame `EVIDENCE`. Lines that are not matched count where they name one."""
+        ...
+
     def credit_back(self, payouts: pd.DataFrame, *, state: PayoutState, settlement_date: date, now: datetime) -> None:
         """Give the money of rejected or returned payouts (frame `PAYOUTS`) back to the balances they came from."""
+
+    def take_back(self, payouts: pd.DataFrame, *, settlement_date: date, now: datetime) -> None:
+        """Take the money of payouts again that was given back: the entries that gave it are reversed."""
+
+    def contradicted(self) -> pd.DataFrame:
+        """Return what statements show as paid although it was said not to have been: frame `PAYOUTS`, by id."""
+        ...
+
+    def uncredited(self) -> list[Uncredited]:
+        """Return the returned payouts that the bank debited and still has to credit, less what was written off."""
+        ...
 
     def refuse_accounts(self, refused: Mapping[str, str], *, now: datetime) -> None:
         """Remember that the bank refused the payees' accounts for good: its reasons, by payout id."""

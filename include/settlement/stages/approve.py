@@ -118,9 +118,7 @@ def decide(
             ids = waiting["payout_id"].tolist()
             books.payouts.step(ids, PayoutState.APPROVED, cause="approved", now=now, evidence=evidence)
         else:
-            apply.give_back(
-                books, waiting, PayoutState.REJECTED, cause=f"approval_{decided}", now=now, evidence=evidence
-            )
+            apply.withdraw(services, books, waiting, cause=f"approval_{decided}", said=evidence, now=now)
         books.days.set_state(day.settlement_date, DayState.PAYING, now=now)
         is_approved = decided is Decision.APPROVED
         notify.approval_done(books, day, asked_id, approved=is_approved, by=by, now=now)

@@ -19,7 +19,8 @@ from settlement.stages import apply, gate, take_in
 def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Write the payouts of everything the ledger owes and may pay now, with their entries, and say what is held.
 
-    What earlier days prepared and nobody is going to send goes back to the balances first, and is paid from there.
+    What earlier days prepared and nobody is going to send goes back to the balances first, and is paid from there. A
+    closed day pays nothing more, so that its certificate stays true: what came back since is paid by the next date.
 
     Raises Refused: something speaks against paying (see `domain.payments.gate`); nothing is prepared.
     """
@@ -28,6 +29,9 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
     take_in.require_bank(services)
     assert services.debtor is not None
     with gate.keeping_objections(services, day, now=now), services.ledger.books(day=day, posting=True) as books:
+        found = books.days.find(day.settlement_date)
+        if found is not None and found.state is DayState.CLOSED:
+            return {"skipped": "the day is closed: what is owed is paid by the run of the next date"}
         released = _release_stranded(services, books, day, now=now)
         balances = books.payouts.payables()
         prepared, holds = payouts.from_balances(
@@ -58,7 +62,7 @@ def _release_stranded(services: Services, books: Books, day: DayRun, *, now: dat
     """Give back what earlier days prepared and nobody is going to send: the run failed, or nobody decided in time."""
     waited = timedelta(hours=services.policy.approval.timeout_hours)
     stranded = books.payouts.stranded(before=day.settlement_date, prepared_before=now - waited)
-    apply.give_back(books, stranded, PayoutState.REJECTED, cause="released", now=now, evidence={"run_id": day.run_id})
+    apply.withdraw(services, books, stranded, cause="released", said={"run_id": day.run_id}, now=now)
     for file_id in sorted(stranded["file_id"].dropna().unique()):
         books.files.mark(file_id, FileState.REJECTED, now=now)
     return stranded

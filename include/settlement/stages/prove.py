@@ -1,6 +1,6 @@
 """Proving the books against the bank: every break there is, custody in both directions, the days that close."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -12,7 +12,8 @@ from settlement.domain.books.accounts import CLIENT_BANK
 from settlement.domain.breaks import Finding
 from settlement.domain.days import DayState, SettlementCalendar
 from settlement.domain.errors import Broken
-from settlement.domain.payments.state import AT_BANK
+from settlement.domain.payments import payouts
+from settlement.domain.payments.state import AT_BANK, PayoutState
 from settlement.ports.bank_lines import KeptStatement, RefusedMessage
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
@@ -82,9 +83,10 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
         passed = [control.__name__ for control in controls.CUSTODY_CONTROLS]
         books.days.note_controls(as_of, passed, is_held=True, now=now)
         refused = books.bank_lines.refused_messages()
+        broken = _broken_chain(gaps)
         findings = [
             *books.breaks.found(),
-            *_broken_chain(gaps),
+            *broken,
             *_refused_statements(refused, chain, is_whole=not gaps),
             *_refused_answers(refused, newest, calendar=services.calendar),
             *_missing(services, books, newest),
@@ -93,7 +95,11 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
         counts = books.breaks.sync(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
         if counts["opened"]:
             notify.breaks_opened(books, as_of, backfill_id=backfill_id, now=now)
-        closed = [] if gaps else _close_days(services, books, newest, now=now)
+        answered = books.breaks.answered()
+        is_whole = all(
+            (found.cause, found.subject_kind, found.subject_id, found.amount) in answered for found in broken
+        )
+        closed = _close_days(services, books, newest, now=now) if is_whole else []
         return {
             "breaks": counts,
             "closed": [on.isoformat() for on in closed],
@@ -182,28 +188,59 @@ def _missing(services: Services, books: Books, newest: KeptStatement | None) -> 
             evidence={"expected_on": row.window_on},
         )
         for row in books.in_transit.receipts()
-        if row.window_on <= until and services.debtor and row.currency == services.debtor.currency
+        if row.window_on <= until
     ]
-    calendar = services.calendar
+    return [*found, *_missing_payouts(services, books, until), *_contradicted(books)]
+
+
+def _missing_payouts(services: Services, books: Books, until: date) -> list[Finding]:
+    """What statements until a day should have shown of payouts: their leaving, or the money of those that came back."""
+    found = []
+    next_day = services.calendar.calendar.next_business_day
     columns = ("payout_id", "currency", "amount", "state", "settlement_date", "submitted_at")
     for payout_id, currency, amount, state, on, submitted_at in frames.rows(
         books.payouts.find(states=AT_BANK), *columns
     ):
-        sent_on = max(calendar.calendar.next_business_day(on), calendar.local_date(submitted_at))
-        due = sent_on if calendar.calendar.is_business_day(sent_on) else calendar.calendar.next_business_day(sent_on)
+        due = payouts.leaves_on(services.calendar, on, submitted_at)
         # Sent after the bank's own cut-off it is booked a business day later; only then it is missing.
-        if calendar.calendar.next_business_day(due) <= until:
-            found.append(
-                Finding(
-                    cause="missing_at_bank",
-                    subject_kind="payout",
-                    subject_id=payout_id,
-                    currency=currency,
-                    amount=-amount,
-                    evidence={"expected_on": due, "state": state},
-                )
-            )
+        if next_day(due) <= until:
+            evidence: dict[str, Any] = {"expected_on": due, "state": state}
+            found.append(_missing_payout(payout_id, currency, -amount, evidence))
+    for owed in books.payouts.uncredited():
+        known_on = services.calendar.local_date(owed.announced_at) if owed.announced_at else owed.booked_on
+        due = next_day(max(known_on, owed.booked_on))
+        if due <= until:
+            evidence = {"expected_on": due, "state": PayoutState.RETURNED}
+            found.append(_missing_payout(owed.payout_id, owed.currency, owed.amount, evidence))
     return found
+
+
+def _missing_payout(payout_id: str, currency: str, amount: int, evidence: Mapping[str, Any]) -> Finding:
+    return Finding(
+        cause="missing_at_bank",
+        subject_kind="payout",
+        subject_id=payout_id,
+        currency=currency,
+        amount=amount,
+        evidence=evidence,
+    )
+
+
+def _contradicted(books: Books) -> list[Finding]:
+    """Payouts of which the bank said that it does not pay them, and which its statements show as paid."""
+    return [
+        Finding(
+            cause="message_refused",
+            subject_kind="payout",
+            subject_id=payout_id,
+            currency=currency,
+            amount=amount,
+            evidence={"booked_on": booked_on, "refusal": "the payout was said not to be paid; a statement shows it"},
+        )
+        for payout_id, currency, amount, booked_on in frames.rows(
+            books.payouts.contradicted(), "payout_id", "currency", "amount", "booked_on"
+        )
+    ]
 
 
 def _unexplained(services: Services, books: Books) -> list[Finding]:
@@ -232,14 +269,16 @@ def _unexplained(services: Services, books: Books) -> list[Finding]:
 
 
 def _close_days(services: Services, books: Books, newest: KeptStatement | None, *, now: datetime) -> list[date]:
-    """Close the settled days whose payouts are all final and whose receipts a statement has shown."""
+    """Close the settled days whose payouts are all final and whose statement is in.
+
+    A receipt that it does not show is a break by now, and stands in the certificate by name.
+    """
     if newest is None:
         return []
-    waiting = {row.window_on for row in books.in_transit.receipts()}
     closed = []
     for on in books.days.unclosed():
         is_final = all(sums.state.is_final for sums in books.days.payout_sums(on))
-        if is_final and newest.business_date >= on and on not in waiting:
+        if is_final and newest.business_date >= on:
             books.days.set_state(on, DayState.CLOSED, now=now)
             close.issue(services, books, on, now=now)
             notify.day_completed(services, books, on, now=now)

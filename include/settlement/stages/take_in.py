@@ -21,11 +21,13 @@ from settlement.domain.bank.messages import (
     Message,
     MessageState,
     Return,
+    SubmissionOutcome,
 )
 from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import Refused, UnreadableMessage
+from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.files import FileState
-from settlement.domain.payments.state import AT_BANK, UNPROVEN, PayoutState
+from settlement.domain.payments.state import UNPROVEN, UNSENT, PayoutState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -81,9 +83,8 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
             with services.ledger.books(posting=True) as books, apply.notifying_of_answers(services, books, now=now):
                 if not books.bank_lines.is_new(message.sha256):
                     continue
-                is_ours = _apply(services, books, said, message, now=now)
-                state = MessageState.APPLIED if is_ours else MessageState.FOREIGN
-                books.bank_lines.close_message(message.sha256, state)
+                state, refusal = _apply(services, books, said, message, now=now)
+                books.bank_lines.close_message(message.sha256, state, refusal=refusal)
             counts[state.value] += 1
         except UnreadableMessage as error:
             refuse(services, message, error, now=now)
@@ -117,15 +118,17 @@ def _order(said: Any) -> tuple[int, str, int]:
     return (3, first.business_date.isoformat(), first.sequence or 0)
 
 
-def _apply(services: Services, books: Books, said: Any, message: Message, *, now: datetime) -> bool:
-    """Apply what a message says; False when all of it is of accounts that are not ours."""
+def _apply(
+    services: Services, books: Books, said: Any, message: Message, *, now: datetime
+) -> tuple[MessageState, str | None]:
+    """Apply what a message says; return what became of it, and what of it could not be used."""
     if isinstance(said, FileAnswer):
-        _apply_answer(books, said, now=now)
-        return True
+        _apply_answer(services, books, said, now=now)
+        return MessageState.APPLIED, None
     if isinstance(said[0], Return):
-        for returned in said:
-            _apply_return(books, returned, now=now)
-        return True
+        told = [_apply_return(services, books, returned, message, now=now) for returned in said]
+        odd = [why for why in told if why]
+        return (MessageState.REFUSED, "; ".join(odd)) if odd else (MessageState.APPLIED, None)
     debtor = services.debtor
     ours = [
         statements.of_account(part, debtor.account)
@@ -146,25 +149,31 @@ def _apply(services: Services, books: Books, said: Any, message: Message, *, now
             _apply_notification(books, part, now=now)
         else:
             _apply_statement(books, part, message, now=now)
-    return bool(ours)
+    return (MessageState.APPLIED if ours else MessageState.FOREIGN), None
 
 
-def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
-    """Move the payouts that a status report speaks of.
+def _apply_answer(services: Services, books: Books, answer: FileAnswer, *, now: datetime) -> None:
+    """Keep what a status report says of payouts, and let their states follow.
 
     A report that rejects the whole file proves something of the payouts only together with every transmission of the
     file (see `payments.files`). What it says of a payment by name is the bank's verdict on that payment, because a
     bank takes a file id once; that it is a duplicate is no verdict.
     """
-    if answer.file_id and answer.group_status == REJECTED and (answer.reason or not answer.payments):
-        books.files.note_report(answer.file_id, answer.message_id, is_duplicate=answer.is_duplicate)
-        evidence = {"message": answer.message_id, "text": answer.text}
-        apply.set_file_status(
-            books, answer.file_id, cause="status_report", reason=answer.reason, evidence=evidence, now=now
-        )
-        return
     said = _payments_of(books, answer)
     reason = said["reason"].astype(object).where(said["reason"].notna(), None)
+    if answer.file_id and _is_of_the_file(books, answer, said):
+        books.files.note_report(answer.file_id, answer.message_id, is_duplicate=answer.is_duplicate)
+        about = {"message": answer.message_id, "text": answer.text}
+        apply.set_file_status(
+            services,
+            books,
+            answer.file_id,
+            cause="status_report",
+            said=about | ({"bank_reason": answer.reason} if answer.reason else {}),
+            reasons={payout_id: why for payout_id, why in zip(said["payout_id"], reason, strict=True) if why},
+            now=now,
+        )
+        return
     accepted = said[said["status"].isin(ACCEPTED) & said["state"].isin(UNPROVEN)]
     books.payouts.step(
         accepted["payout_id"].tolist(),
@@ -173,21 +182,37 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
         now=now,
         evidence=[{"message": answer.message_id, "status": status} for status in accepted["status"]],
     )
-    is_rejected = (said["status"] == REJECTED) & ~reason.isin(DUPLICATE_REASONS)
-    rejected = said[is_rejected & said["state"].isin(AT_BANK)]
-    apply.give_back(
-        books,
-        rejected,
-        PayoutState.REJECTED,
-        cause="status_report",
-        reasons=reason[rejected.index].tolist(),
+    rejected = said[(said["status"] == REJECTED) & ~reason.isin(DUPLICATE_REASONS) & ~said["state"].isin(UNSENT)]
+    ids = rejected["payout_id"].tolist()
+    books.payouts.keep_facts(
+        ids,
+        FactKind.REFUSED,
+        source=f"report {answer.message_id}",
+        evidence=[
+            {"message": answer.message_id, "text": text} | ({"bank_reason": why} if why else {})
+            for text, why in zip(rejected["text"], reason[rejected.index], strict=True)
+        ],
         now=now,
-        evidence=[{"message": answer.message_id, "text": text} for text in rejected["text"]],
     )
-    for payout_id, why in frames.rows(said[is_rejected & (said["state"] == PayoutState.BOOKED)], "payout_id", "reason"):
-        log.warning("booked_payout_rejected", payout_id=payout_id, reason=why)
+    apply.follow(services, books, ids, cause="status_report", now=now)
     for file_id in sorted(said["file_id"].dropna().unique()):
         books.files.mark(file_id, FileState.RECEIVED, now=now)
+
+
+def _is_of_the_file(books: Books, answer: FileAnswer, said: pd.DataFrame) -> bool:
+    """Tell whether a report rejects the file rather than payments of it.
+
+    One that names every payment of a file as rejected is about the file, as long as it was handed over more than once
+    and nothing proves that the bank took it: the refusal of one transmission says nothing of the others.
+    """
+    assert answer.file_id is not None
+    if answer.group_status == REJECTED and (answer.reason or not answer.payments):
+        return True
+    file, sent = books.files.file(answer.file_id), books.files.transmissions(answer.file_id)
+    if file is None or len(sent) < 2 or file.state is FileState.RECEIVED or not (said["status"] == REJECTED).all():
+        return False
+    is_taken = any(one.outcome in (SubmissionOutcome.RECEIVED, SubmissionOutcome.DUPLICATE) for one in sent)
+    return not is_taken and len(said) == len(books.payouts.in_file(answer.file_id))
 
 
 def _payments_of(books: Books, answer: FileAnswer) -> pd.DataFrame:
@@ -209,26 +234,28 @@ def _payments_of(books: Books, answer: FileAnswer) -> pd.DataFrame:
     return statuses.merge(books.payouts.by_end_to_end(ids), on="end_to_end_id", validate="many_to_one")
 
 
-def _apply_return(books: Books, returned: Return, *, now: datetime) -> None:
+def _apply_return(services: Services, books: Books, returned: Return, message: Message, *, now: datetime) -> str | None:
+    """Keep that the bank announces a return, also less a fee; return why one cannot be what it says it is."""
     found = books.payouts.by_end_to_end([returned.end_to_end_id])
-    may_return = found[[PayoutState(state).may_become(PayoutState.RETURNED) for state in found["state"]]]
-    if may_return.empty:
-        return
-    ((amount, currency),) = frames.rows(may_return, "amount", "currency")
-    if (amount, currency) != (returned.amount, returned.currency):
-        raise UnreadableMessage(
-            f"the return of [{returned.end_to_end_id}] says [{returned.amount} {returned.currency}],"
-            f" the payout was [{amount} {currency}]"
+    for payout_id, amount, currency, state in frames.rows(found, "payout_id", "amount", "currency", "state"):
+        if PayoutState(state).is_unsent:
+            return f"the return of [{returned.end_to_end_id}] is of a payout that was never handed over"
+        if currency != returned.currency or not 0 < returned.amount <= amount:
+            return (
+                f"the return of [{returned.end_to_end_id}] says [{returned.amount} {returned.currency}],"
+                f" the payout was [{amount} {currency}]"
+            )
+        said = {"return_id": returned.return_id, "text": returned.text}
+        books.payouts.keep_facts(
+            [payout_id],
+            FactKind.RETURN_ANNOUNCED,
+            source=returned.return_id or message.sha256,
+            amounts=[returned.amount],
+            evidence=said | ({"bank_reason": returned.reason} if returned.reason else {}),
+            now=now,
         )
-    apply.give_back(
-        books,
-        may_return,
-        PayoutState.RETURNED,
-        cause="return",
-        reasons=[returned.reason],
-        now=now,
-        evidence={"return_id": returned.return_id, "text": returned.text},
-    )
+        apply.follow(services, books, [payout_id], cause="return", now=now)
+    return None
 
 
 def _apply_notification(books: Books, notification: Notification, *, now: datetime) -> None:

@@ -32,8 +32,8 @@ STEPS = {
     "unknown": {"accepted", "rejected", "booked", "returned"},
     "accepted": {"booked", "rejected", "returned"},
     "booked": {"returned"},
-    "rejected": set(),
-    "returned": set(),
+    "rejected": {"booked", "returned"},
+    "returned": {"booked"},
 }
 GIVEN_BACK = ("rejected", "returned")
 

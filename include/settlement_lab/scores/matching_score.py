@@ -23,10 +23,11 @@ import numpy as np
 import pandas as pd
 from settlement.domain.bank import matching
 from settlement.domain.bank.matching import OpenLine, Subject, SubjectKind, Terms, exact
+from settlement.domain.bank.matching.model import Key
 
 FIRST = date(2026, 3, 2)
 TOLERANCE = 500
-Pair = tuple[str, tuple[str, str]]
+Pair = tuple[str, Key]
 
 
 @dataclass
@@ -315,6 +316,7 @@ def _exact_day(lines: int, *, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
             "currency": books["currency"],
             "end_to_end_id": books["reference"].where(is_payout),
             "reference": books["reference"].where(~is_payout),
+            "bank_reference": pd.Series(np.char.mod("2026030200%08d", numbers), dtype="str"),
             "remittance": pd.Series("", index=numbers, dtype="str"),
             "counterparty_account": pd.Series(None, index=numbers, dtype="str"),
         }

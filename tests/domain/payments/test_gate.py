@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from settlement.domain import policy as policies
 from settlement.domain.payments import gate
-from settlement.domain.payments.gate import Blocking, Contradiction, Proposal
+from settlement.domain.payments.gate import Blocking, Proposal
 from settlement.domain.policy import Policy
 
 
@@ -23,7 +23,6 @@ def proposal(**changes: Any) -> Proposal:
         "proven": {"KRW": 100},
         "newest_statement": date(2026, 2, 16),
         "breaks": [],
-        "contradictions": [],
         "usual": {},
     }
     return Proposal(**(said | changes))
@@ -86,11 +85,6 @@ def test_a_gap_in_the_statements_closes_the_gate_where_the_policy_says_so() -> N
     ]
 
 
-def test_what_was_rejected_and_paid_all_the_same_closes_the_gate() -> None:
-    found = Contradiction(payout_id="20260216.1.A.KRW.1.1", line_id="L1", currency="KRW", amount=43790)
-    assert against(proposal(contradictions=[found])) == [("nothing_rejected_was_paid", False)]
-
-
 @pytest.mark.parametrize(
     ("usual", "amount", "is_closed"),
     [
@@ -114,14 +108,11 @@ def test_the_policys_limit_is_about_the_whole_day() -> None:
     assert against(proposal(of_day={"KRW": 151}), limited) == [("within_the_limit", False)]
 
 
-REJECTED = Contradiction(payout_id="20260216.1.A.KRW.1.1", line_id="L1", currency="KRW", amount=43790)
-
 # By check: the smallest thing that speaks against paying, and the policy by which it does.
 AGAINST: Mapping[str, tuple[Proposal, str]] = {
     "statement_has_come": (proposal(newest_statement=date(2026, 2, 15)), ""),
     "money_is_proven": (proposal(proven={"KRW": 99}), ""),
     "no_break_touches_payouts": (proposal(breaks=[blocking("duplicate_line", -1)]), ""),
-    "nothing_rejected_was_paid": (proposal(contradictions=[REJECTED]), ""),
     "totals_are_usual": (proposal(usual={"KRW": [99, 99, 99, 99]}), "usual_percent = 101"),
     "within_the_limit": (proposal(), "limit.KRW = 99"),
 }

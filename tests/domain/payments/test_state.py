@@ -32,7 +32,7 @@ def test_every_state_is_in_the_groups_that_its_name_says() -> None:
     assert {state for state in PayoutState if state.is_in_transit} == {*UNSENT, *AT_BANK}
 
 
-def test_what_is_rejected_or_returned_stays_so_and_what_is_booked_may_come_back() -> None:
-    assert [state for state in PayoutState if not STEPS[state]] == ["rejected", "returned"]
-    assert PayoutState.BOOKED.may_become(PayoutState.RETURNED)
-    assert not PayoutState.RETURNED.may_become(PayoutState.BOOKED)
+def test_what_has_ended_moves_only_by_what_statements_show_or_the_bank_announces() -> None:
+    assert STEPS[PayoutState.BOOKED] == ("returned",)
+    assert STEPS[PayoutState.REJECTED] == ("booked", "returned")
+    assert STEPS[PayoutState.RETURNED] == ("booked",)

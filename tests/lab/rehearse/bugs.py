@@ -12,11 +12,11 @@ import pandas as pd
 from settlement.adapters.ledger import unit_of_work
 from settlement.adapters.ledger.days.repository import Days
 from settlement.domain.bank.messages import SubmissionOutcome
+from settlement.domain.payments import evidence
 from settlement.domain.payments.state import PayoutState
-from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import apply, submit
+from settlement.stages import submit
 from settlement_lab.rehearse import worker
 
 
@@ -74,13 +74,13 @@ def no_lock(orders: Connection, environment: dict[str, str], log: Path) -> None:
 
 def a_forgotten_return(orders: Connection, environment: dict[str, str], log: Path) -> None:
     """A payout that comes back is a line on the statement and nothing else."""
-    give_back = apply.give_back
+    states = evidence.states
 
-    def forget(books: Books, payouts: pd.DataFrame, state: PayoutState, **options: Any) -> None:
-        if state != PayoutState.RETURNED:
-            give_back(books, payouts, state, **options)
+    def forget(known: pd.DataFrame) -> pd.Series[str]:
+        proven = states(known)
+        return proven.where(proven != PayoutState.RETURNED, known["state"])
 
-    apply.give_back = forget
+    evidence.states = forget
     worker.serve(orders, environment, log)
 
 

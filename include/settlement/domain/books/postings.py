@@ -54,6 +54,12 @@ class JournalEntry:
     repayment_id: str | None = None
     payout_id: str | None = None
     line_id: str | None = None
+    reverses_entry_id: int | None = None
+
+
+def undone(entry: Entry[A]) -> Entry[A]:
+    """Return what undoes an entry: the same event with its legs negated; whoever posts it names what it reverses."""
+    return Entry(entry.event, tuple((account, -amount) for account, amount in entry.legs))
 
 
 # ----------------------------------------------------------------------------------------------- repayments
@@ -164,8 +170,9 @@ def suspense_resolved(clears: Any, amount: A) -> Entry[A]:
 
 
 def tolerance_booked(clears: Any, amount: A) -> Entry[A]:
-    """Return what clears the difference of a match that the policy's tolerance allows."""
-    return Entry("tolerance_booked", ((DIFFERENCE.name, amount), (clears, -amount)))
+    """Return what clears the difference of a match; on a payout it is what the bank kept for itself."""
+    takes = BANK_CHARGES if clears == PAYOUTS_IN_TRANSIT.name else DIFFERENCE
+    return Entry("tolerance_booked", ((takes.name, amount), (clears, -amount)))
 
 
 def written_off(clears: Any, amount: A) -> Entry[A]:

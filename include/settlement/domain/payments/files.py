@@ -3,7 +3,8 @@
 Method: a file may be handed over several times, always as the same bytes under the same id, and a bank takes an id
 once. Each transmission has what its own answer proved, or nothing where nobody heard an answer. Besides, the bank's
 status reports say that a file was rejected whole, or that the bank had it already; a report does not say which
-transmission it answers, and a refusal is often told twice, as an answer and as a report.
+transmission it answers, and a refusal is often told twice, as an answer and as a report, or by several reports: all
+reports together are one refusal.
 
 A file is rejected only when every transmission that may have arrived is accounted for as one of which nothing was
 booked. So the refusal of a second transmission never gives money back while the first may have been paid.
@@ -42,20 +43,20 @@ MAY_BE_SENT = (FileState.PREPARED, FileState.SUBMITTED, FileState.UNKNOWN)
 
 
 def file_status(
-    outcomes: Sequence[SubmissionOutcome | None], *, rejections: int, duplicates: int, is_spoken_of: bool
+    outcomes: Sequence[SubmissionOutcome | None], *, is_rejected: bool, is_duplicate: bool, is_spoken_of: bool
 ) -> FileState:
     """Return where a file is that was handed over with these outcomes (None: nobody heard an answer).
 
-    `rejections` and `duplicates` count the bank's reports on the whole file; `is_spoken_of`: a report named its
-    payments or accepted it.
+    `is_rejected` and `is_duplicate`: reports say so of the whole file, however often they tell it. `is_spoken_of`: a
+    report named its payments or accepted it.
 
     It is prepared, received, rejected or unknown; a file is submitted only while it is being handed over.
     """
     arrived = [outcome for outcome in outcomes if outcome is not SubmissionOutcome.NOT_SENT]
     if not arrived:
         return FileState.PREPARED
-    refused = max(arrived.count(SubmissionOutcome.REFUSED), rejections)
-    duplicate = max(arrived.count(SubmissionOutcome.DUPLICATE), duplicates)
+    refused = max(arrived.count(SubmissionOutcome.REFUSED), int(is_rejected))
+    duplicate = max(arrived.count(SubmissionOutcome.DUPLICATE), int(is_duplicate))
     if refused and refused + duplicate >= len(arrived):
         return FileState.REJECTED
     if duplicate or is_spoken_of or SubmissionOutcome.RECEIVED in arrived:

@@ -28,16 +28,6 @@ class Blocking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contradiction:
-    """A payout that the bank rejected, so that its money is owed again, and that a statement shows as paid."""
-
-    payout_id: str
-    line_id: str
-    currency: str
-    amount: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """What would be paid and what is known about it. Amounts by currency, in minor units.
 
@@ -51,7 +41,6 @@ class Proposal:
     proven: Mapping[str, int]
     newest_statement: date | None
     breaks: Sequence[Blocking]
-    contradictions: Sequence[Contradiction]
     usual: Mapping[str, Sequence[int]]
 
 
@@ -105,15 +94,6 @@ def no_break_touches_payouts(proposal: Proposal, policy: Policy) -> list[str]:
     ]
 
 
-def nothing_rejected_was_paid(proposal: Proposal, policy: Policy) -> list[str]:
-    """What the bank rejected, and is owed again therefore, stands on no statement as paid."""
-    return [
-        f"The bank rejected payout [{found.payout_id}] of [{found.amount} {found.currency}], and line [{found.line_id}]"
-        " of its statement shows it as paid: paying it again could pay it twice. Ask the bank"
-        for found in sorted(proposal.contradictions, key=lambda found: found.payout_id)
-    ]
-
-
 def totals_are_usual(proposal: Proposal, policy: Policy) -> list[str]:
     """The day's payouts are not far above what the same weekday usually has."""
     said = []
@@ -144,7 +124,6 @@ CHECKS: tuple[Callable[[Proposal, Policy], list[str]], ...] = (
     statement_has_come,
     money_is_proven,
     no_break_touches_payouts,
-    nothing_rejected_was_paid,
     totals_are_usual,
     within_the_limit,
 )

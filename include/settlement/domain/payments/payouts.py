@@ -12,7 +12,7 @@ import base64
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Set
-from datetime import date
+from datetime import date, datetime
 from itertools import count
 
 import numpy as np
@@ -20,6 +20,7 @@ import pandas as pd
 
 from settlement.domain import frames
 from settlement.domain.bank.messages import ACCOUNT, BANK
+from settlement.domain.days import SettlementCalendar
 from settlement.domain.policy import Policy
 
 PERMANENT_REASONS = frozenset({"AC01", "AC03", "AC04", "AC06", "AC07", "AC14", "BE01", "BE04", "BE06", "BE08", "CNOR",
@@ -29,6 +30,13 @@ PERMANENT_REASONS = frozenset({"AC01", "AC03", "AC04", "AC06", "AC07", "AC14", "
 Not among them: what is wrong with our own account or name (AC02, AC05, AC13, BE05, BE07, DNOR, RR02), and what passes
 by itself (AM04, ED05, MS03, AG01 …): those are offered again by the next run.
 """
+
+
+def leaves_on(calendar: SettlementCalendar, settlement_date: date, submitted_at: datetime) -> date:
+    """Return the business day on which a bank should book a payout that was handed over then: its execution date."""
+    sent_on = max(calendar.calendar.next_business_day(settlement_date), calendar.local_date(submitted_at))
+    days = calendar.calendar
+    return sent_on if days.is_business_day(sent_on) else days.next_business_day(sent_on)
 
 
 def from_balances(

@@ -22,7 +22,7 @@ class PayoutState(StrEnum):
     BOOKED = "booked"
     """A statement shows it."""
     REJECTED = "rejected"
-    """It is proven not to have been paid: its money is back in the balance."""
+    """It is proven not to have been paid, as long as no statement shows it: its money is back in the balance."""
     RETURNED = "returned"
     """It was paid and came back: its money is back in the balance."""
 
@@ -53,7 +53,7 @@ class PayoutState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether it has ended; a booked one may still come back."""
+        """Whether it has ended, as far as is known."""
         return self in FINAL
 
     def may_become(self, state: "PayoutState") -> bool:
@@ -74,7 +74,8 @@ STEPS: dict[PayoutState, tuple[PayoutState, ...]] = {
     PayoutState.UNKNOWN: (PayoutState.ACCEPTED, *FINAL),
     PayoutState.ACCEPTED: FINAL,
     PayoutState.BOOKED: (PayoutState.RETURNED,),
-    PayoutState.REJECTED: (),
-    PayoutState.RETURNED: (),
+    PayoutState.REJECTED: (PayoutState.BOOKED, PayoutState.RETURNED),
+    PayoutState.RETURNED: (PayoutState.BOOKED,),
 }
-"""The states that a payout may take after each."""
+"""The states that a payout may take after each. One that has ended moves again only by what statements show or the bank
+announces (see `payments.evidence`)."""

@@ -11,8 +11,8 @@ from settlement.adapters.ledger import copying
 from settlement.adapters.ledger.journal.repository import Journal
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.bank import statement as statements
-from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
-from settlement.domain.bank.matching.model import PAYOUT_KINDS
+from settlement.domain.bank.matching import Match, OpenLine, Subject
+from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS, Key
 from settlement.domain.bank.messages import Message, MessageState
 from settlement.domain.bank.statement import LineState, Statement
 from settlement.domain.books import postings
@@ -29,7 +29,8 @@ LINE = dict.fromkeys(
     "is_return": "bool", "is_reversal": "bool", "is_charge": "bool",
 }  # fmt: skip
 MATCH = dict.fromkeys(("line_id", "subject_kind", "subject_id"), "str") | {
-    "amount": "int64", "rule": "str", "explanation": "str", "match_id": "str", "difference": "int64",
+    "occurrence": "int32", "amount": "int64", "rule": "str", "explanation": "str", "match_id": "str",
+    "difference": "int64",
 }  # fmt: skip
 
 
@@ -183,7 +184,8 @@ class BankLines(Repository):
             sa.text(
                 "select line_id, booking_date, amount, currency, end_to_end_id, reference, coalesce(remittance, ''),"
                 " is_return, reason, state = 'suspended', is_charge, coalesce(bank_code, ''), file_id,"
-                " counterparty_account from ledger.statement_lines where state = any(:states) order by line_id"
+                " counterparty_account, bank_reference from ledger.statement_lines where state = any(:states)"
+                " order by line_id"
             ),
             {"states": list(states)},
         )
@@ -195,16 +197,16 @@ class BankLines(Repository):
         rows = self.transaction.execute(sql(__package__, "match_totals"), {"on": on}).mappings()
         return [LineTotals(**row) for row in rows]
 
-    def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[tuple[str, str]]:
-        """Return those of the subjects that a line is matched with already, as (kind, id)."""
+    def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[Key]:
+        """Return those of the subjects that a line is matched with already, as (kind, id, which time)."""
         rows = self.transaction.execute(
             sa.text(
-                "select subject_kind, subject_id from ledger.matches where subject_kind = any(:kinds)"
+                "select subject_kind, subject_id, occurrence from ledger.matches where subject_kind = any(:kinds)"
                 " and subject_id = any(:ids)"
             ),
             {"kinds": list(kinds), "ids": list(ids)},
         )
-        return {(row[0], row[1]) for row in rows}
+        return {(row[0], row[1], row[2]) for row in rows}
 
     def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
         """Write what lines turned out to be, with the entries that follow; what was in suspense leaves it."""
@@ -220,6 +222,7 @@ class BankLines(Repository):
                     line.line_id,
                     subject.kind,
                     subject.subject_id,
+                    subject.occurrence,
                     amount,
                     found.rule,
                     found.explanation,
@@ -269,10 +272,13 @@ class BankLines(Repository):
         events = list(dict.fromkeys(entry.event for _, entry, _ in booked))
         by_date: dict[tuple[int, date], list[JournalEntry]] = {}
         for line, entry, subject in booked:
-            about: dict[str, str] = {}
-            if subject is not None and subject.kind is not SubjectKind.ACCOUNT:
-                about = {"payout_id" if subject.kind in PAYOUT_KINDS else "repayment_id": subject.subject_id}
-            made = JournalEntry(entry=entry, currency=line.currency, line_id=line.line_id, **about)
+            made = JournalEntry(
+                entry=entry,
+                currency=line.currency,
+                repayment_id=subject.subject_id if subject and subject.kind in RECEIPT_KINDS else None,
+                payout_id=subject.subject_id if subject and subject.kind in PAYOUT_KINDS else None,
+                line_id=line.line_id,
+            )
             by_date.setdefault((events.index(entry.event), line.booking_date), []).append(made)
         for (_, on), entries in sorted(by_date.items(), key=lambda item: item[0]):
             self._journal.post_all(entries, settlement_date=on, now=now)

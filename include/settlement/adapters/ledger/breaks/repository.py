@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
-from settlement.domain.breaks import BreakState, Decision, Finding, why_gone
+from settlement.domain.breaks import BreakState, Decision, Finding, Way, why_gone
 from settlement.domain.days import SettlementCalendar
 from settlement.ports.breaks import Break, BreakEvent
 
@@ -54,10 +54,16 @@ class Breaks(Repository):
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
+        sees_all: bool = True,
     ) -> dict[str, int]:
         """Make the open breaks of these causes be exactly the findings; return how many opened, resolved and stand."""
         run = self.transaction.execute
-        wanted = {(f.cause, f.subject_kind, f.subject_id): f for f in findings}
+        answered = self.answered()
+        wanted = {
+            (f.cause, f.subject_kind, f.subject_id): f
+            for f in findings
+            if (f.cause, f.subject_kind, f.subject_id, f.amount) not in answered
+        }
         present = {
             (row.cause, row.subject_kind, row.subject_id): row
             for row in run(
@@ -66,52 +72,54 @@ class Breaks(Repository):
             )
         }
         opened = [finding for key, finding in sorted(wanted.items()) if key not in present]
+        gone = [row for key, row in present.items() if key not in wanted] if sees_all else []
         for finding in opened:
-            break_id = run(
-                sa.text(
-                    "insert into ledger.breaks (cause, side, opened_on, currency, amount, subject_kind, subject_id,"
-                    " evidence) values (:cause, :side, :on, :currency, :amount, :kind, :id, cast(:evidence as jsonb))"
-                    " returning break_id"
-                ),
-                {
-                    "cause": finding.cause,
-                    "side": finding.side,
-                    "on": on,
-                    "currency": finding.currency,
-                    "amount": finding.amount,
-                    "kind": finding.subject_kind,
-                    "id": finding.subject_id,
-                    "evidence": json.dumps(dict(finding.evidence), default=str, ensure_ascii=False),
-                },
-            ).scalar_one()
-            self._tell(break_id, "opened", now=now)
-        gone = [row for key, row in present.items() if key not in wanted]
+            self._open(finding, on=on, now=now)
         for row in gone:
-            how = self._why_gone(row)
+            self._resolve(row, on=on, calendar=calendar, now=now)
+        for key in present.keys() & wanted.keys():
+            row = present[key]
             run(
-                sa.text(
-                    "update ledger.breaks set state = 'resolved', resolved_on = :on, resolution = :how,"
-                    " age_business_days = :age where break_id = :id"
-                ),
-                {
-                    "id": row.break_id,
-                    "on": max(on, row.opened_on),
-                    "how": how,
-                    "age": _age(row, on=on, calendar=calendar),
-                },
+                sa.text("update ledger.breaks set age_business_days = :age, amount = :amount where break_id = :id"),
+                {"id": row.break_id, "age": _age(row, on=on, calendar=calendar), "amount": wanted[key].amount},
             )
-            self._tell(row.break_id, f"resolved: {how}", now=now)
-        for key, row in present.items():
-            if key in wanted:
-                run(
-                    sa.text("update ledger.breaks set age_business_days = :age, amount = :amount where break_id = :id"),
-                    {
-                        "id": row.break_id,
-                        "age": _age(row, on=on, calendar=calendar),
-                        "amount": wanted[key].amount,
-                    },
-                )
         return {"opened": len(opened), "resolved": len(gone), "open": len(wanted)}
+
+    def _open(self, finding: Finding, *, on: date, now: datetime) -> None:
+        break_id = self.transaction.execute(
+            sa.text(
+                "insert into ledger.breaks (cause, side, opened_on, currency, amount, subject_kind, subject_id,"
+                " evidence) values (:cause, :side, :on, :currency, :amount, :kind, :id, cast(:evidence as jsonb))"
+                " returning break_id"
+            ),
+            {
+                "cause": finding.cause,
+                "side": finding.side,
+                "on": on,
+                "currency": finding.currency,
+                "amount": finding.amount,
+                "kind": finding.subject_kind,
+                "id": finding.subject_id,
+                "evidence": json.dumps(dict(finding.evidence), default=str, ensure_ascii=False),
+            },
+        ).scalar_one()
+        self._tell(break_id, "opened", now=now)
+
+    def _resolve(self, row: sa.Row[Any], *, on: date, calendar: SettlementCalendar, now: datetime) -> None:
+        how = self._why_gone(row)
+        self.transaction.execute(
+            sa.text(
+                "update ledger.breaks set state = 'resolved', resolved_on = :on, resolution = :how,"
+                " age_business_days = :age where break_id = :id"
+            ),
+            {
+                "id": row.break_id,
+                "on": max(on, row.opened_on),
+                "how": how,
+                "age": _age(row, on=on, calendar=calendar),
+            },
+        )
+        self._tell(row.break_id, f"resolved: {how}", now=now)
 
     def _why_gone(self, row: sa.Row[Any]) -> str:
         """Return why a break is found no longer: the match that explains it, where there is one."""
@@ -128,6 +136,17 @@ class Breaks(Repository):
                 other = found.line_id if row.subject_kind != "line" else f"{found.subject_kind} {found.subject_id}"
                 return f"matched with [{other}] by {found.rule}: {found.explanation}"
         return why_gone(row.cause)
+
+    def answered(self) -> set[tuple[str, str, str, int | None]]:
+        """Return what somebody answered for by name, as (cause, kind and id of the subject, amount)."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select b.cause, b.subject_kind, b.subject_id, b.amount from ledger.breaks b"
+                " join ledger.break_decisions d using (break_id) where d.kind = :kind and d.decided_at is not null"
+            ),
+            {"kind": Way.ANSWER},
+        )
+        return {(row[0], row[1], row[2], row[3]) for row in rows}
 
     def open(self) -> list[Break]:
         """Return the open breaks, oldest first."""
@@ -197,18 +216,28 @@ class Breaks(Repository):
         row = self.transaction.execute(
             sa.text(
                 "select break_id, kind, target, amount, currency, reason, requested_by, needs_second"
-                " from ledger.break_decisions where break_id = :id and decided_at is null"
+                " from ledger.break_decisions where break_id = :id and decided_at is null and withdrawn_at is null"
             ),
             {"id": break_id},
         ).first()
-        return Decision(**row._asdict()) if row else None
+        return Decision(**{**row._asdict(), "kind": Way(row.kind)}) if row else None
+
+    def withdraw(self, break_id: int, *, now: datetime) -> None:
+        """Let what waits for a second person wait no longer: its amount moved, and it has to be asked anew."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.break_decisions set withdrawn_at = :now"
+                " where break_id = :id and decided_at is null and withdrawn_at is null"
+            ),
+            {"id": break_id, "now": now},
+        )
 
     def decide(self, break_id: int, *, by: str, now: datetime) -> None:
         """Keep who decided what was waiting."""
         self.transaction.execute(
             sa.text(
                 "update ledger.break_decisions set decided_by = :by, decided_at = :now"
-                " where break_id = :id and decided_at is null"
+                " where break_id = :id and decided_at is null and withdrawn_at is null"
             ),
             {"id": break_id, "by": by, "now": now},
         )

@@ -88,6 +88,7 @@ SEALED: Mapping[str, Sealed] = {
     "payout_history": Sealed(
         table="payout_history", key="t.payout_id || '/' || t.step", new="t.step > :payout_history"
     ),
+    "payout_facts": Sealed(table="payout_facts", key="t.payout_id || '/' || t.kind || '/' || t.source"),
     "payout_steps": Sealed(table="payout_steps", key="t.from_state || '/' || t.to_state"),
     "payout_files": Sealed(
         table="payout_files",
@@ -121,7 +122,11 @@ SEALED: Mapping[str, Sealed] = {
     ),
     "matches": Sealed(
         table="matches",
-        key="t.line_id || '/' || t.subject_kind || '/' || t.subject_id",
+        # A match of a subject's first time is sealed as it was before there were others.
+        key="t.line_id || '/' || t.subject_kind || '/' || t.subject_id"
+        " || left('/' || t.occurrence, 9 * (t.occurrence - 1))",
+        columns="line_id, subject_kind, subject_id, amount, rule, explanation, matched_at, match_id, difference,"
+        " matched_by",
         new=f"t.line_id in ({NEW_ENTRIES.format('e.line_id')})",
     ),
     "breaks": Sealed(
@@ -138,7 +143,11 @@ SEALED: Mapping[str, Sealed] = {
         " needs_second",
     ),
     "break_decisions that were taken": Sealed(
-        table="break_decisions", key="t.decision_id::text", only="t.decided_at is not null"
+        table="break_decisions",
+        key="t.decision_id::text",
+        columns="decision_id, break_id, kind, target, amount, currency, reason, requested_by, requested_at,"
+        " needs_second, decided_by, decided_at",
+        only="t.decided_at is not null",
     ),
 }
 
@@ -256,6 +265,13 @@ class Close(Repository):
         """Return every certificate in the order in which they were issued."""
         rows = self.transaction.execute(sa.text("select * from ledger.certificates order by number")).mappings()
         return [Certificate(**row) for row in rows]
+
+    def certified_until(self) -> date | None:
+        """Return the newest settlement date that has a certificate, or None before the first."""
+        newest: date | None = self.transaction.execute(
+            sa.text("select max(settlement_date) from ledger.certificates")
+        ).scalar()
+        return newest
 
     def newest_certificate(self) -> Certificate | None:
         """Return the certificate that was issued last."""

@@ -6,7 +6,8 @@ from datetime import date, datetime
 import sqlalchemy as sa
 
 from settlement.adapters.ledger import copying
-from settlement.adapters.ledger.repository import Repository
+from settlement.adapters.ledger.repository import Repository, sql
+from settlement.domain.books import postings
 from settlement.domain.books.postings import JournalEntry
 
 
@@ -38,9 +39,9 @@ class Journal(Repository):
         copying.records_into(
             self.transaction,
             "ledger.entries",
-            {"entry_id": "int64", "event": "str"} | dict.fromkeys(columns, "str"),
+            {"entry_id": "int64", "event": "str", "reverses_entry_id": "Int64"} | dict.fromkeys(columns, "str"),
             (
-                (number, made.entry.event, *(getattr(made, name) for name in columns))
+                (number, made.entry.event, made.reverses_entry_id, *(getattr(made, name) for name in columns))
                 for number, made in enumerate(entries, start=first)
             ),
             {"settlement_date": settlement_date, "revision": revision, "recorded_at": now},
@@ -57,6 +58,20 @@ class Journal(Repository):
             ),
             {"settlement_date": settlement_date, "part": 0},
         )
+
+    def undo_write_offs(self, subject_ids: Sequence[str], *, settlement_date: date, now: datetime) -> None:
+        """Reverse what was written off of receipts or payouts."""
+        made = [
+            JournalEntry(
+                entry=postings.undone(postings.written_off(row.account, -row.amount)),
+                currency=row.currency,
+                repayment_id=row.repayment_id,
+                payout_id=row.payout_id,
+                reverses_entry_id=row.entry_id,
+            )
+            for row in self.transaction.execute(sql(__package__, "written_off"), {"ids": list(subject_ids)})
+        ]
+        self.post_all(made, settlement_date=settlement_date, now=now)
 
     def balance(self, account: str, currency: str) -> int:
         """Return the balance of one account, debit positive."""

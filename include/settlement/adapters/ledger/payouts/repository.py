@@ -16,11 +16,14 @@ from settlement.domain import frames
 from settlement.domain.books import postings
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.domain.books.postings import Entry, JournalEntry
-from settlement.domain.payments.gate import Contradiction
+from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.state import FINAL, PROVEN_UNPAID, UNSENT, PayoutState
 from settlement.ports.days import DayRun
+from settlement.ports.payouts import Uncredited, UnderWay
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+GIVEN_BACK = {PayoutState.REJECTED: postings.payout_rejected, PayoutState.RETURNED: postings.payout_returned}
+GIVEN_BACK_BY = {"payout_rejected": postings.payout_rejected, "payout_returned": postings.payout_returned}
 HERE = __package__
 
 
@@ -36,14 +39,14 @@ class Payouts(Repository):
         named = {"prefix": INVESTOR_PAYABLE.prefix, "proven_unpaid": list(PROVEN_UNPAID)}
         return frames_io.named(self.transaction, sql(HERE, "payables"), named, frames.PAYABLES)
 
-    def under_way(self) -> dict[str, int]:
-        """Return what may still leave the custody account for payouts, by currency: what no statement has shown yet.
+    def under_way(self) -> list[UnderWay]:
+        """Return what no statement has shown leaving yet, by currency and the days on which it was to leave.
 
         Counted from the payouts, because in the account `payouts_in_transit` a return that is still to be credited
         would hide a payout that is still to be debited.
         """
         rows = self.transaction.execute(sql(HERE, "under_way"), {"final": list(FINAL)})
-        return {row.currency: row.amount for row in rows}
+        return [UnderWay(**row._mapping) for row in rows]
 
     def refused_accounts(self) -> pd.DataFrame:
         """Return the accounts that a bank refused for good, by investor."""
@@ -67,11 +70,6 @@ class Payouts(Repository):
         for row in self.transaction.execute(sql(HERE, "usual_totals"), named):
             found.setdefault(row.currency, []).append(row.amount)
         return found
-
-    def contradictions(self, investor_ids: Sequence[str]) -> list[Contradiction]:
-        """Return these investors' payouts that the bank rejected although a line in suspense shows them as paid."""
-        rows = self.transaction.execute(sql(HERE, "contradictions"), {"investors": list(investor_ids)})
-        return [Contradiction(**row._mapping) for row in rows]
 
     def prepare(self, day: DayRun, payouts: pd.DataFrame, holds: pd.DataFrame, *, now: datetime) -> None:
         """Write the payouts with their entries, and the holds as they stand now."""
@@ -125,7 +123,6 @@ class Payouts(Repository):
         """Take the payouts one step further, each with a row of its history; the database knows which steps exist."""
         if not len(payout_ids):
             return
-        each = [evidence] * len(payout_ids) if isinstance(evidence, Mapping) else evidence
         self.transaction.execute(
             sql(HERE, "step"),
             {
@@ -133,7 +130,7 @@ class Payouts(Repository):
                 "to_state": to_state,
                 "now": now,
                 "cause": cause,
-                "evidence": [json.dumps(dict(said), ensure_ascii=False, default=str) for said in each],
+                "evidence": _texts(evidence, len(payout_ids)),
             },
         )
 
@@ -141,10 +138,59 @@ class Payouts(Repository):
         """Keep the day on which payouts were booked that had come back before the statement showed them leave."""
         self.transaction.execute(sql(HERE, "note_booking"), {"ids": list(booked), "days": list(booked.values())})
 
+    def keep_facts(
+        self,
+        payout_ids: Sequence[str],
+        kind: FactKind,
+        *,
+        source: str,
+        now: datetime,
+        amounts: Sequence[int] | None = None,
+        evidence: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NOTHING,
+    ) -> None:
+        """Keep what became known of payouts; what the same source says again is known already."""
+        self.transaction.execute(
+            sql(HERE, "keep_facts"),
+            {
+                "ids": list(payout_ids),
+                "kind": kind,
+                "source": source,
+                "amounts": list(amounts) if amounts else [None] * len(payout_ids),
+                "now": now,
+                "said": _texts(evidence, len(payout_ids)),
+            },
+        )
+
+    def evidence(self, payout_ids: Sequence[str]) -> pd.DataFrame:
+        """Return what is known of payouts: what messages and people said, and what statements show."""
+        return frames_io.named(self.transaction, sql(HERE, "evidence"), {"ids": list(payout_ids)}, frames.EVIDENCE)
+
     def credit_back(self, payouts: pd.DataFrame, *, state: PayoutState, settlement_date: date, now: datetime) -> None:
         """Give the money of rejected or returned payouts back to the balances that they were prepared from."""
-        given_back = {PayoutState.REJECTED: postings.payout_rejected, PayoutState.RETURNED: postings.payout_returned}
-        self._post(payouts, given_back[state], settlement_date=settlement_date, now=now)
+        self._post(payouts, GIVEN_BACK[state], settlement_date=settlement_date, now=now)
+
+    def take_back(self, payouts: pd.DataFrame, *, settlement_date: date, now: datetime) -> None:
+        """Take the money again of payouts that were given back and turned out otherwise: their entries are reversed."""
+        named = {"ids": payouts["payout_id"].tolist(), "events": list(GIVEN_BACK_BY)}
+        given_back = self.transaction.execute(sql(HERE, "given_back"), named)
+        made = [
+            JournalEntry(
+                entry=postings.undone(GIVEN_BACK_BY[row.event](INVESTOR_PAYABLE(row.investor_id), row.amount)),
+                currency=row.currency,
+                payout_id=row.payout_id,
+                reverses_entry_id=row.entry_id,
+            )
+            for row in given_back
+        ]
+        self._journal.post_all(made, settlement_date=settlement_date, now=now)
+
+    def contradicted(self) -> pd.DataFrame:
+        """Return the payouts that a statement shows as paid although the bank, or people, said that they were not."""
+        return frames_io.named(self.transaction, sql(HERE, "contradicted"), {}, frames.PAYOUTS)
+
+    def uncredited(self) -> list[Uncredited]:
+        """Return the payouts that are returned, and that the bank debited more often than it credited them."""
+        return [Uncredited(**row._mapping) for row in self.transaction.execute(sql(HERE, "uncredited"))]
 
     def refuse_accounts(self, refused: Mapping[str, str], *, now: datetime) -> None:
         """Remember that the bank refused the payees' accounts for good: its reasons, by payout."""
@@ -165,3 +211,9 @@ class Payouts(Repository):
             for payout_id, investor_id, currency, amount in zip(*columns, strict=True)
         ]
         self._journal.post_all(made, settlement_date=settlement_date, now=now)
+
+
+def _texts(said: Mapping[str, Any] | Sequence[Mapping[str, Any]], count: int) -> list[str]:
+    """Return what is said of so many payouts as JSON: one thing of all, or one of each."""
+    each = [said] * count if isinstance(said, Mapping) else said
+    return [json.dumps(dict(one), ensure_ascii=False, default=str) for one in each]

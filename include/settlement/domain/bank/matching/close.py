@@ -52,7 +52,8 @@ def by_tolerance(side: Side) -> list[Match]:
             continue
         subject = subjects[0]
         allowed, difference = side.terms.tolerated(subject), subject.amount - line.amount
-        if 0 < abs(difference) <= allowed:
+        # Of a payout the bank may keep a fee, and nothing else is tolerated: more leaves, or less comes back.
+        if 0 < abs(difference) <= allowed and (difference > 0 or subject.kind not in PAYOUT_KINDS):
             explanation = f"the line names [{subject.reference}]; the difference of [{difference}] is tolerated"
             found.append(Match(lines=(line,), subjects=(subject,), rule="tolerance", explanation=explanation))
     return found

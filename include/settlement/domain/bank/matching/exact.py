@@ -59,6 +59,12 @@ EXACT_RULES = (
         kinds=RECEIPT_KINDS,
         says="the line's end-to-end id is its bank reference, with its amount",
     ),
+    ExactRule(
+        name="bank_reference_as_booking_number",
+        key="bank_reference",
+        kinds=RECEIPT_KINDS,
+        says="the bank's number of the booking is its bank reference, with its amount",
+    ),
 )
 
 
@@ -104,7 +110,7 @@ def left_over(pairs: pd.DataFrame, *, lines: int, subjects: int) -> tuple[list[i
 
 def line_columns(lines: Sequence[OpenLine]) -> pd.DataFrame:
     """Return what exact rules read of lines, one row each."""
-    return _columns(lines, "currency", *EARLIEST)
+    return _columns(lines, "currency", "bank_reference", *EARLIEST)
 
 
 def subject_columns(subjects: Sequence[Subject]) -> pd.DataFrame:

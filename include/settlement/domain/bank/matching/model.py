@@ -45,13 +45,16 @@ class MismatchCause(StrEnum):
     """Several explanations fit it equally well."""
 
 
-Key = tuple[str, str]
-"""What tells one subject from every other: its kind and its id."""
+Key = tuple[str, str, int]
+"""What tells one subject from every other: its kind, its id, and which time it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenLine:
-    """A statement line that is not matched yet. A credit is positive."""
+    """A statement line that is not matched yet. A credit is positive.
+
+    `reference` is the payer's, `bank_reference` the bank's own number of the booking, by which the source may know it.
+    """
 
     line_id: str
     booking_date: date
@@ -67,6 +70,7 @@ class OpenLine:
     bank_code: str = ""
     file_id: str | None = None
     counterparty_account: str | None = field(default=None, repr=False)
+    bank_reference: str | None = None
 
     @property
     def place(self) -> tuple[Any, ...]:
@@ -79,7 +83,7 @@ class Subject:
     """What a line may turn out to be: `amount` as the line would carry it, `reference` as the bank would call it.
 
     `on` is the business day on which it is expected, `group` what a payer may name instead (the loan, the payment
-    file), `account` the other party's.
+    file), `account` the other party's. `occurrence` counts how often a payout left, or came back, up to this time.
     """
 
     kind: SubjectKind
@@ -90,11 +94,12 @@ class Subject:
     on: date | None = None
     group: str | None = None
     account: str | None = field(default=None, repr=False)
+    occurrence: int = 1
 
     @property
     def key(self) -> Key:
         """What tells it from every other."""
-        return (self.kind, self.subject_id)
+        return (self.kind, self.subject_id, self.occurrence)
 
     @property
     def clears(self) -> str:

@@ -58,7 +58,7 @@ def references_of(line: OpenLine) -> list[str]:
     ours = [found for text in _texts(line) for found in _PAYOUT_REFERENCE.findall(text)]
     words = line.remittance.split()
     whole = [*words, *(first + second for first, second in pairwise(words))]
-    said = (line.end_to_end_id, line.reference, *whole, *(word.upper() for word in whole), *ours)
+    said = (line.end_to_end_id, line.reference, line.bank_reference, *whole, *(word.upper() for word in whole), *ours)
     return list(dict.fromkeys(key for key in said if key))
 
 
@@ -83,9 +83,12 @@ class Names:
         self._lengths = sorted({len(reference) for reference in self._full}, reverse=True)
 
     def of(self, line: OpenLine) -> list[Key]:
-        """Return the keys of the subjects that the line names: by reference, else by a fragment, else by group."""
-        texts = _texts(line)
-        references = self._references(texts) or self._truncated(texts)
+        """Return the keys of the subjects that the line names: by reference, else by a fragment, else by group.
+
+        The bank's number of the booking is digits that may hold any others: it names a subject only as a whole.
+        """
+        texts, number = _texts(line), squeezed(line.bank_reference or "")
+        references = self._references(texts) or [number] * (number in self._full) or self._truncated(texts)
         keys = [key for reference in references for key in self._full[reference]]
         if not keys:
             keys = [key for word in _words(line) for key in self._groups.get(word, ())]

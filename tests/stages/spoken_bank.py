@@ -1,0 +1,179 @@
+"""A bank of words: whatever a bank may say is written by hand, line by line, and heard as a message like any other.
+
+Payment files go into a folder that nobody reads; what became of them is told by the story.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import pytest
+from settlement import config
+from settlement.domain.bank.messages import Message
+from settlement.stages import close, reconcile
+
+from .conftest import DAYS, Platform
+from .payout_stories import status_report
+
+ACCOUNT = "KR23MOCK0000000099"
+NUMBERS = count(1)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a statement: a credit of the bank is positive."""
+
+    amount: int
+    e2e: str = ""
+    ref: str = ""
+    text: str = ""
+    reason: str = ""
+    is_reversal: bool = False
+
+
+@dataclass
+class Spoken(Platform):
+    """A platform whose bank says what the story tells it to say. `closing` is where its newest statement closed."""
+
+    closing: int = 0
+
+    def at(self, instant: str) -> datetime:
+        self.monkeypatch.setenv("SETTLEMENT_NOW", instant)
+        return datetime.fromisoformat(instant)
+
+    def say(self, content: str, *, kind: str) -> None:
+        """Let a message lie where the next hearing finds it."""
+        with self.services() as services, services.ledger.books() as books:
+            message = Message.of(content.encode(), kind=kind, name=f"said-{next(NUMBERS)}")
+            books.bank_lines.keep_message(message, direction="in", now=config.now())
+
+    def statement(self, on: str, *entries: Entry, opening: int | None = None, name: str | None = None) -> None:
+        """Say a day's camt.053, which opens where the one before it closed."""
+        opening = self.closing if opening is None else opening
+        self.closing = opening + sum(entry.amount for entry in entries)
+        name = name or f"S-{on}-{next(NUMBERS)}"
+        self.say(camt053(on, opening, self.closing, entries, name=name), kind="camt.053")
+
+    def accept(self) -> None:
+        """Say that the newest payment file is accepted."""
+        (file_id,) = self.rows("select file_id from ledger.payout_files order by created_at desc limit 1")[0]
+        self.say(status_report(f"P-{next(NUMBERS)}", file_id, group="ACCP"), kind="pain.002")
+
+    def hear(self, at: str) -> dict[str, Any]:
+        """Take in what was said, match and prove, as every quarter of an hour."""
+        now = self.at(at)
+        with self.services() as services:
+            return reconcile.take_in_everything(services, now=now)
+
+    def verify(self) -> list[dict[str, str]]:
+        with self.services() as services:
+            return close.verify(services)
+
+    def payouts(self) -> list[tuple[Any, ...]]:
+        """Every payout as (investor, amount, attempt, state)."""
+        return self.rows(
+            "select investor_id, amount, attempt, state from ledger.payouts"
+            " order by settlement_date, investor_id, attempt"
+        )
+
+    def breaks(self) -> list[tuple[Any, ...]]:
+        """Every break that stands, as (cause, kind of subject, amount), but that of the over-payment."""
+        return self.rows(
+            "select cause, subject_kind, amount from ledger.breaks where state in ('open', 'assigned')"
+            " and cause <> 'overpaid' order by 1, 2, 3"
+        )
+
+    def break_of(self, cause: str, kind: str) -> int:
+        ((number,),) = self.rows(
+            "select break_id from ledger.breaks where cause = :cause and subject_kind = :kind"
+            " and state in ('open', 'assigned')",
+            cause=cause,
+            kind=kind,
+        )
+        return int(number)
+
+    def balances(self) -> dict[str, int]:
+        return dict(self.rows("select account, amount from reporting.balances where amount <> 0 order by 1"))
+
+    def e2e(self, investor: str, attempt: int = 1) -> str:
+        ((found,),) = self.rows(
+            "select end_to_end_id from ledger.payouts where investor_id = :i and attempt = :n", i=investor, n=attempt
+        )
+        return str(found)
+
+    def day(self, on: str) -> str:
+        ((state,),) = self.rows("select state from ledger.days where settlement_date = :on", on=date.fromisoformat(on))
+        return str(state)
+
+
+RECEIPT = Entry(95000, ref="REF-R1")
+
+
+def camt053(on: str, opening: int, closing: int, entries: Sequence[Entry], *, name: str) -> str:
+    """A camt.053 of one day."""
+
+    def balance(code: str, amount: int) -> str:
+        return f"<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp>{_amount(amount)}<Dt><Dt>{on}</Dt></Dt></Bal>"
+
+    return (
+        '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt>'
+        f"<GrpHdr><MsgId>M-{name}</MsgId><CreDtTm>{on}T23:59:59</CreDtTm></GrpHdr>"
+        f"<Stmt><Id>{name}</Id><Acct><Id><IBAN>{ACCOUNT}</IBAN></Id><Ccy>KRW</Ccy></Acct>"
+        f"{balance('OPBD', opening)}{balance('CLBD', closing)}{''.join(_entry(on, entry) for entry in entries)}"
+        "</Stmt></BkToCstmrStmt></Document>"
+    )
+
+
+def _amount(amount: int) -> str:
+    return f'<Amt Ccy="KRW">{abs(amount)}</Amt><CdtDbtInd>{"CRDT" if amount >= 0 else "DBIT"}</CdtDbtInd>'
+
+
+def _entry(on: str, entry: Entry) -> str:
+    refs = f"<Refs><EndToEndId>{escape(entry.e2e)}</EndToEndId></Refs>" if entry.e2e else ""
+    told = f"<RmtInf><Ustrd>{escape(entry.text)}</Ustrd></RmtInf>" if entry.text else ""
+    if entry.ref:
+        told = f"<RmtInf><Strd><CdtrRefInf><Ref>{escape(entry.ref)}</Ref></CdtrRefInf></Strd></RmtInf>"
+    why = f"<RtrInf><Rsn><Cd>{entry.reason}</Cd></Rsn></RtrInf>" if entry.reason else ""
+    return (
+        f"<Ntry>{_amount(entry.amount)}{'<RvslInd>true</RvslInd>' if entry.is_reversal else ''}"
+        f"<Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>{on}</Dt></BookgDt>"
+        f"<NtryDtls><TxDtls>{refs}{told}{why}</TxDtls></NtryDtls></Ntry>"
+    )
+
+
+@pytest.fixture
+def spoken(
+    lending_core: Any, settlement_db_url: str, slack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Spoken:
+    for name in ("drop", "pickup"):
+        (tmp_path / name).mkdir()
+    extra = {
+        "debtor_account": ACCOUNT,
+        "debtor_name": "Lender",
+        "debtor_agent": "MOCKKRSE",
+        "currency": "KRW",
+        "drop": str(tmp_path / "drop"),
+        "pickup": str(tmp_path / "pickup"),
+    }
+    for name, value in {
+        "LENDING_CORE": {"conn_type": "generic", "extra": {"url": lending_core.url}},
+        "SETTLEMENT_DB": {"conn_type": "generic", "extra": {"url": settlement_db_url}},
+        "SETTLEMENT_BANK": {"conn_type": "http", "extra": extra},
+    }.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(value))
+    monkeypatch.setenv("SETTLEMENT_NOW", "2026-02-16T12:00+09:00")
+    monkeypatch.setenv("SETTLEMENT_SNAPSHOTS", str(tmp_path / "snapshots"))
+    monkeypatch.setenv("SETTLEMENT_POLICY", str(DAYS / "2026-02-16" / "policy.toml"))
+    return Spoken(
+        core_url=lending_core.owner_url,
+        ledger_url=settlement_db_url,
+        bank=None,  # type: ignore[arg-type]  # this bank is words
+        monkeypatch=monkeypatch,
+    )
