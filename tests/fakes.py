@@ -140,6 +140,7 @@ class KeptMessage:
     refusal: str | None = None
     statement_id: str | None = None
     difference: int | None = None
+    foreign_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -947,6 +948,10 @@ class Approvals:
 # ------------------------------------------------------------------------------------------------- bank lines, breaks
 
 
+def _may_be_of_page(kept: KeptStatement, statement: Statement) -> bool:
+    return kept.page is None or statement.page is None or kept.page == statement.page
+
+
 class BankLines:
     """Messages of the bank, statements, their lines, and what they were matched with."""
 
@@ -961,27 +966,35 @@ class BankLines:
         self._kept.messages[message.sha256] = KeptMessage(message=message, recorded_at=now, state=state)
         return True
 
-    def new_messages(self) -> list[Message]:
-        return [kept.message for kept in self._messages(MessageState.NEW)]
+    def new_messages(self, *, ours: str) -> list[Message]:
+        waiting = self._messages(MessageState.NEW, MessageState.FOREIGN)
+        return [kept.message for kept in waiting if self.is_new(kept.message.sha256, ours=ours)]
 
-    def is_new(self, sha256: str) -> bool:
-        return self._kept.messages[sha256].state is MessageState.NEW
+    def is_new(self, sha256: str, *, ours: str) -> bool:
+        kept = self._kept.messages[sha256]
+        is_foreign = kept.state is MessageState.FOREIGN and kept.foreign_to != ours
+        return kept.state is MessageState.NEW or is_foreign
 
     def close_message(
         self,
         sha256: str,
         state: MessageState,
         *,
+        ours: str,
+        now: datetime,
         refusal: str | None = None,
         statement_id: str | None = None,
         difference: int | None = None,
     ) -> None:
+        kept = self._kept.messages[sha256]
         self._kept.messages[sha256] = replace(
-            self._kept.messages[sha256],
+            kept,
             state=state,
             refusal=refusal,
             statement_id=statement_id,
             difference=difference,
+            foreign_to=ours if state is MessageState.FOREIGN else kept.foreign_to,
+            recorded_at=now if kept.state is MessageState.FOREIGN and state is not kept.state else kept.recorded_at,
         )
 
     def refused_messages(self) -> list[RefusedMessage]:
@@ -999,16 +1012,32 @@ class BankLines:
         ]
 
     def has_statement(self, statement: Statement) -> bool:
-        return statement.content_key in self._kept.content_keys.values()
+        return any(
+            self._kept.content_keys[kept.statement_id] == statement.content_key and _may_be_of_page(kept, statement)
+            for kept in self._kept.statements.values()
+        )
 
     def contradicts(self, statement: Statement) -> bool:
-        return self._kept.content_keys.get(statement.statement_id, statement.content_key) != statement.content_key
+        return any(
+            (kept.account, kept.currency, kept.business_date, kept.bank_name, kept.page) == statement.identity
+            and self._kept.content_keys[kept.statement_id] != statement.content_key
+            for kept in self._kept.statements.values()
+        )
+
+    def lines_on(self, statement_ids: Sequence[str]) -> list[StatementLine]:
+        return [kept.line for _, kept in sorted(self._kept.lines.items()) if kept.statement_id in statement_ids]
 
     def keep_statement(self, statement: Statement, sha256: str, *, now: datetime) -> None:
-        if statement.statement_id in self._kept.statements or self.has_statement(statement):
+        if self.has_statement(statement):
             raise Impossible(f"Statement [{statement.statement_id}] is kept already")
+        bank_name = statement.statement_id
+        if bank_name in self._kept.statements:
+            statement = statements.under_its_whole_name(statement)
         self._kept.statements[statement.statement_id] = KeptStatement(
             statement_id=statement.statement_id,
+            bank_name=bank_name,
+            page=statement.page,
+            is_last=statement.is_last,
             sha256=sha256,
             account=statement.account,
             currency=statement.currency,
@@ -1027,7 +1056,16 @@ class BankLines:
     def statements(self, account: str) -> list[KeptStatement]:
         found = [kept for kept in self._kept.statements.values() if kept.account == account]
         return statements.in_order(
-            sorted(found, key=lambda kept: (kept.business_date, kept.sequence is not None, kept.sequence or 0))
+            sorted(
+                found,
+                key=lambda kept: (
+                    kept.business_date,
+                    kept.sequence is not None,
+                    kept.sequence or 0,
+                    kept.page is not None,
+                    kept.page or 0,
+                ),
+            )
         )
 
     def newest_statement(self, account: str) -> KeptStatement | None:
@@ -1112,8 +1150,8 @@ class BankLines:
             made = JournalEntry(entry=postings.opening(difference), currency=currency)
             self._journal.post(made, settlement_date=first.business_date, now=now)
 
-    def _messages(self, state: MessageState) -> list[KeptMessage]:
-        found = [kept for kept in self._kept.messages.values() if kept.state is state]
+    def _messages(self, *states: MessageState) -> list[KeptMessage]:
+        found = [kept for kept in self._kept.messages.values() if kept.state in states]
         return sorted(found, key=lambda kept: (kept.recorded_at, kept.message.sha256))
 
     def _refuse_second(self, found: Match) -> None:

@@ -707,15 +707,38 @@ def test_a_message_is_kept_once_and_closed_with_what_became_of_it(ledger: Ledger
         assert lines.keep_message(first, direction="in", now=MORNING) is True
         assert lines.keep_message(first, direction="in", now=MORNING + 2 * HOUR) is False
         assert lines.keep_message(out, direction="out", now=MORNING) is True
-        assert lines.new_messages() == [first, second]
-        assert (lines.is_new(first.sha256), lines.is_new(out.sha256)) == (True, False)
-        lines.close_message(first.sha256, MessageState.REFUSED, refusal="no", statement_id="S1", difference=7)
-        lines.close_message(second.sha256, MessageState.FOREIGN)
-        assert lines.new_messages() == []
+        assert lines.new_messages(ours="A") == [first, second]
+        assert (lines.is_new(first.sha256, ours="A"), lines.is_new(out.sha256, ours="A")) == (True, False)
+        refused = MessageState.REFUSED
+        lines.close_message(first.sha256, refused, ours="A", now=MORNING, refusal="no", statement_id="S1", difference=7)
+        lines.close_message(second.sha256, MessageState.FOREIGN, ours="A", now=MORNING)
+        assert lines.new_messages(ours="A") == []
         assert [
             (r.sha256, r.kind, r.name, r.recorded_at, r.refusal, r.statement_id, r.difference)
             for r in lines.refused_messages()
         ] == [(first.sha256, "test", "first", MORNING, "no", "S1", 7)]
+
+
+@pytest.mark.parametrize(
+    ("state", "refused"), [(MessageState.APPLIED, []), (MessageState.REFUSED, [("why", "S2", 5, MORNING + HOUR)])]
+)
+def test_a_foreign_message_is_read_again_once_our_account_is_called_otherwise(
+    ledger: Ledger, state: MessageState, refused: list[tuple[str, str, int, datetime]]
+) -> None:
+    foreign = message("foreign")
+    said: dict[str, Any] = {"refusal": "why", "statement_id": "S2", "difference": 5} if refused else {}
+    with ledger.books() as books:
+        lines = books.bank_lines
+        lines.keep_message(foreign, direction="in", now=MORNING)
+        lines.close_message(foreign.sha256, MessageState.FOREIGN, ours="A", now=MORNING)
+        assert (lines.new_messages(ours="A"), lines.is_new(foreign.sha256, ours="A")) == ([], False)
+        assert (lines.new_messages(ours="A B"), lines.is_new(foreign.sha256, ours="A B")) == ([foreign], True)
+        lines.close_message(foreign.sha256, MessageState.FOREIGN, ours="A B", now=MORNING + HOUR)
+        assert lines.new_messages(ours="A B") == []
+        lines.close_message(foreign.sha256, state, ours="A C", now=MORNING + HOUR, **said)
+        assert (lines.new_messages(ours="A"), lines.is_new(foreign.sha256, ours="A")) == ([], False)
+        found = [(r.refusal, r.statement_id, r.difference, r.recorded_at) for r in lines.refused_messages()]
+        assert found == refused
 
 
 def naming(payout_id: str, amount: int, *, on: date = ON, **said: Any) -> Movement:
@@ -724,7 +747,9 @@ def naming(payout_id: str, amount: int, *, on: date = ON, **said: Any) -> Moveme
     return Movement(booking_date=on, value_date=None, amount=amount, end_to_end_id=named, **said)
 
 
-def statement(name: str, opening: int, *said: int | Movement, on: date = ON, sequence: int | None = None) -> Statement:
+def statement(
+    name: str, opening: int, *said: int | Movement, on: date = ON, sequence: int | None = None, **more: Any
+) -> Statement:
     """Return a statement of our account with these movements; one of an amount has that as its id."""
     movements = [
         Movement(booking_date=on, value_date=None, amount=one, end_to_end_id=f"E{one}") if isinstance(one, int) else one
@@ -741,6 +766,7 @@ def statement(name: str, opening: int, *said: int | Movement, on: date = ON, seq
         opening=opening,
         closing=opening + sum(movement.amount for movement in movements),
         movements=movements,
+        **more,
     )
 
 
@@ -764,6 +790,40 @@ def test_a_statement_is_known_by_what_it_says_and_contradicted_by_its_name(ledge
         assert lines.contradicts(statement("S1", 1000, 51)) is True
     with pytest.raises(REFUSED), ledger.books(posting=True) as books:
         books.bank_lines.keep_statement(statement("S9", 1000, 50), message("S1").sha256, now=MORNING)
+
+
+def test_a_name_that_is_used_again_is_of_another_statement_whose_lines_are_its_own(ledger: Ledger) -> None:
+    later = date(2027, 2, 12)
+    with ledger.books(posting=True) as books:
+        keep(books, statement("S1", 1000, 50, -50, page=1, is_last=False))
+        keep(books, second := statement("S1", 1000, 50, -50, page=2))
+        lines = books.bank_lines
+        assert lines.has_statement(statement("S1", 1000, 50, -50)) is True
+        assert lines.has_statement(statement("S1", 1000, 50, -50, page=3)) is False
+        next_year = statement("S1", 1000, 7, on=later)
+        assert (lines.has_statement(next_year), lines.contradicts(next_year)) == (False, False)
+        lines.keep_statement(next_year, message("S1").sha256, now=MORNING)
+        assert [(s.statement_id, s.bank_name, s.page, s.is_last) for s in lines.statements("acc-ours")] == [
+            ("S1", "S1", 1, False),
+            (f"S1/2026-02-12/2/{second.content_key[:8]}", "S1", 2, True),
+            (f"S1/2027-02-12/{next_year.content_key[:8]}", "S1", None, True),
+        ]
+        assert sorted(line.amount for line in lines.lines([LineState.OPEN])) == [-50, -50, 7, 50, 50]
+        assert lines.contradicts(statement("S1", 1000, 8, on=later)) is True
+        assert lines.contradicts(statement("S1", 1000, 8, on=later, page=1)) is False
+
+
+def test_the_lines_of_statements_are_as_they_were_told(ledger: Ledger) -> None:
+    told = Movement(booking_date=ON, value_date=NEXT, amount=50, bank_reference="B-1", remittance="rent")
+    with ledger.books(posting=True) as books:
+        first, second = statement("S1", 1000, told, page=1), statement("S2", 1050, 20, 30)
+        keep(books, first)
+        keep(books, second)
+        lines = books.bank_lines
+        assert lines.lines_on(["S1"]) == list(first.lines)
+        assert lines.lines_on(["S2", "S1", "S9"]) == sorted(
+            [*first.lines, *second.lines], key=lambda line: line.line_id
+        )
 
 
 def test_statements_come_in_the_order_of_their_days_and_balances_and_the_oldest_opens_the_account(

@@ -90,6 +90,10 @@ insert into ledger.objections values
 insert into ledger.refused_accounts values ('Z', '110-9', '', 'AC04', now(), '20260216.1.A.KRW.1.1');
 insert into ledger.payout_facts (payout_id, kind, source, amount, recorded_at)
   values ('20260216.1.A.KRW.1.1', 'credit_explained', 'L8', 7, now());
+insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, state, foreign_to)
+  values (encode(sha256('theirs'), 'hex'), 'in', 'file', 'theirs', 'theirs', now(), 'foreign', 'KRW 110');
+insert into ledger.messages_read_again (sha256, state, read_at)
+  values (encode(sha256('theirs'), 'hex'), 'applied', now());
 insert into ledger.quarantine values ('2026-02-16', 1, 'L9', 'R9', 'KRW', 10, 'no_notes', '{}', '2026-02-19');
 insert into ledger.breaks (break_id, cause, side, opened_on, currency, amount, subject_kind, subject_id, state,
     resolved_on, resolution) overriding system value
@@ -257,6 +261,11 @@ TAMPERINGS = {
         "statement_lines L",
     ),
     "statements": ("update ledger.statements set closing = closing + 1, opening = opening + 1", "statements "),
+    "which page a statement is": ("update ledger.statements set is_last = false", "statements of a day "),
+    "what became of a message that was read again": (
+        "update ledger.messages_read_again set state = 'refused'",
+        "messages_read_again ",
+    ),
     "matches": ("update ledger.matches set rule = 'x' where subject_kind = 'receipt'", "matches L"),
     "payout_files": ("update ledger.payout_files set content = 'x'", "payout_files SF"),
     "bank_messages": ("update ledger.bank_messages set content = 'x' where kind like 'camt.053%%'", "bank_messages "),

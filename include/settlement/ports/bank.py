@@ -25,9 +25,14 @@ class Debtor:
     currency: str
     also_named: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All its names, in capitals and without what stands between their signs."""
+        return frozenset(map(bare_account, (self.account, *self.also_named)))
+
     def is_named(self, account: str) -> bool:
         """Tell whether [account] is this one, under any of its names and whatever stands between their signs."""
-        return bare_account(account) in map(bare_account, (self.account, *self.also_named))
+        return bare_account(account) in self.names
 
 
 class Inbox(Protocol):

@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from settlement.domain.bank.matching import Match, OpenLine
     from settlement.domain.bank.matching.model import Key
     from settlement.domain.bank.messages import Message, MessageState
-    from settlement.domain.bank.statement import LineState, Statement
+    from settlement.domain.bank.statement import LineState, Statement, StatementLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedMessage:
-    """A message that could not be used, without its content; `difference` is what a statement does not explain."""
+    """A message that could not be used, without its content; `difference` is what a statement does not explain.
+
+    One that was foreign first counts as recorded when it was read again.
+    """
 
     sha256: str
     kind: str
@@ -29,9 +32,13 @@ class RefusedMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptStatement:
-    """One statement as the books keep it; `sha256` is the message's that brought it."""
+    """One statement as the books keep it; `sha256` is the message's that brought it.
+
+    `statement_id` is the bank's name for it, with more behind it where that name was used before (`bank_name`).
+    """
 
     statement_id: str
+    bank_name: str
     sha256: str
     account: str
     currency: str
@@ -39,6 +46,8 @@ class KeptStatement:
     business_date: date
     opening: int
     closing: int
+    page: int | None
+    is_last: bool
     line_count: int
     applied_at: datetime
 
@@ -79,11 +88,14 @@ class BankLines(Protocol):
         """Keep a message as it travelled, `in` or `out`; False when these very bytes are kept already."""
         ...
 
-    def new_messages(self) -> list[Message]:
-        """Return the messages that came in and were neither applied nor refused, oldest first."""
+    def new_messages(self, *, ours: str) -> list[Message]:
+        """Return the messages that wait, oldest first: those that nobody read, and foreign ones to be read again.
+
+        `ours` is what our account is called now. What was foreign when it was called otherwise is read again, once.
+        """
         ...
 
-    def is_new(self, sha256: str) -> bool:
+    def is_new(self, sha256: str, *, ours: str) -> bool:
         """Tell whether a message still waits, and keep it so for whoever asks until the transaction ends."""
         ...
 
@@ -92,26 +104,35 @@ class BankLines(Protocol):
         sha256: str,
         state: MessageState,
         *,
+        ours: str,
+        now: datetime,
         refusal: str | None = None,
         statement_id: str | None = None,
         difference: int | None = None,
     ) -> None:
-        """Say what became of a message: applied, refused and why, or foreign (of an account that is not ours)."""
+        """Say what became of a message: applied, refused and why, or foreign: of no account of [ours].
+
+        Of a foreign one that was read again it is kept beside what was said of it first.
+        """
 
     def refused_messages(self) -> list[RefusedMessage]:
         """Return the messages that could not be used, oldest first."""
         ...
 
     def has_statement(self, statement: Statement) -> bool:
-        """Tell whether a statement that says the same is kept already, whatever it is called."""
+        """Tell whether a statement that says the same is kept already, whatever it is called; not as another page."""
         ...
 
     def contradicts(self, statement: Statement) -> bool:
-        """Tell whether a statement of the same name and account is kept that says something else."""
+        """Tell whether a statement of the same account, currency, day, name and page is kept that says otherwise."""
+        ...
+
+    def lines_on(self, statement_ids: Sequence[str]) -> list[StatementLine]:
+        """Return all lines of these statements, in the order of their ids."""
         ...
 
     def keep_statement(self, statement: Statement, sha256: str, *, now: datetime) -> None:
-        """Write a statement and its lines, all open."""
+        """Write a statement and its lines, all open; under its whole name where the bank used its name before."""
 
     def statements(self, account: str) -> list[KeptStatement]:
         """Return the account's statements in the order of their days; those of one day as their balances follow."""

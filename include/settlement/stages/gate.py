@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from settlement.domain.bank import statement as statements
 from settlement.domain.books.accounts import CLIENT_BANK, RECEIPTS_IN_TRANSIT
 from settlement.domain.days import SETTLED, DayState
 from settlement.domain.errors import NotYet, Refused
@@ -57,7 +58,7 @@ def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dic
     counts = take_in.take_in(services, now=now) | match.match(services, now=now)
     with keeping_objections(services, day, now=now), services.ledger.books(day=day) as books:
         newest = newest_statement(services, books)
-        proposal = proposed(services, books, day)
+        proposal = proposed(services, books, day, now=now)
         missing = [
             Objection(control=questions.statement_has_come.__name__, said=said)
             for said in questions.statement_has_come(proposal, services.policy)
@@ -119,14 +120,17 @@ def _has_passed(books: Books, on: date, *, since: datetime) -> bool:
     return is_well or (day.settled_at is not None and day.settled_at > since)
 
 
-def proposed(services: Services, books: Books, day: DayRun, *, prepared: pd.DataFrame | None = None) -> Proposal:
+def proposed(
+    services: Services, books: Books, day: DayRun, *, prepared: pd.DataFrame | None = None, now: datetime
+) -> Proposal:
     """Return what would be paid, and everything that is known for or against it."""
     on = day.settlement_date
     wanted = {} if prepared is None else payouts.totals(prepared)
     paid = books.payouts.find(on)
     of_day = payouts.totals(paid[~paid["state"].isin(PROVEN_UNPAID)])
-    newest = newest_statement(services, books)
-    under_way = _under_way(services, books, newest)
+    newest, today = newest_statement(services, books), services.calendar.local_date(now)
+    whole = whole_statement(services, books, today=today)
+    under_way = _under_way(services, books, whole)
     proven = {}
     for currency in wanted:
         money = books.journal.balance(CLIENT_BANK.name, currency)
@@ -140,7 +144,8 @@ def proposed(services: Services, books: Books, day: DayRun, *, prepared: pd.Data
         wanted=wanted,
         of_day={currency: amount + of_day.get(currency, 0) for currency, amount in wanted.items()},
         proven=proven,
-        newest_statement=newest.business_date if newest else None,
+        newest_statement=whole.business_date if whole else None,
+        unfinished=newest.business_date if newest and newest != whole and newest.business_date <= today else None,
         breaks=[
             Blocking(
                 break_id=found.break_id,
@@ -175,6 +180,12 @@ def _under_way(services: Services, books: Books, newest: KeptStatement | None) -
 
 def newest_statement(services: Services, books: Books) -> KeptStatement | None:
     return books.bank_lines.newest_statement(services.debtor.account) if services.debtor else None
+
+
+def whole_statement(services: Services, books: Books, *, today: date) -> KeptStatement | None:
+    """Return the last statement of the newest day, today at the latest, of which all that the bank says is there."""
+    chain = books.bank_lines.statements(services.debtor.account) if services.debtor else []
+    return statements.last_whole(chain, until=today)
 
 
 def answer_for(books: Books, day: DayRun, found: Sequence[Objection], *, now: datetime) -> None:

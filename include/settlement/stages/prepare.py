@@ -44,7 +44,7 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
             settlement_date=day.settlement_date,
             revision=day.revision,
         )
-        proposal = gate.proposed(services, books, day, prepared=prepared)
+        proposal = gate.proposed(services, books, day, prepared=prepared, now=now)
         gate.answer_for(books, day, questions.objections(proposal, services.policy), now=now)
         books.payouts.prepare(day, prepared, holds, now=now)
         waiting = books.payouts.find(day.settlement_date, states=(PayoutState.PREPARED,))

@@ -69,6 +69,7 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
         chain = books.bank_lines.statements(services.debtor.account) if services.debtor else []
         gaps = statements.gaps(chain)
         newest = chain[-1] if chain else None
+        whole = statements.last_whole(chain, until=services.calendar.local_date(now))
         currency = services.debtor.currency if services.debtor else ""
         controls.check_custody(
             controls.Custody(
@@ -88,8 +89,8 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
             *books.breaks.found(),
             *broken,
             *_refused_statements(refused, chain, is_whole=not gaps),
-            *_refused_answers(refused, newest, calendar=services.calendar),
-            *_missing(services, books, newest),
+            *_refused_answers(refused, whole, calendar=services.calendar),
+            *_missing(services, books, whole),
             *_unexplained(services, books),
         ]
         counts = books.breaks.sync(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
@@ -99,7 +100,7 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
         is_whole = all(
             (found.cause, found.subject_kind, found.subject_id, found.amount) in answered for found in broken
         )
-        closed = _close_days(services, books, newest, now=now) if is_whole else []
+        closed = _close_days(services, books, whole, now=now) if is_whole else []
         return {
             "breaks": counts,
             "closed": [on.isoformat() for on in closed],
@@ -149,7 +150,7 @@ def _refused_statements(
 
 
 def _refused_answers(
-    refused: Sequence[RefusedMessage], newest: KeptStatement | None, *, calendar: SettlementCalendar
+    refused: Sequence[RefusedMessage], whole: KeptStatement | None, *, calendar: SettlementCalendar
 ) -> list[Finding]:
     """A status, return or notification that was refused, until the statement of its day says what really happened."""
     return [
@@ -161,7 +162,7 @@ def _refused_answers(
         )
         for message in refused
         if message.kind.startswith(ANSWERS)
-        and (newest is None or newest.business_date < calendar.local_date(message.recorded_at))
+        and (whole is None or whole.business_date < calendar.local_date(message.recorded_at))
     ]
 
 
@@ -169,15 +170,15 @@ def _is_made_good(message: RefusedMessage, chain: Sequence[KeptStatement]) -> bo
     """Tell whether a statement came later for one that was refused: by its name, or as part of an unbroken chain."""
     later = [statement for statement in chain if statement.applied_at > message.recorded_at]
     return bool(later) and (
-        len(later) < len(chain) or any(statement.statement_id == message.statement_id for statement in later)
+        len(later) < len(chain) or any(statement.bank_name == message.statement_id for statement in later)
     )
 
 
-def _missing(services: Services, books: Books, newest: KeptStatement | None) -> list[Finding]:
+def _missing(services: Services, books: Books, whole: KeptStatement | None) -> list[Finding]:
     """What a statement that is here by now should have shown: receipts of its window, payouts of its date."""
-    if newest is None:
+    if whole is None:
         return []
-    until: date = newest.business_date
+    until: date = whole.business_date
     found = [
         Finding(
             cause="missing_at_bank",
@@ -268,17 +269,17 @@ def _unexplained(services: Services, books: Books) -> list[Finding]:
     ]
 
 
-def _close_days(services: Services, books: Books, newest: KeptStatement | None, *, now: datetime) -> list[date]:
+def _close_days(services: Services, books: Books, whole: KeptStatement | None, *, now: datetime) -> list[date]:
     """Close the settled days whose payouts are all final and whose statement is in.
 
     A receipt that it does not show is a break by now, and stands in the certificate by name.
     """
-    if newest is None:
+    if whole is None:
         return []
     closed = []
     for on in books.days.unclosed():
         is_final = all(sums.state.is_final for sums in books.days.payout_sums(on))
-        if is_final and newest.business_date >= on:
+        if is_final and whole.business_date >= on:
             books.days.set_state(on, DayState.CLOSED, now=now)
             close.issue(services, books, on, now=now)
             notify.day_completed(services, books, on, now=now)

@@ -5,7 +5,9 @@ a crash at any point loses nothing and applies nothing twice. What the lines of 
 """
 
 from collections import Counter
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -23,8 +25,8 @@ from settlement.domain.bank.messages import (
     Return,
     SubmissionOutcome,
 )
-from settlement.domain.bank.statement import Notification, Statement
-from settlement.domain.errors import Refused, UnreadableMessage
+from settlement.domain.bank.statement import Notification, Statement, StatementLine
+from settlement.domain.errors import Broken, BrokenInvariant, Refused, Unavailable, UnreadableMessage
 from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.files import FileState
 from settlement.domain.payments.state import UNPROVEN, UNSENT, PayoutState
@@ -34,6 +36,9 @@ from settlement.ports.services import Services
 from settlement.stages import apply
 
 log = structlog.get_logger(__name__)
+
+AHEAD = timedelta(days=1)
+"""So far ahead of our own day that of a bank may be; a statement of a later day is a mistake."""
 
 
 def for_day(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -64,58 +69,77 @@ def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
 def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
     """Apply the kept messages that are not applied yet: status reports and returns, then statements by their days.
 
-    What another process has applied since they were read is not applied again.
+    What another process has applied since they were read is not applied again. One that cannot be used, for whatever
+    reason, is put aside with it and keeps none of the others back. Raises what speaks of the books or of what holds
+    them, and of no message: Unavailable, Refused, Broken, BrokenInvariant.
     """
     with services.ledger.books(read_only=True) as books:
-        messages = books.bank_lines.new_messages()
+        messages = books.bank_lines.new_messages(ours=_ours(services))
     read: list[tuple[Any, Message, Any]] = []
     counts: Counter[str] = Counter()
     for message in messages:
-        try:
+        with _putting_aside(services, message, counts, now=now):
             said = services.read_message(message)
-        except UnreadableMessage as error:
-            refuse(services, message, error, now=now)
-            counts[MessageState.REFUSED.value] += 1
-            continue
-        read.append((_order(said), message, said))
+            read.append((_order(said), message, said))
     for _, message, said in sorted(read, key=lambda item: item[0]):
-        try:
+        with _putting_aside(services, message, counts, now=now):
             with services.ledger.books(posting=True) as books, apply.notifying_of_answers(services, books, now=now):
-                if not books.bank_lines.is_new(message.sha256):
+                if not books.bank_lines.is_new(message.sha256, ours=_ours(services)):
                     continue
                 state, refusal = _apply(services, books, said, message, now=now)
-                books.bank_lines.close_message(message.sha256, state, refusal=refusal)
+                books.bank_lines.close_message(message.sha256, state, ours=_ours(services), refusal=refusal, now=now)
             counts[state.value] += 1
-        except UnreadableMessage as error:
-            refuse(services, message, error, now=now)
-            counts[MessageState.REFUSED.value] += 1
     return dict(counts)
+
+
+@contextmanager
+def _putting_aside(services: Services, message: Message, counts: Counter[str], *, now: datetime) -> Iterator[None]:
+    """Put a message aside that cannot be read or applied: it must not keep back what came with it or comes after it."""
+    try:
+        yield
+    except (Unavailable, Refused, Broken, BrokenInvariant):
+        raise
+    except Exception as error:
+        if not isinstance(error, UnreadableMessage):
+            log.error("bank_message_failed", name=message.name, sha256=message.sha256, error=type(error).__name__)
+            why = next(iter(str(error).splitlines()), "")
+            error = UnreadableMessage(f"it cannot be applied ({type(error).__name__}: {why}): tell engineering")
+        refuse(services, message, error, now=now)
+        counts[MessageState.REFUSED.value] += 1
+
+
+def _ours(services: Services) -> str:
+    """Return all that our account is called, as one text; empty where there is none."""
+    debtor = services.debtor
+    return " ".join((debtor.currency, *sorted(debtor.names))) if debtor else ""
 
 
 def refuse(services: Services, message: Message, error: UnreadableMessage, *, now: datetime) -> None:
     """Keep a message that cannot be used, with the reason; it changes nothing else. One that was used stays so."""
     log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=str(error))
     with services.ledger.books(posting=True) as books:
-        if books.bank_lines.is_new(message.sha256):
+        if books.bank_lines.is_new(message.sha256, ours=_ours(services)):
             books.bank_lines.close_message(
                 message.sha256,
                 MessageState.REFUSED,
+                ours=_ours(services),
+                now=now,
                 refusal=str(error),
                 statement_id=error.statement_id,
                 difference=error.difference,
             )
 
 
-def _order(said: Any) -> tuple[int, str, int]:
-    """Statements last, by day and number, so that what they sum up is known when they are applied."""
+def _order(said: Any) -> tuple[int, str, int, int]:
+    """Statements last, by day, number and page, so that what they sum up is known when they are applied."""
     if isinstance(said, FileAnswer):
-        return (0, "", 0)
+        return (0, "", 0, 0)
     first = said[0]
     if isinstance(first, Return):
-        return (2, "", 0)
+        return (2, "", 0, 0)
     if isinstance(first, Notification):
-        return (1, "", 0)
-    return (3, first.business_date.isoformat(), first.sequence or 0)
+        return (1, "", 0, 0)
+    return (3, first.business_date.isoformat(), first.sequence or 0, first.page or 0)
 
 
 def _apply(
@@ -148,7 +172,7 @@ def _apply(
         if isinstance(part, Notification):
             _apply_notification(books, part, now=now)
         else:
-            _apply_statement(books, part, message, now=now)
+            _apply_statement(services, books, part, message, now=now)
     return (MessageState.APPLIED if ours else MessageState.FOREIGN), None
 
 
@@ -268,21 +292,60 @@ def _apply_notification(books: Books, notification: Notification, *, now: dateti
     books.payouts.step(notified, PayoutState.ACCEPTED, cause="notification", now=now, evidence=evidence)
 
 
-def _apply_statement(books: Books, statement: Statement, message: Message, *, now: datetime) -> None:
-    """Keep a statement; its lines are booked by whoever matches next, in one transaction with all that is open."""
+def _apply_statement(
+    services: Services, books: Books, statement: Statement, message: Message, *, now: datetime
+) -> None:
+    """Keep a statement; its lines are booked by whoever matches next, in one transaction with all that is open.
+
+    One that is kept already, perhaps with more or less detail, is not kept again; of one that tells a day from its
+    beginning, of which a part is kept, only the rest is.
+
+    Raises UnreadableMessage: its day has not come, or one of its name is kept that says something else.
+    """
+    today = services.calendar.local_date(now)
+    if statement.business_date > today + AHEAD:
+        raise UnreadableMessage(
+            f"statement [{statement.statement_id}] is of [{statement.business_date}], and today is [{today}]: ask the"
+            " bank for the day that it means",
+            statement_id=statement.statement_id,
+        )
     if any(books.bank_lines.has_statement(reading) for reading in (statement, statement.otherwise) if reading):
         return
     if statement.otherwise:
         statement = statements.chosen(statement, books.bank_lines.statements(statement.account))
     if statement.notes:
         log.info("bank_statement_noted", name=message.name, sha256=message.sha256, notes=list(statement.notes))
-    if books.bank_lines.contradicts(statement):
-        raise UnreadableMessage(
-            f"statement [{statement.statement_id}] was received before and said something else",
-            statement_id=statement.statement_id,
-        )
+    for lines, is_over in _told_before(books, statement):
+        if not lines and (is_over or not statement.is_last):
+            log.info("bank_statement_told_again", name=message.name, sha256=message.sha256)
+            return
+        log.info("bank_statement_goes_on", name=message.name, sha256=message.sha256, lines=len(lines))
+        statement = statements.going_on(statement, lines)
+        break
+    else:
+        if books.bank_lines.contradicts(statement):
+            raise UnreadableMessage(
+                f"statement [{statement.statement_id}] was received before and said something else",
+                statement_id=statement.statement_id,
+            )
     books.bank_lines.keep_statement(statement, message.sha256, now=now)
     books.bank_lines.follow_opening(statement.account, statement.currency, now=now)
+
+
+def _told_before(books: Books, statement: Statement) -> Iterator[tuple[tuple[StatementLine, ...], bool]]:
+    """Yield what a statement says beyond kept ones of its day that it tells again, and whether that day is over."""
+    is_named_so = books.bank_lines.contradicts(statement)
+    of_day = [
+        kept
+        for kept in books.bank_lines.statements(statement.account)
+        if (kept.currency, kept.business_date) == (statement.currency, statement.business_date)
+        and (kept.page is None or statement.page in (None, kept.page))
+    ]
+    for run in statements.runs(of_day, statement):
+        lines = books.bank_lines.lines_on([kept.statement_id for kept in run])
+        untold = statements.untold(statement, lines, is_named_so=is_named_so)
+        if untold is not None:
+            yield untold, of_day[-1].is_last
 
 
 def require_bank(services: Services) -> None:

@@ -1,13 +1,16 @@
 """A statement of the bank: what it says, what its lines are called, how it is proven, and how statements follow.
 
-Identity. A line is named after the statement it stands on and what it says; a statement has a key made from what it
-says. So the same statement is the same however often it is read, under whatever name and in whatever order of lines.
+Identity. A statement is the one of its account, currency, day, name and page, because banks use a name again: every
+year, for two accounts, for each page. A line is named after the statement it stands on and what it says; a statement
+has a key made from what it says. So the same statement is the same however often it is read, under whatever name and in
+whatever order of lines; and so it is when the bank tells it again, with more detail or with more lines (`untold`).
 
 Proof. A reader of a format finds balances and movements; `prove` makes a `Statement` of them only if the opening
 balance and the movements make the closing balance. Whoever holds a `Statement` may rely on that.
 
 Chain. Each statement of an account opens where the one before it closed, or the gap has an amount. Several statements
 of one day (pages, or a bank that sends more than one) need not say in which order they follow; then their balances do.
+A day is whole when its last statement is there and nothing before it is missing (`last_whole`).
 
 Bounds. What a bank writes is bounded before anything is made of it: an amount, a count, an id or a text that the books
 could not hold refuses its message, with the line, instead of failing somewhere behind it.
@@ -16,12 +19,13 @@ Money is whole minor units beside its currency; a credit is positive.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import Protocol, TypeVar
 
 from settlement.domain.currencies import LARGEST_AMOUNT
@@ -51,7 +55,18 @@ class Chained(Protocol):
     def closing(self) -> int: ...
 
 
+class Paged(Chained, Protocol):
+    """What is known of where a statement stands in its day."""
+
+    @property
+    def page(self) -> int | None: ...
+    @property
+    def is_last(self) -> bool: ...
+
+
 Row = TypeVar("Row", bound=Chained)
+Page = TypeVar("Page", bound=Paged)
+Line = TypeVar("Line", bound="Movement")
 
 
 class LineState(StrEnum):
@@ -147,6 +162,11 @@ class Statement:
     def entered(self) -> int:
         return sum(line.amount for line in self.lines)
 
+    @property
+    def identity(self) -> tuple[str, str, date, str, int | None]:
+        """What tells it from every other: account, currency, day, the bank's name for it, and its page."""
+        return (self.account, self.currency, self.business_date, self.statement_id, self.page)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
@@ -190,10 +210,19 @@ def line_id(statement_id: str, account: str, said: str, *, occurrence: int) -> s
 
 
 def content_key(
-    *, account: str, currency: str, business_date: date, opening: int, closing: int, said: Sequence[str]
+    *,
+    account: str,
+    currency: str,
+    business_date: date,
+    opening: int,
+    closing: int,
+    said: Sequence[str],
+    is_last: bool = True,
 ) -> str:
     """Return the hash of what a statement says, whatever its name and the order of its lines."""
-    head = (account, currency, business_date.isoformat(), str(opening), str(closing))
+    head = [account, currency, business_date.isoformat(), str(opening), str(closing)]
+    if not is_last:
+        head.append("goes on")
     return hashlib.sha256("\x1e".join((*head, *sorted(said))).encode()).hexdigest()
 
 
@@ -223,9 +252,103 @@ def of_account(part: Part, account: str) -> Part:
             opening=part.opening,
             closing=part.closing,
             said=[line.said() for line in part.lines],
+            is_last=part.is_last,
         ),
         otherwise=part.otherwise and of_account(part.otherwise, account),
     )
+
+
+def under_its_whole_name(statement: Statement) -> Statement:
+    """Return a statement whose name is used already under a name of its own; its lines are called after it.
+
+    The name that the bank gave to it is the first part; what it says is the last.
+    """
+    page = "" if statement.page is None else f"/{statement.page}"
+    name = f"{statement.statement_id}/{statement.business_date}{page}/{statement.content_key[:8]}"
+    lines = lines_of(statement.lines, statement_id=name, account=statement.account, currency=statement.currency)
+    return replace(statement, statement_id=name, lines=lines)
+
+
+# ----------------------------------------------------------------------------------------------------------- told again
+
+REFERENCES = ("end_to_end_id", "reference", "bank_reference", "file_id")
+"""By what a payer and a bank tell one movement from another of its day and amount."""
+
+
+def runs(of_day: Sequence[Row], statement: Statement) -> Iterator[Sequence[Row]]:
+    """Yield what a statement may tell again of the kept ones of its account, currency and day, which are in order.
+
+    That are those that open with it and follow one another, until one that closes with it or until the day's last.
+    """
+    for start, first in enumerate(of_day):
+        if first.opening != statement.opening:
+            continue
+        for end in range(start + 1, len(of_day) + 1):
+            run = of_day[start:end]
+            if gaps(run):
+                break
+            if run[-1].closing == statement.closing or end == len(of_day):
+                yield run
+
+
+def untold(statement: Statement, kept: Sequence[Movement], *, is_named_so: bool) -> tuple[StatementLine, ...] | None:
+    """Return the lines of a statement that kept ones have not told; None if it is no repetition of them.
+
+    `kept` are the lines of one of its `runs`. A repetition has every one of them, with more or less detail: what tells
+    lines of one day and amount apart may be missing, but not be something else, unless the bank calls it a repetition
+    itself or by the same name (`is_named_so`). Where the kept ones move nothing in all, no gap would show that it was
+    something else: then its texts count too, and one of another name and more lines comes after them. What says that
+    its day goes on may have fewer lines.
+    """
+    moves_nothing = not sum(movement.amount for movement in kept)
+    if is_named_so or statement.duplicate:
+        references: Sequence[str] = ()
+    else:
+        references = (*REFERENCES, "remittance") if moves_nothing else REFERENCES
+        if moves_nothing and len(statement.lines) > len(kept):
+            return None
+    if len(statement.lines) < len(kept):
+        is_part = not statement.is_last and _beyond(statement.lines, kept, references) is not None
+        return () if is_part else None
+    return _beyond(kept, statement.lines, references)
+
+
+def _beyond(few: Sequence[Movement], many: Sequence[Line], references: Sequence[str]) -> tuple[Line, ...] | None:
+    """Return which of `many` are none of `few`; None if one of the few is none of them.
+
+    What says the very same is the same first, then what shares a reference, then what contradicts in none.
+    """
+    left, missing = dict(enumerate(many)), list(few)
+    ways: Sequence[Callable[[Movement], str | None]] = (Movement.said, *map(attrgetter, REFERENCES), _nothing)
+    for tells in ways:
+        places: dict[tuple[date, int, str | None], list[int]] = defaultdict(list)
+        for place, line in left.items():
+            places[line.booking_date, line.amount, tells(line)].append(place)
+        asked, missing = missing, []
+        for movement in asked:
+            found = places[movement.booking_date, movement.amount, tells(movement)] if tells(movement) else []
+            fitting = next((place for place in found if _agree(movement, left[place], references)), None)
+            if fitting is None:
+                missing.append(movement)
+            else:
+                found.remove(fitting)
+                del left[fitting]
+    return None if missing else tuple(left.values())
+
+
+def _nothing(movement: Movement) -> str:
+    return "day and amount alone"
+
+
+def _agree(one: Movement, other: Movement, references: Sequence[str]) -> bool:
+    """Tell whether no reference that both movements have differs."""
+    told = ((getattr(one, name), getattr(other, name)) for name in references)
+    return all(a == b for a, b in told if a and b)
+
+
+def going_on(statement: Statement, lines: tuple[StatementLine, ...]) -> Statement:
+    """Return what a statement says beyond what is kept: `lines`, which lead to its closing. Its key is the whole's."""
+    return replace(statement, opening=statement.closing - sum(line.amount for line in lines), lines=lines)
 
 
 # --------------------------------------------------------------------------------------------------------------- bounds
@@ -323,6 +446,7 @@ def prove(
             opening=opening,
             closing=closing,
             said=[movement.said() for movement in movements],
+            is_last=is_last,
         ),
         not_booked=not_booked,
         page=page,
@@ -336,23 +460,13 @@ def prove(
 def each_once(found: Sequence[Statement]) -> tuple[Statement, ...]:
     """Return the statements of one file, a repeated one once.
 
-    A statement is the one of its account, currency, day, name and page: a bank may call those of two accounts, or of
-    two days, by one name.
-
     Raises UnreadableMessage if there is none, or if two that are the same one say different things.
     """
     if not found:
         raise UnreadableMessage("the message holds no statement")
     by_id: dict[tuple[str, str, date, str, int | None], Statement] = {}
     for statement in found:
-        identity = (
-            statement.account,
-            statement.currency,
-            statement.business_date,
-            statement.statement_id,
-            statement.page,
-        )
-        earlier = by_id.setdefault(identity, statement)
+        earlier = by_id.setdefault(statement.identity, statement)
         if earlier.content_key != statement.content_key:
             raise UnreadableMessage(
                 f"statement [{statement.statement_id}] stands in it twice and says different things",
@@ -374,7 +488,9 @@ def in_order(statements: Sequence[Row]) -> list[Row]:
             left = _from_the_first(left)
         while left:
             closing = ordered[-1].closing if ordered else left[0].opening
-            following = next((found for found in left if found.opening == closing), left[0])
+            fitting = [found for found in left if found.opening == closing] or left
+            # One that moves nothing in all comes first: after the others it would not follow any more.
+            following = next((found for found in fitting if found.opening == found.closing), fitting[0])
             left.remove(following)
             ordered.append(following)
     return ordered
@@ -383,6 +499,23 @@ def in_order(statements: Sequence[Row]) -> list[Row]:
 def gaps(statements: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Return every statement that does not open where the one before it closed, with the one before it."""
     return [(before, after) for before, after in pairwise(statements) if after.opening != before.closing]
+
+
+def last_whole(chain: Sequence[Page], *, until: date) -> Page | None:
+    """Return the last statement of the newest day, of [until] at the latest, that is whole; None before the first.
+
+    `chain` is in order. A day goes on behind an interim closing and behind a page that is not the last one. A page that
+    is missing before the last is missed, unless the balances follow without it.
+    """
+    days = [list(of_day) for _, of_day in groupby(chain, key=lambda statement: statement.business_date)]
+    for number in range(len(days) - 1, -1, -1):
+        of_day, before = days[number], days[number - 1][-1:] if number else []
+        pages = {statement.page for statement in of_day if statement.page is not None}
+        follows = bool(before) and not gaps([*before, *of_day])
+        is_whole = of_day[-1].is_last and (follows or pages == set(range(1, len(pages) + 1)))
+        if is_whole and of_day[-1].business_date <= until:
+            return of_day[-1]
+    return None
 
 
 def chosen(statement: Statement, chain: Sequence[Chained]) -> Statement:

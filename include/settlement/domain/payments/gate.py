@@ -32,7 +32,8 @@ class Proposal:
     """What would be paid and what is known about it. Amounts by currency, in minor units.
 
     `wanted` are the payouts to be prepared, `of_day` all of the settlement date with them, `proven` the money that
-    the books prove after what is under way, `usual` the totals of the same weekday, newest first.
+    the books prove after what is under way, `usual` the totals of the same weekday, newest first. `newest_statement` is
+    the newest day of which all that the bank says is there, `unfinished` a later one of which only a part is.
     """
 
     settlement_date: date
@@ -40,6 +41,7 @@ class Proposal:
     of_day: Mapping[str, int]
     proven: Mapping[str, int]
     newest_statement: date | None
+    unfinished: date | None = None
     breaks: Sequence[Blocking]
     usual: Mapping[str, Sequence[int]]
 
@@ -65,11 +67,13 @@ def objections(proposal: Proposal, policy: Policy) -> list[Objection]:
 
 
 def statement_has_come(proposal: Proposal, policy: Policy) -> list[str]:
-    """The bank's statement of the settlement date, or a later one, is in the books."""
+    """The bank's statement of the settlement date, or a later one, is in the books with all its pages."""
     newest = proposal.newest_statement
     if policy.gate.needs == "ledger" or (newest is not None and newest >= proposal.settlement_date):
         return []
     have = f"the newest is of [{newest}]" if newest else "none has come so far"
+    if proposal.unfinished:
+        have += f"; that of [{proposal.unfinished}] has only begun"
     return [f"The bank's statement of [{proposal.settlement_date}] has not come ({have}): ask the bank for it"]
 
 

@@ -14,7 +14,7 @@ from settlement.domain.bank import statement as statements
 from settlement.domain.bank.matching import Match, OpenLine, Subject
 from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS, Key
 from settlement.domain.bank.messages import Message, MessageState
-from settlement.domain.bank.statement import LineState, Statement
+from settlement.domain.bank.statement import LineState, Statement, StatementLine
 from settlement.domain.books import postings
 from settlement.domain.books.accounts import OPENING_BALANCE
 from settlement.domain.books.postings import Entry, JournalEntry
@@ -63,19 +63,16 @@ class BankLines(Repository):
             is not None
         )
 
-    def new_messages(self) -> list[Message]:
-        """Return the kept messages that are not applied yet, oldest first."""
-        rows = self.transaction.execute(
-            sa.text("select * from ledger.bank_messages where state = 'new' order by recorded_at, sha256")
-        )
+    def new_messages(self, *, ours: str) -> list[Message]:
+        """Return the messages that nobody read, and those that were foreign to other names of ours, oldest first."""
+        rows = self.transaction.execute(sql(__package__, "waiting_messages"), {"ours": ours, "sha": None})
         return [Message(name=row.name, kind=row.kind, content=bytes(row.content), sha256=row.sha256) for row in rows]
 
-    def is_new(self, sha256: str) -> bool:
-        """Tell whether a kept message is not applied yet."""
-        return bool(
-            self.transaction.execute(
-                sa.text("select state = 'new' from ledger.bank_messages where sha256 = :sha"), {"sha": sha256}
-            ).scalar_one()
+    def is_new(self, sha256: str, *, ours: str) -> bool:
+        """Tell whether a kept message still waits to be read, or to be read again."""
+        return (
+            self.transaction.execute(sql(__package__, "waiting_messages"), {"ours": ours, "sha": sha256}).first()
+            is not None
         )
 
     def close_message(
@@ -83,64 +80,99 @@ class BankLines(Repository):
         sha256: str,
         state: MessageState,
         *,
+        ours: str,
+        now: datetime,
         refusal: str | None = None,
         statement_id: str | None = None,
         difference: int | None = None,
     ) -> None:
-        """Say what became of a message: applied, refused and why, or foreign (of an account that is not ours)."""
-        self.transaction.execute(
-            sa.text(
-                "update ledger.bank_messages set state = :state, refusal = :refusal, statement_id = :statement,"
-                " difference = :difference where sha256 = :sha"
-            ),
-            {
-                "sha": sha256,
-                "state": state,
-                "refusal": refusal,
-                "statement": statement_id,
-                "difference": difference,
-            },
-        )
+        """Say what became of a message; what was foreign first stays so, with what became of it beside it."""
+        said = {"sha": sha256, "state": state, "refusal": refusal, "statement": statement_id, "difference": difference}
+        run = self.transaction.execute
+        former = run(sa.text("select state from ledger.bank_messages where sha256 = :sha"), said).scalar_one()
+        if former != MessageState.FOREIGN:
+            run(
+                sa.text(
+                    "update ledger.bank_messages set state = :state, refusal = :refusal, statement_id = :statement,"
+                    " difference = :difference where sha256 = :sha"
+                ),
+                said,
+            )
+        elif state is not MessageState.FOREIGN:
+            run(
+                sa.text(
+                    "insert into ledger.messages_read_again (sha256, state, refusal, statement_id, difference, read_at)"
+                    " values (:sha, :state, :refusal, :statement, :difference, :now)"
+                ),
+                said | {"now": now},
+            )
+        if state is MessageState.FOREIGN:
+            run(
+                sa.text("update ledger.bank_messages set foreign_to = :ours where sha256 = :sha"),
+                {"sha": sha256, "ours": ours},
+            )
 
     def refused_messages(self) -> list[RefusedMessage]:
         """Return the messages that could not be used, oldest first, without their content."""
-        rows = self.transaction.execute(
-            sa.text(
-                "select sha256, kind, name, recorded_at, refusal, statement_id, difference from ledger.bank_messages"
-                " where state = 'refused' order by recorded_at, sha256"
-            )
-        ).mappings()
+        rows = self.transaction.execute(sql(__package__, "refused_messages")).mappings()
         return [RefusedMessage(**row) for row in rows]
 
     def has_statement(self, statement: Statement) -> bool:
-        """Tell whether a statement that says the same is kept already."""
+        """Tell whether a statement that says the same is kept already, but not as another page."""
         return (
             self.transaction.execute(
-                sa.text("select 1 from ledger.statements where content_key = :key"), {"key": statement.content_key}
-            ).scalar()
+                sa.text(
+                    "select 1 from ledger.statements where content_key = :key"
+                    " and (page is null or cast(:page as integer) is null or page = :page)"
+                ),
+                {"key": statement.content_key, "page": statement.page},
+            ).first()
             is not None
         )
 
     def contradicts(self, statement: Statement) -> bool:
-        """Tell whether a statement of the same name and account is kept that says something else."""
+        """Tell whether a statement of the same account, currency, day, name and page is kept that says otherwise."""
+        account, currency, on, name, page = statement.identity
         return (
             self.transaction.execute(
-                sa.text("select 1 from ledger.statements where statement_id = :id and content_key <> :key"),
-                {"id": statement.statement_id, "key": statement.content_key},
-            ).scalar()
+                sa.text(
+                    "select 1 from ledger.statements where account = :account and currency = :currency"
+                    " and business_date = :on and bank_name = :name and page is not distinct from :page"
+                    " and content_key <> :key"
+                ),
+                {
+                    "account": account,
+                    "currency": currency,
+                    "on": on,
+                    "name": name,
+                    "page": page,
+                    "key": statement.content_key,
+                },
+            ).first()
             is not None
         )
 
+    def lines_on(self, statement_ids: Sequence[str]) -> list[StatementLine]:
+        """Return all lines of these statements, in the order of their ids."""
+        rows = self.transaction.execute(
+            sa.text("select * from ledger.statement_lines where statement_id = any(:ids) order by line_id"),
+            {"ids": list(statement_ids)},
+        ).mappings()
+        return [StatementLine(**{name: row[name] for name in LINE}) for row in rows]
+
     def keep_statement(self, statement: Statement, sha256: str, *, now: datetime) -> None:
-        """Write a statement and its lines, all open."""
+        """Write a statement and its lines, all open; under its whole name where the bank used its name before."""
+        bank_name = statement.statement_id
+        is_used = sa.text("select exists(select from ledger.statements where statement_id = :id)")
+        if self.transaction.execute(is_used, {"id": bank_name}).scalar_one():
+            statement = statements.under_its_whole_name(statement)
         self.transaction.execute(
-            sa.text(
-                "insert into ledger.statements (statement_id, sha256, account, currency, sequence, business_date,"
-                " opening, closing, line_count, content_key, applied_at) values"
-                " (:id, :sha, :account, :currency, :sequence, :business_date, :opening, :closing, :count, :key, :now)"
-            ),
+            sql(__package__, "keep_statement"),
             {
                 "id": statement.statement_id,
+                "bank_name": bank_name,
+                "page": statement.page,
+                "is_last": statement.is_last,
                 "sha": sha256,
                 "account": statement.account,
                 "currency": statement.currency,
@@ -165,9 +197,9 @@ class BankLines(Repository):
         """Return the account's statements in the order of their days; those of one day as their balances follow."""
         rows = self.transaction.execute(
             sa.text(
-                "select statement_id, sha256, account, currency, sequence, business_date, opening, closing, line_count,"
-                " applied_at from ledger.statements where account = :account"
-                " order by business_date, sequence nulls first, position"
+                "select statement_id, bank_name, sha256, account, currency, sequence, business_date, opening, closing,"
+                " page, is_last, line_count, applied_at from ledger.statements where account = :account"
+                " order by business_date, sequence nulls first, page nulls first, position"
             ),
             {"account": account},
         ).mappings()

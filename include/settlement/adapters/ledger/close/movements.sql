@@ -20,8 +20,11 @@ of_investors as (
 ),
 moved as (
   (select distinct on (currency) 'bank' as side, currency, opening as amount, false as is_of_day
-     from ledger.statements
-    order by currency, business_date, sequence nulls first, position)
+     from ledger.statements s
+    order by currency, business_date,
+             opening in (select o.closing from ledger.statements o
+                          where o.currency = s.currency and o.business_date = s.business_date),
+             sequence nulls first, page nulls first, position)
   union all
   select 'bank', currency, closing - opening, false from ledger.statements where business_date <= :before
   union all

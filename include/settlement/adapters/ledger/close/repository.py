@@ -110,8 +110,22 @@ SEALED: Mapping[str, Sealed] = {
         only="t.overridden_at is not null",
     ),
     "refused_accounts": Sealed(table="refused_accounts", key="t.payout_id"),
-    "bank_messages": Sealed(table="bank_messages", key="t.sha256", only="t.state <> 'new'"),
-    "statements": Sealed(table="statements", key="t.statement_id"),
+    "bank_messages": Sealed(
+        table="bank_messages",
+        key="t.sha256",
+        columns="sha256, direction, kind, name, content, recorded_at, state, refusal, statement_id, difference",
+        only="t.state <> 'new'",
+    ),
+    "messages_read_again": Sealed(table="messages_read_again", key="t.sha256"),
+    "statements": Sealed(
+        table="statements",
+        key="t.statement_id",
+        columns="statement_id, sha256, account, currency, sequence, business_date, opening, closing, line_count,"
+        " content_key, applied_at, position",
+    ),
+    "statements of a day": Sealed(
+        table="statements", key="t.statement_id", columns="statement_id, bank_name, page, is_last"
+    ),
     "statement_lines": Sealed(
         table="statement_lines",
         key="t.line_id",
