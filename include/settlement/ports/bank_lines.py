@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from settlement.domain.bank.matching import Match, OpenLine
@@ -69,6 +69,24 @@ class UnmatchedReceipt:
     def signed_amount(self) -> int:
         """What it brings to the bank: a receipt undone takes away."""
         return self.amount if self.reverses_repayment_id is None else -self.amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenItem:
+    """One receipt, payout or line in suspense, and what of it stands in an account between us and the bank."""
+
+    account: str
+    subject_id: str
+    currency: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenItems:
+    """What is open: the oldest items by name, and the number of the entry after which all others came."""
+
+    named: tuple[OpenItem, ...]
+    others_since: int
 
 
 class BankLines(Protocol):
@@ -157,6 +175,6 @@ class InTransit(Protocol):
         """Return the receipts, and receipts undone, that no statement line has shown yet, in the order of their ids."""
         ...
 
-    def open_items(self) -> Mapping[str, Any]:
-        """Return what a certificate says of open items, as JSON values: the oldest by name, and whence the others."""
+    def open_items(self) -> OpenItems:
+        """Return what a certificate says of open items."""
         ...
