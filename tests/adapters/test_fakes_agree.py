@@ -21,6 +21,7 @@ from settlement.domain.alerts.event import Money, Severity
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsUnknown
 from settlement.domain.alerts.task import TaskFailed
 from settlement.domain.alerts.watch import Resolved
+from settlement.domain.bank import matching
 from settlement.domain.bank import statement as statements
 from settlement.domain.bank.matching import Match, Subject, SubjectKind
 from settlement.domain.bank.messages import Message, MessageState, Submission, SubmissionOutcome
@@ -497,20 +498,19 @@ def test_lines_are_suspended_and_matched_and_each_is_booked(ledger: Ledger) -> N
     with ledger.books(posting=True) as books:
         lines = books.bank_lines
         keep(books, statement("S1", 1000, -100, -7, 40, 3))
-        open_lines = {line.amount: line for line in lines.lines([LineState.OPEN])}
+        opened = lines.lines([LineState.OPEN])
+        open_lines = {line.amount: line for line in matching.lines_in(opened)}
         assert sorted(open_lines) == [-100, -7, 3, 40]
-        assert [line.line_id for line in lines.lines([LineState.OPEN])] == sorted(
-            line.line_id for line in open_lines.values()
-        )
-        lines.suspend([open_lines[40], open_lines[3]], now=MORNING)
-        suspended = {line.amount: line for line in lines.lines([LineState.SUSPENDED])}
+        assert opened["line_id"].tolist() == sorted(line.line_id for line in open_lines.values())
+        lines.suspend(opened[opened["amount"].isin([40, 3])], now=MORNING)
+        suspended = {line.amount: line for line in matching.lines_in(lines.lines([LineState.SUSPENDED]))}
         assert suspended == {amount: replace(open_lines[amount], is_suspended=True) for amount in (40, 3)}
         paid = Match((open_lines[-100],), (subject(SubjectKind.PAYOUT, "P1", -100),), "by_reference", "its id")
         charged = Match((open_lines[-7],), (subject(SubjectKind.ACCOUNT, "bank_charges", -7),), "by_hand", "a fee")
         received = Match((suspended[40],), (subject(SubjectKind.RECEIPT, "R1", 42),), "tolerance", "2 less")
         gone = Match((suspended[3],), (subject(SubjectKind.ACCOUNT, "difference", 3),), "written_off", "small")
-        lines.keep_matches([paid, charged, received, gone], now=MORNING, by="maker")
-        assert lines.lines([LineState.OPEN, LineState.SUSPENDED]) == []
+        lines.keep_matches(matching.columns_of([paid, charged, received, gone]), now=MORNING, by="maker")
+        assert len(lines.lines([LineState.OPEN, LineState.SUSPENDED])) == 0
         assert len(lines.lines([LineState.MATCHED])) == 4
         assert lines.matched_subjects(["payout", "receipt"], ["P1", "R1", "R2"]) == {
             ("payout", "P1"),
@@ -532,13 +532,14 @@ def test_lines_are_suspended_and_matched_and_each_is_booked(ledger: Ledger) -> N
 def test_neither_a_line_nor_a_payout_is_in_a_second_match(ledger: Ledger) -> None:
     with ledger.books(posting=True) as books:
         keep(books, statement("S1", 1000, -100, -100))
-        first, second = books.bank_lines.lines([LineState.OPEN])
+        first, second = matching.lines_in(books.bank_lines.lines([LineState.OPEN]))
         paid = subject(SubjectKind.PAYOUT, "P1", -100)
-        books.bank_lines.keep_matches([Match((second,), (paid,), "by_reference", "its id")], now=MORNING)
+        once = Match((second,), (paid,), "by_reference", "its id")
+        books.bank_lines.keep_matches(matching.columns_of([once]), now=MORNING)
     both = (subject(SubjectKind.PAYOUT, "P2", -100), subject(SubjectKind.PAYOUT, "P3", -100))
     for wrong in (Match((first,), (paid,), "by_hand", "again"), Match((first, second), both, "by_hand", "again")):
         with pytest.raises(REFUSED), ledger.books(posting=True) as books:
-            books.bank_lines.keep_matches([wrong], now=MORNING)
+            books.bank_lines.keep_matches(matching.columns_of([wrong]), now=MORNING)
 
 
 def test_a_rejected_payout_that_a_line_shows_as_paid_is_a_contradiction(ledger: Ledger) -> None:
@@ -608,10 +609,10 @@ def test_a_break_is_opened_once_grows_older_and_is_resolved_when_it_is_found_no_
 def test_a_break_of_a_line_is_resolved_with_the_match_that_explains_it(ledger: Ledger) -> None:
     with ledger.books(posting=True) as books:
         keep(books, statement("S1", 1000, 40))
-        (line,) = books.bank_lines.lines([LineState.OPEN])
+        (line,) = matching.lines_in(books.bank_lines.lines([LineState.OPEN]))
         sync(books, replace(UNKNOWN_LINE, subject_id=line.line_id))
         found = Match((line,), (subject(SubjectKind.RECEIPT, "R1", 40),), "by_reference", "it names R1")
-        books.bank_lines.keep_matches([found], now=MORNING)
+        books.bank_lines.keep_matches(matching.columns_of([found]), now=MORNING)
         sync(books)
         assert [e.what for e in books.breaks.history(1)] == [
             "opened", "resolved: matched with [receipt R1] by by_reference: it names R1"
@@ -954,7 +955,7 @@ def test_the_source_says_who_is_paid_where_and_what_came_in(core: LendingCore) -
 
     def receipts(*references: str, ids: Sequence[str] = ()) -> list[Subject]:
         found = core.receipts(references=references, repayment_ids=ids, calendar=CALENDAR)
-        return sorted(found, key=lambda subject: subject.subject_id)
+        return sorted(matching.subjects_in(found), key=lambda subject: subject.subject_id)
 
     came = replace(subject(SubjectKind.RECEIPT, "R1", 95_000), reference="REF-R1", on=NEXT, group="L1")
     undone = replace(subject(SubjectKind.RECEIPT_UNDONE, "R2", -95_000), reference="", on=date(2026, 2, 19), group="L1")

@@ -565,6 +565,95 @@ PAYOUTS = Spec(
     ),
 )
 
+# --- what is said to a bank and what it says ---------------------------------------------------------------------
+
+PAYMENTS = Spec(
+    name="payments",
+    grain="One row per credit transfer of a payment file, in the order in which they stand in it.",
+    key=("end_to_end_id",),
+    columns=(
+        _text("end_to_end_id", "its id at the bank, for life"),
+        _amount("amount", "what is paid", at_least=1),
+        _text("payee_name", "personal data"),
+        _text("payee_account", "personal data"),
+        _text("payee_bank", "BIC or clearing member; null with an IBAN", is_nullable=True),
+        _text("remittance", "what the payee reads; may be empty"),
+    ),
+)
+
+PAYMENT_STATUSES = Spec(
+    name="payment statuses",
+    grain="One row per payment that a status report names, in its order.",
+    key=("end_to_end_id",),
+    columns=(
+        _text("end_to_end_id", "the payment"),
+        _text("status", "ExternalPaymentTransactionStatus1Code: accepted, rejected, or still open"),
+        _text("reason", "why, where the bank says it", is_nullable=True),
+        _text("text", "what else it says; may be empty"),
+    ),
+)
+
+# --- what a statement shows, and what it is ----------------------------------------------------------------------
+
+OPEN_LINES = Spec(
+    name="open lines",
+    grain="One row per statement line that is not matched yet.",
+    key=("line_id",),
+    columns=(
+        _text("line_id", "the line"),
+        _date("booking_date", "when the bank booked it"),
+        _amount("amount", "a credit is positive"),
+        _text("currency", "ISO 4217"),
+        _text("end_to_end_id", "what the bank says is the payer's id", is_nullable=True),
+        _text("reference", "what the bank says is its reference", is_nullable=True),
+        _text("remittance", "what else it says; may be empty"),
+        _flag("is_return", "whether the bank marks it as a payment that came back"),
+        _text("reason", "why it came back", is_nullable=True),
+        _flag("is_suspended", "whether an earlier run booked it to suspense"),
+        _flag("is_charge", "whether the bank marks it as a charge of its own"),
+        _text("bank_code", "the bank's code of the kind of movement; may be empty"),
+        _text("file_id", "the payment file that it names", is_nullable=True),
+        _text("counterparty_account", "personal data", is_nullable=True),
+    ),
+)
+
+SUBJECTS = Spec(
+    name="subjects",
+    grain="One row per movement of a receipt or a payout that a statement line may turn out to be.",
+    key=("kind", "subject_id"),
+    columns=(
+        _text("kind", "as `bank.matching.SubjectKind`"),
+        _text("subject_id", "the repayment or the payout"),
+        _amount("amount", "as the line would carry it: a credit is positive"),
+        _text("currency", "ISO 4217"),
+        _text("reference", "as the bank would call it; may be empty"),
+        _date("on", "the business day on which it is expected", is_nullable=True),
+        _text("group", "what a payer may name instead: the loan, the payment file", is_nullable=True),
+        _text("account", "the other party's; personal data", is_nullable=True),
+    ),
+)
+
+MATCHES = Spec(
+    name="matches",
+    grain="One row per part of a line that is a subject, in the order of (match_id, part); mostly both are whole.",
+    key=("line_id", "subject_kind", "subject_id"),
+    columns=(
+        _text("match_id", "the first line of the lines and subjects that are one another"),
+        _text("line_id", "the line"),
+        _date("booking_date", "of the line"),
+        _text("currency", "of the line and the subject"),
+        _flag("is_suspended", "whether the line was booked to suspense before"),
+        _text("reason", "why the line came back", is_nullable=True),
+        _text("subject_kind", "as `bank.matching.SubjectKind`"),
+        _text("subject_id", "the repayment, the payout or the account"),
+        _text("reference", "as the bank would call the subject; may be empty"),
+        _amount("amount", "the part: a credit is positive"),
+        _amount("difference", "what the line lacks to be the subject; only a tolerance or a person allows one"),
+        _text("rule", "the rule that says so"),
+        _text("explanation", "a sentence for people"),
+    ),
+)
+
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
@@ -675,6 +764,14 @@ def build(spec: Spec, rows: Iterable[Sequence[Any] | Mapping[str, Any]] = ()) ->
         column.name: _series([row[place] for row in table], column.kind) for place, column in enumerate(spec.columns)
     }
     return check(pd.DataFrame(columns), spec)
+
+
+def shaped(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Return the columns of `spec` that a frame has among others, in their order and dtypes, checked.
+
+    Raises InvalidFrame: as `check`.
+    """
+    return check(frame.astype({column.name: column.kind.value for column in spec.columns})[spec.column_names], spec)
 
 
 def _series(values: list[Any], kind: Kind) -> pd.Series:

@@ -8,7 +8,8 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from settlement.domain.bank.matching import Match, OpenLine
+    import pandas as pd
+
     from settlement.domain.bank.messages import Message, MessageState
     from settlement.domain.bank.statement import LineState, Statement
 
@@ -138,8 +139,8 @@ class BankLines(Protocol):
         """Return the account's newest statement, or None before the first."""
         ...
 
-    def lines(self, states: Sequence[LineState]) -> list[OpenLine]:
-        """Return the lines in these states, in the order of their ids."""
+    def lines(self, states: Sequence[LineState]) -> pd.DataFrame:
+        """Return the lines in these states: frame `OPEN_LINES`, in the order of their ids."""
         ...
 
     def match_totals(self, on: date) -> list[LineTotals]:
@@ -150,11 +151,14 @@ class BankLines(Protocol):
         """Return those of the subjects that a line is matched with already, as (kind, id)."""
         ...
 
-    def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
-        """Write what lines turned out to be, with the entries that follow; what was in suspense leaves it."""
+    def keep_matches(self, matches: pd.DataFrame, *, now: datetime, by: str = "settlement") -> None:
+        """Write what lines turned out to be (frame `MATCHES`), with the entries that follow.
 
-    def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None:
-        """Book lines that match nothing against suspense, so that the ledger follows the bank all the same."""
+        What was in suspense leaves it.
+        """
+
+    def suspend(self, lines: pd.DataFrame, *, now: datetime) -> None:
+        """Book lines (frame `OPEN_LINES`) that match nothing against suspense: the ledger follows the bank anyhow."""
 
     def follow_opening(self, account: str, currency: str, *, now: datetime) -> None:
         """Let the posted opening balance be the earliest statement's: what an older one says differently is posted."""

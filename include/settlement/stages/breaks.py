@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from settlement.domain.bank import matching
 from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
 from settlement.domain.bank.statement import LineState
 from settlement.domain.books import postings
@@ -63,7 +64,7 @@ def match_by_hand(
         if books.bank_lines.matched_subjects([meant.kind], [meant.subject_id]):
             raise Refused(f"[{subject}] has its line already: nothing is matched twice")
         found = Match(lines=(line,), subjects=(meant,), rule="by_hand", explanation=reason)
-        match.book(books, [found], by=by, now=now)
+        match.book(books, matching.columns_of([found]), by=by, now=now)
         return _close(
             services, books, break_id, how=f"matched with [{meant.subject_id}] by hand: {reason}", by=by, now=now
         )
@@ -146,9 +147,8 @@ def _carry_out(
             reference=decision.target,
         )
         rule = "written_off" if decision.kind == "write_off" else "by_hand"
-        match.book(
-            books, [Match(lines=(line,), subjects=(subject,), rule=rule, explanation=decision.reason)], by=by, now=now
-        )
+        booked = Match(lines=(line,), subjects=(subject,), rule=rule, explanation=decision.reason)
+        match.book(books, matching.columns_of([booked]), by=by, now=now)
     elif decision.kind == "write_off" and found.subject_kind in ("repayment", "investor"):
         _post_write_off(services, books, found, decision, now=now)
     else:
@@ -200,8 +200,9 @@ def _open(books: Books, break_id: int) -> Break:
 
 
 def _line_of(books: Books, found: Break) -> OpenLine:
-    for line in books.bank_lines.lines((LineState.SUSPENDED,)):
-        if found.subject_kind == "line" and line.line_id == found.subject_id:
+    suspended = books.bank_lines.lines((LineState.SUSPENDED,))
+    if found.subject_kind == "line":
+        for line in matching.lines_in(suspended[suspended["line_id"] == found.subject_id]):
             return line
     raise Refused(f"Break [{found.break_id}] is about [{found.subject_kind} {found.subject_id}], no line in suspense")
 
@@ -210,12 +211,14 @@ def _subject(services: Services, books: Books, name: str, *, is_credit: bool) ->
     """Return what a person means by `receipt:ID`, or `payout:` with the payout's end-to-end id."""
     kind, _, subject_id = name.partition(":")
     if kind == SubjectKind.PAYOUT:
-        for movement in match.movements_of(books.payouts.by_end_to_end([subject_id]), services.calendar):
+        payouts = books.payouts.by_end_to_end([subject_id])
+        for movement in matching.subjects_in(match.movements_of(payouts, services.calendar)):
             is_shown = books.bank_lines.matched_subjects([movement.kind], [movement.subject_id])
             if (movement.amount > 0) is is_credit and not is_shown:
                 return movement
     elif kind == SubjectKind.RECEIPT:
-        for receipt in services.core.receipts(references=[], repayment_ids=[subject_id], calendar=services.calendar):
+        receipts = services.core.receipts(references=[], repayment_ids=[subject_id], calendar=services.calendar)
+        for receipt in matching.subjects_in(receipts):
             return receipt
     raise Refused(
         f"[{name}] is not there or matched already: name a receipt as receipt:ID, a payout as payout:END_TO_END_ID"

@@ -142,7 +142,7 @@ def _apply_answer(books: Books, answer: FileAnswer, *, now: datetime) -> None:
     file (see `payments.files`). What it says of a payment by name is the bank's verdict on that payment, because a
     bank takes a file id once; that it is a duplicate is no verdict.
     """
-    if answer.file_id and answer.group_status == REJECTED and (answer.reason or not answer.payments):
+    if answer.file_id and answer.group_status == REJECTED and (answer.reason or answer.payments.empty):
         books.files.note_report(answer.file_id, answer.message_id, is_duplicate=answer.is_duplicate)
         evidence = {"message": answer.message_id, "text": answer.text}
         apply.set_file_status(
@@ -181,18 +181,10 @@ def _payments_of(books: Books, answer: FileAnswer) -> pd.DataFrame:
 
     Where it names no payment and accepts the file, that is said of every payment of the file.
     """
-    if not answer.payments and answer.file_id and answer.group_status in ACCEPTED:
+    if answer.payments.empty and answer.file_id and answer.group_status in ACCEPTED:
         return books.payouts.in_file(answer.file_id).assign(status=answer.group_status, reason=None, text="")
-    ids = [status.end_to_end_id for status in answer.payments]
-    statuses = pd.DataFrame(
-        {
-            "end_to_end_id": pd.Series(ids, dtype="str"),
-            "status": pd.Series([status.status for status in answer.payments], dtype="str"),
-            "reason": pd.Series([status.reason for status in answer.payments], dtype="str"),
-            "text": pd.Series([status.text for status in answer.payments], dtype="str"),
-        }
-    )
-    return statuses.merge(books.payouts.by_end_to_end(ids), on="end_to_end_id", validate="many_to_one")
+    named = books.payouts.by_end_to_end(answer.payments["end_to_end_id"].tolist())
+    return answer.payments.merge(named, on="end_to_end_id", validate="one_to_one")
 
 
 def _apply_return(books: Books, returned: Return, *, now: datetime) -> None:
