@@ -1,9 +1,10 @@
 """The frames that cross from one step of a settlement day to the next: their grain, keys, columns and dtypes.
 
 What enters the arithmetic is one `Inputs`, already limited to the loans with money in the run and free of names and
-accounts; what leaves it is one `Outcome`. Payouts travel as frames from the balances to their end. Every frame has a
-`Spec` here, with one line of meaning for each column. `check(frame, spec)` is called at the boundary and gives errors
-that name the frame, the column, the row's key and the rule.
+accounts; what leaves it is one `Outcome`. Payouts travel as frames from the balances to their end, and so do the
+payments of a file, statement lines and what they are matched with. Every frame has a `Spec` here, with one line of
+meaning for each column. `check(frame, spec)` is called at the boundary and gives errors that name the frame, the
+column, the row's key and the rule.
 
 Dtypes. Money is int64 in minor units. Text is pandas `str`; wherever text is asked for, a categorical over `str` is
 as good, and cheaper on large frames. Dates are `datetime64[s]` at midnight, without a zone; instants are
