@@ -11,10 +11,7 @@ from urllib.parse import unquote, urlsplit
 import sqlalchemy as sa
 
 from settlement import config
-from settlement.adapters.bank import reading
 from settlement.adapters.bank.channels.folders import DirectoryBank, PickupFolder
-from settlement.adapters.bank.channels.http import HttpBank
-from settlement.adapters.bank.formats import pain001
 from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT, ColumnMap
 from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.ledger.unit_of_work import NotifyingLedger
@@ -42,6 +39,8 @@ def services() -> Iterator[Services]:
     Raises Refused: the policy does not validate, or a connection that is needed is missing; the message names it.
     """
     from settlement.adapters import reports
+    from settlement.adapters.bank import reading
+    from settlement.adapters.bank.formats import pain001
     from settlement.adapters.ledger.books import PostgresLedger
     from settlement.adapters.lending_core.source import PostgresLendingCore
     from settlement.adapters.snapshots import ParquetSnapshots
@@ -197,6 +196,8 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
 
     Raises MissingConnection: the connection is there and lacks something that is needed.
     """
+    from settlement.adapters.bank.channels.http import HttpBank
+
     found = config.optional_connection("settlement_bank")
     if found is None:
         return None, None

@@ -1,9 +1,10 @@
 """The frames that cross from one step of a settlement day to the next: their grain, keys, columns and dtypes.
 
 What enters the arithmetic is one `Inputs`, already limited to the loans with money in the run and free of names and
-accounts; what leaves it is one `Outcome`. Payouts travel as frames from the balances to their end. Every frame has a
-`Spec` here, with one line of meaning for each column. `check(frame, spec)` is called at the boundary and gives errors
-that name the frame, the column, the row's key and the rule.
+accounts; what leaves it is one `Outcome`. Payouts travel as frames from the balances to their end, and so do the
+payments of a file, statement lines and what they are matched with. Every frame has a `Spec` here, with one line of
+meaning for each column. `check(frame, spec)` is called at the boundary and gives errors that name the frame, the
+column, the row's key and the rule.
 
 Dtypes. Money is int64 in minor units. Text is pandas `str`; wherever text is asked for, a categorical over `str` is
 as good, and cheaper on large frames. Dates are `datetime64[s]` at midnight, without a zone; instants are
@@ -594,6 +595,96 @@ EVIDENCE = Spec(
     ),
 )
 
+# --- what is said to a bank and what it says ---------------------------------------------------------------------
+
+PAYMENTS = Spec(
+    name="payments",
+    grain="One row per credit transfer of a payment file, in the order in which they stand in it.",
+    key=("end_to_end_id",),
+    columns=(
+        _text("end_to_end_id", "its id at the bank, for life"),
+        _amount("amount", "what is paid", at_least=1),
+        _text("payee_name", "personal data"),
+        _text("payee_account", "personal data"),
+        _text("payee_bank", "BIC or clearing member; null with an IBAN", is_nullable=True),
+        _text("remittance", "what the payee reads; may be empty"),
+    ),
+)
+
+PAYMENT_STATUSES = Spec(
+    name="payment statuses",
+    grain="One row per payment that a status report names, in its order.",
+    key=("end_to_end_id",),
+    columns=(
+        _text("end_to_end_id", "the payment"),
+        _text("status", "ExternalPaymentTransactionStatus1Code: accepted, rejected, or still open"),
+        _text("reason", "why, where the bank says it", is_nullable=True),
+        _text("text", "what else it says; may be empty"),
+    ),
+)
+
+# --- what a statement shows, and what it is ----------------------------------------------------------------------
+
+OPEN_LINES = Spec(
+    name="open lines",
+    grain="One row per statement line that is not matched yet.",
+    key=("line_id",),
+    columns=(
+        _text("line_id", "the line"),
+        _date("booking_date", "when the bank booked it"),
+        _amount("amount", "a credit is positive"),
+        _text("currency", "ISO 4217"),
+        _text("end_to_end_id", "what the bank says is the payer's id", is_nullable=True),
+        _text("reference", "what the bank says is its reference", is_nullable=True),
+        _text("remittance", "what else it says; may be empty"),
+        _flag("is_return", "whether the bank marks it as a payment that came back"),
+        _text("reason", "why it came back", is_nullable=True),
+        _flag("is_suspended", "whether an earlier run booked it to suspense"),
+        _flag("is_charge", "whether the bank marks it as a charge of its own"),
+        _text("bank_code", "the bank's code of the kind of movement; may be empty"),
+        _text("file_id", "the payment file that it names", is_nullable=True),
+        _text("counterparty_account", "personal data", is_nullable=True),
+    ),
+)
+
+SUBJECTS = Spec(
+    name="subjects",
+    grain="One row per movement of a receipt or a payout that a statement line may turn out to be.",
+    key=("kind", "subject_id", "occurrence"),
+    columns=(
+        _text("kind", "as `bank.matching.SubjectKind`"),
+        _text("subject_id", "the repayment or the payout"),
+        _amount("occurrence", "which time it is: a payout may leave, and come back, more than once", at_least=1),
+        _amount("amount", "as the line would carry it: a credit is positive"),
+        _text("currency", "ISO 4217"),
+        _text("reference", "as the bank would call it; may be empty"),
+        _date("on", "the business day on which it is expected", is_nullable=True),
+        _text("group", "what a payer may name instead: the loan, the payment file", is_nullable=True),
+        _text("account", "the other party's; personal data", is_nullable=True),
+    ),
+)
+
+MATCHES = Spec(
+    name="matches",
+    grain="One row per part of a line that is a subject, in the order of (match_id, part); mostly both are whole.",
+    key=("line_id", "subject_kind", "subject_id", "occurrence"),
+    columns=(
+        _text("match_id", "the first line of the lines and subjects that are one another"),
+        _text("line_id", "the line"),
+        _date("booking_date", "of the line"),
+        _text("currency", "of the line and the subject"),
+        _flag("is_suspended", "whether the line was booked to suspense before"),
+        _text("subject_kind", "as `bank.matching.SubjectKind`"),
+        _text("subject_id", "the repayment, the payout or the account"),
+        _amount("occurrence", "which time it is", at_least=1),
+        _text("reference", "as the bank would call the subject; may be empty"),
+        _amount("amount", "the part: a credit is positive"),
+        _amount("difference", "what the line lacks to be the subject; only a tolerance or a person allows one"),
+        _text("rule", "the rule that says so"),
+        _text("explanation", "a sentence for people"),
+    ),
+)
+
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
@@ -704,6 +795,15 @@ def build(spec: Spec, rows: Iterable[Sequence[Any] | Mapping[str, Any]] = ()) ->
         column.name: _series([row[place] for row in table], column.kind) for place, column in enumerate(spec.columns)
     }
     return check(pd.DataFrame(columns), spec)
+
+
+def shaped(columns: Mapping[str, Any], spec: Spec) -> pd.DataFrame:
+    """Return a frame of `spec` from its columns, or from one value for all rows, in their order and dtypes, checked.
+
+    Raises InvalidFrame: as `check`.
+    """
+    frame = pd.DataFrame({column.name: columns[column.name] for column in spec.columns})
+    return check(frame.astype({column.name: column.kind.value for column in spec.columns}), spec)
 
 
 def _series(values: list[Any], kind: Kind) -> pd.Series:

@@ -35,17 +35,6 @@ def amounts(connection: sa.Connection, query: str, parameters: Mapping[str, Any]
     )
 
 
-def read(
-    connection: sa.Connection, sql: str, parameters: Mapping[str, Any], spec: Spec, columns: Sequence[str]
-) -> pd.DataFrame:
-    """Return the rows of a query as a frame with the given columns of `spec`, in its dtypes."""
-    rows = connection.execute(sa.text(sql), dict(parameters)).all()
-    kinds = {column.name: column.kind for column in spec.columns}
-    return pd.DataFrame(
-        {name: as_kind([row[place] for row in rows], kinds[name]) for place, name in enumerate(columns)}
-    )
-
-
 def named(connection: sa.Connection, query: sa.TextClause, parameters: Mapping[str, Any], spec: Spec) -> pd.DataFrame:
     """Return the rows of a query as a frame of `spec`, whose columns are found by their names, checked."""
     found = connection.execute(query, dict(parameters))

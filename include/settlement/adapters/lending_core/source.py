@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 import adbc_driver_manager
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +17,7 @@ from adbc_driver_postgresql import dbapi
 from sqlalchemy.engine import make_url
 
 from settlement.domain import frames
-from settlement.domain.bank.matching import Subject, SubjectKind
+from settlement.domain.bank.matching import SubjectKind
 from settlement.domain.computation import encode
 from settlement.domain.days import SettlementCalendar, Window
 from settlement.domain.errors import Refused, Unavailable
@@ -66,22 +67,26 @@ class PostgresLendingCore:
 
     def receipts(
         self, *, references: Sequence[str], repayment_ids: Sequence[str], calendar: SettlementCalendar
-    ) -> list[Subject]:
+    ) -> pd.DataFrame:
         """Return the receipts, as a statement line would show them, that carry one of the references or ids."""
         with self._reading() as read:
             rows = read("receipts", _joined(references), _joined(repayment_ids))
-        return [
-            Subject(
-                kind=SubjectKind.RECEIPT if pd.isna(row["reverses_repayment_id"]) else SubjectKind.RECEIPT_UNDONE,
-                subject_id=row["repayment_id"],
-                amount=row["amount"] if pd.isna(row["reverses_repayment_id"]) else -row["amount"],
-                currency=row["currency"],
-                reference="" if pd.isna(row["bank_reference"]) else row["bank_reference"],
-                on=calendar.settlement_date_of(row["received_at"].to_pydatetime()),
-                group=row["loan_id"],
-            )
-            for row in rows.to_dict("records")
-        ]
+        is_undone = rows["reverses_repayment_id"].notna()
+        dates = [calendar.settlement_date_of(at.to_pydatetime()) for at in rows["received_at"]]
+        return frames.shaped(
+            {
+                "kind": np.where(is_undone, SubjectKind.RECEIPT_UNDONE, SubjectKind.RECEIPT),
+                "subject_id": rows["repayment_id"],
+                "occurrence": 1,
+                "amount": rows["amount"].where(~is_undone, -rows["amount"]),
+                "currency": rows["currency"],
+                "reference": rows["bank_reference"].fillna(""),
+                "on": np.array(dates, dtype="datetime64[s]"),
+                "group": rows["loan_id"],
+                "account": None,
+            },
+            frames.SUBJECTS,
+        )
 
     @contextmanager
     def _reading(self, *, beside: Read | None = None) -> Iterator[Read]:

@@ -5,14 +5,12 @@ This is most of a day, so references are joined on whole columns. A line that fi
 rules that read closely.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from settlement.domain import frames
 from settlement.domain.bank.matching.model import (
     EARLIEST,
     PAYOUT_KINDS,
@@ -22,6 +20,7 @@ from settlement.domain.bank.matching.model import (
     Subject,
     SubjectKind,
     Terms,
+    lines_in,
 )
 from settlement.domain.bank.matching.references import squeezed
 from settlement.domain.books.accounts import BANK_CHARGES, BANK_INTEREST
@@ -68,8 +67,8 @@ EXPLANATIONS = {rule.name: rule.says for rule in EXACT_RULES}
 def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
     """Pair every line with the one subject whose very reference and very amount it carries, on whole columns.
 
-    Frames come as `line_columns` and `subject_columns` make them. A line that fits several subjects is not paired; of
-    several equal lines for one subject the earliest is it.
+    The frames are `OPEN_LINES` and `SUBJECTS`. A line that fits several subjects is not paired; of several equal lines
+    for one subject the earliest is it.
 
     There is one row per pair, in the order of lines: the places `line` and `subject` in the frames, and the `rule`.
     """
@@ -95,26 +94,27 @@ def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"line": at, "subject": to, "rule": rules})
 
 
-def left_over(pairs: pd.DataFrame, *, lines: int, subjects: int) -> tuple[list[int], list[int]]:
-    """Return the places of the lines and of the subjects that are in no pair."""
-    line_is_left, subject_is_left = np.ones(lines, dtype=bool), np.ones(subjects, dtype=bool)
+def matches_of(pairs: pd.DataFrame, lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs that `exactly` found in lines and subjects as a frame `MATCHES`, in their order."""
+    shown, ours = lines.take(pairs["line"].to_numpy()), subjects.take(pairs["subject"].to_numpy())
+    matches = shown.assign(
+        match_id=shown["line_id"],
+        subject_kind=ours["kind"].array,
+        subject_id=ours["subject_id"].array,
+        occurrence=ours["occurrence"].array,
+        reference=ours["reference"].array,
+        difference=0,
+        rule=pairs["rule"].astype("str").array,
+        explanation=pairs["rule"].map(EXPLANATIONS).astype("str").array,
+    )
+    return matches[frames.MATCHES.column_names]
+
+
+def left_over(pairs: pd.DataFrame, lines: pd.DataFrame, subjects: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of the lines and of the subjects that are in no pair."""
+    line_is_left, subject_is_left = np.ones(len(lines), dtype=bool), np.ones(len(subjects), dtype=bool)
     line_is_left[pairs["line"]] = subject_is_left[pairs["subject"]] = False
-    return np.flatnonzero(line_is_left).tolist(), np.flatnonzero(subject_is_left).tolist()
-
-
-def line_columns(lines: Sequence[OpenLine]) -> pd.DataFrame:
-    """Return what exact rules read of lines, one row each."""
-    return _columns(lines, "currency", *EARLIEST)
-
-
-def subject_columns(subjects: Sequence[Subject]) -> pd.DataFrame:
-    """Return what exact rules read of subjects, one row each."""
-    return _columns(subjects, "kind", "amount", "currency", "reference")
-
-
-def _columns(rows: Sequence[Any], *names: str) -> pd.DataFrame:
-    dtypes = {"amount": "int64", "booking_date": "object"}
-    return pd.DataFrame({name: pd.Series(map(attrgetter(name), rows), dtype=dtypes.get(name, "str")) for name in names})
+    return lines[line_is_left], subjects[subject_is_left]
 
 
 def _joined(keys: "pd.Series[str]", references: "pd.Series[str]") -> tuple[np.ndarray, np.ndarray]:
@@ -134,25 +134,28 @@ def _unambiguous(lines: pd.DataFrame, at: np.ndarray, to: np.ndarray) -> tuple[n
     return earliest["at"].to_numpy(), earliest["to"].to_numpy()
 
 
-def of_accounts(lines: Sequence[OpenLine], terms: Terms) -> tuple[list[Match], list[bool]]:
-    """Return the matches of lines that belong to an account by themselves, and which lines are left."""
-    interest = {code for code in set(map(attrgetter("bank_code"), lines)) if _is_interest(code)}
-    found = [_of_account(line, interest, terms) for line in lines]
-    return [one for one in found if one], [one is None for one in found]
+def of_accounts(lines: pd.DataFrame, terms: Terms) -> list[Match]:
+    """Return the matches of lines (frame `OPEN_LINES`) that belong to an account by themselves.
+
+    What the bank marks as its own belongs to an account, whatever else it names; so does what we hand on.
+    """
+    is_own = lines["is_charge"] | lines["bank_code"].isin(
+        [code for code in set(lines["bank_code"]) if _is_interest(code)]
+    )
+    if terms.remitted_to:
+        accounts = lines["counterparty_account"].map(squeezed, na_action="ignore")
+        is_own |= (lines["amount"] < 0) & accounts.isin(terms.remitted_to)
+    return [_of_account(line, terms) for line in lines_in(lines[is_own])]
 
 
-def _of_account(line: OpenLine, interest: set[str], terms: Terms) -> Match | None:
-    """What the bank marks as its own belongs to an account, whatever else it names; so does what we hand on."""
+def _of_account(line: OpenLine, terms: Terms) -> Match:
     if line.is_charge:
         return _with_account(line, CHARGES, rule="bank_charge", explanation="the bank marks it as a charge of its own")
-    if line.bank_code in interest:
+    if _is_interest(line.bank_code):
         return _with_account(line, INTEREST, rule="bank_interest", explanation="the bank marks it as interest")
-    if terms.remitted_to and line.amount < 0 and line.counterparty_account:
-        account = terms.remitted_to.get(squeezed(line.counterparty_account))
-        if account:
-            explanation = f"it goes to an account that the policy names for [{account}]"
-            return _with_account(line, account, rule="remitted", explanation=explanation)
-    return None
+    account = terms.remitted_to[squeezed(line.counterparty_account or "")]
+    explanation = f"it goes to an account that the policy names for [{account}]"
+    return _with_account(line, account, rule="remitted", explanation=explanation)
 
 
 def _is_interest(bank_code: str) -> bool:
