@@ -55,7 +55,8 @@ def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, 
             named = books.payouts.by_end_to_end(keys)
             apply.follow(services, books, named["payout_id"].tolist(), cause="statement", now=now)
             asked = left[left["end_to_end_id"].isin(named["end_to_end_id"] if len(matches) else ())]
-    books.bank_lines.suspend(left[~left["is_suspended"]], now=now)
+    if not left["is_suspended"].all():
+        books.bank_lines.suspend(left[~left["is_suspended"]], now=now)
     return {"matched": len(lines) - len(left), "suspended": len(left)}
 
 
@@ -65,19 +66,17 @@ def match_lines(services: Services, books: Books, lines: pd.DataFrame) -> tuple[
     named = {line_id: references.references_of(*texts) for line_id, *texts in said}
     keys = sorted({key for of_line in named.values() for key in of_line})
     payouts = books.payouts.by_end_to_end(keys)
-    offered: list[pd.DataFrame] = []
-    taken: list[pd.DataFrame] = []
-    if len(payouts) < len(lines):  # some line is no payout: offer everything that is still under way
+    is_else = len(payouts) < len(lines)
+    if is_else:  # some line is no payout: offer everything that is still under way
         payouts = pd.concat([payouts, books.payouts.find(states=AT_BANK)]).drop_duplicates("payout_id")
+    offered, taken = movements_of(books, payouts, lines, named=named, calendar=services.calendar)
+    if is_else:
         unmatched = [row.repayment_id for row in books.in_transit.receipts()]
         receipts = services.core.receipts(references=keys, repayment_ids=unmatched, calendar=services.calendar)
         shown = books.bank_lines.matched_subjects(sorted(RECEIPT_KINDS), receipts["subject_id"].tolist())
         is_taken = np.array([key in shown for key in frames.rows(receipts, *frames.SUBJECTS.key)], dtype=bool)
-        offered, taken = [receipts[~is_taken]], [receipts[is_taken]]
-    leaving_or_back, last = movements_of(books, payouts, lines, named=named, calendar=services.calendar)
-    return matching.match(
-        lines, pd.concat([*offered, leaving_or_back]), taken=pd.concat([*taken, last]), terms=_terms(services)
-    )
+        offered, taken = pd.concat([receipts[~is_taken], offered]), pd.concat([receipts[is_taken], taken])
+    return matching.match(lines, offered, taken=taken, terms=_terms(services))
 
 
 def movements_of(
@@ -94,27 +93,28 @@ def movements_of(
     frames `SUBJECTS`. A payout that is at the bank and named by one debit at most can only leave; of any other its
     evidence says how often it leaves and comes back in the end.
     """
-    sent = payouts[payouts["submitted_at"].notna()]
     naming = Counter(key for of_line in named.values() for key in of_line)
-    credited = (key for (line_id,) in frames.rows(lines[lines["amount"] > 0], "line_id") for key in named[line_id])
-    is_asked = sent["end_to_end_id"].isin({*(key for key, times in naming.items() if times > 1), *credited})
-    is_plain = sent["state"].isin(AT_BANK) & ~is_asked
-    plain, other = sent[is_plain], sent[~is_plain]
-    offered, shown = [_moving(plain, SubjectKind.PAYOUT, calendar)], [frames.build(frames.SUBJECTS)]
-    if len(other):
-        known = books.payouts.evidence(other["payout_id"].tolist())
-        told = _told_by_text(lines, other, named)
-        known["debits"] += known["payout_id"].map(told[SubjectKind.PAYOUT]).fillna(0).astype("int64")
-        known["credits"] += known["payout_id"].map(told[SubjectKind.PAYOUT_RETURN]).fillna(0).astype("int64")
-        due = known[["payout_id", "matched_debits", "matched_credits"]].join(evidence.movements(known))
-        moving = other.merge(due, on="payout_id", validate="one_to_one")
-        for kind, so_far, at_last in (
-            (SubjectKind.PAYOUT, moving["matched_debits"], moving["leaving"]),
-            (SubjectKind.PAYOUT_RETURN, moving["matched_credits"], moving["back"]),
-        ):
-            shown.append(_moving(moving.assign(occurrence=so_far)[so_far > 0], kind, calendar))
-            offered.append(_moving(moving.assign(occurrence=so_far + 1)[so_far < at_last], kind, calendar))
-    return pd.concat(offered), pd.concat(shown)
+    several = {key for key, times in naming.items() if times > 1}
+    credited = {key for line_id, due in frames.rows(lines, "line_id", "amount") if due > 0 for key in named[line_id]}
+    is_sent = payouts["submitted_at"].notna()
+    is_plain = is_sent & payouts["state"].isin(AT_BANK) & ~payouts["end_to_end_id"].isin(several | credited)
+    offered, other = _moving(payouts[is_plain], SubjectKind.PAYOUT, calendar), payouts[is_sent & ~is_plain]
+    if other.empty:
+        return offered, frames.build(frames.SUBJECTS)
+    known = books.payouts.evidence(other["payout_id"].tolist())
+    told = _told_by_text(lines, other, named)
+    known["debits"] += known["payout_id"].map(told[SubjectKind.PAYOUT]).fillna(0).astype("int64")
+    known["credits"] += known["payout_id"].map(told[SubjectKind.PAYOUT_RETURN]).fillna(0).astype("int64")
+    due = known[["payout_id", "matched_debits", "matched_credits"]].join(evidence.movements(known))
+    moving = other.merge(due, on="payout_id", validate="one_to_one")
+    next_, last = [offered], []
+    for kind, so_far, at_last in (
+        (SubjectKind.PAYOUT, moving["matched_debits"], moving["leaving"]),
+        (SubjectKind.PAYOUT_RETURN, moving["matched_credits"], moving["back"]),
+    ):
+        last.append(_moving(moving.assign(occurrence=so_far)[so_far > 0], kind, calendar))
+        next_.append(_moving(moving.assign(occurrence=so_far + 1)[so_far < at_last], kind, calendar))
+    return pd.concat(next_), pd.concat(last)
 
 
 def _told_by_text(
@@ -146,19 +146,20 @@ def _moving(payouts: pd.DataFrame, kind: SubjectKind, calendar: SettlementCalend
     is_leaving = kind is SubjectKind.PAYOUT
     prepared = payouts["settlement_date"]
     next_day = {on: calendar.calendar.next_business_day(on.date()) for on in prepared.unique()}
-    return frames.shaped(
+    nothing = [None] * len(payouts)
+    return frames.of_columns(
+        frames.SUBJECTS,
         {
-            "kind": kind.value,
+            "kind": [kind.value] * len(payouts),
             "subject_id": payouts["payout_id"],
-            "occurrence": payouts.get("occurrence", 1),
+            "occurrence": payouts.get("occurrence", [1] * len(payouts)),
             "amount": -payouts["amount"] if is_leaving else payouts["amount"],
             "currency": payouts["currency"],
             "reference": payouts["end_to_end_id"],
-            "on": prepared.map(next_day) if is_leaving else None,
-            "group": payouts["file_id"] if is_leaving else None,
+            "on": prepared.map(next_day) if is_leaving else nothing,
+            "group": payouts["file_id"] if is_leaving else nothing,
             "account": payouts["payee_account"],
         },
-        frames.SUBJECTS,
     )
 
 

@@ -9,7 +9,6 @@ from importlib import resources
 from typing import Any
 
 import adbc_driver_manager
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -73,19 +72,19 @@ class PostgresLendingCore:
             rows = read("receipts", _joined(references), _joined(repayment_ids))
         is_undone = rows["reverses_repayment_id"].notna()
         dates = [calendar.settlement_date_of(at.to_pydatetime()) for at in rows["received_at"]]
-        return frames.shaped(
+        return frames.of_columns(
+            frames.SUBJECTS,
             {
-                "kind": np.where(is_undone, SubjectKind.RECEIPT_UNDONE, SubjectKind.RECEIPT),
+                "kind": [(SubjectKind.RECEIPT_UNDONE if undone else SubjectKind.RECEIPT).value for undone in is_undone],
                 "subject_id": rows["repayment_id"],
-                "occurrence": 1,
+                "occurrence": [1] * len(rows),
                 "amount": rows["amount"].where(~is_undone, -rows["amount"]),
                 "currency": rows["currency"],
                 "reference": rows["bank_reference"].fillna(""),
-                "on": np.array(dates, dtype="datetime64[s]"),
+                "on": dates,
                 "group": rows["loan_id"],
-                "account": None,
+                "account": [None] * len(rows),
             },
-            frames.SUBJECTS,
         )
 
     @contextmanager

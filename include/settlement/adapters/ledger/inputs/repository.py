@@ -52,7 +52,7 @@ class BookedInputs(Repository):
         kinds = {column.name: column.kind for column in frames.REPAYMENTS.columns} | {"currency": frames.Kind.TEXT}
         return pd.DataFrame(
             {
-                name: frames_io.as_kind([row[place] for row in rows], kinds[name])
+                name: frames.column([row[place] for row in rows], kinds[name])
                 for place, name in enumerate((*names, "currency"))
             }
         )

@@ -61,12 +61,23 @@ def match(
     Raises InvalidFrame: a frame breaks its specification.
     """
     allowed, before = terms or Terms(), subjects.head(0) if taken is None else taken
-    ordered = frames.check(lines, frames.OPEN_LINES).sort_values("line_id")
-    own = exact.of_accounts(ordered, allowed)
-    ordered = ordered[~ordered["line_id"].isin([found.match_id for found in own])]
-    pairs = exact.exactly(ordered, frames.check(subjects, frames.SUBJECTS))
-    left, free = exact.left_over(pairs, ordered, subjects)
-    gone = pd.concat([frames.check(before, frames.SUBJECTS), subjects.take(pairs["subject"].to_numpy())])
-    read, mismatches = close.closely(left, free, taken=gone, terms=allowed)
-    matches = pd.concat([exact.matches_of(pairs, ordered, subjects), columns_of([*own, *read])])
-    return matches.sort_values("match_id", kind="stable", ignore_index=True), mismatches
+    shown = frames.check(lines, frames.OPEN_LINES)
+    if shown.empty:
+        return frames.build(frames.MATCHES), []
+    for offered in (subjects, before):
+        frames.check(offered, frames.SUBJECTS)
+    if not shown["line_id"].is_monotonic_increasing:
+        shown = shown.sort_values("line_id")
+    own, mismatches = exact.of_accounts(shown, allowed), list[Mismatch]()
+    if own:
+        shown = shown[~shown["line_id"].isin([found.match_id for found in own])]
+    pairs = exact.exactly(shown, subjects)
+    matches = exact.matches_of(pairs, shown, subjects)
+    if len(pairs) < len(shown):
+        left, free = exact.left_over(pairs, shown, subjects)
+        gone = pd.concat([before, subjects.take(pairs["subject"].to_numpy())])
+        read, mismatches = close.closely(left, free, taken=gone, terms=allowed)
+        own += read
+    if own:
+        matches = pd.concat([matches, columns_of(own)]).sort_values("match_id", kind="stable", ignore_index=True)
+    return matches, mismatches

@@ -36,15 +36,16 @@ def closely(
 
     Matches and mismatches are each in the order of their first line.
     """
-    keys = {key for name in ("end_to_end_id", "reference") for key in lines[name].dropna()}
-    named_before = taken[taken["reference"].isin(keys - {""})]
+    sides: dict[tuple[str, bool], list[OpenLine]] = defaultdict(list)
+    for line in sorted(lines_in(lines), key=attrgetter("line_id")):
+        sides[line.currency, line.amount > 0].append(line)
+    keys = {key for its_lines in sides.values() for line in its_lines for key in (line.end_to_end_id, line.reference)}
+    named_before = taken["reference"].isin(keys - {None, ""})
     matches: list[Match] = []
     mismatches: list[Mismatch] = []
-    for currency, is_credit in sorted(set(zip(lines["currency"], lines["amount"] > 0, strict=True))):
-        of_side = lines[(lines["currency"] == currency) & ((lines["amount"] > 0) == is_credit)]
-        its_lines = sorted(lines_in(of_side), key=attrgetter("line_id"))
-        its_free = _on_side(subjects[subjects["currency"] == currency], is_credit=is_credit)
-        its_taken = _on_side(named_before, is_credit=is_credit)
+    for (currency, is_credit), its_lines in sorted(sides.items()):
+        its_free = _in_order(subjects[(subjects["currency"] == currency) & ((subjects["amount"] > 0) == is_credit)])
+        its_taken = _in_order(taken[named_before & ((taken["amount"] > 0) == is_credit)])
         names = Names([*its_free, *its_taken])
         named = {line.line_id: names.of(line) for line in its_lines}
         side = Side(lines=its_lines, free=its_free, taken=its_taken, named=named, terms=terms)
@@ -54,9 +55,9 @@ def closely(
     return sorted(matches, key=attrgetter("match_id")), sorted(mismatches, key=lambda m: m.line.line_id)
 
 
-def _on_side(subjects: pd.DataFrame, *, is_credit: bool) -> list[Subject]:
-    """Return the subjects of one direction, in the order of their keys."""
-    return sorted(subjects_in(subjects[(subjects["amount"] > 0) == is_credit]), key=attrgetter("key"))
+def _in_order(subjects: pd.DataFrame) -> list[Subject]:
+    """Return subjects as records, in the order of their keys."""
+    return sorted(subjects_in(subjects), key=attrgetter("key"))
 
 
 def by_tolerance(side: Side) -> list[Match]:

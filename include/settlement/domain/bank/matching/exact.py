@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from settlement.domain import frames
 from settlement.domain.bank.matching.model import (
@@ -61,7 +62,10 @@ EXACT_RULES = (
 )
 
 
-EXPLANATIONS = {rule.name: rule.says for rule in EXACT_RULES}
+NAMES = pd.Index([rule.name for rule in EXACT_RULES], dtype="str")
+EXPLANATIONS = pd.array([rule.says for rule in EXACT_RULES], dtype="str")
+KINDS = frozenset(rule.kinds for rule in EXACT_RULES)
+NOTHING = -1
 
 
 def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
@@ -72,42 +76,46 @@ def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
 
     There is one row per pair, in the order of lines: the places `line` and `subject` in the frames, and the `rule`.
     """
-    line_is_left, subject_is_left = np.ones(len(lines), dtype=bool), (subjects["reference"] != "").to_numpy(copy=True)
+    keys = {name: lines[name] for name in ("end_to_end_id", "reference")}
+    *numbers, references, currency, due_currency = _numbered(
+        *keys.values(), subjects["reference"], lines["currency"], subjects["currency"]
+    )
+    number_of = dict(zip(keys, numbers, strict=True))
+    is_of_kind = {kinds: subjects["kind"].isin(kinds).to_numpy() for kinds in KINDS}
     amounts, due = lines["amount"].to_numpy(), subjects["amount"].to_numpy()
-    currencies = pd.factorize(pd.concat([lines["currency"], subjects["currency"]]))[0]
-    currency, due_currency = currencies[: len(lines)], currencies[len(lines) :]
+    line_is_left, subject_is_left = np.ones(len(lines), dtype=bool), (subjects["reference"] != "").to_numpy(copy=True)
     paired = np.empty((3, 0), dtype=np.int64)
-    for number, rule in enumerate(EXACT_RULES):
-        asking = np.flatnonzero(line_is_left & lines[rule.key].notna().to_numpy())
-        asked = np.flatnonzero(subject_is_left & subjects["kind"].isin(rule.kinds).to_numpy())
-        if not len(asking) or not len(asked):
-            continue
-        at, to = _joined(lines[rule.key].take(asking), subjects["reference"].take(asked))
+    for place, rule in enumerate(EXACT_RULES):
+        asking = np.flatnonzero(line_is_left & (number_of[rule.key] != NOTHING))
+        asked = np.flatnonzero(subject_is_left & is_of_kind[rule.kinds])
+        at, to = _joined(number_of[rule.key][asking], references[asked])
         at, to = asking[at], asked[to]
         agree = (amounts[at] == due[to]) & (currency[at] == due_currency[to])
         at, to = _unambiguous(lines, at[agree], to[agree])
         line_is_left[at] = subject_is_left[to] = False
-        paired = np.hstack([paired, [at, to, np.full(len(at), number)]])
+        paired = np.hstack([paired, [at, to, np.full(len(at), place)]])
     # Pairs of each rule ascend already: a stable sort merges them.
-    at, to, numbers = paired[:, np.argsort(paired[0], kind="stable")]
-    rules = pd.Categorical.from_codes(numbers, categories=pd.Index(list(EXPLANATIONS)))
-    return pd.DataFrame({"line": at, "subject": to, "rule": rules})
+    at, to, places = paired[:, np.argsort(paired[0], kind="stable")]
+    return pd.DataFrame({"line": at, "subject": to, "rule": pd.Categorical.from_codes(places, categories=NAMES)})
 
 
 def matches_of(pairs: pd.DataFrame, lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs that `exactly` found in lines and subjects as a frame `MATCHES`, in their order."""
-    shown, ours = lines.take(pairs["line"].to_numpy()), subjects.take(pairs["subject"].to_numpy())
-    matches = shown.assign(
-        match_id=shown["line_id"],
-        subject_kind=ours["kind"].array,
-        subject_id=ours["subject_id"].array,
-        occurrence=ours["occurrence"].array,
-        reference=ours["reference"].array,
-        difference=0,
-        rule=pairs["rule"].astype("str").array,
-        explanation=pairs["rule"].map(EXPLANATIONS).astype("str").array,
-    )
-    return matches[frames.MATCHES.column_names]
+    at, to, rules = pairs["line"].to_numpy(), pairs["subject"].to_numpy(), pairs["rule"].array.codes
+    shown = {name: lines[name].array.take(at) for name in ("booking_date", "currency", "is_suspended", "amount")}
+    ours = {name: subjects[name].array.take(to) for name in ("subject_id", "occurrence", "reference")}
+    line_ids = lines["line_id"].array.take(at)
+    matches = {
+        **shown,
+        **ours,
+        "match_id": line_ids,
+        "line_id": line_ids,
+        "subject_kind": subjects["kind"].array.take(to),
+        "difference": np.zeros(len(pairs), dtype=np.int64),
+        "rule": NAMES.array.take(rules),
+        "explanation": EXPLANATIONS.take(rules),
+    }
+    return pd.DataFrame({name: matches[name] for name in frames.MATCHES.column_names})
 
 
 def left_over(pairs: pd.DataFrame, lines: pd.DataFrame, subjects: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -117,12 +125,23 @@ def left_over(pairs: pd.DataFrame, lines: pd.DataFrame, subjects: pd.DataFrame) 
     return lines[line_is_left], subjects[subject_is_left]
 
 
-def _joined(keys: "pd.Series[str]", references: "pd.Series[str]") -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of every key and reference that are the same, in the order of keys."""
-    asking = pd.DataFrame({"reference": keys.array, "at": np.arange(len(keys))})
-    asked = pd.DataFrame({"reference": references.array, "to": np.arange(len(references))})
-    both = asking.merge(asked, how="inner", on="reference")
-    return both["at"].to_numpy(), both["to"].to_numpy()
+def _numbered(*columns: "pd.Series[str]") -> list[np.ndarray]:
+    """Return columns of text as numbers that are the same where the texts are, and `NOTHING` where there is none."""
+    texts = [pa.array(column.array).cast(pa.large_string()) for column in columns]
+    chunks = [chunk for text in texts for chunk in (text.chunks if isinstance(text, pa.ChunkedArray) else [text])]
+    told_apart = pa.chunked_array(chunks, pa.large_string()).combine_chunks().dictionary_encode()
+    numbers = told_apart.indices.fill_null(NOTHING).to_numpy()
+    return np.split(numbers, np.cumsum([len(column) for column in columns])[:-1])
+
+
+def _joined(keys: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of every key and reference that are the same number, in the order of keys."""
+    order = np.argsort(references, kind="stable")
+    ascending = references[order]
+    first = np.searchsorted(ascending, keys)
+    times = np.searchsorted(ascending, keys, side="right") - first
+    which = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    return np.repeat(np.arange(len(keys)), times), order[np.repeat(first, times) + which]
 
 
 def _unambiguous(lines: pd.DataFrame, at: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,12 +158,15 @@ def of_accounts(lines: pd.DataFrame, terms: Terms) -> list[Match]:
 
     What the bank marks as its own belongs to an account, whatever else it names; so does what we hand on.
     """
-    is_own = lines["is_charge"] | lines["bank_code"].isin(
-        [code for code in set(lines["bank_code"]) if _is_interest(code)]
-    )
+    interest = [code for code in set(lines["bank_code"]) if _is_interest(code)]
+    is_own = lines["is_charge"].to_numpy(copy=True)
+    if interest:
+        is_own |= lines["bank_code"].isin(interest).to_numpy()
     if terms.remitted_to:
         accounts = lines["counterparty_account"].map(squeezed, na_action="ignore")
-        is_own |= (lines["amount"] < 0) & accounts.isin(terms.remitted_to)
+        is_own |= ((lines["amount"] < 0) & accounts.isin(terms.remitted_to)).to_numpy()
+    if not is_own.any():
+        return []
     return [_of_account(line, terms) for line in lines_in(lines[is_own])]
 
 
