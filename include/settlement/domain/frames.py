@@ -729,11 +729,12 @@ def check_all(bundle: Inputs | Outcome) -> None:
 
 
 def _array(values: "pd.Series[Any]") -> Any:
+    """Return what a column holds: a NumPy array, or one of pandas' where NumPy has no such dtype."""
     return values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
 
 
 def _check_arrays(arrays: Mapping[str, Any], spec: Spec) -> None:
-    """Check columns before or after they are a frame: a frame makes a column of each array that is asked of it."""
+    """Check columns without asking a frame for each, which costs more than checking a few rows."""
     for column in spec.columns:
         _check_column(arrays, spec, column)
     _check_key(arrays, spec)
@@ -854,7 +855,7 @@ def column(values: Any, kind: Kind) -> Any:
     if kind is Kind.TEXT:
         return _texts(values)
     if kind is Kind.DATE:
-        return np.array(values, dtype="datetime64[D]").astype(kind.value)
+        return np.array(values, dtype=dtype)
     if kind is Kind.INSTANT:
         return _instants(values)
     if kind in NEVER_NULL and (found := np.array(values)).dtype == dtype:

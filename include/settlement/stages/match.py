@@ -49,7 +49,7 @@ def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, 
             if len(matches):
                 book(services, books, matches, now=now)
                 left = left[~left["line_id"].isin(matches["line_id"])]
-            keys = [key for key in left["end_to_end_id"].dropna() if key]
+            keys = [key for (key,) in frames.rows(left, "end_to_end_id") if key]
             if not keys:
                 break
             named = books.payouts.by_end_to_end(keys)
@@ -98,9 +98,10 @@ def movements_of(
     credited = {key for line_id, due in frames.rows(lines, "line_id", "amount") if due > 0 for key in named[line_id]}
     is_sent = payouts["submitted_at"].notna()
     is_plain = is_sent & payouts["state"].isin(AT_BANK) & ~payouts["end_to_end_id"].isin(several | credited)
-    offered, other = _moving(payouts[is_plain], SubjectKind.PAYOUT, calendar), payouts[is_sent & ~is_plain]
-    if other.empty:
+    offered, is_other = _moving(payouts[is_plain], SubjectKind.PAYOUT, calendar), is_sent & ~is_plain
+    if not is_other.any():
         return offered, frames.build(frames.SUBJECTS)
+    other = payouts[is_other]
     known = books.payouts.evidence(other["payout_id"].tolist())
     told = _told_by_text(lines, other, named)
     known["debits"] += known["payout_id"].map(told[SubjectKind.PAYOUT]).fillna(0).astype("int64")
@@ -186,23 +187,22 @@ def book(services: Services, books: Books, matches: pd.DataFrame, *, now: dateti
     books.bank_lines.keep_matches(matches, now=now, by=by)
     if matches.empty:
         return
-    shown_on = apply.open_date(services, books, matches["booking_date"].max().date())
-    books.journal.undo_write_offs(matches["subject_id"].unique().tolist(), settlement_date=shown_on, now=now)
-    leaving = matches[matches["subject_kind"] == SubjectKind.PAYOUT]
-    back = matches.loc[matches["subject_kind"] == SubjectKind.PAYOUT_RETURN, "subject_id"]
-    line_of = {row[0]: row[1:] for row in frames.rows(leaving, "subject_id", "line_id", "booking_date")}
-    payouts = books.payouts.by_end_to_end(
-        matches.loc[matches["subject_kind"].isin(PAYOUT_KINDS), "reference"].unique().tolist()
-    )
+    shown = list(frames.rows(matches, "subject_kind", "subject_id", "reference", "line_id", "booking_date"))
+    shown_on = apply.open_date(services, books, max(on for *_, on in shown))
+    subject_ids = list(dict.fromkeys(subject_id for _, subject_id, *_ in shown))
+    books.journal.undo_write_offs(subject_ids, settlement_date=shown_on, now=now)
+    leaving = {payout_id: (line_id, on) for kind, payout_id, _, line_id, on in shown if kind == SubjectKind.PAYOUT}
+    back = {payout_id for kind, payout_id, *_ in shown if kind == SubjectKind.PAYOUT_RETURN}
+    payouts = books.payouts.by_end_to_end([reference for kind, _, reference, *_ in shown if kind in PAYOUT_KINDS])
     # Most of a day: what is at the bank and leaves is booked, which its evidence would say too.
     is_plain = payouts["state"].isin(AT_BANK) & ~payouts["payout_id"].isin(back)
     booked = payouts.loc[is_plain, "payout_id"].tolist()
-    shown = [line_of[payout_id] for payout_id in booked]
+    proofs = [leaving[payout_id] for payout_id in booked]
     books.payouts.step(
         booked,
         PayoutState.BOOKED,
         cause="statement",
         now=now,
-        evidence=[{"line_id": line_id, "booked_on": on.isoformat()} for line_id, on in shown],
+        evidence=[{"line_id": line_id, "booked_on": on.isoformat()} for line_id, on in proofs],
     )
     apply.follow(services, books, payouts.loc[~is_plain, "payout_id"].tolist(), cause="statement", now=now)
