@@ -52,6 +52,9 @@ class Timings:
 class BenchBank:
     """A bank in this process: it takes every file, and its one statement shows every receipt and every payout."""
 
+    checks_duplicates = True
+    answers_later = False
+
     def __init__(self) -> None:
         self.statement: Statement | None = None
 

@@ -137,6 +137,7 @@ def _tell(event: str, context: Any, **more: Any) -> None:
 
 def _end(context: Any, opened: Notifications, *, now: datetime) -> TaskFailure:
     """Say how it ended, and for which task where Airflow knows: then the failure of a run is told under its key."""
+    from settlement.domain.errors import RequestRefused
     from settlement.ports.days import TaskFailure
     from settlement.stages import asked
 
@@ -153,6 +154,8 @@ def _end(context: Any, opened: Notifications, *, now: datetime) -> TaskFailure:
         run_type=run.run_type if run else "manual",
         error=error,
         next_try_at=_next_try(ti),
+        is_refused=isinstance(exception, RequestRefused),
+        asked_by=run.triggering_user_name if run else None,
         **({name: getattr(ti, name) for name in OF_TASK} if is_of_task else {}),
     )
 

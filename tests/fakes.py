@@ -354,10 +354,10 @@ class Days:
     def run(self, run_id: str) -> Run | None:
         return self._kept.runs.get(run_id)
 
-    def payout_sums(self, settlement_date: date) -> list[PayoutSum]:
+    def payout_sums(self, settlement_date: date | None) -> list[PayoutSum]:
         amounts: dict[tuple[str, PayoutState], list[int]] = defaultdict(list)
         for row in self._kept.payouts.values():
-            if row["settlement_date"] == settlement_date:
+            if settlement_date in (None, row["settlement_date"]):
                 amounts[row["currency"], row["state"]].append(row["amount"])
         return [
             PayoutSum(currency=currency, state=state, count=len(each), amount=sum(each))
@@ -379,6 +379,9 @@ class Days:
 
     def settled(self) -> list[date]:
         return sorted(on for on, day in self._kept.days.items() if day.revision)
+
+    def is_newest(self, settlement_date: date) -> bool:
+        return all(on <= settlement_date for on in self.settled())
 
     def unclosed(self) -> list[date]:
         return sorted(
@@ -1159,6 +1162,7 @@ class Breaks:
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
+        sees_all: bool = True,
     ) -> dict[str, int]:
         answered = self.answered()
         wanted = {
@@ -1168,7 +1172,7 @@ class Breaks:
         }
         present = {(b.cause, b.subject_kind, b.subject_id): b for b in self.open() if b.cause in causes}
         opened = [found for key, found in sorted(wanted.items()) if key not in present]
-        gone = [b for key, b in present.items() if key not in wanted]
+        gone = [b for key, b in present.items() if key not in wanted] if sees_all else []
         for found in opened:
             break_id = len(self._kept.breaks) + 1
             self._kept.breaks[break_id] = Break(
@@ -1374,6 +1378,10 @@ class Outbox:
             )
         return any(is_new)
 
+    def is_told(self, event: Event) -> bool:
+        wanted = (event.name, event.key)
+        return any((told.alert.event, told.problem_key) == wanted for told in self._kept.alerts.values())
+
     def attach(self, *, settlement_date: date, key: str, name: str, title: str, content: bytes, now: datetime) -> bool:
         thread, dedupe_key = f"day:{settlement_date}", f"{settlement_date}:{key}"
         is_new = False
@@ -1427,7 +1435,9 @@ class Outbox:
             channel,
             kind="root" if is_root else "reply",
             payload=payload,
-            state=AlertState.SUPPRESSED if is_told or vaguer else AlertState.PENDING,
+            state=AlertState.SUPPRESSED
+            if is_told or vaguer or routing.is_silent(event, channel)
+            else AlertState.PENDING,
             again=again,
             now=now,
         )
@@ -1670,6 +1680,9 @@ class MemoryAlerts:
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         return 0  # nothing is sent, so nothing fails
 
+    def acknowledge(self, alert_id: int, *, by: str, now: datetime) -> bool:
+        return False  # nothing is sent, so nobody is reminded
+
     def test_connection(self) -> ConnectionTest:
         return ConnectionTest(error="there is no Slack in memory")
 
@@ -1725,6 +1738,9 @@ class MemoryBank:
 
     Where a test says what the next answers are, a file arrives with one that proves that the bank has read it.
     """
+
+    checks_duplicates = True
+    answers_later = False
 
     def __init__(self) -> None:
         self.answers: list[Submission] = []

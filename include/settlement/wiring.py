@@ -194,7 +194,7 @@ def settlement_engine() -> sa.Engine:
 def bank_channel() -> tuple[Bank | None, Debtor | None]:
     """Return the channel of connection `settlement_bank` and our account at it, or neither if it is not configured.
 
-    Raises MissingConnection: the connection is there and lacks something that is needed.
+    Raises MissingConnection: the connection is there and lacks something that is needed, or says it in a wrong way.
     """
     from settlement.adapters.bank.channels.http import HttpBank
 
@@ -214,7 +214,8 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
         currency=str(found.extra["currency"]),
     )
     if found.extra.get("drop") and found.extra.get("pickup"):
-        return DirectoryBank(_folder(found.extra["drop"]), _folder(found.extra["pickup"])), debtor
+        drop, pickup = _folder(found.extra["drop"]), _folder(found.extra["pickup"])
+        return DirectoryBank(drop, pickup, checks_duplicates=_checks_duplicates(found.extra, default=False)), debtor
     if not found.host:
         raise MissingConnection(
             "Connection [settlement_bank] has no host: set host and port of the bank, or drop and pickup folders in"
@@ -231,9 +232,21 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
             collect_path=str(found.extra.get("collect_path") or REFERENCE_COLLECT_PATH),
             connect_seconds=float(found.extra.get("connect_seconds", 5)),
             answer_seconds=float(found.extra.get("answer_seconds", 60)),
+            checks_duplicates=_checks_duplicates(found.extra, default=True),
         ),
         debtor,
     )
+
+
+def _checks_duplicates(extra: Mapping[str, Any], *, default: bool) -> bool:
+    """Return whether the bank of the connection is known to refuse a payment file that it has: `duplicate_check`."""
+    declared = extra.get("duplicate_check", default)
+    if not isinstance(declared, bool):
+        raise MissingConnection(
+            f"Connection [settlement_bank]: duplicate_check in its extra is [{declared}]; it is true where the bank"
+            " refuses a payment file whose id it has, and false where nobody knows"
+        )
+    return declared
 
 
 def landing_folder() -> PickupFolder | None:

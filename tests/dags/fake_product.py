@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from settlement.domain.days import BankCalendar, SettlementCalendar
-from settlement.domain.errors import Broken, NotYet, Refused, Unavailable
+from settlement.domain.errors import Broken, NotYet, Refused, RequestRefused, Unavailable
 from settlement.ports.days import DayRun
 
 STAGES = {
@@ -76,7 +76,7 @@ def main() -> None:
         "a bare date": play({}, logical_date=datetime(2026, 2, 9, tzinfo=UTC)),
         "no date": play({"dry_run": True, "transfer": False}, logical_date=None),
         "misspelt": play({"settlement_date": "2026-02-12", "dryrun": True}),
-        "refused": play({"settlement_date": "2026-02-15"}, {"open_day": [Refused("[2026-02-15] is a Sunday")]}),
+        "refused": play({"settlement_date": "2026-02-15"}, {"open_day": [RequestRefused("[2026-02-15] is a Sunday")]}),
         "present moment": play({}, {"distribute": [Refused("no")]}, logical_date=datetime.now(UTC)),
         "dry": play({"settlement_date": "2026-02-13", "dry_run": True}, logical_date=None),
         "broken": play({}, {"distribute": [Broken("entries_balance", "an entry sums to [1 KRW]")]}),

@@ -112,7 +112,8 @@ def test_what_is_refused_fails_at_once_and_is_told(played: dict[str, Any]) -> No
     assert refused["calls"] == ["open_day", "task_failed", "run_failed"]
     assert refused["tries"]["extract.open_day"] == 1
     told = refused["arguments"]["task_failed"]["subject"]
-    assert told["error"] == "Refused: [2026-02-15] is a Sunday"
+    assert (told["error"], told["is_refused"]) == ("RequestRefused: [2026-02-15] is a Sunday", True)
+    assert told["asked_by"] == "dag_test"
     assert told["settlement_date"] == "2026-02-15"
     assert (told["task_id"], told["try_number"], told["run_id"]) == ("extract.open_day", 1, refused["run_id"])
     of_run = refused["arguments"]["run_failed"]["subject"]
@@ -125,7 +126,9 @@ def test_an_unknown_parameter_fails_the_first_task_at_once_and_opens_no_day(play
     assert misspelt["calls"] == ["task_failed", "run_failed"]
     assert misspelt["tries"]["extract.open_day"] == 1
     told = misspelt["arguments"]["task_failed"]["subject"]
-    assert told["error"].startswith("Refused: The run was asked [dryrun] = [true], which is no parameter: there are")
+    assert told["error"].startswith(
+        "RequestRefused: The run was asked [dryrun] = [true], which is no parameter: there are"
+    )
     assert told["settlement_date"] == "2026-02-12"
 
 

@@ -54,7 +54,7 @@ def refused(airflow: RealAirflow, run_id: str, *, times_run: int = 1) -> str:
     assert task_states(airflow, run_id)["extract.open_day"] == ("failed", times_run)
     query = (
         "select value -> 'fields' ->> 'error' from ledger.alert_outbox, jsonb_each(payload)"
-        f" where value ->> 'event' = 'task.failed' and value -> 'fields' ->> 'run_id' = '{run_id}' limit 1"
+        f" where value ->> 'event' = 'run.refused' and value -> 'fields' ->> 'run_id' = '{run_id}' limit 1"
     )
     ((error,),) = until("people are told", lambda: airflow.rows(query))
     return str(error)
@@ -96,6 +96,8 @@ def test_what_cannot_be_meant_is_refused_by_the_first_task_at_once(unpaused: Rea
     assert "The run was asked [dryrun] = [true], which is no parameter" in error
     assert "[settlement_date, dry_run, transfer, reason]" in error
     assert unpaused.rows("select count(*) from reporting.payouts") == [(0,)]
+    told = "select distinct event, severity from reporting.alerts where event in ('task.failed', 'run.refused')"
+    assert unpaused.rows(told) == [("run.refused", "info")], "nobody is paged, by the task or by its run"
 
 
 def test_a_backfill_that_is_reprocessed_says_which_conf_it_keeps_and_a_date_of_another_day_is_refused(

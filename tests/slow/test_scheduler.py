@@ -303,10 +303,8 @@ def test_a_sunday_fails_the_first_task_at_once_and_people_hear_of_it_once(settle
     states = task_states(settled, run["dag_run_id"])
     assert states["extract.open_day"] == ("failed", 1)
     assert states["report"][0] == "upstream_failed"
-    told = (
-        f"select severity from reporting.alerts where dedupe_key like '%:failed:{run['dag_run_id']}:extract.open_day%'"
-    )
-    assert until("people are told", lambda: settled.rows(told)) == [("critical",)]
+    told = f"select event, severity from reporting.alerts where dedupe_key like '%{run['dag_run_id']}%'"
+    assert until("people are told", lambda: settled.rows(told)) == [("run.refused", "info")]
 
 
 def test_what_is_no_date_is_refused_before_a_run_exists(settled: RealAirflow) -> None:

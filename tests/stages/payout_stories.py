@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import httpx
 from settlement.domain.bank.messages import Message
 from settlement.ports.services import Services
 from settlement.stages import take_in
 from settlement_lab.rehearse.faults import FaultProxy
+from settlement_lab.servers import bank as demo_bank
 
 from .conftest import DAYS, Platform
 
@@ -91,6 +93,31 @@ def misbehaving(platform: Platform, *faults: str, path: str = "/payments", **opt
     finally:
         proxy.close()
         platform.monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_BANK", before)
+
+
+def over_folders(
+    platform: Platform, mock_bank: Callable[..., demo_bank.Bank], tmp_path: Path, **extra: Any
+) -> tuple[Path, Path]:
+    """Let the bank be one behind a pair of folders, and return them: it looks into the first when it is told to."""
+    drop, pickup = tmp_path / "drop", tmp_path / "pickup"
+    drop.mkdir()
+    pickup.mkdir()
+    folders = ("--drop-dir", str(drop), "--pickup-dir", str(pickup))
+    platform.bank = mock_bank(
+        clock="2026-02-16T06:00", arguments=(*folders, "--drop-settle-ms", "0", "--drop-interval-ms", "60000")
+    )
+    httpx.put(f"{platform.bank.url}/_mock/holidays", json=["2026-02-17", "2026-02-18"]).raise_for_status()
+    named = {
+        "debtor_account": demo_bank.DEBTOR_ACCOUNT,
+        "debtor_name": demo_bank.DEBTOR_NAME,
+        "debtor_agent": demo_bank.DEBTOR_AGENT,
+        "currency": "KRW",
+        "drop": str(drop),
+        "pickup": pickup.as_uri(),
+    }
+    connection = {"conn_type": "http", "extra": named | extra}
+    platform.monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_BANK", json.dumps(connection))
+    return drop, pickup
 
 
 def hear(services: Services, platform: Platform, content: str, *, kind: str, at: str) -> None:

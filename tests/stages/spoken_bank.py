@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,10 @@ class Spoken(Platform):
             "select end_to_end_id from ledger.payouts where investor_id = :i and attempt = :n", i=investor, n=attempt
         )
         return str(found)
+
+    def day(self, on: str) -> str:
+        ((state,),) = self.rows("select state from ledger.days where settlement_date = :on", on=date.fromisoformat(on))
+        return str(state)
 
 
 RECEIPT = Entry(95000, ref="REF-R1")

@@ -39,7 +39,10 @@ from settlement.stages import apply, approve, breaks, gate, inquire, match, noti
 from tests.fakes import MORNING, ON, POLICY, Kept, MemoryBank, World, a_day, give
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 NEXT = date(2026, 2, 13)
+NEXT_BUSINESS_DAY = datetime.fromisoformat("2026-02-19T10:00+09:00")
+"""When a bank that works on a file on Friday the 13th has had its day: a weekend and three holidays later."""
 ALL = 88_050
 
 
@@ -323,7 +326,7 @@ def test_a_bank_that_has_the_file_already_is_not_asked_again() -> None:
     world = sent_day(SubmissionOutcome.UNKNOWN)
     world.bank.answers.append(answer(SubmissionOutcome.DUPLICATE))
     assert inquire.inquire(world.services, now=MORNING + HOUR) == {"duplicate": 1}
-    assert inquire.inquire(world.services, now=MORNING + 48 * HOUR) == {}
+    assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {}
     assert world.states() == in_state("unknown")
 
 
@@ -349,10 +352,37 @@ def test_whoever_handed_a_file_over_may_still_be_listening_for_five_minutes() ->
     assert inquire.inquire(world.services, now=MORNING + timedelta(minutes=5)) == {"received": 1}
 
 
-def test_a_bank_that_took_a_file_and_says_nothing_is_asked_the_next_day() -> None:
+def test_a_bank_that_took_a_file_and_says_nothing_is_asked_on_its_next_business_day() -> None:
     world = sent_day(SubmissionOutcome.RECEIVED)
-    assert inquire.inquire(world.services, now=MORNING + 19 * HOUR) == {}
-    assert inquire.inquire(world.services, now=MORNING + 20 * HOUR) == {"duplicate": 1}
+    assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY - MINUTE) == {}
+    assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {"duplicate": 1}
+
+
+def test_a_file_that_may_have_arrived_goes_out_again_only_where_the_bank_checks_for_duplicates() -> None:
+    for outcome in (SubmissionOutcome.UNKNOWN, SubmissionOutcome.RECEIVED, SubmissionOutcome.REFUSED):
+        world = sent_day(outcome)
+        world.bank.checks_duplicates = False
+        assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {}
+        assert submit.submit(world.services, world.day, now=NEXT_BUSINESS_DAY).keys() == {"files"}
+        assert len(world.bank.sent) == 1
+    world = sent_day(SubmissionOutcome.NOT_SENT)
+    world.bank.checks_duplicates = False
+    assert inquire.inquire(world.services, now=MORNING + HOUR) == {"received": 1}
+
+
+def test_a_bank_whose_word_comes_later_is_silent_only_after_its_business_day() -> None:
+    world = approved_day()
+    world.bank.answers_later, world.bank.checks_duplicates = True, False
+    submit.submit(world.services, world.day, now=MORNING)
+    inquire.hear_answers(world.services, world.day, now=MORNING)
+    inquire.inquire(world.services, now=NEXT_BUSINESS_DAY - MINUTE)
+    assert (world.states(), world.told()) == (in_state("submitted"), ["day.progress"])
+    inquire.inquire(world.services, now=NEXT_BUSINESS_DAY)
+    inquire.inquire(world.services, now=NEXT_BUSINESS_DAY + HOUR)
+    assert (world.states(), world.told()) == (in_state("unknown"), ["day.progress", "payouts.unknown"])
+    (told,) = [told for told in world.ledger.kept.alerts.values() if told.alert.event == "payouts.unknown"]
+    said = told.payload["payouts.unknown"]["fields"]
+    assert (said["inquiry_at"], said["ask_about"]) == (None, [file_of(world)])
 
 
 def test_of_two_inquiries_at_once_one_asks_for_a_file() -> None:
@@ -388,7 +418,7 @@ def test_nobody_asks_for_a_file_of_which_everything_is_proven() -> None:
     world.bank.says(FileAnswer(message_id="M1", file_id=file_of(world), group_status="ACSC", payments=statuses()))
     take_in.take_in(world.services, now=MORNING + HOUR)
     assert world.states() == in_state("accepted")
-    assert inquire.inquire(world.services, now=MORNING + 48 * HOUR) == {}
+    assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {}
 
 
 def test_without_a_bank_nobody_is_asked() -> None:
@@ -415,11 +445,11 @@ def test_a_person_may_declare_an_unknown_file_absent_after_a_day_and_with_a_reas
     world = sent_day(SubmissionOutcome.UNKNOWN)
     file_id = file_of(world)
     with pytest.raises(Refused, match="gives a name and a reason"):
-        inquire.declare_absent(world.services, file_id, by="maker", reason=" ", now=MORNING + 48 * HOUR)
+        inquire.declare_absent(world.services, file_id, by="maker", reason=" ", now=NEXT_BUSINESS_DAY)
     with pytest.raises(Refused, match="may still arrive: wait"):
-        inquire.declare_absent(world.services, file_id, by="maker", reason="asked", now=MORNING + 19 * HOUR)
+        inquire.declare_absent(world.services, file_id, by="maker", reason="asked", now=NEXT_BUSINESS_DAY - MINUTE)
     assert world.states() == in_state("unknown")
-    said = inquire.declare_absent(world.services, file_id, by="maker", reason="asked", now=MORNING + 20 * HOUR)
+    said = inquire.declare_absent(world.services, file_id, by="maker", reason="asked", now=NEXT_BUSINESS_DAY)
     assert (said["payouts"], said["amounts"]) == (3, {"KRW": 88_050})
     assert world.states() == in_state("rejected")
     assert world.ledger.kept.files[file_id].state is FileState.REJECTED
@@ -891,9 +921,8 @@ def test_the_steps_of_a_day_that_is_settled_are_no_news() -> None:
 
 def test_no_unknown_payouts_are_no_news() -> None:
     world = a_day()
-    with world.ledger.books() as books:
-        notify.payouts_unknown(books, world.day, count=0, amounts={}, now=MORNING)
-    assert world.told() == []
+    inquire.hear_answers(world.services, world.day, now=MORNING)
+    assert world.told() == ["day.progress"]
 
 
 def test_a_failed_task_fails_its_day_and_is_told_once_with_how_far_the_money_has_come() -> None:

@@ -101,7 +101,7 @@ def test_a_rejected_payout_that_was_paid_again_and_is_booked_overdraws_its_payee
     spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2")
     assert [row for row in spoken.payouts() if row[0] == "A"] == [
         ("A", 43790, 1, "rejected"),
-        ("A", 43790, 2, "unknown"),
+        ("A", 43790, 2, "submitted"),
     ]
     spoken.statement("2026-02-20", *debits(spoken, "A"), Entry(-43790, e2e=spoken.e2e("A", 2)))
     spoken.hear("2026-02-21T05:00+09:00")
@@ -261,6 +261,9 @@ def test_one_refusal_told_twice_says_nothing_of_another_transmission(spoken: Spo
     ]
 
     class Bank:
+        checks_duplicates = True
+        answers_later = False
+
         def describe(self) -> str:
             return "a bank whose first answer is lost"
 

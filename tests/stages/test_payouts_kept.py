@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,6 +27,7 @@ from .payout_stories import (
     OWED,
     booked_at_bank,
     file_of,
+    over_folders,
     owed,
     settle,
     settle_next,
@@ -154,23 +154,7 @@ def test_what_was_sent_and_received_is_kept_byte_for_byte_under_its_sha256(platf
 def test_a_day_over_a_pair_of_folders_is_paid_once_whatever_is_tried_again(
     platform: Platform, mock_bank: Callable[..., demo_bank.Bank], tmp_path: Path
 ) -> None:
-    drop, pickup = tmp_path / "drop", tmp_path / "pickup"
-    drop.mkdir()
-    pickup.mkdir()
-    folders = ("--drop-dir", str(drop), "--pickup-dir", str(pickup))
-    platform.bank = mock_bank(
-        clock="2026-02-16T06:00", arguments=(*folders, "--drop-settle-ms", "0", "--drop-interval-ms", "60000")
-    )
-    httpx.put(f"{platform.bank.url}/_mock/holidays", json=["2026-02-17", "2026-02-18"]).raise_for_status()
-    extra = {
-        "debtor_account": demo_bank.DEBTOR_ACCOUNT,
-        "debtor_name": demo_bank.DEBTOR_NAME,
-        "debtor_agent": demo_bank.DEBTOR_AGENT,
-        "currency": "KRW",
-        "drop": str(drop),
-        "pickup": pickup.as_uri(),
-    }
-    platform.monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_BANK", json.dumps({"conn_type": "http", "extra": extra}))
+    drop, pickup = over_folders(platform, mock_bank, tmp_path)
     worked_day(platform)
     settle(platform)
     settle(platform)  # cleared and run again before the bank has looked
@@ -178,7 +162,7 @@ def test_a_day_over_a_pair_of_folders_is_paid_once_whatever_is_tried_again(
     assert platform.rows("select sha256 from ledger.payout_files") == [
         (hashlib.sha256(dropped.read_bytes()).hexdigest(),)
     ]
-    assert [row[3] for row in states(platform)] == ["unknown"] * 3  # in the folder, and nobody has said anything
+    assert [row[3] for row in states(platform)] == ["submitted"] * 3  # in the folder, and its time to speak is not over
     httpx.post(f"{platform.bank.url}/_mock/drop/scan").raise_for_status()
     bank_again(platform, "2026-02-17T06:20+09:00")
     assert [row[3] for row in states(platform)] == ["accepted"] * 3

@@ -462,3 +462,19 @@ def test_a_column_map_that_names_no_column_of_ours_is_said_so(
     monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_BANK", json.dumps({"conn_type": "http", "host": "h", "extra": extra}))
     with pytest.raises(Refused, match="statement_columns"), wiring.services():
         pass
+
+
+def test_a_receipt_that_source_and_statement_know_by_the_banks_number_is_matched(account: Account) -> None:
+    account.source(
+        "insert into core.loans values ('L1', 'KRW', '2026-01-15');"
+        " insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference)"
+        " values ('R1', 'L1', '2026-02-19 11:00+09', 95000, '20260219000417'),"
+        " ('R2', 'L1', '2026-02-19 12:00+09', 95000, '20260219000418')"
+    )
+    account.hear(
+        statement(19, 0, line(95000, name="a", bank_reference="20260219000418", remittance="홍길동")),
+    )
+    assert account.rows("select subject_kind, subject_id, rule from ledger.matches") == [
+        ("receipt", "R2", "bank_reference_as_booking_number")
+    ]
+    assert (account.balance("client_bank"), account.balance("suspense"), account.breaks()) == (95000, 0, [])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from settlement import wiring
+from settlement.adapters.ledger.unit_of_work import NotifyingLedger
 from settlement.cli import app
 from settlement.domain.bank.messages import Message
 from settlement.domain.errors import NotYet
@@ -219,3 +222,164 @@ def test_a_day_without_a_repayment_after_days_that_had_some_is_told_of(
     )
     settle_next(platform, run_id="run-again", stop_after="freeze_inputs")
     assert told(platform, "resolved") == [("resolved", f"day:{NEXT}")]
+
+
+# ------------------------------------------------------------------------------------------------- refused runs
+
+SUNDAY = TaskFailure(
+    settlement_date=date(2026, 2, 15),
+    run_id="manual__sunday",
+    task_id="extract.open_day",
+    try_number=1,
+    error="RequestRefused: [2026-02-15] cannot be settled: it is a Sunday",
+    is_refused=True,
+    asked_by="maker",
+)
+
+
+@pytest.mark.parametrize("severities", [(), ("critical",)])
+def test_a_refused_run_is_told_once_to_nobody_who_is_on_call(platform: Platform, severities: tuple[str, ...]) -> None:
+    now = datetime.fromisoformat(MORNING)
+    with platform.services() as opened:
+        (channel,) = opened.policy.alerts.channels
+        heard = channel.model_copy(update={"severities": severities or channel.severities})
+        alerts = opened.policy.alerts.model_copy(update={"channels": (heard,)})
+        services = replace(opened, ledger=NotifyingLedger(wiring.settlement_engine(), alerts=alerts))  # type: ignore[arg-type]  # what telling needs of it
+        assert notify.task_failed(services, SUNDAY, now=now)
+        died = replace(SUNDAY, error="the process died", is_refused=False)
+        assert not notify.run_failed(services, died, now=now)  # the run's own callback knows less
+        assert not notify.task_failed(services, SUNDAY, now=now)
+    rows = platform.rows(
+        "select event, severity, kind, state, payload -> 'run.refused' -> 'fields' from ledger.alert_outbox"
+    )
+    ((event, severity, kind, state, said),) = rows
+    assert (event, severity, kind, state == "suppressed") == ("run.refused", "info", "root", bool(severities))
+    assert (said["error"], said["asked_by"]) == ("[2026-02-15] cannot be settled: it is a Sunday", "maker")
+
+
+def test_a_run_that_nobody_triggered_is_missed_when_it_is_refused(platform: Platform) -> None:
+    with platform.services() as services:
+        refused = replace(SUNDAY, run_id="scheduled__16", run_type="scheduled", asked_by=None)
+        notify.task_failed(services, refused, now=datetime.fromisoformat(MORNING))
+    assert platform.rows("select event, severity from ledger.alert_outbox") == [("run.refused", "warning")]
+
+
+def test_a_failure_after_a_refusal_is_told_like_any_other(platform: Platform) -> None:
+    with platform.services() as services:
+        now = datetime.fromisoformat(MORNING)
+        notify.task_failed(services, SUNDAY, now=now)
+        later = replace(SUNDAY, task_id="transfer.submit", try_number=2, error="Unavailable: no bank", is_refused=False)
+        assert notify.run_failed(services, later, now=now)
+    assert [row[0] for row in told(platform, "task.failed")] == ["task.failed"]
+
+
+# --------------------------------------------------------------------------------------------- causes and figures
+
+
+def failure_at(task_id: str, error: str, *, run_id: str = "run-1", try_number: int = 1) -> TaskFailure:
+    return TaskFailure(
+        settlement_date=date(2026, 2, 16), run_id=run_id, task_id=task_id, try_number=try_number, error=error
+    )
+
+
+def test_the_cause_that_a_task_named_is_not_overwritten_by_what_its_runs_callback_knows(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform, stop_after="distribute")
+    named = failure_at("transfer.take_in", "Refused: the statement of 2026-02-16 has not come")
+    with platform.services() as services:
+        now = datetime.fromisoformat(MORNING)
+        notify.task_failed(services, named, now=now)
+        notify.run_failed(services, replace(named, error="the process died"), now=now)
+        assert shown(ON)["failure"] == "transfer.take_in: Refused: the statement of 2026-02-16 has not come"
+        # The task is cleared, and this time nobody heard it die: that is its newest cause.
+        notify.run_failed(services, replace(named, error="the process died", try_number=2), now=now)
+    assert shown(ON)["failure"] == "transfer.take_in: the process died"
+    with platform.services() as services:
+        watch.look(services, now=platform.at("2026-02-17T12:01+09:00"))
+    missed = fields(platform, "deadline.missed")
+    assert (missed["step"], missed["waits_for"]) == ("transfer", "person")
+    assert platform.rows("select outcome from ledger.runs") == [("failed: the process died",)]
+
+
+def test_a_run_of_no_date_that_failed_says_what_the_bank_has_of_all_dates(platform: Platform) -> None:
+    worked_day(platform)
+    undated = TaskFailure(
+        settlement_date=None,
+        run_id="quarter-1",
+        task_id="take_in_everything",
+        try_number=2,
+        error="Unavailable: no bank",
+    )
+    with platform.services() as services:
+        now = datetime.fromisoformat(MORNING)
+        notify.task_failed(services, undated, now=now)
+        assert fields(platform, "task.failed")["money"] == {"state": "at_rest", "count": 0, "amounts": []}
+        settle(platform)
+        notify.task_failed(services, replace(undated, run_id="quarter-2"), now=now)
+    assert fields(platform, "task.failed")["money"] == {
+        "state": "sent",
+        "count": 3,
+        "amounts": [{"amount": 88050, "currency": "KRW"}],
+    }
+
+
+def test_payouts_that_nobody_has_approved_are_not_at_the_bank(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform, stop_after="prepare")
+    said = CliRunner().invoke(app, ["status", ON, "--lang", "en"]).stdout
+    assert "Not sent yet: 3, ₩88,050" in said
+    assert "In transit" not in said
+
+
+def test_the_figures_of_a_past_date_are_not_those_of_today(platform: Platform) -> None:
+    worked_day(platform)
+    platform.source("update core.investors set status = 'frozen' where investor_id = 'A'")
+    settle(platform)
+    assert "Held: 1, ₩43,790" in CliRunner().invoke(app, ["status", ON, "--lang", "en"]).stdout
+    platform.source(
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference) values"
+        " ('R2', 'L1', '2026-02-19 11:00+09', 95000, 'REF-R2')"
+    )
+    settle_next(platform)
+    today, past = (CliRunner().invoke(app, ["status", on, "--lang", "en"]).stdout for on in (NEXT, ON))
+    assert "Held: 1, ₩43,790" in today
+    assert "Held" not in past
+    assert {found["opened_on"] for found in shown(NEXT)["breaks"]} == {ON, NEXT}
+    assert {found["opened_on"] for found in shown(ON)["breaks"]} == {ON}
+
+
+def shown(on: str) -> dict[str, Any]:
+    """Return what `settlement status` says of a date as JSON."""
+    return dict(json.loads(CliRunner().invoke(app, ["status", on, "--json"]).stdout))
+
+
+# ------------------------------------------------------------------------------------------------------- go-live
+
+
+def test_instalments_paid_before_the_first_date_are_warned_of_while_no_opening_exists(platform: Platform) -> None:
+    worked_day(platform)
+    platform.source(
+        "insert into core.repayments"
+        " (repayment_id, loan_id, received_at, amount, bank_reference, reverses_repayment_id) values"
+        " ('OLD-1', 'L1', '2026-01-12 11:00+09', 95000, 'REF-O1', null),"
+        " ('OLD-2', 'L1', '2026-01-13 11:00+09', 30000, 'REF-O2', null),"
+        " ('OLD-3', 'L1', '2026-01-14 11:00+09', 30000, 'REF-O2', 'OLD-2')"
+    )
+    said = settle(platform, stop_after="freeze_inputs")
+    assert said["freeze_inputs"]["receipts_before_the_first_date"] == 1
+    assert told(platform, "opening.absent") == [("opening.absent", "day:2026-02-16")]
+    warned = fields(platform, "opening.absent")
+    assert (warned["first_date"], warned["loan_count"], warned["receipt_count"]) == ("2026-02-16", 1, 1)
+    assert warned["amounts"] == [{"amount": 95000, "currency": "KRW"}]
+
+
+def test_what_a_loan_paid_on_an_earlier_settled_date_is_no_reason_for_a_warning(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform)
+    platform.source(
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference) values"
+        " ('R2', 'L1', '2026-02-19 11:00+09', 95000, 'REF-R2')"
+    )
+    said = settle_next(platform, stop_after="freeze_inputs")
+    assert "receipts_before_the_first_date" not in said["freeze_inputs"]
+    assert told(platform, "opening.absent") == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -167,6 +167,7 @@ def test_a_silent_bank_leaves_payouts_unknown_until_the_statement_shows_them(pla
     assert states(platform) == in_state("unknown")
     for minute in (20, 40):
         bank_again(platform, f"2026-02-17T06:{minute}+09:00")
+    bank_again(platform, "2026-02-18T12:00+09:00")
     assert platform.rows("select count(*) from ledger.transmissions") == [
         (1,)
     ]  # it has the file: it is not asked again
@@ -175,12 +176,17 @@ def test_a_silent_bank_leaves_payouts_unknown_until_the_statement_shows_them(pla
     assert booked_at_bank(platform) == AT_BANK
 
 
-def test_a_bank_that_took_a_file_and_stays_silent_is_asked_again_the_next_day(platform: Platform) -> None:
+def test_a_bank_that_took_a_file_and_stays_silent_is_asked_again_when_it_had_a_business_day(platform: Platform) -> None:
     worked_day(platform)
     platform.bank.change_account("PLATFORM", behaviour="silent")
     settle(platform)
-    bank_again(platform, "2026-02-18T06:00+09:00")
-    bank_again(platform, "2026-02-18T06:20+09:00")
+    # The file is executed on Thursday, after two holidays: the bank itself stands still from here on.
+    with platform.services() as services:
+        for instant in ("2026-02-18T12:00", "2026-02-19T23:59", "2026-02-20T09:59"):
+            inquire.inquire(services, now=datetime.fromisoformat(f"{instant}+09:00"))
+        assert platform.rows("select outcome from ledger.transmissions") == [("received",)]
+        for instant in ("2026-02-20T10:00", "2026-02-20T10:15"):
+            inquire.inquire(services, now=datetime.fromisoformat(f"{instant}+09:00"))
     assert platform.rows("select outcome from ledger.transmissions order by number") == [("received",), ("duplicate",)]
     assert states(platform) == in_state("unknown")
 
@@ -389,7 +395,11 @@ def test_a_person_who_asked_the_bank_clears_what_no_inquiry_can(platform: Platfo
         assert (found.payouts, found.amount, found.state, found.transmissions) == (3, 88050, "unknown", 2)
         with pytest.raises(Refused, match="may still arrive"):
             inquire.declare_absent(services, file_id, by="ops", reason="phoned", now=now)
-        now = platform.at("2026-02-18T08:00+09:00")
+        with pytest.raises(Refused, match=r"wait until \[2026-02-20T10:00:00\+09:00\]"):
+            inquire.declare_absent(
+                services, file_id, by="ops", reason="phoned", now=platform.at("2026-02-19T08:00+09:00")
+            )
+        now = platform.at("2026-02-20T10:00+09:00")
         with pytest.raises(Refused, match="a name and a reason"):
             inquire.declare_absent(services, file_id, by="", reason="phoned", now=now)
         assert inquire.declare_absent(services, file_id, by="ops", reason="phoned the bank", now=now) == {
@@ -419,7 +429,7 @@ def test_what_a_bank_passes_over_in_silence_can_be_cleared_beside_what_it_took(
             "S-9", file_of(platform), {named["A"]: (accepted, None), named["B"]: ("RJCT", "AC04")}, group="PART"
         )
         hear(services, platform, report, kind="pain.002", at="2026-02-17T08:00+09:00")
-        now = platform.at("2026-02-18T08:00+09:00")
+        now = platform.at("2026-02-20T10:00+09:00")
         assert inquire.inquire(services, now=now) == {}  # a file of which the bank has spoken is never sent again
         (found,) = inquire.unknown_files(services)
         assert (found.payouts, found.amount, found.state) == (1, 17524, "received")

@@ -350,3 +350,23 @@ def test_the_command_line_shows_what_was_said_and_takes_an_answer(platform: Plat
     assert json.loads(said.stdout)[0]["overridden_by"] == "lead"
     settle(platform)
     assert states(platform) == in_state("accepted")
+
+
+def test_what_was_said_against_a_date_that_is_paid_by_now_is_over(platform: Platform, tmp_path: Path) -> None:
+    worked_day(platform)
+    use_policy(platform, tmp_path, wait_until='wait_until = "10:00"\nlimit.KRW = 50000')
+    with pytest.raises(Refused):
+        settle(platform)
+    use_policy(platform, tmp_path, wait_until='wait_until = "10:00"')
+    settle(platform)
+    shell = CliRunner()
+    shown = shell.invoke(app, ["gate", "2026-02-16", "--lang", "en"])
+    assert (shown.exit_code, shown.stdout.strip()) == (
+        0,
+        "within_the_limit: Payouts of [88050 KRW] exceed the policy's gate.limit of [50000]"
+        " - over: the date has passed the gate since",
+    )
+    said = json.loads(shell.invoke(app, ["gate", "2026-02-16", "--json"]).stdout)
+    assert [(found["is_over"], found["overridden_by"]) for found in said] == [(True, None)]
+    answered = shell.invoke(app, ["gate", "2026-02-16", "--override", "--by", "lead", "--reason", "late"])
+    assert isinstance(answered.exception, Refused)

@@ -23,6 +23,8 @@ class _Timed:
 
     bank: Any
     waited: float = 0.0
+    checks_duplicates: bool = True
+    answers_later: bool = False
 
     def describe(self) -> str:
         return str(self.bank.describe())

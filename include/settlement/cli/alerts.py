@@ -8,8 +8,9 @@ import typer
 
 from settlement import config
 from settlement.cli import output
-from settlement.cli.options import Json, Lang, parse_date
+from settlement.cli.options import By, Json, Lang, parse_date
 from settlement.domain.alerts.event import AlertState
+from settlement.domain.errors import Refused
 from settlement.ports.outbox import ConnectionTest
 
 ALERTS = ("alert_id", "settlement_date", "event", "severity", "channel", "state", "attempts", "last_error")
@@ -24,16 +25,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def alerts(
+    by: By,
     settlement_date: Annotated[
         date | None, typer.Argument(metavar="[DATE]", parser=parse_date, help="Only those of this settlement date.")
     ] = None,
     resend: Annotated[bool, typer.Option("--resend", help="Try the failed ones again, and deliver now.")] = False,
+    acknowledge: Annotated[
+        int | None, typer.Option("--acknowledge", metavar="ALERT", help="Take a critical alert on: no more reminders.")
+    ] = None,
     test: Annotated[bool, typer.Option("--test", help="Test the Slack connection and its scopes.")] = False,
     state: Annotated[AlertState | None, typer.Option("--state", help="Only those in this state.")] = None,
     json: Json = False,
     lang: Lang = None,
 ) -> None:
-    """List the alerts of a day (all by default), resend what failed, or test the connection."""
+    """List the alerts of a day (all by default), resend what failed, take one on, or test the connection."""
     from settlement import wiring
 
     out = output.answer(json=json, lang=lang)
@@ -46,6 +51,12 @@ def alerts(
             raise typer.Exit(0 if found.ok else 1)
         if resend:
             services.alerts.resend()
+            services.alerts.deliver(now=config.now())
+        if acknowledge is not None:
+            if not services.alerts.acknowledge(acknowledge, by=by, now=config.now()):
+                raise Refused(
+                    f"Alert [{acknowledge}] is of no critical problem that is open: `settlement alerts` lists them"
+                )
             services.alerts.deliver(now=config.now())
         rows = [asdict(row) for row in services.alerts.listing(settlement_date=settlement_date, state=state)]
     if not out.data(rows):

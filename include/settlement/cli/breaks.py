@@ -9,6 +9,7 @@ import typer
 from settlement import config
 from settlement.cli import output
 from settlement.cli.options import By, Json, Lang, Reason, parse_date
+from settlement.domain.breaks import WAYS
 from settlement.domain.errors import Refused
 
 BreakId = Annotated[int, typer.Argument(metavar="BREAK", help="The break's number, as `settlement breaks` lists it.")]
@@ -29,7 +30,10 @@ def list_breaks(context: typer.Context, json: Json = False, lang: Lang = None) -
 
     out = output.answer(json=json, lang=lang)
     with wiring.command() as services, services.ledger.books(read_only=True) as books:
-        found = [{name: getattr(row, name) for name in LISTED} for row in books.breaks.open()]
+        found = [
+            {name: getattr(row, name) for name in LISTED} | {"ends_by": ", ".join(WAYS[row.cause, row.subject_kind])}
+            for row in books.breaks.open()
+        ]
     if not out.data(found):
         out.table(found)
 
@@ -97,7 +101,7 @@ def match(
     json: Json = False,
     lang: Lang = None,
 ) -> None:
-    """Match the line of a break by hand, with a receipt or payout of the same amount."""
+    """Match the line of a break by hand, with a receipt of its amount, or a payout of which the bank kept a fee."""
     from settlement import wiring
     from settlement.stages import breaks as deciding
 
@@ -135,6 +139,30 @@ def book(
     out = output.answer(json=json, lang=lang)
     with wiring.command() as services:
         done = deciding.book(services, break_id, account=account, reason=reason, by=by, now=config.now())
+    _print_done(out, done)
+
+
+@app.command()
+def absent(break_id: BreakId, reason: Reason, by: By, json: Json = False, lang: Lang = None) -> None:
+    """Say, after asking the bank, that it does not pay a missing payout; a second person has to approve."""
+    from settlement import wiring
+    from settlement.stages import breaks as deciding
+
+    out = output.answer(json=json, lang=lang)
+    with wiring.command() as services:
+        done = deciding.declare_absent(services, break_id, reason=reason, by=by, now=config.now())
+    _print_done(out, done)
+
+
+@app.command()
+def answer(break_id: BreakId, reason: Reason, by: By, json: Json = False, lang: Lang = None) -> None:
+    """Answer by name for a break for which there is nothing to book; above the policy's limit two people have to."""
+    from settlement import wiring
+    from settlement.stages import breaks as deciding
+
+    out = output.answer(json=json, lang=lang)
+    with wiring.command() as services:
+        done = deciding.answer(services, break_id, reason=reason, by=by, now=config.now())
     _print_done(out, done)
 
 

@@ -25,7 +25,7 @@ def gate(
     json: Json = False,
     lang: Lang = None,
 ) -> None:
-    """Say what was said against paying for a date, or answer for it. Exit status 1: nobody answers for something."""
+    """Say what was said against paying for a date, or answer for it. Exit status 1: something waits for an answer."""
     from settlement import wiring
     from settlement.stages import gate
 
@@ -41,10 +41,11 @@ def gate(
         found = gate.objections(services, on)
     if not out.data([asdict(said) for said in found]):
         for said in found:
-            out.say("objection_answered" if said.overridden_by else "objection", **asdict(said))
+            is_answered = "objection_over" if said.is_over else "objection"
+            out.say("objection_answered" if said.overridden_by else is_answered, **asdict(said))
         if not found:
             out.say("no_objection", date=on)
-    raise typer.Exit(0 if all(said.overridden_by for said in found) else 1)
+    raise typer.Exit(0 if all(said.overridden_by or said.is_over for said in found) else 1)
 
 
 def unknown(

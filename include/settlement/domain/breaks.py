@@ -68,6 +68,16 @@ WAYS: Mapping[tuple[str, str], tuple[Way, ...]] = {
 }
 """By cause and kind of subject: what a person may do that ends a break of it. All but mending are kept as decisions."""
 
+POSTS: Mapping[Way, str] = {
+    Way.MATCH: "`suspense_resolved` to what the line is; what a bank kept of a payout as `tolerance_booked`",
+    Way.BOOK: "`suspense_resolved` to the account; an overdrawn investor's takes at most what is missing",
+    Way.WRITE_OFF: "`written_off`: what stands because of it, against `difference`; undone when its line comes",
+    Way.ABSENT: "`payout_rejected`, always by two people; undone when a statement shows the payout after all",
+    Way.ANSWER: "nothing; it is not asked again as long as its amount stands",
+    Way.MEND: "what the next run takes, or nothing",
+}
+"""What each way posts."""
+
 
 class BreakState(StrEnum):
     """How far a break is. The ledger keeps the same words."""

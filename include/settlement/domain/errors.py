@@ -13,6 +13,10 @@ class Refused(Exception):
     """The day stops here until a person does what the message says; trying again changes nothing."""
 
 
+class RequestRefused(Refused):
+    """What a run was asked cannot be done: nothing began, and the same run can never do it. Another one is asked."""
+
+
 class Unavailable(Exception):
     """Something outside did not answer; the message names it. Trying again later may work."""
 

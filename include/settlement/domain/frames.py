@@ -648,7 +648,7 @@ OPEN_LINES = Spec(
         _amount("amount", "a credit is positive"),
         _text("currency", "ISO 4217"),
         _text("end_to_end_id", "what the bank says is the payer's id", is_nullable=True),
-        _text("reference", "what the bank says is its reference", is_nullable=True),
+        _text("reference", "what the bank says is the payer's reference", is_nullable=True),
         _text("remittance", "what else it says; may be empty"),
         _flag("is_return", "whether the bank marks it as a payment that came back"),
         _text("reason", "why it came back", is_nullable=True),
@@ -657,6 +657,9 @@ OPEN_LINES = Spec(
         _text("bank_code", "the bank's code of the kind of movement; may be empty"),
         _text("file_id", "the payment file that it names", is_nullable=True),
         _text("counterparty_account", "personal data", is_nullable=True),
+        _text(
+            "bank_reference", "the bank's own number of the booking, by which the source may know it", is_nullable=True
+        ),
     ),
 )
 

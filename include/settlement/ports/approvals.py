@@ -27,7 +27,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnsweredObjection:
-    """What was said against paying for a settlement date, and who answered for it, where somebody did."""
+    """What was said against paying for a settlement date, and who answered for it, where somebody did.
+
+    `is_over`: the date has passed the gate since, so that nobody has to answer for it any more.
+    """
 
     settlement_date: date
     control: str
@@ -37,6 +40,7 @@ class AnsweredObjection:
     overridden_by: str | None
     reason: str | None
     overridden_at: datetime | None
+    is_over: bool = False
 
 
 class Approvals(Protocol):

@@ -37,7 +37,15 @@ class Inbox(Protocol):
 
 
 class Bank(Inbox, Protocol):
-    """The channel to the bank: files out, messages in. Sending the same bytes again is always safe."""
+    """The channel to the bank: files out, messages in."""
+
+    @property
+    def checks_duplicates(self) -> bool:
+        """Whether the bank is known to refuse a file that it has: only then may a file go out a second time."""
+
+    @property
+    def answers_later(self) -> bool:
+        """Whether the bank's word on a file comes some time after it, so that none at first means nothing."""
 
     def submit(self, file_id: str, content: bytes) -> Submission:
         """Hand the file over and return what is proven of it; never raises for what the network does."""

@@ -58,11 +58,13 @@ class Breaks(Protocol):
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
+        sees_all: bool = True,
     ) -> dict[str, int]:
         """Make the open breaks of these causes be exactly the findings; return how many opened, resolved and are open.
 
         A break is opened once for a cause and subject, as of the date `on`; one that is found no longer is resolved
-        with the match that explains it.
+        with the match that explains it, unless whoever looks does not see all: a run of a date before one that is
+        settled does not look at what came later.
         """
         ...
 

@@ -79,7 +79,10 @@ class DayRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFailure:
-    """A try of a task that ended badly, or a run that did: then without a task, unless Airflow says which it was."""
+    """A try of a task that ended badly, or a run that did: then without a task, unless Airflow says which it was.
+
+    `is_refused`: what the run was asked cannot be done, so nothing began; `asked_by` triggered it, where somebody did.
+    """
 
     settlement_date: date | None
     run_id: str
@@ -90,6 +93,8 @@ class TaskFailure:
     error: str
     next_try_at: datetime | None = None
     log_url: str | None = None
+    is_refused: bool = False
+    asked_by: str | None = None
 
     @property
     def code(self) -> str:
@@ -194,8 +199,8 @@ class Days(Protocol):
         """Return one run: who triggered it, why, and how it ended; None where no day was opened in its name."""
         ...
 
-    def payout_sums(self, settlement_date: date) -> list[PayoutSum]:
-        """Return how many payouts of a date stand in each state, and their amount, by currency."""
+    def payout_sums(self, settlement_date: date | None) -> list[PayoutSum]:
+        """Return how many payouts of a date, or of all, stand in each state, and their amount, by currency."""
         ...
 
     def end_run(self, day: DayRun, *, outcome: str, now: datetime) -> None:
@@ -214,6 +219,10 @@ class Days(Protocol):
 
     def settled(self) -> list[date]:
         """Return the settlement dates whose outcome is posted, oldest first."""
+        ...
+
+    def is_newest(self, settlement_date: date) -> bool:
+        """Tell whether no date after this one is settled: a run of it sees everything that is open."""
         ...
 
     def unclosed(self) -> list[date]:

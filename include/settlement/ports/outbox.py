@@ -79,6 +79,9 @@ class Outbox(Protocol):
         It is False where every channel has it already or none wants it: nothing was changed.
         """
 
+    def is_told(self, event: Event) -> bool:
+        """Tell whether an event of this name and key was recorded, of whatever date and in whatever channel."""
+
     def attach(self, *, settlement_date: date, key: str, name: str, title: str, content: bytes, now: datetime) -> bool:
         """Put a file into the day's thread, in every channel that shows the day, once for each `key`.
 
@@ -106,6 +109,12 @@ class OutboxToDeliver(Outbox, Protocol):
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         """Make failed alerts (all, or these) pending again, to be tried at once; return how many."""
 
+    def acknowledge(self, alert_id: int, *, by: str, now: datetime) -> bool:
+        """Let nobody be reminded of a critical problem, in any channel, and say who has taken it on.
+
+        It is False where the alert is of no critical problem that is open.
+        """
+
 
 class Alerts(Protocol):
     """What brings the outbox to people. Where no way out is configured, alerts stay in it."""
@@ -127,6 +136,9 @@ class Alerts(Protocol):
 
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         """Make failed alerts (all, or these) pending again; return how many."""
+
+    def acknowledge(self, alert_id: int, *, by: str, now: datetime) -> bool:
+        """Let nobody be reminded of a critical problem any more; False where the alert is of none that is open."""
 
     def test_connection(self) -> ConnectionTest:
         """Return what Slack says of the connection, its scopes and the policy's channels; nothing is posted."""

@@ -30,6 +30,16 @@ class Facts:
     originals: pd.DataFrame
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierReceipts:
+    """How many receipts of how many loans there were in one currency, and their sum in whole minor units."""
+
+    currency: str
+    receipts: int
+    loans: int
+    amount: int
+
+
 class SourceSnapshot(Protocol):
     """The source as it stood at one moment. An id that it does not have has no row."""
 
@@ -42,6 +52,10 @@ class SourceSnapshot(Protocol):
 
     def received(self, windows: Sequence[Window]) -> pd.DataFrame:
         """Return the repayments received in any of the windows, each once."""
+
+    def received_before(self, at: datetime, loan_ids: Sequence[str]) -> list[EarlierReceipts]:
+        """Return what these loans received before an instant and was not undone, by currency."""
+        ...
 
     def repayments(self, repayment_ids: Sequence[str]) -> pd.DataFrame:
         """Return these repayments."""

@@ -16,7 +16,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from settlement.domain.days import SettlementCalendar
-from settlement.domain.errors import NotASettlementDate, Refused
+from settlement.domain.errors import NotASettlementDate, RequestRefused
 from settlement.ports.days import AirflowRun, RunRequest
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ HAVE_AN_INTERVAL = frozenset({"scheduled", "backfill"})
 def request_of(run: AirflowRun, *, calendar: SettlementCalendar, now: datetime) -> RunRequest:
     """Return what a run of `daily_settlement` was asked to do; without a settlement date the stage chooses one.
 
-    Raises Refused: a parameter is unknown, has a value of another kind, or differs between the run's conf and its
-        params; the date asked for is not the run's own, or the one that its logical date names cannot be settled.
+    Raises RequestRefused: a parameter is unknown, has a value of another kind, or differs between the run's conf and
+        its params; the date asked for is not the run's own, or the one that its logical date names cannot be settled.
     """
     check_parameters(run, known=PARAMETERS)
     asked = _date("settlement_date", run.params.get("settlement_date"))
@@ -58,19 +58,19 @@ def request_of(run: AirflowRun, *, calendar: SettlementCalendar, now: datetime) 
 def check_parameters(run: AirflowRun, *, known: tuple[str, ...] = ()) -> None:
     """Prove that a run's conf holds known parameters only, and that the run's params have the values of its conf.
 
-    Raises Refused: naming the key, its value and the parameters that there are.
+    Raises RequestRefused: naming the key, its value and the parameters that there are.
     """
     there_are = f"there are [{', '.join(known)}]" if known else "there are none"
     for key, value in run.conf.items():
         if key in ADDED_BY_AIRFLOW:
             continue
         if key not in known:
-            raise Refused(
+            raise RequestRefused(
                 f"The run was asked [{key}] = [{json.dumps(value, default=str)}], which is no parameter: {there_are}."
                 " Nothing was done. Trigger again with the right name"
             )
         if run.params.get(key) != value:
-            raise Refused(
+            raise RequestRefused(
                 f"The run's conf says [{key}] = [{json.dumps(value, default=str)}] and its params say"
                 f" [{json.dumps(run.params.get(key), default=str)}]: {there_are}. Nothing was done. Trigger again with"
                 " a value that Airflow takes over (core.dag_run_conf_overrides_params must be on)"
@@ -100,7 +100,7 @@ def _settlement_date(
     own = _own(run, calendar)
     if own is not None:
         if asked not in (None, own):
-            raise Refused(
+            raise RequestRefused(
                 f"The run was asked for settlement_date [{asked}] and is the run of [{own}]: a {run.run_type} run has"
                 " its own date. Nothing was done. Leave settlement_date empty, or trigger a run by hand for that date"
             )
@@ -113,7 +113,7 @@ def _settlement_date(
     try:
         calendar.check(named, now=now)
     except NotASettlementDate as error:
-        raise Refused(
+        raise RequestRefused(
             f"The run's logical date [{run.logical_date}] names [{named}]. {error} Nothing was done. Name"
             ' the date to settle: {"settlement_date": "YYYY-MM-DD"}'
         ) from None
@@ -149,16 +149,16 @@ def _date(name: str, value: Any) -> date | None:
     try:
         return date.fromisoformat(value)
     except (TypeError, ValueError):
-        raise Refused(f"[{name}] = [{value}] is not a date: write it as 2026-02-16. Nothing was done") from None
+        raise RequestRefused(f"[{name}] = [{value}] is not a date: write it as 2026-02-16. Nothing was done") from None
 
 
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise Refused(f"[{name}] = [{value}] is neither true nor false. Nothing was done")
+        raise RequestRefused(f"[{name}] = [{value}] is neither true nor false. Nothing was done")
     return value
 
 
 def _text(name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise Refused(f"[{name}] = [{value}] is not a text. Nothing was done")
+        raise RequestRefused(f"[{name}] = [{value}] is not a text. Nothing was done")
     return value

@@ -73,7 +73,14 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
 
         passed = [control.__name__ for control in controls.CONTROLS]
         books.days.note_controls(day.settlement_date, passed, is_held=True, now=now)
-        books.breaks.sync(findings, causes=CAUSES, on=day.settlement_date, calendar=services.calendar, now=now)
+        books.breaks.sync(
+            findings,
+            causes=CAUSES,
+            on=day.settlement_date,
+            calendar=services.calendar,
+            now=now,
+            sees_all=books.days.is_newest(day.settlement_date),
+        )
         notify.step_done(books, day, Step.COMPUTE, row_count=len(inputs.repayments), now=now)
         return _summary(books.days.totals(day.settlement_date))
 

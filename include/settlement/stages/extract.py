@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
+import structlog
 
 from settlement.domain.alerts.day import Step
 from settlement.domain.breaks import Finding
@@ -21,6 +22,8 @@ from settlement.ports.outcomes import Frozen, Seen
 from settlement.ports.services import Services
 from settlement.ports.source import Facts, SourceSnapshot
 from settlement.stages import notify
+
+log = structlog.get_logger(__name__)
 
 SOURCE = "lending_core"
 USUALLY = 5
@@ -39,8 +42,15 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
         if books.outcomes.is_computed(day):
             return {"already": "computed"}
         seen = see(services, books, day)
+        first_date = services.calendar.first or min([day.settlement_date, *books.days.settled()])
     inputs = seen.inputs
     totals = {"repayments": len(inputs.repayments), "loans": len(inputs.loans), "notes": len(inputs.notes)}
+    with services.core.snapshot() as source:
+        opens_at = services.calendar.window(first_date).from_at
+        earlier = source.received_before(opens_at, inputs.loans["loan_id"].tolist())
+    if earlier:
+        log.warning("opening_absent", settlement_date=day.settlement_date.isoformat(), first_date=str(first_date))
+        totals |= {"receipts_before_the_first_date": sum(row.receipts for row in earlier)}
     if day.dry_run:
         return totals | {"dry_run": True}
     with services.ledger.books(day=day) as books:
@@ -49,9 +59,15 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
         frozen = freeze(services, books, day, seen, now=now)
         _tell_of_changes(services, books, seen.changed, now=now)
         books.breaks.sync(
-            seen.changed, causes=("source_changed",), on=day.settlement_date, calendar=services.calendar, now=now
+            seen.changed,
+            causes=("source_changed",),
+            on=day.settlement_date,
+            calendar=services.calendar,
+            now=now,
+            sees_all=books.days.is_newest(day.settlement_date),
         )
         _tell_of_late(services, books, day, inputs, now=now)
+        notify.opening_absent(books, day, first_date=first_date, earlier=earlier, now=now)
         notify.day_started(services, books, day, expected=_expected(inputs), count=len(inputs.repayments), now=now)
         notify.step_done(books, day, Step.EXTRACT, row_count=len(inputs.repayments), now=now)
         return totals | {"input_sha256": frozen.input_sha256}

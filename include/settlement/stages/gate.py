@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from settlement.domain.books.accounts import CLIENT_BANK, RECEIPTS_IN_TRANSIT
+from settlement.domain.days import SETTLED, DayState
 from settlement.domain.errors import NotYet, Refused
 from settlement.domain.payments import gate as questions
 from settlement.domain.payments import payouts
@@ -24,6 +26,9 @@ from settlement.stages import match, notify, take_in
 
 OVERRIDE = "override:"
 """A run whose reason begins so answers for the objections that it meets, in the name of whoever triggered it."""
+
+ENDED_WELL = (*(state.value for state in SETTLED), "already_settled")
+"""How a run ends that was not stopped at the gate."""
 
 USUAL_WEEKS = 8
 """So many weeks back the same weekday is looked at for what is usual."""
@@ -57,7 +62,7 @@ def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dic
             Objection(control=questions.statement_has_come.__name__, said=said)
             for said in questions.statement_has_come(proposal, services.policy)
         ]
-        until = _next_day_at(services, day.settlement_date, services.policy.gate.wait_until)
+        until = waited_until(services, day.settlement_date + timedelta(days=1))
         is_waited_for = bool(missing) and now < until and not services.is_now_set
         if not is_waited_for:
             answer_for(books, day, missing, now=now)
@@ -71,10 +76,16 @@ def wait_for_statement(services: Services, day: DayRun, *, now: datetime) -> dic
     return counts | ({"statement": newest.statement_id} if newest else {})
 
 
+def waited_until(services: Services, on: date) -> datetime:
+    """Return until when, on this date, the bank's word on the day before is waited for: `gate.wait_until`."""
+    clock = time.fromisoformat(services.policy.gate.wait_until)
+    return datetime.combine(on, clock, tzinfo=ZoneInfo(services.policy.timezone))
+
+
 def objections(services: Services, on: date) -> list[AnsweredObjection]:
-    """Return what was said against paying for a settlement date, and who answered for it."""
+    """Return what was said against paying for a settlement date, who answered for it, and whether it is over."""
     with services.ledger.books(read_only=True) as books:
-        return books.approvals.objections(on)
+        return _objections(books, on)
 
 
 def override(services: Services, on: date, *, by: str, reason: str, now: datetime) -> list[AnsweredObjection]:
@@ -85,11 +96,27 @@ def override(services: Services, on: date, *, by: str, reason: str, now: datetim
     if not by.strip() or not reason.strip():
         raise Refused("Whoever answers for an objection gives a name and a reason: --by NAME --reason TEXT")
     with services.ledger.books(settlement_date=on) as books:
-        said = [Objection(control=row.control, said=row.said) for row in books.approvals.objections(on)]
+        said = [Objection(control=row.control, said=row.said) for row in _objections(books, on) if not row.is_over]
         open_to_answer = [objection.said for objection in said if not objection.is_final]
         if not books.approvals.override(on, said=open_to_answer, by=by.strip(), reason=reason.strip(), now=now):
             raise Refused(f"Nothing that somebody could answer for speaks against paying for [{on}]")
-        return books.approvals.objections(on)
+        return _objections(books, on)
+
+
+def _objections(books: Books, on: date) -> list[AnsweredObjection]:
+    return [replace(row, is_over=_has_passed(books, on, since=row.raised_at)) for row in books.approvals.objections(on)]
+
+
+def _has_passed(books: Books, on: date, *, since: datetime) -> bool:
+    """Tell whether a date has come through its gate since: its payouts are under way, or a run ended well."""
+    day = books.days.find(on)
+    if day is None or day.state is DayState.FAILED:
+        return False
+    if day.state in (DayState.AWAITING_APPROVAL, DayState.PAYING):
+        return True
+    run = books.days.run(day.run_id)
+    is_well = run is not None and run.ended_at is not None and run.outcome in ENDED_WELL and run.ended_at >= since
+    return is_well or (day.settled_at is not None and day.settled_at > since)
 
 
 def proposed(services: Services, books: Books, day: DayRun, *, prepared: pd.DataFrame | None = None) -> Proposal:
@@ -190,8 +217,3 @@ def keeping_objections(services: Services, day: DayRun, *, now: datetime) -> Ite
         raise Refused(
             f"Nothing is paid for [{day.settlement_date}]: {said}. Mend it and clear the task take_in; {way_out}"
         ) from None
-
-
-def _next_day_at(services: Services, on: date, clock: str) -> datetime:
-    zone = ZoneInfo(services.policy.timezone)
-    return datetime.combine(on + timedelta(days=1), time.fromisoformat(clock), tzinfo=zone)

@@ -62,7 +62,7 @@ def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, 
 
 def match_lines(services: Services, books: Books, lines: pd.DataFrame) -> tuple[pd.DataFrame, list[Mismatch]]:
     """Return what the lines are (frame `MATCHES`), and which of them point at something of ours without fitting it."""
-    said = frames.rows(lines, "line_id", "end_to_end_id", "reference", "remittance")
+    said = frames.rows(lines, "line_id", "end_to_end_id", "reference", "bank_reference", "remittance")
     named = {line_id: references.references_of(*texts) for line_id, *texts in said}
     keys = sorted({key for of_line in named.values() for key in of_line})
     payouts = books.payouts.by_end_to_end(keys)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from settlement.domain.alerts.breaks import SHOWN_BREAKS, BreakLine, BreaksOpened, digest
@@ -25,8 +25,8 @@ from settlement.domain.alerts.day import (
 )
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
-from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
-from settlement.domain.alerts.watch import InputChanged, InputLate, Resolved
+from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
+from settlement.domain.alerts.watch import InputChanged, InputLate, OpeningAbsent, Resolved
 from settlement.domain.days import DayState
 from settlement.domain.errors import Broken, Refused
 from settlement.domain.payments.state import UNSENT, PayoutState
@@ -38,9 +38,7 @@ from settlement.stages import standing
 
 if TYPE_CHECKING:
     from settlement.domain.breaks import Finding
-
-ASKED_AGAIN_AFTER = timedelta(minutes=15)
-"""When the next inquiry asks after payouts that became unknown now: `bank_reconciliation` runs so often."""
+    from settlement.ports.source import EarlierReceipts
 
 LONGEST_DELIVERY_SECONDS = 5
 
@@ -117,17 +115,30 @@ def control_broken(
 # --------------------------------------------------------------------------------------------------- its payouts
 
 
-def payouts_unknown(books: Books, day: DayRun, *, count: int, amounts: Mapping[str, int], now: datetime) -> None:
-    """Tell that payouts of the day went out and no answer came; nothing where there is none."""
-    if count:
-        event = PayoutsUnknown(
-            settlement_date=day.settlement_date,
-            backfill_id=day.backfill_id,
-            count=count,
-            amounts=_money(amounts),
-            inquiry_at=now + ASKED_AGAIN_AFTER,
-        )
-        books.outbox.record(event, now=now)
+def payouts_unknown(
+    books: Books,
+    on: date,
+    *,
+    backfill_id: str | None,
+    count: int,
+    amounts: Mapping[str, int],
+    inquiry_at: datetime | None,
+    ask_about: Sequence[str],
+    now: datetime,
+) -> None:
+    """Tell that payouts of a date went out and no answer came.
+
+    `inquiry_at` is when the bank is asked by itself, `ask_about` are the files of which only a person can ask it.
+    """
+    event = PayoutsUnknown(
+        settlement_date=on,
+        backfill_id=backfill_id,
+        count=count,
+        amounts=_money(amounts),
+        inquiry_at=inquiry_at,
+        ask_about=tuple(ask_about),
+    )
+    books.outbox.record(event, now=now)
 
 
 def payouts_rejected(
@@ -202,6 +213,7 @@ def breaks_opened(books: Books, on: date, *, backfill_id: str | None, now: datet
                 cause=b.cause,
                 amount=Money(amount=b.amount or 0, currency=b.currency or ""),
                 age_business_days=b.age_business_days,
+                subject_kind=b.subject_kind,
                 subject_id=b.subject_id,
             )
             for b in largest[:SHOWN_BREAKS]
@@ -224,6 +236,22 @@ def input_late(books: Books, day: DayRun, source: str, *, expected_at: datetime,
 def input_came(books: Books, on: date, source: str, *, now: datetime) -> None:
     """Tell that what was late for a date is there."""
     _over(books, on, problem=f"input:{source}", of=InputLate, now=now)
+
+
+def opening_absent(
+    books: Books, day: DayRun, *, first_date: date, earlier: Sequence[EarlierReceipts], now: datetime
+) -> None:
+    """Tell that loans of the day were paid before the first date, of which nothing is known; nothing where none was."""
+    if earlier:
+        event = OpeningAbsent(
+            settlement_date=day.settlement_date,
+            backfill_id=day.backfill_id,
+            first_date=first_date,
+            loan_count=sum(row.loans for row in earlier),
+            receipt_count=sum(row.receipts for row in earlier),
+            amounts=_money({row.currency: row.amount for row in earlier}),
+        )
+        books.outbox.record(event, now=now)
 
 
 def input_changed(
@@ -254,36 +282,13 @@ def input_agrees(books: Books, on: date, source: str, *, now: datetime) -> None:
 
 
 def task_failed(services: Notifications, failure: TaskFailure, *, now: datetime) -> bool:
-    """Record that a task failed for good, with the state of the day's money; False when that is on record already."""
-    on = failure.settlement_date
-    with services.ledger.books(settlement_date=on) as books:
-        backfill_id = _backfill_of(books, failure, now=now)
-        found = books.days.find(on) if on else None
-        if on and found and found.run_id == failure.run_id and not found.state.is_settled:
-            error = failure.error[:300]
-            why = f"{failure.task_id}: {error}" if failure.task_id else found.failure or error
-            books.days.set_state(on, DayState.FAILED, now=now, failure=why)
-            if step := next((step for step in Step if failure.task_id.startswith(f"{step}.")), None):
-                progress = DayProgress(
-                    settlement_date=on, backfill_id=backfill_id, step=step, state=StepState.FAILED, at=now
-                )
-                books.outbox.record(progress, now=now)
-        event = TaskFailed(
-            settlement_date=on,
-            backfill_id=backfill_id,
-            run_id=failure.run_id,
-            task=failure.task_id,
-            map_index=failure.map_index,
-            try_number=failure.try_number,
-            code=failure.code,
-            error=failure.error,
-            money=_money_status(books, on) if on else MoneyStatus(state=MoneyState.NOT_STARTED),
-            deadline_at=standing.deadline(services).of(on) if on else None,
-            log_url=failure.log_url,
-        )
-        is_new = books.outbox.record(event, now=now)
-    deliver(services, now=now)
-    return is_new
+    """Record that a task failed for good, with the state of the day's money; False when that is on record already.
+
+    Where it refused what its run was asked, only that is told.
+    """
+    if failure.is_refused:
+        return _run_refused(services, failure, now=now)
+    return _failed(services, failure, is_own_word=True, now=now)
 
 
 def task_retry(services: Notifications, failure: TaskFailure, *, now: datetime) -> bool:
@@ -311,6 +316,9 @@ def run_failed(services: Notifications, failure: TaskFailure, *, left: Iterable[
     `left` are the backfill's runs that Airflow has still to end: where there are none, the backfill is over.
     """
     on, backfill_id = failure.settlement_date, None
+    with services.ledger.books() as books:
+        if books.outbox.is_told(_refusal(failure)):
+            return False
     if on:
         with services.ledger.books(settlement_date=on) as books:
             found, run = books.days.find(on), books.days.run(failure.run_id)
@@ -318,12 +326,64 @@ def run_failed(services: Notifications, failure: TaskFailure, *, left: Iterable[
             if found and found.run_id == failure.run_id:
                 day = DayRun(settlement_date=on, revision=max(1, found.revision), run_id=failure.run_id)
                 books.days.end_run(day, outcome=f"failed: {failure.code}", now=now)
-                if not found.state.is_settled:
-                    books.days.set_state(on, DayState.FAILED, now=now, failure=found.failure or failure.error)
-    is_new = task_failed(services, failure, now=now)
+    is_new = _failed(services, failure, is_own_word=False, now=now)
     if backfill_id:
         end_backfill(services, backfill_id, left=left, now=now)
     return is_new
+
+
+def _failed(services: Notifications, failure: TaskFailure, *, is_own_word: bool, now: datetime) -> bool:
+    """Record a failure. The cause that a task has named itself is not overwritten by what its run's callback knows."""
+    on = failure.settlement_date
+    with services.ledger.books(settlement_date=on) as books:
+        backfill_id = _backfill_of(books, failure, now=now)
+        found = books.days.find(on) if on else None
+        stopped = found if found and found.run_id == failure.run_id and not found.state.is_settled else None
+        step = next((step for step in Step if failure.task_id.startswith(f"{step}.")), None)
+        if stopped and step:
+            progress = DayProgress(
+                settlement_date=on, backfill_id=backfill_id, step=step, state=StepState.FAILED, at=now
+            )
+            books.outbox.record(progress, now=now)
+        event = TaskFailed(
+            settlement_date=on,
+            backfill_id=backfill_id,
+            run_id=failure.run_id,
+            task=failure.task_id,
+            map_index=failure.map_index,
+            try_number=failure.try_number,
+            code=failure.code,
+            error=failure.error,
+            money=_money_status(books, on),
+            deadline_at=standing.deadline(services).of(on) if on else None,
+            log_url=failure.log_url,
+        )
+        is_new = books.outbox.record(event, now=now)
+        if stopped:
+            said = f"{failure.task_id}: {failure.error[:300]}".removeprefix(": ")
+            cause = said if is_own_word or is_new else stopped.failure or said
+            books.days.set_state(stopped.settlement_date, DayState.FAILED, now=now, failure=cause)
+    deliver(services, now=now)
+    return is_new
+
+
+def _run_refused(services: Notifications, failure: TaskFailure, *, now: datetime) -> bool:
+    with services.ledger.books() as books:
+        is_new = books.outbox.record(_refusal(failure), now=now)
+    deliver(services, now=now)
+    return is_new
+
+
+def _refusal(failure: TaskFailure) -> RunRefused:
+    return RunRefused(
+        settlement_date=failure.settlement_date,
+        run_id=failure.run_id,
+        run_type=failure.run_type,
+        try_number=failure.try_number,
+        asked_by=failure.asked_by,
+        error=failure.error.partition(": ")[2] or failure.error,
+        log_url=failure.log_url,
+    )
 
 
 def end_backfill(services: Notifications, backfill_id: str, *, left: Iterable[str] = (), now: datetime) -> bool:
@@ -379,19 +439,29 @@ def _backfill_of(books: NotifyingBooks, failure: TaskFailure, *, now: datetime) 
     return books.backfills.join(now=now) if failure.run_type == "backfill" else None
 
 
-def _money_status(books: NotifyingBooks, on: date) -> MoneyStatus:
-    """Return how far the day's money has come, by the payouts that have come furthest into doubt."""
-    of_day = books.days.payout_sums(on)
-    for state, states in (
-        (MoneyState.UNKNOWN, (PayoutState.UNKNOWN,)),
-        (MoneyState.SENT, (PayoutState.SUBMITTED, PayoutState.ACCEPTED, PayoutState.BOOKED, PayoutState.RETURNED)),
-        (MoneyState.PREPARED, UNSENT),
-        (MoneyState.REJECTED, (PayoutState.REJECTED,)),
-    ):
-        found = [sums for sums in of_day if sums.state in states]
+_MONEY_OF_A_DATE = (
+    (MoneyState.UNKNOWN, (PayoutState.UNKNOWN,)),
+    (MoneyState.SENT, (PayoutState.SUBMITTED, PayoutState.ACCEPTED, PayoutState.BOOKED, PayoutState.RETURNED)),
+    (MoneyState.PREPARED, UNSENT),
+    (MoneyState.REJECTED, (PayoutState.REJECTED,)),
+)
+_MONEY_UNDER_WAY = (
+    (MoneyState.UNKNOWN, (PayoutState.UNKNOWN,)),
+    (MoneyState.SENT, (PayoutState.SUBMITTED, PayoutState.ACCEPTED)),
+)
+
+
+def _money_status(books: NotifyingBooks, on: date | None) -> MoneyStatus:
+    """Return how far the day's money has come, by the payouts that have come furthest into doubt.
+
+    Without a date nothing was to be paid: then it is what the bank has of all dates and has not booked.
+    """
+    sums_by_state = books.days.payout_sums(on)
+    for state, states in _MONEY_OF_A_DATE if on else _MONEY_UNDER_WAY:
+        found = [sums for sums in sums_by_state if sums.state in states]
         if found:
             return MoneyStatus(state=state, count=sum(sums.count for sums in found), amounts=_totals(found))
-    return MoneyStatus(state=MoneyState.NOT_STARTED)
+    return MoneyStatus(state=MoneyState.NOT_STARTED if on else MoneyState.AT_REST)
 
 
 def _totals(rows: Sequence[PayoutSum]) -> tuple[Money, ...]:

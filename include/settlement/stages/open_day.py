@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from settlement.domain.errors import NotASettlementDate, Refused
+from settlement.domain.errors import NotASettlementDate, RequestRefused
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
 
@@ -10,15 +10,16 @@ from settlement.ports.services import Services
 def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRun:
     """Return the settlement date that the run works on, opened in its name; another run of the date is displaced.
 
-    Raises Refused: the date is no settlement date, or its cut-off has not passed; the nearest right dates are named.
+    Raises RequestRefused: the date is no settlement date, or its cut-off has not passed; the nearest right dates are
+        named.
     """
     on = request.settlement_date or _due(services, request.run_id, now=now)
     if on is None:
-        raise Refused("There is no settlement date whose cut-off has passed: nothing can be settled yet")
+        raise RequestRefused("There is no settlement date whose cut-off has passed: nothing can be settled yet")
     try:
         services.calendar.check(on, now=now)
     except NotASettlementDate as error:
-        raise Refused(str(error)) from None
+        raise RequestRefused(str(error)) from None
 
     with services.ledger.books(settlement_date=on, read_only=request.dry_run) as books:
         return books.days.open(request, settlement_date=on, now=now)

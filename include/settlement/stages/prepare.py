@@ -19,7 +19,8 @@ from settlement.stages import apply, gate, take_in
 def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
     """Write the payouts of everything the ledger owes and may pay now, with their entries, and say what is held.
 
-    What earlier days prepared and nobody is going to send goes back to the balances first, and is paid from there.
+    What earlier days prepared and nobody is going to send goes back to the balances first, and is paid from there. A
+    closed day pays nothing more, so that its certificate stays true: what came back since is paid by the next date.
 
     Raises Refused: something speaks against paying (see `domain.payments.gate`); nothing is prepared.
     """
@@ -28,6 +29,9 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
     take_in.require_bank(services)
     assert services.debtor is not None
     with gate.keeping_objections(services, day, now=now), services.ledger.books(day=day, posting=True) as books:
+        found = books.days.find(day.settlement_date)
+        if found is not None and found.state is DayState.CLOSED:
+            return {"skipped": "the day is closed: what is owed is paid by the run of the next date"}
         released = _release_stranded(services, books, day, now=now)
         balances = books.payouts.payables()
         prepared, holds = payouts.from_balances(

@@ -188,7 +188,7 @@ def _missing(services: Services, books: Books, newest: KeptStatement | None) -> 
             evidence={"expected_on": row.window_on},
         )
         for row in books.in_transit.receipts()
-        if row.window_on <= until and services.debtor and row.currency == services.debtor.currency
+        if row.window_on <= until
     ]
     return [*found, *_missing_payouts(services, books, until), *_contradicted(books)]
 
@@ -269,14 +269,16 @@ def _unexplained(services: Services, books: Books) -> list[Finding]:
 
 
 def _close_days(services: Services, books: Books, newest: KeptStatement | None, *, now: datetime) -> list[date]:
-    """Close the settled days whose payouts are all final and whose receipts a statement has shown."""
+    """Close the settled days whose payouts are all final and whose statement is in.
+
+    A receipt that it does not show is a break by now, and stands in the certificate by name.
+    """
     if newest is None:
         return []
-    waiting = {row.window_on for row in books.in_transit.receipts()}
     closed = []
     for on in books.days.unclosed():
         is_final = all(sums.state.is_final for sums in books.days.payout_sums(on))
-        if is_final and newest.business_date >= on and on not in waiting:
+        if is_final and newest.business_date >= on:
             books.days.set_state(on, DayState.CLOSED, now=now)
             close.issue(services, books, on, now=now)
             notify.day_completed(services, books, on, now=now)

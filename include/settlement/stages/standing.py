@@ -12,6 +12,7 @@ from settlement.domain.alerts.event import Money
 from settlement.domain.alerts.expectations import Deadline
 from settlement.domain.payments.state import PayoutState
 from settlement.ports.books import Books
+from settlement.ports.breaks import Break
 from settlement.ports.services import Notifications, Services
 
 TOTALS = (
@@ -28,12 +29,17 @@ TOTALS = (
 )
 
 _PAYOUT_TOTALS = {
+    PayoutState.PREPARED: "prepared",
+    PayoutState.APPROVED: "prepared",
     PayoutState.BOOKED: "paid",
     PayoutState.RETURNED: "rejected",
     PayoutState.REJECTED: "rejected",
     PayoutState.UNKNOWN: "unknown",
 }
-"""Under which total of the day's message a payout of this state counts; any other is in transit."""
+"""Under which total of the day's message a payout of this state counts; any other is in transit at the bank."""
+
+_TOLD_APART = ("missing_at_bank",)
+"""Causes whose breaks are told by their kinds of subjects: a receipt that the bank lacks is not a payout."""
 
 
 def deadline(services: Notifications) -> Deadline:
@@ -64,7 +70,7 @@ def status(services: Services, books: Books, on: date) -> dict[str, Any]:
                 "opened_on": b.opened_on.isoformat(),
                 "age_business_days": b.age_business_days,
             }
-            for b in books.breaks.open()
+            for b in _breaks(books, on)
         ],
         "now_is_set": services.is_now_set,
     }
@@ -81,14 +87,15 @@ def completed(services: Services, books: Books, on: date) -> DayCompleted:
         kind = _PAYOUT_TOTALS.get(of_state.state, "in_transit")
         sums[of_state.currency][f"{kind}_count"] += of_state.count
         sums[of_state.currency][f"{kind}_amount"] += of_state.amount
-    holds = books.payouts.holds()
+    holds = books.payouts.holds() if _is_newest(books, on) else books.payouts.holds().iloc[:0]
     for currency, amount in zip(holds["currency"], holds["amount"].tolist(), strict=True):
         sums[currency]["held_count"] += 1
         sums[currency]["held_amount"] += amount
     held = books.days.controls_of(on)
-    by_cause: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for opened in books.breaks.open():
-        by_cause[(opened.cause, opened.currency or "")].append(abs(opened.amount or 0))
+    by_cause: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for opened in _breaks(books, on):
+        kind = opened.subject_kind if opened.cause in _TOLD_APART else ""
+        by_cause[(opened.cause, kind, opened.currency or "")].append(abs(opened.amount or 0))
     return DayCompleted(
         settlement_date=on,
         backfill_id=run.backfill_id if run else None,
@@ -104,9 +111,29 @@ def completed(services: Services, books: Books, on: date) -> DayCompleted:
         payouts=tuple(PayoutTotals(currency=currency, **amounts) for currency, amounts in sorted(sums.items())),
         matches=tuple(MatchTotals(**asdict(row)) for row in books.bank_lines.match_totals(on)),
         breaks=tuple(
-            BreakTotal(cause=cause, count=len(amounts), amount=Money(amount=sum(amounts), currency=currency))
-            for (cause, currency), amounts in sorted(by_cause.items())
+            BreakTotal(
+                cause=cause,
+                subject_kind=kind,
+                count=len(amounts),
+                amount=Money(amount=sum(amounts), currency=currency),
+            )
+            for (cause, kind, currency), amounts in sorted(by_cause.items())
         ),
         controls_passed=sum(held.values()),
         controls_total=len(held),
     )
+
+
+def _breaks(books: Books, on: date) -> list[Break]:
+    """Return the open breaks of a date: those opened by then or about a payout of it; all of the newest."""
+    found = books.breaks.open()
+    if _is_newest(books, on):
+        return found
+    payouts = set(books.payouts.find(on)["payout_id"])
+    return [b for b in found if b.opened_on <= on or (b.subject_kind == "payout" and b.subject_id in payouts)]
+
+
+def _is_newest(books: Books, on: date) -> bool:
+    """Tell whether no later date was opened: what is held and open now is then this date's."""
+    newest = books.days.newest()
+    return newest is None or on >= newest

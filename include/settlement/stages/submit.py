@@ -1,7 +1,7 @@
 """Handing payment files to the bank: written and committed first, then sent, then the answer kept.
 
 A payout goes out under one id for life, and after an answer that did not arrive it is asked for, never sent again under
-another id.
+another id. A file that may have arrived goes out again only to a bank that is known to check for duplicates.
 """
 
 from collections import defaultdict
@@ -47,7 +47,7 @@ def send(
     is_to_go: IsToGo | None = None,
     now: datetime,
 ) -> dict[str, Any]:
-    """Send files, or send them again under the same id, and keep what each answer proves.
+    """Send files, or send them again under the same id where that is safe, and keep what each answer proves.
 
     Every file is tried before an error is raised, so one that cannot leave does not keep the others back. `is_to_go` is
     asked of a file and its transmissions as they are when it is its turn.
@@ -73,6 +73,21 @@ def send(
     return dict(outcomes)
 
 
+def may_go(services: Services, transmissions: Sequence[Transmission]) -> bool:
+    """Tell whether a file with these transmissions may be handed over: never twice where a second order would be paid.
+
+    What is proven not to have left may always go; what may have arrived, only where the bank checks for duplicates.
+    """
+    if services.bank is not None and services.bank.checks_duplicates:
+        return True
+    return all(transmission.outcome is SubmissionOutcome.NOT_SENT for transmission in transmissions)
+
+
+def execution_date(services: Services, on: date, now: datetime) -> date:
+    """The next business day after the settlement date, or today if that is later."""
+    return max(services.calendar.calendar.next_business_day(on), services.calendar.local_date(now))
+
+
 def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
     debtor = services.debtor
     assert debtor is not None
@@ -87,7 +102,7 @@ def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
                 file = PaymentFile(
                     file_id=payouts.file_id(part["end_to_end_id"], settlement_date=day.settlement_date),
                     created_at=now,
-                    execution_date=_execution_date(services, day.settlement_date, now),
+                    execution_date=execution_date(services, day.settlement_date, now),
                     debtor_name=debtor.name,
                     debtor_account=debtor.account,
                     debtor_agent=debtor.agent,
@@ -119,7 +134,8 @@ def _hand_over(
         file, of_file = books.files.file(file_id), books.payouts.in_file(file_id)
         if file is None or not of_file["state"].isin((PayoutState.APPROVED, *UNPROVEN)).all():
             return None
-        if is_to_go and not is_to_go(file, books.files.transmissions(file_id)):
+        transmissions = books.files.transmissions(file_id)
+        if not may_go(services, transmissions) or (is_to_go and not is_to_go(file, transmissions)):
             return None
         approved = of_file.loc[of_file["state"] == PayoutState.APPROVED, "payout_id"].tolist()
         books.payouts.step(approved, PayoutState.SUBMITTED, cause="sent", now=now, evidence={"file_id": file_id})
@@ -138,8 +154,3 @@ def _keep_answer(services: Services, file_id: str, number: int, answer: Submissi
         said = {"status_code": answer.status_code, "text": answer.text}
         reason = {"bank_reason": answer.reason} if answer.reason else {}
         apply.set_file_status(services, books, file_id, cause="answer", said=said | reason, now=now)
-
-
-def _execution_date(services: Services, on: date, now: datetime) -> date:
-    """The next business day after the settlement date, or today if that is later."""
-    return max(services.calendar.calendar.next_business_day(on), services.calendar.local_date(now))

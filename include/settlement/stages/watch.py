@@ -12,7 +12,10 @@ from typing import NoReturn
 import structlog
 
 from settlement.domain.alerts import expectations
+from settlement.domain.alerts.day import Step
 from settlement.domain.alerts.event import Event
+from settlement.domain.days import DayState
+from settlement.ports.days import Day
 from settlement.ports.services import Services
 from settlement.stages import notify, standing
 
@@ -89,6 +92,7 @@ def look(
         deadline=standing.deadline(services),
         airflow=airflow() if airflow and is_any_absent else None,
         now=now,
+        failed_in={on: step for on, day in days.items() if day and (step := _failed_in(day))},
     )
     over = [event for on, state in states.items() if seen.get(on) != state for event in expectations.ended(on, state)]
     told = expectations.daily(
@@ -103,6 +107,12 @@ def look(
         notify.end_backfill(services, backfill_id, now=now)
     seen.update(states)
     return amiss
+
+
+def _failed_in(day: Day) -> str | None:
+    """Return the step in which a date failed, by the task that its failure names."""
+    step = (day.failure or "").partition(".")[0]
+    return step if day.state is DayState.FAILED and step in tuple(Step) else None
 
 
 def _deliver(services: Services, now: datetime) -> int:

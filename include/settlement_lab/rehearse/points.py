@@ -66,6 +66,14 @@ class _WatchedBank:
     bank: Any
     watch: Watch
 
+    @property
+    def checks_duplicates(self) -> bool:
+        return bool(self.bank.checks_duplicates)
+
+    @property
+    def answers_later(self) -> bool:
+        return bool(self.bank.answers_later)
+
     def describe(self) -> str:
         return str(self.bank.describe())
 

@@ -322,6 +322,7 @@ def _exact_day(lines: int, *, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
             "currency": books["currency"],
             "end_to_end_id": books["reference"].where(is_payout),
             "reference": books["reference"].where(~is_payout),
+            "bank_reference": pd.Series(np.char.mod("2026030200%08d", numbers), dtype="str"),
             "remittance": pd.Series("", index=numbers, dtype="str"),
             "counterparty_account": pd.Series(None, index=numbers, dtype="str"),
         }

@@ -31,14 +31,16 @@ from settlement.domain.alerts.day import (
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.payload import Payload, fold, of_event
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
-from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
+from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import (
+    AlertAcknowledged,
     AlertsUndelivered,
     DeadlineMissed,
     DeadlineRisk,
     Heartbeat,
     InputChanged,
     InputLate,
+    OpeningAbsent,
     Resolved,
     RunAbsent,
 )
@@ -148,6 +150,22 @@ EVENTS: dict[str, tuple[Event, ...]] = {
             log_url=LOG,
         ),
     ),
+    "run.refused": (
+        RunRefused(
+            settlement_date=date(2026, 2, 15),
+            run_id="manual__2026-02-17T01:00:00+00:00",
+            try_number=1,
+            asked_by="maker",
+            error="[2026-02-15] cannot be settled: it is a Sunday. The nearest dates that can be settled are"
+            " [2026-02-13] and [2026-02-16].",
+            log_url=LOG,
+        ),
+    ),
+    "alert.acknowledged": (
+        AlertAcknowledged(
+            settlement_date=DAY, problem="unknown", problem_event="payouts.unknown", by="checker", at=at(7, 40)
+        ),
+    ),
     "payouts.unknown": (PayoutsUnknown(settlement_date=DAY, count=812, amounts=krw(96_111_000), inquiry_at=at(6, 30)),),
     "payouts.rejected": (PayoutsRejected(settlement_date=DAY, code="AC04", count=3, amounts=krw(301_087)),),
     "approval.needed": (
@@ -200,6 +218,11 @@ EVENTS: dict[str, tuple[Event, ...]] = {
     "input.late": (InputLate(settlement_date=DAY, source="statement", expected_at=at(10)),),
     "input.changed": (
         InputChanged(settlement_date=DAY, source="lending_core", count=2, amounts=krw(20_000), change="changed"),
+    ),
+    "opening.absent": (
+        OpeningAbsent(
+            settlement_date=DAY, first_date=DAY, loan_count=212, receipt_count=1_530, amounts=krw(145_350_000)
+        ),
     ),
     "control.broken": (
         ControlBroken(

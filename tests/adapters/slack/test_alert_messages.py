@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from string import Formatter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from settlement.adapters.slack import catalogue, renderer
@@ -260,3 +261,17 @@ def test_every_break_and_every_control_has_a_name_that_people_read(language: Lan
     every = (*controls.CONTROLS, *controls.CUSTODY_CONTROLS, *controls.MOVEMENT_CONTROLS)
     named = {control.__name__ for control in every}
     assert named - set(words["controls"]) == set()
+
+
+@pytest.mark.parametrize(
+    ("language", "of_payout", "of_receipt"),
+    [
+        ("ko", "은행에 없는 지급", "은행에 없는 입금"),
+        ("en", "payout missing at the bank", "receipt missing at the bank"),
+    ],
+)
+def test_what_is_missing_at_the_bank_is_called_by_what_it_is(language: Any, of_payout: str, of_receipt: str) -> None:
+    words = catalogue.Words(language=language, zone=ZoneInfo("Asia/Seoul"))
+    assert words.cause("missing_at_bank", "payout") == of_payout
+    assert words.cause("missing_at_bank", "repayment") == of_receipt
+    assert words.cause("a_cause_of_tomorrow", "repayment") == "a_cause_of_tomorrow"

@@ -11,7 +11,7 @@ import pytest
 from settlement.domain.alerts.day import BackfillSummary, DayProgress, DayStarted, PayoutTotals, Step, StepState
 from settlement.domain.alerts.event import AlertState, Money, Severity
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
-from settlement.domain.alerts.task import TaskFailed
+from settlement.domain.alerts.task import RunRefused, TaskFailed
 from settlement.domain.alerts.watch import Heartbeat, Resolved
 
 from .alert_desk import CHANNEL, DAY, NOON, Desk, completed, failed, text_of
@@ -157,6 +157,48 @@ def test_an_unresolved_critical_is_repeated_every_half_hour_six_times(desk: Desk
     assert len(replies) == 1 + 6
     assert "reminder 6 of 6" in text_of(replies[-1])
     assert replies[-1]["subtype"] == "thread_broadcast"
+
+
+def test_a_critical_that_somebody_takes_on_is_repeated_no_more_and_its_end_is_told(desk: Desk) -> None:
+    desk.tell(PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
+    desk.pass_time(minutes=31)
+    assert desk.deliver().repeated == 1
+    reminder = desk.rows()[-1].alert_id
+    assert desk.alerts.acknowledge(reminder, by="kim", now=desk.now)
+    desk.pass_time(minutes=31)
+    assert desk.deliver().repeated == 0
+    _, replies = desk.thread()
+    assert "Taken on: payouts without an answer, by kim" in text_of(replies[-1])
+    assert desk.record(Resolved(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown"))
+    assert not desk.alerts.acknowledge(reminder, by="kim", now=desk.now)
+
+
+def test_what_is_taken_on_before_it_is_delivered_is_not_repeated_either(desk: Desk) -> None:
+    assert desk.record(PayoutsUnknown(settlement_date=DAY, count=3, amounts=KRW))
+    assert desk.alerts.acknowledge(desk.row("payouts.unknown").alert_id, by="kim", now=desk.now)
+    desk.deliver()
+    desk.pass_time(minutes=31)
+    assert desk.deliver().repeated == 0
+
+
+def test_what_is_not_critical_is_not_taken_on(desk: Desk) -> None:
+    desk.tell(PayoutsRejected(settlement_date=DAY, code="AC04", count=1, amounts=KRW))
+    assert not desk.alerts.acknowledge(desk.row("payouts.rejected").alert_id, by="kim", now=desk.now)
+
+
+def test_a_refused_run_stands_alone_says_what_is_right_and_is_no_open_problem(desk: Desk) -> None:
+    desk.tell(
+        RunRefused(
+            settlement_date=DAY, run_id="manual__1", try_number=1, asked_by="maker", error="[2026-02-15] is a Sunday"
+        )
+    )
+    ((refused, replies),) = desk.sink.conversation(CHANNEL)
+    said = text_of(refused)
+    assert replies == []
+    assert "[2026-02-15] is a Sunday" in said and "maker" in said
+    assert "clear" not in said.lower() and "<!subteam" not in said
+    desk.pass_time(hours=2)
+    assert desk.deliver().repeated == 0
 
 
 def test_a_resolved_critical_is_repeated_no_more(desk: Desk) -> None:

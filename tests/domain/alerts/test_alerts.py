@@ -23,14 +23,16 @@ from settlement.domain.alerts.day import (
 )
 from settlement.domain.alerts.event import Event, Money, Severity
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
-from settlement.domain.alerts.task import MoneyState, MoneyStatus, TaskFailed, TaskRetry
+from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import (
+    AlertAcknowledged,
     AlertsUndelivered,
     DeadlineMissed,
     DeadlineRisk,
     Heartbeat,
     InputChanged,
     InputLate,
+    OpeningAbsent,
     Resolved,
     RunAbsent,
 )
@@ -60,6 +62,12 @@ EVENTS: dict[str, tuple[Event, str, str]] = {
         TaskFailed(settlement_date=DAY, run_id="r", task="t", map_index=2, try_number=3, code="c"),
         "critical",
         "2026-02-16:failed:r:t:2:3",
+    ),
+    "run.refused": (RunRefused(settlement_date=DAY, run_id="r", try_number=1), "info", "2026-02-16:refused:r"),
+    "alert.acknowledged": (
+        AlertAcknowledged(settlement_date=DAY, problem="unknown", problem_event="payouts.unknown", by="kim", at=AT),
+        "info",
+        "2026-02-16:acknowledged:unknown",
     ),
     "payouts.unknown": (
         PayoutsUnknown(settlement_date=DAY, count=1, amounts=KRW),
@@ -115,6 +123,11 @@ EVENTS: dict[str, tuple[Event, str, str]] = {
         InputChanged(settlement_date=DAY, source="lending_core", count=1),
         "warning",
         "2026-02-16:input:lending_core",
+    ),
+    "opening.absent": (
+        OpeningAbsent(settlement_date=DAY, first_date=DAY, loan_count=1, receipt_count=2, amounts=KRW),
+        "warning",
+        "2026-02-16:opening",
     ),
     "control.broken": (
         ControlBroken(settlement_date=DAY, control="shares_sum", problem="off by 1"),

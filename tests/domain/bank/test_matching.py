@@ -88,6 +88,30 @@ def test_our_reference_is_found_as_banks_mangle_it(remittance: str) -> None:
     assert told(matches) == [("L1", "P1", "our_reference")]
 
 
+def test_a_receipt_that_the_source_knows_by_the_banks_number_of_the_booking_is_found() -> None:
+    matches, mismatches = match(
+        [line("L1", 95000, bank_reference="20260216000417", remittance="홍길동")],
+        [receipt("R1", 95000, "20260216000417"), receipt("R2", 95000, "20260216000418")],
+    )
+    assert (told(matches), mismatches) == ([("L1", "R1", "bank_reference_as_booking_number")], [])
+
+
+def test_what_the_payer_says_counts_before_the_banks_number_of_the_booking() -> None:
+    matches, _ = match(
+        [line("L1", 95000, reference="REF-R2", bank_reference="REF-R1")],
+        [receipt("R1", 95000, "REF-R1"), receipt("R2", 95000, "REF-R2")],
+    )
+    assert told(matches) == [("L1", "R2", "bank_reference")]
+
+
+def test_a_number_of_a_booking_names_a_receipt_of_another_amount_and_only_as_a_whole() -> None:
+    _, mismatches = match(
+        [line("L1", 94000, bank_reference="20260216000417"), line("L2", 93000, bank_reference="99202602160004170")],
+        [receipt("R1", 95000, "20260216000417")],
+    )
+    assert causes(mismatches) == [("L1", "amount_differs", ["R1"])]
+
+
 def test_one_line_for_several_receipts_that_it_names() -> None:
     matches, _ = match(
         [line("L1", 300, remittance="REF-A REF-B")],
@@ -181,6 +205,7 @@ PAIRED: Mapping[str, tuple[OpenLine, Subject]] = {
     "end_to_end_id": (line("L1", -100, end_to_end_id=E2E), payout("P1", 100)),
     "bank_reference": (line("L1", 100, reference="REF-A1"), receipt("A", 100, "REF-A1")),
     "bank_reference_as_end_to_end_id": (line("L1", 100, end_to_end_id="REF-A1"), receipt("A", 100, "REF-A1")),
+    "bank_reference_as_booking_number": (line("L1", 100, bank_reference="REF-A1"), receipt("A", 100, "REF-A1")),
 }
 
 

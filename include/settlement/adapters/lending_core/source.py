@@ -15,11 +15,13 @@ import pyarrow.compute as pc
 from adbc_driver_postgresql import dbapi
 from sqlalchemy.engine import make_url
 
+from settlement.adapters.lending_core import contract
 from settlement.domain import frames
 from settlement.domain.bank.matching import SubjectKind
 from settlement.domain.computation import encode
 from settlement.domain.days import SettlementCalendar, Window
 from settlement.domain.errors import Refused, Unavailable
+from settlement.ports.source import EarlierReceipts
 
 Read = Callable[..., pd.DataFrame]
 """Reads one of the queries in `sql`, with its parameters."""
@@ -89,7 +91,11 @@ class PostgresLendingCore:
 
     @contextmanager
     def _reading(self, *, beside: Read | None = None) -> Iterator[Read]:
-        """Open a snapshot, or a second view of the one that is open, which another thread may read."""
+        """Open a snapshot, or a second view of the one that is open, which another thread may read.
+
+        Raises Refused: the source is not what the contract says, or cannot be read; every column is named that differs.
+        Raises Unavailable: it does not answer.
+        """
         where = f"[{self._url.host or self._url.query.get('host') or 'localhost'}/{self._url.database}]"
         try:
             with dbapi.connect(self._uri, autocommit=True) as connection, connection.cursor() as cursor:
@@ -103,6 +109,11 @@ class PostgresLendingCore:
                     cursor.execute(_sql(name), parameters=texts)
                     return _frame(cursor.fetch_arrow_table())
 
+                if beside is None and (broken := contract.broken(read("columns"))):
+                    raise Refused(
+                        f"Lending core {where} cannot be read: {'; '.join(broken)}. Mend the views of schema core (an"
+                        " id as [loan_id::text], an instant as [received_at at time zone 'Asia/Seoul']), then go on"
+                    )
                 yield read
                 cursor.execute("rollback")
         except adbc_driver_manager.OperationalError as error:
@@ -134,6 +145,14 @@ class Snapshot:
         found = [self._read("received", *window) for window in windows]
         # Windows overlap where a date that was settled is a business day no longer.
         return pd.concat(found, ignore_index=True).drop_duplicates()
+
+    def received_before(self, at: datetime, loan_ids: Sequence[str]) -> list[EarlierReceipts]:
+        """Return what these loans received before an instant and was not undone, by currency."""
+        found = self._read("received_before", at, _joined(loan_ids))
+        return [
+            EarlierReceipts(currency=currency, receipts=receipts, loans=loans, amount=amount)
+            for currency, receipts, loans, amount in frames.rows(found, "currency", "receipts", "loans", "amount")
+        ]
 
     def repayments(self, repayment_ids: Sequence[str]) -> pd.DataFrame:
         """Return these repayments."""

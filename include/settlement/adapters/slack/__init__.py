@@ -138,6 +138,11 @@ class SlackAlerts:
         with self._engine.begin() as connection:
             return self._outbox(connection).resend(alert_ids=alert_ids)
 
+    def acknowledge(self, alert_id: int, *, by: str, now: datetime) -> bool:
+        """Let nobody be reminded of a critical problem any more; False where the alert is of none that is open."""
+        with self._engine.begin() as connection:
+            return self._outbox(connection).acknowledge(alert_id, by=by, now=now)
+
     def _deliver(self, report: DeliveryReport, *, now: datetime, seconds: float, is_patient: bool) -> None:
         begun = time.monotonic()
         try:

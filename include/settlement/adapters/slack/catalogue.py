@@ -96,6 +96,11 @@ class Words:
         """Return what the catalogue calls a code, or the code itself."""
         return str(self.catalogue[table].get(code, "")) or safe(code)
 
+    def cause(self, cause: str, subject_kind: str) -> str:
+        """Return what the catalogue calls a break: by its cause, and by what it is about where that has a name."""
+        of_kind = self.catalogue["causes"].get(f"{cause}:{subject_kind}")
+        return str(of_kind) if of_kind else self.code("causes", cause)
+
     def date(self, value: date) -> str:
         weekday = get_day_names("abbreviated", locale=self.language)[value.weekday()]
         return f"{value.isoformat()} ({weekday})"

@@ -35,8 +35,8 @@ from settlement.domain.alerts.event import Event, Money, Severity
 from settlement.domain.alerts.payload import Payload, events_of
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected
 from settlement.domain.alerts.routing import AlertsPolicy, Language
-from settlement.domain.alerts.task import TaskFailed, TaskRetry
-from settlement.domain.alerts.watch import AlertsUndelivered, Resolved
+from settlement.domain.alerts.task import RunRefused, TaskFailed, TaskRetry
+from settlement.domain.alerts.watch import AlertAcknowledged, AlertsUndelivered, Resolved
 from settlement.domain.days import SETTLED
 
 MAX_TEXT = 3_000
@@ -48,6 +48,14 @@ _STEP_ICONS = {
     StepState.WAITING: "⏸️",
     StepState.DONE: "✅",
     StepState.FAILED: "❌",
+}
+_PAYOUT_ICONS = {
+    "paid": "💸",
+    "prepared": "📝",
+    "in_transit": "🏦",
+    "held": "⏸️",
+    "unknown": "❓",
+    "rejected": "↩️",
 }
 RESOLVED = "✅"
 
@@ -194,12 +202,12 @@ class Renderer:
         blocks = [block_kit.section("\n".join(lines))] if lines else []
         if isinstance(event, DayDryRun):
             blocks += [*_not_adding_up(event.totals, words), *_totals_table(event.totals, words)]
-        if isinstance(event, TaskFailed) and event.error not in ("", event.code):
+        if (isinstance(event, TaskFailed) and event.error not in ("", event.code)) or isinstance(event, RunRefused):
             blocks.append(block_kit.section("```" + escape(event.error.replace("```", "'''")) + "```"))
         if isinstance(event, BreaksOpened) and event.breaks:
             rows = [
                 [
-                    words.code("causes", line.cause),
+                    words.cause(line.cause, line.subject_kind),
                     money(line.amount),
                     f"{line.age_business_days:,}",
                     safe(line.subject_id),
@@ -381,7 +389,7 @@ def _fields(event: Event, words: Words) -> dict[str, str]:
         written["code"] = safe(event.code) + (f" ({meaning})" if meaning else "")
     if isinstance(event, AlertsUndelivered):
         written["code"] = safe(event.code)
-    if isinstance(event, Resolved):
+    if isinstance(event, Resolved | AlertAcknowledged):
         written["problem_event"] = words.code("kinds", event.problem_event)
     if isinstance(event, ApprovalDone):
         written["approved"] = words.say("words", "approved" if event.approved else "rejected")
@@ -445,7 +453,7 @@ def _completed(day: DayCompleted, words: Words) -> list[Block]:
             words.say(
                 "day",
                 "break_line",
-                cause=Written(words.code("causes", item.cause)),
+                cause=Written(words.cause(item.cause, item.subject_kind)),
                 count=item.count,
                 amount=item.amount,
             )
@@ -515,7 +523,7 @@ def _against_deadline(day: DayCompleted, words: Words) -> list[str]:
 def _payout_lines(day: DayCompleted, words: Words) -> list[str]:
     lines = []
     for payouts in day.payouts:
-        for name, icon in (("paid", "💸"), ("in_transit", "🏦"), ("held", "⏸️"), ("unknown", "❓"), ("rejected", "↩️")):
+        for name, icon in _PAYOUT_ICONS.items():
             count = getattr(payouts, f"{name}_count")
             if count or name == "paid":
                 amount = Money(amount=getattr(payouts, f"{name}_amount"), currency=payouts.currency)

@@ -18,6 +18,7 @@ class BreakLine:
     cause: str
     amount: Money
     age_business_days: int = 0
+    subject_kind: str = ""
     subject_id: str = ""
 
 

@@ -110,11 +110,13 @@ class CurrencyTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutTotals:
-    """The payouts of the day in one currency: what the bank booked, what is under way, and what is not."""
+    """The payouts of the day in one currency: what the bank booked, what it has, what is with us."""
 
     currency: str
     paid_count: int = 0
     paid_amount: int = 0
+    prepared_count: int = 0
+    prepared_amount: int = 0
     in_transit_count: int = 0
     in_transit_amount: int = 0
     held_count: int = 0
@@ -127,11 +129,12 @@ class PayoutTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakTotal:
-    """The open breaks of one cause in one currency."""
+    """The open breaks of one cause in one currency; of one kind of subject, where that makes them another thing."""
 
     cause: str
     count: int
     amount: Money
+    subject_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

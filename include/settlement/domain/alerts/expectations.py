@@ -77,8 +77,12 @@ def findings(
     deadline: Deadline,
     airflow: str | None,
     now: datetime,
+    failed_in: Mapping[date, str] | None = None,
 ) -> list[Event]:
-    """Return what there is to tell about the expected dates; a state of None says that no run took the date on."""
+    """Return what there is to tell about the expected dates; a state of None says that no run took the date on.
+
+    `failed_in` says in which step a failed date stands still.
+    """
     settled = [on for on, state in states.items() if state in SETTLED]
     found: list[Event] = []
     for on, state in sorted(states.items()):
@@ -93,7 +97,7 @@ def findings(
                     last_good_date=max((day for day in settled if day < on), default=None),
                 )
             )
-        found += _of_deadline(on, state, at=deadline.of(on), now=now)
+        found += _of_deadline(on, state, failed_in=(failed_in or {}).get(on), at=deadline.of(on), now=now)
     return found
 
 
@@ -143,8 +147,9 @@ def daily(
     return told
 
 
-def _of_deadline(on: date, state: str | None, *, at: datetime, now: datetime) -> list[Event]:
+def _of_deadline(on: date, state: str | None, *, failed_in: str | None, at: datetime, now: datetime) -> list[Event]:
     step, waits_for = _STANDING.get(state, ("start", "")) if state else ("start", "run")
+    step = failed_in or step
     minutes = int(abs(at - now) / timedelta(minutes=1))
     if now >= at:
         return [

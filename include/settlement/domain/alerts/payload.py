@@ -21,14 +21,16 @@ from settlement.domain.alerts.day import (
 )
 from settlement.domain.alerts.event import Event
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
-from settlement.domain.alerts.task import TaskFailed, TaskRetry
+from settlement.domain.alerts.task import RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import (
+    AlertAcknowledged,
     AlertsUndelivered,
     DeadlineMissed,
     DeadlineRisk,
     Heartbeat,
     InputChanged,
     InputLate,
+    OpeningAbsent,
     Resolved,
     RunAbsent,
 )
@@ -42,6 +44,7 @@ EVENTS: dict[str, type[Event]] = {
         DayProgress,
         TaskRetry,
         TaskFailed,
+        RunRefused,
         PayoutsUnknown,
         PayoutsRejected,
         ApprovalNeeded,
@@ -54,10 +57,12 @@ EVENTS: dict[str, type[Event]] = {
         RunAbsent,
         InputLate,
         InputChanged,
+        OpeningAbsent,
         ControlBroken,
         BreaksAged,
         BackfillSummary,
         DayDryRun,
+        AlertAcknowledged,
         AlertsUndelivered,
         Heartbeat,
     )

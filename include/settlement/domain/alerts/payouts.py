@@ -9,7 +9,10 @@ from settlement.domain.alerts.event import Event, Money, Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutsUnknown(Event):
-    """Payouts went to the bank and its answer did not come back."""
+    """Payouts went to the bank and its answer did not come back.
+
+    `ask_about` are the files that are not sent again by themselves: a person asks the bank about them.
+    """
 
     name: ClassVar[str] = "payouts.unknown"
     level: ClassVar[Severity] = Severity.CRITICAL
@@ -18,6 +21,7 @@ class PayoutsUnknown(Event):
     count: int
     amounts: tuple[Money, ...]
     inquiry_at: datetime | None = None
+    ask_about: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

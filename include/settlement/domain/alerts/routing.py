@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from settlement.domain.alerts.breaks import BreaksOpened
 from settlement.domain.alerts.day import ControlBroken, DayCompleted, DayStarted
 from settlement.domain.alerts.event import Event, Severity
-from settlement.domain.alerts.task import TaskFailed
+from settlement.domain.alerts.task import RunRefused, TaskFailed
 from settlement.domain.alerts.watch import AlertsUndelivered, DeadlineMissed, DeadlineRisk, RunAbsent
 
 Language = Literal["ko", "en"]
@@ -49,14 +49,21 @@ class AlertsPolicy(Protocol):
 def recipients(event: Event, policy: AlertsPolicy) -> list[str]:
     """Return the channels that get the event: those that want its severity, backfills in their own.
 
-    A critical that no channel wants goes out by e-mail: whatever dies, a person hears of it.
+    A critical that no channel wants goes out by e-mail: whatever dies, a person hears of it. A refused run that no
+    channel wants stands there too, to be known of and not to be sent (see `is_silent`).
     """
     if isinstance(event, AlertsUndelivered):
         return [EMAIL]
     wanting = [channel for channel in policy.channels if event.severity in channel.severities]
     if any(channel.backfills for channel in policy.channels):
         wanting = [channel for channel in wanting if channel.backfills == event.is_of_backfill]
-    return [channel.id for channel in wanting] or ([EMAIL] if event.severity is Severity.CRITICAL else [])
+    is_kept = event.severity is Severity.CRITICAL or isinstance(event, RunRefused)
+    return [channel.id for channel in wanting] or ([EMAIL] if is_kept else [])
+
+
+def is_silent(event: Event, channel: str) -> bool:
+    """Tell whether an event is kept for this channel and never sent: a refused run is no reason for an e-mail."""
+    return isinstance(event, RunRefused) and channel == EMAIL
 
 
 def closes(event: Event) -> frozenset[str]:

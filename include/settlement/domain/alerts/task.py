@@ -10,8 +10,9 @@ from settlement.domain.alerts.event import Event, Money, Severity
 
 
 class MoneyState(StrEnum):
-    """How far the day's money has come."""
+    """How far the day's money has come; where no date is meant, that of all dates, or `AT_REST`."""
 
+    AT_REST = "at_rest"
     NOT_STARTED = "not_started"
     PREPARED = "prepared"
     SENT = "sent"
@@ -41,6 +42,43 @@ class TaskRetry(Event):
     @property
     def key(self) -> str:
         return f"retry:{self.run_id}:{self.task}:{self.map_index}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRefused(Event):
+    """A run was asked what cannot be done: nothing began, nothing waits, and nobody is paged.
+
+    It stands alone, for the date that was asked may be none that is ever settled. A run that nobody triggered was
+    meant to settle a date, so that its refusal is a warning.
+    """
+
+    name: ClassVar[str] = "run.refused"
+    opens_thread: ClassVar[bool] = True
+
+    run_id: str
+    run_type: str = "manual"
+    try_number: int
+    asked_by: str | None = None
+    error: str = ""
+    log_url: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "error", redaction.free_text(self.error))
+
+    @property
+    def key(self) -> str:
+        return f"refused:{self.run_id}" + (f":{self.try_number}" if self.try_number > 1 else "")
+
+    @property
+    def thread(self) -> str:
+        return self.dedupe_key
+
+    @property
+    def is_of_backfill(self) -> bool:
+        return self.run_type == "backfill"
+
+    def own_severity(self) -> Severity:
+        return Severity.INFO if self.run_type == "manual" else Severity.WARNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

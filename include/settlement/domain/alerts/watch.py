@@ -92,6 +92,26 @@ class InputChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningAbsent(Event):
+    """Loans of a date were paid before the first date that is settled here, and no opening says so.
+
+    What that money paid counts as unpaid, so it would be settled a second time.
+    """
+
+    name: ClassVar[str] = "opening.absent"
+    level: ClassVar[Severity] = Severity.WARNING
+
+    first_date: date
+    loan_count: int
+    receipt_count: int
+    amounts: tuple[Money, ...]
+
+    @property
+    def key(self) -> str:
+        return "opening"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved(Event):
     """A problem told of before has ended. `problem` is the `key` of the event that told of it."""
 
@@ -104,6 +124,22 @@ class Resolved(Event):
     @property
     def key(self) -> str:
         return f"resolved:{self.problem}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertAcknowledged(Event):
+    """Somebody has taken a critical problem on: it is over when it is, and nobody is reminded of it any more."""
+
+    name: ClassVar[str] = "alert.acknowledged"
+
+    problem: str
+    problem_event: str
+    by: str
+    at: datetime
+
+    @property
+    def key(self) -> str:
+        return f"acknowledged:{self.problem}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 **Dropping.** A file is written under a hidden temporary name, forced to disk and renamed: whoever watches the folder
 sees it whole or not at all. A file of the same name that still waits is the same file, for its bytes depend on its
-content alone.
+content alone. Once it was taken out of the folder, a second one is a second order, unless whoever takes it is known to
+check for duplicates.
 
 **Picking up.** A file is read once, by one reader, and never half:
 
@@ -33,9 +34,13 @@ _FILE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,34}")
 class DirectoryBank:
     """The bank channel over two folders side by side."""
 
-    def __init__(self, drop: Path, pickup: Path, *, settle_seconds: float = 1.0) -> None:
+    def __init__(
+        self, drop: Path, pickup: Path, *, checks_duplicates: bool = False, settle_seconds: float = 1.0
+    ) -> None:
         if drop.resolve() == pickup.resolve():
             raise Refused(f"The drop and the pickup folder of the bank are the same [{drop}]: name two folders")
+        self.checks_duplicates = checks_duplicates
+        self.answers_later = True
         self._drop = drop
         self._pickup = PickupFolder(pickup, settle_seconds=settle_seconds)
 

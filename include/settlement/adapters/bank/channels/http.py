@@ -4,8 +4,8 @@ The mailbox is read by `GET`, a kind at a time: `?raw&type=camt.053`. Both paths
 
 **Sending.** What an answer proves is decided by `judge`, and nothing is proven by hope: a file is `NOT_SENT` only
 when no connection came about or the bank turned the caller away at its door, and everything that is no clear answer
-is `UNKNOWN`. The same file may be sent again at any time: its bytes and its id do not change, and the bank refuses an
-id that it has.
+is `UNKNOWN`. The same file may be sent again where the bank checks for duplicates: its bytes and its id do not change,
+and the bank refuses an id that it has.
 
 **Collecting.** A mailbox hands a message out once, so an answer that is lost on the way would be a message that is
 lost. Therefore:
@@ -69,6 +69,7 @@ class HttpBank:
         password: str | None = None,
         connect_seconds: float = 5.0,
         answer_seconds: float = 60.0,
+        checks_duplicates: bool = True,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -87,6 +88,8 @@ class HttpBank:
         # Reading the certificates of the world takes longer than a request: once, and for nothing without TLS.
         self._tls = httpx.create_ssl_context(trust_env=False) if parts.scheme == "https" else False
         self._answer_seconds = answer_seconds
+        self.checks_duplicates = checks_duplicates
+        self.answers_later = False
         self._kept: set[str] = set()
         self._late: dict[str, Message] = {}
 

@@ -54,6 +54,7 @@ class Breaks(Repository):
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
+        sees_all: bool = True,
     ) -> dict[str, int]:
         """Make the open breaks of these causes be exactly the findings; return how many opened, resolved and stand."""
         run = self.transaction.execute
@@ -71,52 +72,54 @@ class Breaks(Repository):
             )
         }
         opened = [finding for key, finding in sorted(wanted.items()) if key not in present]
+        gone = [row for key, row in present.items() if key not in wanted] if sees_all else []
         for finding in opened:
-            break_id = run(
-                sa.text(
-                    "insert into ledger.breaks (cause, side, opened_on, currency, amount, subject_kind, subject_id,"
-                    " evidence) values (:cause, :side, :on, :currency, :amount, :kind, :id, cast(:evidence as jsonb))"
-                    " returning break_id"
-                ),
-                {
-                    "cause": finding.cause,
-                    "side": finding.side,
-                    "on": on,
-                    "currency": finding.currency,
-                    "amount": finding.amount,
-                    "kind": finding.subject_kind,
-                    "id": finding.subject_id,
-                    "evidence": json.dumps(dict(finding.evidence), default=str, ensure_ascii=False),
-                },
-            ).scalar_one()
-            self._tell(break_id, "opened", now=now)
-        gone = [row for key, row in present.items() if key not in wanted]
+            self._open(finding, on=on, now=now)
         for row in gone:
-            how = self._why_gone(row)
+            self._resolve(row, on=on, calendar=calendar, now=now)
+        for key in present.keys() & wanted.keys():
+            row = present[key]
             run(
-                sa.text(
-                    "update ledger.breaks set state = 'resolved', resolved_on = :on, resolution = :how,"
-                    " age_business_days = :age where break_id = :id"
-                ),
-                {
-                    "id": row.break_id,
-                    "on": max(on, row.opened_on),
-                    "how": how,
-                    "age": _age(row, on=on, calendar=calendar),
-                },
+                sa.text("update ledger.breaks set age_business_days = :age, amount = :amount where break_id = :id"),
+                {"id": row.break_id, "age": _age(row, on=on, calendar=calendar), "amount": wanted[key].amount},
             )
-            self._tell(row.break_id, f"resolved: {how}", now=now)
-        for key, row in present.items():
-            if key in wanted:
-                run(
-                    sa.text("update ledger.breaks set age_business_days = :age, amount = :amount where break_id = :id"),
-                    {
-                        "id": row.break_id,
-                        "age": _age(row, on=on, calendar=calendar),
-                        "amount": wanted[key].amount,
-                    },
-                )
         return {"opened": len(opened), "resolved": len(gone), "open": len(wanted)}
+
+    def _open(self, finding: Finding, *, on: date, now: datetime) -> None:
+        break_id = self.transaction.execute(
+            sa.text(
+                "insert into ledger.breaks (cause, side, opened_on, currency, amount, subject_kind, subject_id,"
+                " evidence) values (:cause, :side, :on, :currency, :amount, :kind, :id, cast(:evidence as jsonb))"
+                " returning break_id"
+            ),
+            {
+                "cause": finding.cause,
+                "side": finding.side,
+                "on": on,
+                "currency": finding.currency,
+                "amount": finding.amount,
+                "kind": finding.subject_kind,
+                "id": finding.subject_id,
+                "evidence": json.dumps(dict(finding.evidence), default=str, ensure_ascii=False),
+            },
+        ).scalar_one()
+        self._tell(break_id, "opened", now=now)
+
+    def _resolve(self, row: sa.Row[Any], *, on: date, calendar: SettlementCalendar, now: datetime) -> None:
+        how = self._why_gone(row)
+        self.transaction.execute(
+            sa.text(
+                "update ledger.breaks set state = 'resolved', resolved_on = :on, resolution = :how,"
+                " age_business_days = :age where break_id = :id"
+            ),
+            {
+                "id": row.break_id,
+                "on": max(on, row.opened_on),
+                "how": how,
+                "age": _age(row, on=on, calendar=calendar),
+            },
+        )
+        self._tell(row.break_id, f"resolved: {how}", now=now)
 
     def _why_gone(self, row: sa.Row[Any]) -> str:
         """Return why a break is found no longer: the match that explains it, where there is one."""

@@ -109,12 +109,13 @@ class Days(Repository):
         row = self.transaction.execute(sql(HERE, "run"), {"id": run_id}).mappings().first()
         return Run(**row) if row else None
 
-    def payout_sums(self, settlement_date: date) -> list[PayoutSum]:
-        """Return how many payouts of a date stand in each state, and their amount, by currency."""
+    def payout_sums(self, settlement_date: date | None) -> list[PayoutSum]:
+        """Return how many payouts of a date, or of all, stand in each state, and their amount, by currency."""
         rows = self.transaction.execute(
             sa.text(
                 "select currency, state, count(*) as count, sum(amount)::bigint as amount from ledger.payouts"
-                " where settlement_date = :on group by currency, state order by currency, state"
+                " where settlement_date = :on or cast(:on as date) is null"
+                " group by currency, state order by currency, state"
             ),
             {"on": settlement_date},
         ).mappings()
@@ -159,6 +160,11 @@ class Days(Repository):
                 sa.text("select settlement_date from ledger.days where revision > 0 order by settlement_date")
             ).scalars()
         )
+
+    def is_newest(self, settlement_date: date) -> bool:
+        """Tell whether no date after this one is settled."""
+        settled = self.settled()
+        return not settled or settled[-1] <= settlement_date
 
     def unclosed(self) -> list[date]:
         """Return the settled days that are not closed, oldest first."""

@@ -22,7 +22,7 @@ from settlement.domain.alerts.day import DayCompleted, DayEvent
 from settlement.domain.alerts.event import AlertState, Event, Severity, summary_key
 from settlement.domain.alerts.payload import Payload, fold, of_event
 from settlement.domain.alerts.routing import AlertsPolicy
-from settlement.domain.alerts.watch import Resolved
+from settlement.domain.alerts.watch import AlertAcknowledged, Resolved
 from settlement.ports.outbox import Alert
 
 HERE = __package__
@@ -57,6 +57,15 @@ class Outbox(Repository):
         for problem in routing.closes(event) if is_new else ():
             self._resolve_all(settlement_date=event.settlement_date, problem_event=problem, now=now)
         return is_new
+
+    def is_told(self, event: Event) -> bool:
+        """Tell whether an event of this name and key was recorded, of whatever date and in whatever channel."""
+        return bool(
+            self.transaction.execute(
+                sa.text("select exists (select from ledger.alert_outbox where event = :event and problem_key = :key)"),
+                {"event": event.name, "key": event.key},
+            ).scalar()
+        )
 
     def attach(
         self,
@@ -138,6 +147,36 @@ class Outbox(Repository):
             )
         )
         return len(rows)
+
+    def acknowledge(self, alert_id: int, *, by: str, now: datetime) -> bool:
+        """Let nobody be reminded of a critical problem, in any channel, and say below each message who took it on."""
+        problems = [
+            row
+            for row in self.transaction.execute(sql(HERE, "open_problems", "of_alert"), {"alert_id": alert_id})
+            if row.severity == Severity.CRITICAL
+        ]
+        for row in problems:
+            self.transaction.execute(
+                sa.text("update ledger.alert_outbox set repeat_at = null, repeats = :all where alert_id = :alert_id"),
+                {"alert_id": row.alert_id, "all": routing.REPEATS},
+            )
+            acknowledged = AlertAcknowledged(
+                settlement_date=row.settlement_date,
+                backfill_id=_backfill_of(row.thread),
+                problem=row.problem_key,
+                problem_event=row.event,
+                by=by,
+                at=now,
+            )
+            self._write_row(
+                acknowledged,
+                root_id=row.root_id,
+                kind="reply",
+                channel=row.channel,
+                payload=of_event(acknowledged),
+                now=now,
+            )
+        return bool(problems)
 
     def repeat_unresolved(self, *, now: datetime, limit: int = 100) -> int:
         """Say again what is critical and was told half an hour ago, six times at most; return how many that were."""
@@ -227,7 +266,11 @@ class Outbox(Repository):
         payload = of_event(event)
         number = self._times_resolved(event, channel=channel) + 1 if event.recurs else 1
         is_told = event.covered_by is not None and self._is_told(event, channel=channel)
-        is_mute = is_told or (event.covers is not None and self._says_better(event, payload, channel=channel))
+        is_mute = (
+            is_told
+            or routing.is_silent(event, channel)
+            or (event.covers is not None and self._says_better(event, payload, channel=channel))
+        )
         written = self._write_row(
             event,
             root_id=root_id,
@@ -411,10 +454,9 @@ class Outbox(Repository):
                 ),
                 {"alert_id": row.alert_id, "now": now},
             )
-            backfill = row.thread.removeprefix("backfill:") if row.thread.startswith("backfill:") else None
             resolved = Resolved(
                 settlement_date=row.settlement_date,
-                backfill_id=backfill,
+                backfill_id=_backfill_of(row.thread),
                 problem=row.problem_key,
                 problem_event=row.event,
                 after_minutes=max(int((now - row.created_at) / timedelta(minutes=1)), 0),
@@ -443,6 +485,10 @@ class Outbox(Repository):
             ),
             {"root_id": root_id},
         )
+
+
+def _backfill_of(thread: str) -> str | None:
+    return thread.removeprefix("backfill:") if thread.startswith("backfill:") else None
 
 
 def _json(payload: Payload) -> str:

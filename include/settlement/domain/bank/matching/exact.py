@@ -59,6 +59,12 @@ EXACT_RULES = (
         kinds=RECEIPT_KINDS,
         says="the line's end-to-end id is its bank reference, with its amount",
     ),
+    ExactRule(
+        name="bank_reference_as_booking_number",
+        key="bank_reference",
+        kinds=RECEIPT_KINDS,
+        says="the bank's number of the booking is its bank reference, with its amount",
+    ),
 )
 
 
@@ -76,7 +82,7 @@ def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
 
     There is one row per pair, in the order of lines: the places `line` and `subject` in the frames, and the `rule`.
     """
-    keys = {name: lines[name] for name in ("end_to_end_id", "reference")}
+    keys = {name: lines[name] for name in ("end_to_end_id", "reference", "bank_reference")}
     *numbers, references, currency, due_currency = _numbered(
         *keys.values(), subjects["reference"], lines["currency"], subjects["currency"]
     )

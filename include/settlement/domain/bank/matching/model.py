@@ -73,7 +73,10 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenLine:
-    """A statement line that is not matched yet. A credit is positive."""
+    """A statement line that is not matched yet. A credit is positive.
+
+    `reference` is the payer's, `bank_reference` the bank's own number of the booking, by which the source may know it.
+    """
 
     line_id: str
     booking_date: date
@@ -89,6 +92,7 @@ class OpenLine:
     bank_code: str = ""
     file_id: str | None = None
     counterparty_account: str | None = field(default=None, repr=False)
+    bank_reference: str | None = None
 
     @property
     def place(self) -> tuple[Any, ...]:

@@ -50,7 +50,9 @@ def _is_in_full(line: OpenLine, subject: Subject) -> bool:
     return any(squeezed(subject.reference) in text for text in _texts(line))
 
 
-def references_of(end_to_end_id: str | None, reference: str | None, remittance: str) -> list[str]:
+def references_of(
+    end_to_end_id: str | None, reference: str | None, bank_reference: str | None, remittance: str
+) -> list[str]:
     """Return everything that a line says that may be a reference as we write it: to ask the books and the source for.
 
     A word that the bank broke or wrote in small letters is tried whole and in capitals too.
@@ -59,7 +61,7 @@ def references_of(end_to_end_id: str | None, reference: str | None, remittance: 
     ours = [found for text in _squeezed(said) for found in _PAYOUT_REFERENCE.findall(text)]
     words = remittance.split()
     whole = [*words, *(first + second for first, second in pairwise(words))]
-    keys = (end_to_end_id, reference, *whole, *(word.upper() for word in whole), *ours)
+    keys = (end_to_end_id, reference, bank_reference, *whole, *(word.upper() for word in whole), *ours)
     return list(dict.fromkeys(key for key in keys if key))
 
 
@@ -84,9 +86,12 @@ class Names:
         self._lengths = sorted({len(reference) for reference in self._full}, reverse=True)
 
     def of(self, line: OpenLine) -> list[Key]:
-        """Return the keys of the subjects that the line names: by reference, else by a fragment, else by group."""
-        texts = _texts(line)
-        references = self._references(texts) or self._truncated(texts)
+        """Return the keys of the subjects that the line names: by reference, else by a fragment, else by group.
+
+        The bank's number of the booking is digits that may hold any others: it names a subject only as a whole.
+        """
+        texts, number = _texts(line), squeezed(line.bank_reference or "")
+        references = self._references(texts) or [number] * (number in self._full) or self._truncated(texts)
         keys = [key for reference in references for key in self._full[reference]]
         if not keys:
             keys = [key for word in _words(line) for key in self._groups.get(word, ())]

@@ -11,7 +11,7 @@ select 'payouts ' || p.payout_id
         select o.payout_id, l.booking_date
           from ledger.statement_lines l
           join ledger.payouts o on o.end_to_end_id = l.end_to_end_id and o.currency = l.currency
-         where l.state <> 'matched' and not l.is_charge and l.amount <= -o.amount and o.submitted_at is not null
+         where l.state = 'suspended' and not l.is_charge and l.amount <= -o.amount and o.submitted_at is not null
        ) shown using (payout_id)
  group by p.payout_id
 having p.booked_on is distinct from min(shown.booking_date)

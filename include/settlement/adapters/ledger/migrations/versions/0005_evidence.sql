@@ -39,10 +39,15 @@ create or replace function ledger.check_matched_once() returns trigger language 
 set search_path = ledger, pg_temp as $$
 declare wrong record;
 begin
-  select m.line_id into wrong from ledger.matches m join matched using (line_id)
-   where m.match_id <> matched.match_id limit 1;
+  select m.line_id into wrong
+    from ledger.matches m
+    join ledger.statement_lines l using (line_id)
+   where m.line_id in (select line_id from matched)
+   group by m.line_id, l.amount
+  having sum(m.amount) <> l.amount limit 1;
   if found then
-    raise exception 'Line [%] is matched already', wrong.line_id using errcode = 'integrity_constraint_violation';
+    raise exception 'Line [%] is matched already, or not with all of its amount', wrong.line_id
+      using errcode = 'integrity_constraint_violation';
   end if;
   select m.subject_kind, m.subject_id into wrong
     from ledger.matches m join matched using (subject_kind, subject_id, occurrence)

@@ -1,0 +1,100 @@
+"""Days that come late: what an earlier run, a late return or a receipt that nobody shows does to closed days."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .payout_stories import use_policy
+from .spoken_bank import Entry, Spoken, spoken
+from .test_evidence import debits, worked_day
+
+__all__ = ["spoken"]
+
+
+def certificates(spoken: Spoken) -> list[dict[str, Any]]:
+    return [json.loads(row[0]) for row in spoken.rows("select body from ledger.certificates order by number")]
+
+
+def test_a_closed_day_that_is_run_again_pays_nothing_and_its_certificate_stays_true(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    assert spoken.day("2026-02-16") == "closed"
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2")
+    spoken.statement("2026-02-20", Entry(43790, e2e=spoken.e2e("A"), reason="MS03"))
+    spoken.hear("2026-02-21T05:00+09:00")
+    said = spoken.settle("2026-02-16", at="2026-02-21T06:00+09:00", run_id="run-again")
+    assert said["prepare"] == {"skipped": "the day is closed: what is owed is paid by the run of the next date"}
+    assert (spoken.day("2026-02-16"), spoken.verify()) == ("closed", [])
+    spoken.settle("2026-02-20", at="2026-02-21T07:00+09:00", run_id="run-3")
+    paid = [row for row in spoken.payouts() if row[0] == "A"]
+    assert paid == [("A", 43790, 1, "returned"), ("A", 43790, 2, "submitted")]
+    assert spoken.verify() == []
+
+
+def test_what_comes_back_after_the_close_stands_in_the_next_certificate(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2")
+    spoken.statement("2026-02-20", Entry(43790, e2e=spoken.e2e("A"), reason="MS03"))
+    spoken.hear("2026-02-21T05:00+09:00")
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-3", transfer=False)
+    spoken.hear("2026-02-21T07:00+09:00")
+    investors = [found["movements"]["investors KRW"] for found in certificates(spoken)]
+    assert [(moved["opening"], moved["closing"]) for moved in investors] == [(0, 0), (0, 43790)]
+    assert [found["settlement_date"] for found in certificates(spoken)] == ["2026-02-16", "2026-02-19"]
+    assert spoken.verify() == []
+
+
+def test_a_receipt_that_no_statement_shows_is_a_break_and_its_day_closes(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    spoken.source(
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount)"
+        " values ('LATE', 'L1', '2026-02-16 12:00+09', 7000)"
+    )
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2")
+    spoken.hear("2026-02-20T07:00+09:00")
+    assert spoken.breaks() == [("missing_at_bank", "repayment", 7000)]
+    assert spoken.day("2026-02-19") == "closed"
+    (last,) = certificates(spoken)[1:]
+    assert [found["subject_id"] for found in last["open_breaks"] if found["cause"] == "missing_at_bank"] == ["LATE"]
+
+
+def test_a_receipt_in_a_currency_without_a_bank_is_a_break_and_its_day_closes(spoken: Spoken, tmp_path: Path) -> None:
+    use_policy(spoken, tmp_path, euro="[payouts.EUR]\nminimum = 1")
+    spoken.source(
+        "insert into core.loans values ('E1', 'EUR', '2026-01-15');"
+        "insert into core.notes values ('E1N', 'E1', 1000);"
+        "insert into core.investors (investor_id, name, tax_class, payout_account, payout_bank)"
+        " values ('Z', 'Zed', 'lender', '110-20-300009', '088');"
+        "insert into core.note_holdings values ('E1N', 'Z', '2026-01-15', null);"
+        "insert into core.receivables (receivable_id, loan_id, installment_no, component, due_on, amount)"
+        " values ('E1-1', 'E1', 1, 'principal', '2026-02-16', 100);"
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount)"
+        " values ('RE', 'E1', '2026-02-16 11:00+09', 100)"
+    )
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    assert spoken.breaks() == [("missing_at_bank", "repayment", 100)]
+    assert spoken.day("2026-02-16") == "closed"
+
+
+def test_a_run_of_an_earlier_date_ends_no_break_of_a_later_one(spoken: Spoken) -> None:
+    spoken.source(
+        "insert into core.loans values ('L2', 'KRW', '2026-01-15');"
+        "insert into core.notes values ('M1', 'L2', 1000);"
+        "insert into core.receivables (receivable_id, loan_id, installment_no, component, due_on, amount)"
+        " values ('L2-1', 'L2', 1, 'penalty', '2026-02-16', 10);"
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount)"
+        " values ('Q1', 'L2', '2026-02-19 11:00+09', 500)"
+    )
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-later", transfer=False)
+    assert spoken.breaks() == [("quarantined", "loan", 500)]
+    spoken.settle("2026-02-16", at="2026-02-20T07:00+09:00", run_id="run-earlier", transfer=False)
+    assert spoken.breaks() == [("quarantined", "loan", 500)]
