@@ -66,11 +66,11 @@ def match_lines(services: Services, books: Books, lines: pd.DataFrame) -> tuple[
     named = {line_id: references.references_of(*texts) for line_id, *texts in said}
     keys = sorted({key for of_line in named.values() for key in of_line})
     payouts = books.payouts.by_end_to_end(keys)
-    is_else = len(payouts) < len(lines)
-    if is_else:  # some line is no payout: offer everything that is still under way
+    has_others = len(payouts) < len(lines)
+    if has_others:  # some line is no payout: offer everything that is still under way
         payouts = pd.concat([payouts, books.payouts.find(states=AT_BANK)]).drop_duplicates("payout_id")
     offered, taken = movements_of(books, payouts, lines, named=named, calendar=services.calendar)
-    if is_else:
+    if has_others:
         unmatched = [row.repayment_id for row in books.in_transit.receipts()]
         receipts = services.core.receipts(references=keys, repayment_ids=unmatched, calendar=services.calendar)
         shown = books.bank_lines.matched_subjects(sorted(RECEIPT_KINDS), receipts["subject_id"].tolist())

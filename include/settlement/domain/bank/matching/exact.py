@@ -6,10 +6,12 @@ rules that read closely.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from settlement.domain import frames
 from settlement.domain.bank.matching.model import (
@@ -71,7 +73,6 @@ EXACT_RULES = (
 NAMES = pd.Index([rule.name for rule in EXACT_RULES], dtype="str")
 EXPLANATIONS = pd.array([rule.says for rule in EXACT_RULES], dtype="str")
 KINDS = frozenset(rule.kinds for rule in EXACT_RULES)
-NOTHING = -1
 
 
 def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
@@ -82,21 +83,22 @@ def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
 
     There is one row per pair, in the order of lines: the places `line` and `subject` in the frames, and the `rule`.
     """
-    keys = {name: lines[name] for name in ("end_to_end_id", "reference", "bank_reference")}
-    *numbers, references, currency, due_currency = _numbered(
-        *keys.values(), subjects["reference"], lines["currency"], subjects["currency"]
-    )
-    number_of = dict(zip(keys, numbers, strict=True))
+    references = _texts(subjects["reference"])
+    currencies, due_currencies = _texts(lines["currency"]), _texts(subjects["currency"])
     is_of_kind = {kinds: subjects["kind"].isin(kinds).to_numpy() for kinds in KINDS}
     amounts, due = lines["amount"].to_numpy(), subjects["amount"].to_numpy()
     line_is_left, subject_is_left = np.ones(len(lines), dtype=bool), (subjects["reference"] != "").to_numpy(copy=True)
     paired = np.empty((3, 0), dtype=np.int64)
     for place, rule in enumerate(EXACT_RULES):
-        asking = np.flatnonzero(line_is_left & (number_of[rule.key] != NOTHING))
+        keys = _texts(lines[rule.key])
+        asking = np.flatnonzero(line_is_left & keys.is_valid().to_numpy(zero_copy_only=False))
         asked = np.flatnonzero(subject_is_left & is_of_kind[rule.kinds])
-        at, to = _joined(number_of[rule.key][asking], references[asked])
+        if not len(asking) or not len(asked):
+            continue
+        at, to = _joined(keys.take(asking), references.take(asked))
         at, to = asking[at], asked[to]
-        agree = (amounts[at] == due[to]) & (currency[at] == due_currency[to])
+        agree = amounts[at] == due[to]
+        agree &= pc.equal(currencies.take(at), due_currencies.take(to)).to_numpy(zero_copy_only=False)
         at, to = _unambiguous(lines, at[agree], to[agree])
         line_is_left[at] = subject_is_left[to] = False
         paired = np.hstack([paired, [at, to, np.full(len(at), place)]])
@@ -131,23 +133,22 @@ def left_over(pairs: pd.DataFrame, lines: pd.DataFrame, subjects: pd.DataFrame) 
     return lines[line_is_left], subjects[subject_is_left]
 
 
-def _numbered(*columns: "pd.Series[str]") -> list[np.ndarray]:
-    """Return columns of text as numbers that are the same where the texts are, and `NOTHING` where there is none."""
-    texts = [pa.array(column.array).cast(pa.large_string()) for column in columns]
-    chunks = [chunk for text in texts for chunk in (text.chunks if isinstance(text, pa.ChunkedArray) else [text])]
-    told_apart = pa.chunked_array(chunks, pa.large_string()).combine_chunks().dictionary_encode()
-    numbers = told_apart.indices.fill_null(NOTHING).to_numpy()
-    return np.split(numbers, np.cumsum([len(column) for column in columns])[:-1])
+def _texts(column: "pd.Series[str]") -> Any:
+    """Return a column of text as one array of Arrow."""
+    texts = pa.array(column.array).cast(pa.large_string())
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
 
 
-def _joined(keys: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of every key and reference that are the same number, in the order of keys."""
-    order = np.argsort(references, kind="stable")
-    ascending = references[order]
-    first = np.searchsorted(ascending, keys)
-    times = np.searchsorted(ascending, keys, side="right") - first
+def _joined(keys: pa.Array, references: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of every key and reference that are the same, in the order of keys."""
+    numbers = pa.concat_arrays([keys, references]).dictionary_encode().indices.to_numpy()
+    asking, asked = np.split(numbers, [len(keys)])
+    order = np.argsort(asked, kind="stable")
+    ascending = asked[order]
+    first = np.searchsorted(ascending, asking)
+    times = np.searchsorted(ascending, asking, side="right") - first
     which = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    return np.repeat(np.arange(len(keys)), times), order[np.repeat(first, times) + which]
+    return np.repeat(np.arange(len(asking)), times), order[np.repeat(first, times) + which]
 
 
 def _unambiguous(lines: pd.DataFrame, at: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
