@@ -610,6 +610,11 @@ class LoanDay:
                 (r for r in self.receivables if r.due_on > self.day and r.component == "principal"),
                 key=lambda r: (r.due_on, r.installment_no, r.receivable_id.encode()),
             )
+        if self.policy.waterfall.excess == "advance":
+            order += sorted(
+                (r for r in self.receivables if r.due_on > self.day),
+                key=lambda r: (r.due_on, r.installment_no, rank[r.component], r.receivable_id.encode()),
+            )
         return order
 
     def reverse(self, books: Books, reversal: Repayment) -> None:

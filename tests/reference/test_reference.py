@@ -242,6 +242,13 @@ def test_excess_may_advance_principal_that_is_not_yet_due() -> None:
     assert [(c.repayment_id, c.amount) for c in result.credits] == [("R", 13)]
 
 
+def test_excess_may_advance_everything_that_is_not_yet_due_by_instalment() -> None:
+    rows = (*SIMPLE, owed("p2", "principal", 30, THU, no=2), owed("i2", "interest", 9, THU, no=2), paid("R", 50, MON))
+    result = run(*rows, owed("p3", "principal", 7, WED, no=3), waterfall={"excess": "advance"})
+    assert allocated(result) == [("R", "p3", 7), ("R", "i2", 9), ("R", "p2", 30)]
+    assert [(c.repayment_id, c.amount) for c in result.credits] == [("R", 4)]
+
+
 def test_a_credit_with_nothing_left_to_pay_is_overpaid() -> None:
     rows = (*SIMPLE, owed("p", "principal", 10), paid("R", 15, MON))
     assert run(*rows).breaks == {("overpaid", "L1"): 5}

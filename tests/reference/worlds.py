@@ -111,7 +111,7 @@ def random_policy(rng: Random) -> Policy:
         "waterfall": {
             "across": rng.choice(["component", "installment"]),
             "order": order,
-            "excess": rng.choice(["hold", "advance_principal"]),
+            "excess": rng.choice(["hold", "advance_principal", "advance"]),
         },
     }
     return rng.choice([kr_policy, eur_policy, kr_policy, eur_policy])(**rng.choice([{}, changes, changes]))

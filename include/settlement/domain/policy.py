@@ -64,7 +64,7 @@ class Calendar(_Table):
 class Waterfall(_Table):
     across: Literal["component", "installment"] = "component"
     order: tuple[Component, ...] = COMPONENTS
-    excess: Literal["hold", "advance_principal"] = "hold"
+    excess: Literal["hold", "advance_principal", "advance"] = "hold"
 
     @field_validator("order")
     @classmethod

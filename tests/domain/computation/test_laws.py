@@ -17,7 +17,7 @@ from tests.domain.stories import DAY, KR, SPECS, same, under
 POLICIES = [
     under(KR, waterfall={"across": across, "excess": excess})
     for across in ("component", "installment")
-    for excess in ("hold", "advance_principal")
+    for excess in ("hold", "advance_principal", "advance")
 ]
 COMPONENTS = ("cost", "late_interest", "interest", "principal")
 ZERO_SUM = ["distributed", "fee", "vat", "national_tax", "local_tax", "cost", "credit", "quarantined"]

@@ -85,6 +85,18 @@ def test_interest_not_yet_due_is_never_paid_in_advance() -> None:
     assert allocated(day(ADVANCE, receivables=future, repayments=[_repayment(15)])) == [("R1", "P1", 10)]
 
 
+def test_everything_not_yet_due_is_paid_in_advance_by_instalment_when_the_policy_says_so() -> None:
+    advance = under(KR, waterfall={"excess": "advance"})
+    future = [
+        ("P1", "L1", 1, "principal", "2026-03-16", 10, 0),
+        ("I1", "L1", 1, "interest", "2026-03-16", 10, 0),
+        ("C2", "L1", 2, "cost", "2026-04-16", 10, 0),
+    ]
+    outcome = day(advance, receivables=future, repayments=[_repayment(25)])
+    assert allocated(outcome) == [("R1", "I1", 10), ("R1", "P1", 10), ("R1", "C2", 5)]
+    assert len(outcome.credits) == 0
+
+
 def test_a_cost_goes_to_the_platform_and_to_no_note() -> None:
     outcome = day(receivables=[("C1", "L1", 1, "cost", "2026-02-16", 50, 0)], repayments=[_repayment(50)])
     assert len(outcome.shares) == 0

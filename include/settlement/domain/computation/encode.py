@@ -450,12 +450,16 @@ def _receivables(inputs: frames.Inputs, loan_ids: Text, policy: Policy, settleme
     loan = _owned(frame, frames.RECEIVABLES, "loan_id", "loans", lookup(frame["loan_id"], loan_ids))
     component = lookup(frame["component"], pa.array(COMPONENTS, pa.large_string()))
     due_on, installment_no = days(frame["due_on"]), frame["installment_no"].to_numpy()
-    can_advance = (component == PRINCIPAL) & (policy.waterfall.excess == "advance_principal")
+    excess = policy.waterfall.excess
+    can_advance = (component == PRINCIPAL) & (excess == "advance_principal") | (excess == "advance")
     use = np.where(due_on <= settlement_day, DUE, np.where(can_advance, ADVANCEABLE, NOT_YET))
     ranks = np.array([policy.waterfall.order.index(name) for name in COMPONENTS] + [len(COMPONENTS)])
     rank = ranks[component]
     ids = text(frame["receivable_id"])
-    keys = (rank, due_on, installment_no) if policy.waterfall.across == "component" else (due_on, installment_no, rank)
+    keys = [due_on, installment_no, rank]  # what is paid in advance goes by instalment, whatever the policy says
+    if policy.waterfall.across == "component":
+        by_component = (rank, due_on, installment_no)
+        keys = [np.where(use == DUE, due, later) for due, later in zip(by_component, keys, strict=True)]
     order = np.lexsort((_rank(ids), *keys[::-1], use, loan))
     ids = ids.take(pa.array(order))
     strays = text(inputs.prior_allocations["receivable_id"])

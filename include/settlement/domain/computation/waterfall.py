@@ -13,8 +13,9 @@ amount. A loan whose principal allocations would exceed its outstanding principa
 its unsettled money; reversals of rows that exist are applied even then, because they need ledger rows only.
 
 Where the rules leave room, this is chosen: a held credit, like a repayment, pays receivables in advance when the policy
-says `advance_principal`; a credit that nothing takes keeps its place in the line. A receivable whose amount was lowered
-below what it was paid is not due, and a note whose principal was lowered so lessens what the loan has outstanding.
+says `advance_principal` or `advance` (everything, by instalment); a credit that nothing takes keeps its place in the
+line. A receivable whose amount was lowered below what it was paid is not due, and a note whose principal was lowered so
+lessens what the loan has outstanding.
 """
 
 from dataclasses import dataclass, fields
