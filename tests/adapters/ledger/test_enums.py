@@ -10,6 +10,7 @@ from settlement.domain.bank.messages import MessageState, SubmissionOutcome
 from settlement.domain.bank.statement import LineState
 from settlement.domain.breaks import BreakState
 from settlement.domain.days import DayState
+from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.files import FileState
 
 CHECKS = """
@@ -25,6 +26,7 @@ select pg_get_constraintdef(c.oid) from pg_constraint c
         ("ledger.days", "state", DayState),
         ("ledger.breaks", "state", BreakState),
         ("ledger.payout_files", "state", FileState),
+        ("ledger.payout_facts", "kind", FactKind),
         ("ledger.transmissions", "outcome", SubmissionOutcome),
         ("ledger.bank_messages", "state", MessageState),
         ("ledger.statement_lines", "state", LineState),
