@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from itertools import count
 from types import MappingProxyType
@@ -32,8 +32,8 @@ from settlement.domain.alerts.payload import Payload, fold, of_event
 from settlement.domain.alerts.routing import AlertsPolicy, Language
 from settlement.domain.alerts.watch import Resolved
 from settlement.domain.bank import statement as statements
-from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
-from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS, Key
+from settlement.domain.bank.matching import Subject, SubjectKind
+from settlement.domain.bank.matching.model import About, Key
 from settlement.domain.bank.messages import (
     Message,
     MessageState,
@@ -1072,28 +1072,14 @@ class BankLines:
         found = self.statements(account)
         return found[-1] if found else None
 
-    def lines(self, states: Sequence[LineState]) -> list[OpenLine]:
-        return [
-            OpenLine(
-                line_id=line_id,
-                booking_date=kept.line.booking_date,
-                amount=kept.line.amount,
-                currency=kept.line.currency,
-                end_to_end_id=kept.line.end_to_end_id,
-                reference=kept.line.reference,
-                remittance=kept.line.remittance,
-                is_return=kept.line.is_return,
-                reason=kept.line.reason,
-                is_suspended=kept.state is LineState.SUSPENDED,
-                is_charge=kept.line.is_charge,
-                bank_code=kept.line.bank_code,
-                file_id=kept.line.file_id,
-                counterparty_account=kept.line.counterparty_account,
-                bank_reference=kept.line.bank_reference,
-            )
-            for line_id, kept in sorted(self._kept.lines.items())
+    def lines(self, states: Sequence[LineState]) -> pd.DataFrame:
+        rows = [
+            {name: getattr(kept.line, name, None) for name in frames.OPEN_LINES.column_names}
+            | {"is_suspended": kept.state is LineState.SUSPENDED}
+            for _, kept in sorted(self._kept.lines.items())
             if kept.state in states
         ]
+        return frames.build(frames.OPEN_LINES, rows)
 
     def match_totals(self, on: date) -> list[LineTotals]:
         of_date: dict[str, list[KeptLine]] = defaultdict(list)
@@ -1114,34 +1100,34 @@ class BankLines:
     def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[Key]:
         return {part.key for part in self._kept.matches if part.subject_kind in kinds and part.subject_id in ids}
 
-    def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
-        for found in matches:
-            self._refuse_second(found)
-            for line, subject, amount, difference in found.parts():
-                part = MatchedPart(
-                    match_id=found.match_id,
-                    line_id=line.line_id,
-                    subject_kind=subject.kind,
-                    subject_id=subject.subject_id,
-                    occurrence=subject.occurrence,
-                    rule=found.rule,
-                    explanation=found.explanation,
-                    matched_at=now,
-                )
-                self._kept.matches.append(part)
-                self._mark(line, LineState.MATCHED)
-                is_written_off = found.rule == "written_off"
-                entry = postings.line_booked(
-                    subject.clears, amount, is_suspended=line.is_suspended, is_written_off=is_written_off
-                )
-                self._post(line, entry, subject, now=now)
-                if difference:
-                    self._post(line, postings.tolerance_booked(subject.clears, difference), subject, now=now)
+    def keep_matches(self, matches: pd.DataFrame, *, now: datetime, by: str = "settlement") -> None:
+        for row in self._rows(matches, frames.MATCHES):
+            kind = SubjectKind(row["subject_kind"])
+            part = MatchedPart(
+                match_id=row["match_id"],
+                line_id=row["line_id"],
+                subject_kind=kind,
+                subject_id=row["subject_id"],
+                occurrence=row["occurrence"],
+                rule=row["rule"],
+                explanation=row["explanation"],
+                matched_at=now,
+            )
+            self._refuse_second(part)
+            self._kept.matches.append(part)
+            self._mark(part.line_id, LineState.MATCHED)
+            clears, about = kind.clears(part.subject_id), kind.about(part.subject_id)
+            entry = postings.line_booked(
+                clears, row["amount"], is_suspended=row["is_suspended"], is_written_off=part.rule == "written_off"
+            )
+            self._post(row, entry, about, now=now)
+            if row["difference"]:
+                self._post(row, postings.tolerance_booked(clears, row["difference"]), about, now=now)
 
-    def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None:
-        for line in lines:
-            self._mark(line, LineState.SUSPENDED)
-            self._post(line, postings.line_suspended(line.amount), None, now=now)
+    def suspend(self, lines: pd.DataFrame, *, now: datetime) -> None:
+        for row in self._rows(lines, frames.OPEN_LINES):
+            self._mark(row["line_id"], LineState.SUSPENDED)
+            self._post(row, postings.line_suspended(row["amount"]), {}, now=now)
 
     def follow_opening(self, account: str, currency: str, *, now: datetime) -> None:
         first = self.statements(account)[0]
@@ -1154,26 +1140,24 @@ class BankLines:
         found = [kept for kept in self._kept.messages.values() if kept.state in states]
         return sorted(found, key=lambda kept: (kept.recorded_at, kept.message.sha256))
 
-    def _refuse_second(self, found: Match) -> None:
-        lines = {line.line_id for line in found.lines}
-        subjects = {subject.key for subject in found.subjects if subject.kind is not SubjectKind.ACCOUNT}
-        for part in self._kept.matches:
-            is_of_it = part.line_id in lines or part.key in subjects
-            if is_of_it and part.match_id != found.match_id:
+    def _refuse_second(self, part: MatchedPart) -> None:
+        for other in self._kept.matches:
+            is_of_it = other.line_id == part.line_id or (
+                part.subject_kind is not SubjectKind.ACCOUNT and other.key == part.key
+            )
+            if is_of_it and other.match_id != part.match_id:
                 raise Impossible(f"[{part.line_id}] and [{part.subject_kind} {part.subject_id}] are matched already")
 
-    def _mark(self, line: OpenLine, state: LineState) -> None:
-        self._kept.lines[line.line_id] = replace(self._kept.lines[line.line_id], state=state)
+    def _mark(self, line_id: str, state: LineState) -> None:
+        self._kept.lines[line_id] = replace(self._kept.lines[line_id], state=state)
 
-    def _post(self, line: OpenLine, entry: Entry[int], subject: Subject | None, *, now: datetime) -> None:
-        made = JournalEntry(
-            entry=entry,
-            currency=line.currency,
-            repayment_id=subject.subject_id if subject and subject.kind in RECEIPT_KINDS else None,
-            payout_id=subject.subject_id if subject and subject.kind in PAYOUT_KINDS else None,
-            line_id=line.line_id,
-        )
-        self._journal.post(made, settlement_date=line.booking_date, now=now)
+    def _post(self, line: Row, entry: Entry[int], about: About, *, now: datetime) -> None:
+        made = JournalEntry(entry=entry, currency=line["currency"], line_id=line["line_id"], **about)
+        self._journal.post(made, settlement_date=line["booking_date"], now=now)
+
+    def _rows(self, frame: pd.DataFrame, spec: frames.Spec) -> Iterator[Row]:
+        names = spec.column_names
+        return (dict(zip(names, row, strict=True)) for row in frames.rows(frames.check(frame, spec), *names))
 
 
 class Breaks:
@@ -1758,12 +1742,13 @@ class MemoryCore:
 
     def receipts(
         self, *, references: Sequence[str], repayment_ids: Sequence[str], calendar: SettlementCalendar
-    ) -> list[Subject]:
-        return [
-            replace(subject, on=calendar.settlement_date_of(at))
+    ) -> pd.DataFrame:
+        found = [
+            asdict(subject) | {"on": calendar.settlement_date_of(at)}
             for name, (subject, at) in self.received.items()
             if name in repayment_ids or subject.reference in references
         ]
+        return frames.build(frames.SUBJECTS, found)
 
     def receive(self, repayment_id: str, amount: int, *, reference: str, at: datetime, undoes: bool = False) -> None:
         """Let a repayment of loan L1 have come in, or be undone."""
@@ -1914,7 +1899,7 @@ def a_day(
         bank=bank,
         debtor=Debtor(account="acc-ours", name="the platform", agent=None, currency="KRW"),
         code_version="in-memory",
-        write_file=lambda file: repr(file).encode(),
+        write_file=lambda file: f"{file.file_id}\n{file.payments.to_csv(index=False)}".encode(),
         write_report=lambda report: repr(report).encode(),
         read_message=bank.read,
     )

@@ -12,10 +12,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from settlement import config
-from settlement.adapters.bank import reading
 from settlement.adapters.bank.channels.folders import DirectoryBank, PickupFolder
-from settlement.adapters.bank.channels.http import HttpBank
-from settlement.adapters.bank.formats import pain001
 from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT, ColumnMap
 from settlement.adapters.ledger.outbox.repository import Outbox
 from settlement.adapters.ledger.unit_of_work import NotifyingLedger
@@ -43,6 +40,8 @@ def services() -> Iterator[Services]:
     Raises Refused: the policy does not validate, or a connection that is needed is missing; the message names it.
     """
     from settlement.adapters import reports
+    from settlement.adapters.bank import reading
+    from settlement.adapters.bank.formats import pain001
     from settlement.adapters.ledger.books import PostgresLedger
     from settlement.adapters.lending_core.source import PostgresLendingCore
     from settlement.adapters.snapshots import ParquetSnapshots
@@ -198,6 +197,8 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
 
     Raises MissingConnection: the connection is there and lacks something that is needed, or says it in a wrong way.
     """
+    from settlement.adapters.bank.channels.http import HttpBank
+
     found = config.optional_connection("settlement_bank")
     if found is None:
         return None, None

@@ -21,8 +21,9 @@ from settlement.domain.alerts.event import Money, Severity
 from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsUnknown
 from settlement.domain.alerts.task import TaskFailed
 from settlement.domain.alerts.watch import Resolved
+from settlement.domain.bank import matching
 from settlement.domain.bank import statement as statements
-from settlement.domain.bank.matching import Match, Subject, SubjectKind
+from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
 from settlement.domain.bank.messages import Message, MessageState, Submission, SubmissionOutcome
 from settlement.domain.bank.statement import LineState, Movement, Statement
 from settlement.domain.books import postings
@@ -303,8 +304,8 @@ def test_what_is_under_way_is_told_by_sending_less_what_lines_in_suspense_show(l
         fee = Subject(
             kind=SubjectKind.ACCOUNT, subject_id="bank_charges", amount=-60, currency="KRW", reference="bank_charges"
         )
-        (line,) = [line for line in books.bank_lines.lines([LineState.SUSPENDED]) if line.amount == -60]
-        books.bank_lines.keep_matches([Match((line,), (fee,), "by_hand", "a fee")], now=MORNING)
+        (line,) = [line for line in lines_of(books, LineState.SUSPENDED) if line.amount == -60]
+        keep_matches(books, Match((line,), (fee,), "by_hand", "a fee"))
         assert [part.amount for part in books.payouts.under_way()] == [100, 0, 5]
 
 
@@ -381,20 +382,18 @@ def test_lines_that_name_a_payout_count_before_they_are_matched_and_once_afterwa
         assert rows(books.payouts.evidence([A]), *COUNTS) == [(0, 0, 0, 0, 0, 0, None, None)]
         keep(books, said)
         assert rows(books.payouts.evidence([A]), *COUNTS) == [(2, 3, 0, 0, 0, 0, ON, "MS03")]
-        lines = {line.amount: line for line in books.bank_lines.lines([LineState.OPEN]) if not line.is_charge}
+        lines = {line.amount: line for line in lines_of(books) if not line.is_charge}
         debits, credits = [lines[amount].line_id for amount in (-100, -103)], [lines[n].line_id for n in (100, 51, 20)]
         assert rows(books.payouts.evidence([A]), "debit_line", "credit_line") == [(min(debits), max(credits))]
         leaves, back = subject(SubjectKind.PAYOUT, A, -100), subject(SubjectKind.PAYOUT_RETURN, A, 100)
-        books.bank_lines.keep_matches(
-            [
-                Match((lines[-100],), (leaves,), "by_reference", "its id"),
-                Match((lines[100],), (back,), "by_reference", "its id"),
-            ],
-            now=MORNING,
+        keep_matches(
+            books,
+            Match((lines[-100],), (leaves,), "by_reference", "its id"),
+            Match((lines[100],), (back,), "by_reference", "its id"),
         )
         assert rows(books.payouts.evidence([A]), *COUNTS) == [(2, 3, 0, 0, 1, 1, ON, "MS03")]
         again = replace(leaves, occurrence=2)
-        books.bank_lines.keep_matches([Match((lines[-103],), (again,), "tolerance", "a fee")], now=MORNING)
+        keep_matches(books, Match((lines[-103],), (again,), "tolerance", "a fee"))
         assert rows(books.payouts.evidence([A]), *COUNTS) == [(2, 3, 0, 0, 2, 1, ON, "MS03")]
         assert books.journal.balance("bank_charges", "KRW") == 3
         everything = books.payouts.evidence([A])
@@ -411,9 +410,9 @@ def test_a_line_that_a_person_booked_elsewhere_counts_as_explained(ledger: Ledge
     step(ledger, A, *TO_THE_BANK)
     with ledger.books(posting=True) as books:
         keep(books, statement("S1", 1000, naming(A, -100), naming(A, 100)))
-        for line in books.bank_lines.lines([LineState.OPEN]):
+        for line in lines_of(books):
             elsewhere = subject(SubjectKind.ACCOUNT, "bank_charges", line.amount)
-            books.bank_lines.keep_matches([Match((line,), (elsewhere,), "by_hand", "no payout")], now=MORNING)
+            keep_matches(books, Match((line,), (elsewhere,), "by_hand", "no payout"))
             kind = FactKind.DEBIT_EXPLAINED if line.amount < 0 else FactKind.CREDIT_EXPLAINED
             books.payouts.keep_facts([A], kind, source=line.line_id, amounts=[line.amount], now=MORNING)
         assert rows(books.payouts.evidence([A]), *COUNTS) == [(1, 1, 1, 1, 0, 0, None, None)]
@@ -510,10 +509,10 @@ def test_what_the_bank_debited_of_a_returned_payout_is_owed_until_it_is_credited
     leaves, back = subject(SubjectKind.PAYOUT, A, -100), subject(SubjectKind.PAYOUT_RETURN, A, 100)
     with ledger.books(posting=True) as books:
         keep(books, statement("S1", 1000, naming(A, -100), naming(A, -100), naming(A, 100)))
-        first, second, credit = sorted(books.bank_lines.lines([LineState.OPEN]), key=lambda line: line.amount)
+        first, second, credit = sorted(lines_of(books), key=lambda line: line.amount)
         for line, occurrence in ((first, 1), (second, 2)):
             shown = Match((line,), (replace(leaves, occurrence=occurrence),), "by_reference", "its id")
-            books.bank_lines.keep_matches([shown], now=MORNING)
+            keep_matches(books, shown)
         assert books.payouts.uncredited() == []
     step(ledger, A, PayoutState.BOOKED, PayoutState.RETURNED, booked_on="2026-02-12")
     step(ledger, B, PayoutState.RETURNED)
@@ -524,7 +523,7 @@ def test_what_the_bank_debited_of_a_returned_payout_is_owed_until_it_is_credited
         for source, at in (("R2", MORNING + HOUR), ("R1", MORNING)):
             books.payouts.keep_facts([A], FactKind.RETURN_ANNOUNCED, source=source, now=at)
         assert books.payouts.uncredited() == [replace(owed, announced_at=MORNING)]
-        books.bank_lines.keep_matches([Match((credit,), (back,), "by_reference", "its id")], now=MORNING)
+        keep_matches(books, Match((credit,), (back,), "by_reference", "its id"))
         assert books.payouts.uncredited() == [replace(owed, amount=100, announced_at=MORNING)]
         written_off = JournalEntry(
             entry=postings.written_off("payouts_in_transit", 100), currency="KRW", payout_id=A
@@ -843,6 +842,14 @@ def test_statements_come_in_the_order_of_their_days_and_balances_and_the_oldest_
         assert books.journal.balances("") == {("client_bank", "KRW"): 1000, ("opening_balance", "KRW"): -1000}
 
 
+def lines_of(books: Books, state: LineState = LineState.OPEN) -> list[OpenLine]:
+    return matching.lines_in(books.bank_lines.lines([state]))
+
+
+def keep_matches(books: Books, *found: Match) -> None:
+    books.bank_lines.keep_matches(matching.columns_of(found), now=MORNING, by="maker")
+
+
 def subject(kind: SubjectKind, name: str, amount: int) -> Subject:
     return Subject(kind=kind, subject_id=name, amount=amount, currency="KRW", reference=name)
 
@@ -851,20 +858,19 @@ def test_lines_are_suspended_and_matched_and_each_is_booked(ledger: Ledger) -> N
     with ledger.books(posting=True) as books:
         lines = books.bank_lines
         keep(books, statement("S1", 1000, -100, -7, 40, 3))
-        open_lines = {line.amount: line for line in lines.lines([LineState.OPEN])}
+        opened = lines.lines([LineState.OPEN])
+        open_lines = {line.amount: line for line in matching.lines_in(opened)}
         assert sorted(open_lines) == [-100, -7, 3, 40]
-        assert [line.line_id for line in lines.lines([LineState.OPEN])] == sorted(
-            line.line_id for line in open_lines.values()
-        )
-        lines.suspend([open_lines[40], open_lines[3]], now=MORNING)
-        suspended = {line.amount: line for line in lines.lines([LineState.SUSPENDED])}
+        assert opened["line_id"].tolist() == sorted(line.line_id for line in open_lines.values())
+        lines.suspend(opened[opened["amount"].isin([40, 3])], now=MORNING)
+        suspended = {line.amount: line for line in matching.lines_in(lines.lines([LineState.SUSPENDED]))}
         assert suspended == {amount: replace(open_lines[amount], is_suspended=True) for amount in (40, 3)}
         paid = Match((open_lines[-100],), (subject(SubjectKind.PAYOUT, "P1", -100),), "by_reference", "its id")
         charged = Match((open_lines[-7],), (subject(SubjectKind.ACCOUNT, "bank_charges", -7),), "by_hand", "a fee")
         received = Match((suspended[40],), (subject(SubjectKind.RECEIPT, "R1", 42),), "tolerance", "2 less")
         gone = Match((suspended[3],), (subject(SubjectKind.ACCOUNT, "difference", 3),), "written_off", "small")
-        lines.keep_matches([paid, charged, received, gone], now=MORNING, by="maker")
-        assert lines.lines([LineState.OPEN, LineState.SUSPENDED]) == []
+        keep_matches(books, paid, charged, received, gone)
+        assert len(lines.lines([LineState.OPEN, LineState.SUSPENDED])) == 0
         assert len(lines.lines([LineState.MATCHED])) == 4
         assert lines.matched_subjects(["payout", "receipt"], ["P1", "R1", "R2"]) == {
             ("payout", "P1", 1),
@@ -886,16 +892,17 @@ def test_lines_are_suspended_and_matched_and_each_is_booked(ledger: Ledger) -> N
 def test_neither_a_line_nor_one_leaving_of_a_payout_is_in_a_second_match(ledger: Ledger) -> None:
     with ledger.books(posting=True) as books:
         keep(books, statement("S1", 1000, -100, -100))
-        first, second = books.bank_lines.lines([LineState.OPEN])
+        first, second = lines_of(books)
         paid = subject(SubjectKind.PAYOUT, "P1", -100)
-        books.bank_lines.keep_matches([Match((second,), (paid,), "by_reference", "its id")], now=MORNING)
+        once = Match((second,), (paid,), "by_reference", "its id")
+        keep_matches(books, once)
     both = (subject(SubjectKind.PAYOUT, "P2", -100), subject(SubjectKind.PAYOUT, "P3", -100))
     for wrong in (Match((first,), (paid,), "by_hand", "again"), Match((first, second), both, "by_hand", "again")):
         with pytest.raises(REFUSED), ledger.books(posting=True) as books:
-            books.bank_lines.keep_matches([wrong], now=MORNING)
+            keep_matches(books, wrong)
     with ledger.books(posting=True) as books:
         again = replace(paid, occurrence=2)
-        books.bank_lines.keep_matches([Match((first,), (again,), "by_reference", "its id")], now=MORNING)
+        keep_matches(books, Match((first,), (again,), "by_reference", "its id"))
         kinds = ["payout", "payout_return"]
         assert books.bank_lines.matched_subjects(kinds, ["P1"]) == {("payout", "P1", 1), ("payout", "P1", 2)}
 
@@ -946,10 +953,10 @@ def test_a_break_is_opened_once_grows_older_and_is_resolved_when_it_is_found_no_
 def test_a_break_of_a_line_is_resolved_with_the_match_that_explains_it(ledger: Ledger) -> None:
     with ledger.books(posting=True) as books:
         keep(books, statement("S1", 1000, 40))
-        (line,) = books.bank_lines.lines([LineState.OPEN])
+        (line,) = lines_of(books)
         sync(books, replace(UNKNOWN_LINE, subject_id=line.line_id))
         found = Match((line,), (subject(SubjectKind.RECEIPT, "R1", 40),), "by_reference", "it names R1")
-        books.bank_lines.keep_matches([found], now=MORNING)
+        keep_matches(books, found)
         sync(books)
         assert [e.what for e in books.breaks.history(1)] == [
             "opened", "resolved: matched with [receipt R1] by by_reference: it names R1"
@@ -1335,7 +1342,7 @@ def test_the_source_says_who_is_paid_where_and_what_came_in(core: LendingCore) -
 
     def receipts(*references: str, ids: Sequence[str] = ()) -> list[Subject]:
         found = core.receipts(references=references, repayment_ids=ids, calendar=CALENDAR)
-        return sorted(found, key=lambda subject: subject.subject_id)
+        return sorted(matching.subjects_in(found), key=lambda subject: subject.subject_id)
 
     came = replace(subject(SubjectKind.RECEIPT, "R1", 95_000), reference="REF-R1", on=NEXT, group="L1")
     undone = replace(subject(SubjectKind.RECEIPT_UNDONE, "R2", -95_000), reference="", on=date(2026, 2, 19), group="L1")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 import pandas as pd
@@ -57,6 +57,53 @@ def test_a_null_is_refused_where_a_value_is_needed() -> None:
 def test_a_key_is_unique() -> None:
     notes = frames.build(frames.NOTES, [NOTE])
     assert "row [note_id=N1]: the key must be unique" in _message(pd.concat([notes, notes]))
+
+
+def test_a_key_of_several_columns_is_unique_however_many_rows_there_are() -> None:
+    rows = [
+        {"note_id": f"N{number // 2:03d}", "investor_id": "A", "held_from": f"2026-01-0{number % 2 + 1}"}
+        for number in range(2 * frames.FEW_ROWS)
+    ]
+    for count in (frames.FEW_ROWS // 2, len(rows)):
+        assert len(frames.build(frames.HOLDINGS, rows[:count])) == count
+        with pytest.raises(
+            InvalidFrame, match=r"row \[note_id=N003\], \[held_from=2026-01-02 00:00:00\]: the key must"
+        ):
+            frames.build(frames.HOLDINGS, [*rows[: count - 1], rows[7]])
+
+
+def test_columns_are_checked_as_a_frame_of_them_is() -> None:
+    held = {"note_id": ["N1"], "investor_id": ["A"], "held_until_exclusive": [None]}
+    with pytest.raises(InvalidFrame, match=r"column \[held_from\] row \[note_id=N1\].*: must be a date at midnight"):
+        frames.of_columns(frames.HOLDINGS, held | {"held_from": [datetime(2026, 1, 15, 1, tzinfo=None)]})
+    with pytest.raises(InvalidFrame, match=r"column \[held_from\] row .*: may not be null"):
+        frames.of_columns(frames.HOLDINGS, held | {"held_from": [None]})
+    frame = frames.of_columns(frames.HOLDINGS, held | {"held_from": [date(2026, 1, 15)]})
+    assert list(frames.rows(frame, *frame)) == [("N1", "A", date(2026, 1, 15), None)]
+
+
+def test_an_empty_frame_is_nobody_elses() -> None:
+    first = frames.build(frames.NOTES)
+    first["principal"] += 1
+    first["more"] = 1
+    assert frames.check(frames.build(frames.NOTES), frames.NOTES).empty
+    assert dict(frames.build(frames.NOTES).dtypes.map(str)) == {
+        "note_id": "str", "loan_id": "str", "principal": "int64", "outstanding": "int64"
+    }  # fmt: skip
+
+
+def test_instants_come_from_any_zone_and_as_text() -> None:
+    at = datetime(2026, 2, 13, 6, 0, 0, 1, tzinfo=timezone(timedelta(hours=9)))
+    for said in ([at, None], [at.isoformat(), None], [pd.Timestamp(at), None]):
+        found = pd.Series(frames.column(said, frames.Kind.INSTANT))
+        assert str(found.dtype) == "datetime64[us, UTC]"
+        assert (found[0], found.isna().tolist()) == (at, [False, True])
+
+
+def test_whole_numbers_are_not_cut_out_of_others() -> None:
+    for wrong in ([10.5], [None], [1, None], [2**63]):
+        with pytest.raises((ValueError, TypeError, OverflowError)):
+            frames.column(wrong, frames.Kind.AMOUNT)
 
 
 def test_a_value_out_of_its_list_is_refused() -> None:

@@ -12,13 +12,14 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
+import pandas as pd
 import pytest
+from settlement.domain import frames
 from settlement.domain.alerts.day import Step
 from settlement.domain.bank import statement as statements
 from settlement.domain.bank.messages import (
     FileAnswer,
     MessageState,
-    PaymentStatus,
     Reading,
     Return,
     Submission,
@@ -300,8 +301,8 @@ def test_a_file_that_the_bank_refused_gives_its_money_back_and_its_payouts_are_t
 
 def test_what_the_answer_says_of_a_payment_is_applied_at_once() -> None:
     world = approved_day()
-    rejected = PaymentStatus(end_to_end_id=end_to_end(world, "B"), status="RJCT", reason="AC04")
-    message = world.bank.says(FileAnswer(message_id="M1", file_id=None, group_status=None, payments=(rejected,)))
+    rejected = statuses((end_to_end(world, "B"), "RJCT", "AC04"))
+    message = world.bank.says(FileAnswer(message_id="M1", file_id=None, group_status=None, payments=rejected))
     world.bank.answers.append(answer(SubmissionOutcome.RECEIVED, messages=(message,)))
     submit.submit(world.services, world.day, now=MORNING)
     assert [state for _, _, state in world.states()] == ["submitted", "rejected", "submitted"]
@@ -414,7 +415,7 @@ def test_a_file_of_which_the_bank_has_proven_one_payment_is_not_handed_over_agai
 
 def test_nobody_asks_for_a_file_of_which_everything_is_proven() -> None:
     world = sent_day(SubmissionOutcome.RECEIVED)
-    world.bank.says(FileAnswer(message_id="M1", file_id=file_of(world), group_status="ACSC"))
+    world.bank.says(FileAnswer(message_id="M1", file_id=file_of(world), group_status="ACSC", payments=statuses()))
     take_in.take_in(world.services, now=MORNING + HOUR)
     assert world.states() == in_state("accepted")
     assert inquire.inquire(world.services, now=NEXT_BUSINESS_DAY) == {}
@@ -557,15 +558,19 @@ def heard(world: World, reading: Reading, *, at: datetime = MORNING + HOUR) -> d
     return take_in.take_in(world.services, now=at)
 
 
+def statuses(*said: tuple[str, str, str | None]) -> pd.DataFrame:
+    """Return what a status report says of payments, as (end-to-end id, status, reason)."""
+    return frames.build(frames.PAYMENT_STATUSES, [(*one, "") for one in said])
+
+
 def report(world: World, message_id: str = "M1", **payments: tuple[str, str | None]) -> FileAnswer:
     """Return a status report that names payments, by investor as (status, reason)."""
     return FileAnswer(
         message_id=message_id,
         file_id=file_of(world),
         group_status=None,
-        payments=tuple(
-            PaymentStatus(end_to_end_id=end_to_end(world, investor), status=status, reason=reason)
-            for investor, (status, reason) in payments.items()
+        payments=statuses(
+            *((end_to_end(world, investor), status, reason) for investor, (status, reason) in payments.items())
         ),
     )
 
@@ -630,9 +635,11 @@ def test_a_report_that_says_nothing_new_changes_nothing() -> None:
 def test_a_report_on_payments_of_somebody_else_changes_nothing() -> None:
     world = sent_day(SubmissionOutcome.RECEIVED)
     before = of_money(world)
-    theirs = PaymentStatus(end_to_end_id="NOT-OURS", status="RJCT", reason="AC04")
-    heard(world, FileAnswer(message_id="M1", file_id="SF-OTHER", group_status=None, payments=(theirs,)))
-    heard(world, FileAnswer(message_id="M2", file_id="SF-OTHER", group_status="RJCT", reason="AM04"))
+    theirs = statuses(("NOT-OURS", "RJCT", "AC04"))
+    heard(world, FileAnswer(message_id="M1", file_id="SF-OTHER", group_status=None, payments=theirs))
+    heard(
+        world, FileAnswer(message_id="M2", file_id="SF-OTHER", group_status="RJCT", reason="AM04", payments=statuses())
+    )
     assert of_money(world) == before
 
 
@@ -656,7 +663,10 @@ def test_that_a_payment_is_a_duplicate_is_no_verdict_on_it() -> None:
 
 def test_a_file_that_was_rejected_whole_gives_its_money_back_and_holds_nobodys_account() -> None:
     world = sent_day(SubmissionOutcome.RECEIVED)
-    heard(world, FileAnswer(message_id="M1", file_id=file_of(world), group_status="RJCT", reason="AC04"))
+    heard(
+        world,
+        FileAnswer(message_id="M1", file_id=file_of(world), group_status="RJCT", reason="AC04", payments=statuses()),
+    )
     assert world.states() == in_state("rejected")
     assert world.owed() == {"A": 43_790, "B": 26_736, "C": 17_524}
     assert world.ledger.kept.refused_accounts == {}
@@ -666,7 +676,9 @@ def test_a_rejection_gives_no_money_back_while_another_transmission_may_have_arr
     world = sent_day(SubmissionOutcome.UNKNOWN)
     world.bank.answers.append(answer(SubmissionOutcome.UNKNOWN))
     inquire.inquire(world.services, now=MORNING + HOUR)
-    rejection = FileAnswer(message_id="M1", file_id=file_of(world), group_status="RJCT", reason="AM04")
+    rejection = FileAnswer(
+        message_id="M1", file_id=file_of(world), group_status="RJCT", reason="AM04", payments=statuses()
+    )
     heard(world, rejection)
     heard(world, replace(rejection, message_id="M2"))  # a report says not which transmission it answers
     heard(world, report(world, "M3", A=("RJCT", "AM04"), B=("RJCT", "AM04"), C=("RJCT", "AM04")))
@@ -1010,9 +1022,9 @@ def break_of_a_line(amount: int) -> World:
     world = a_day()
     heard(world, (a_statement(movement(amount)),))
     with world.ledger.books(posting=True) as books:
-        (line,) = books.bank_lines.lines((LineState.OPEN,))
-        books.bank_lines.suspend([line], now=MORNING)
-    opened(world, line_finding(line.line_id, amount))
+        line = books.bank_lines.lines((LineState.OPEN,))
+        books.bank_lines.suspend(line, now=MORNING)
+    opened(world, line_finding(line["line_id"].item(), amount))
     return world
 
 
@@ -1082,9 +1094,9 @@ def break_of_a_payouts_line(amount: int, **said: Any) -> World:
     world = sent_day(SubmissionOutcome.UNKNOWN)
     heard(world, (a_statement(movement(amount, **said)),))
     with world.ledger.books(posting=True) as books:
-        (line,) = books.bank_lines.lines((LineState.OPEN,))
-        books.bank_lines.suspend([line], now=MORNING)
-    opened(world, line_finding(line.line_id, amount))
+        line = books.bank_lines.lines((LineState.OPEN,))
+        books.bank_lines.suspend(line, now=MORNING)
+    opened(world, line_finding(line["line_id"].item(), amount))
     return world
 
 
@@ -1126,14 +1138,14 @@ def test_a_second_debit_of_a_payout_may_be_booked_elsewhere_and_is_explained_the
     shown(world, *leaving(world, "A", "B", "C"), name="S1")
     heard(world, (a_statement(*leaving(world, "B"), name="S2", opening=0),))
     with world.ledger.books(posting=True) as books:
-        (line,) = books.bank_lines.lines((LineState.OPEN,))
-        books.bank_lines.suspend([line], now=MORNING)
-    opened(world, replace(line_finding(line.line_id, -26_736), cause="duplicate_line"))
+        line = books.bank_lines.lines((LineState.OPEN,))
+        books.bank_lines.suspend(line, now=MORNING)
+    opened(world, replace(line_finding(line["line_id"].item(), -26_736), cause="duplicate_line"))
     breaks.book(world.services, 1, account="bank_charges", reason="never corrected", by="maker", now=MORNING)
     breaks.approve(world.services, 1, by="checker", now=MORNING)
     assert (world.states(), balance(world, "bank_charges")) == (in_state("booked"), 26_736)
     (fact,) = world.ledger.kept.facts.values()
-    assert (fact.kind.value, fact.source, fact.amount) == ("debit_explained", line.line_id, -26_736)
+    assert (fact.kind.value, fact.source, fact.amount) == ("debit_explained", line["line_id"].item(), -26_736)
 
 
 def test_a_line_is_matched_by_hand_with_a_receipt_only_once() -> None:
@@ -1144,9 +1156,9 @@ def test_a_line_is_matched_by_hand_with_a_receipt_only_once() -> None:
     with world.ledger.books(posting=True) as books:
         second = a_statement(movement(95_000), name="S2", opening=ALL + 95_000)
         books.bank_lines.keep_statement(second, "bytes of S2", now=MORNING)
-        (line,) = books.bank_lines.lines((LineState.OPEN,))
-        books.bank_lines.suspend([line], now=MORNING)
-    opened(world, line_finding(line.line_id, 95_000))
+        line = books.bank_lines.lines((LineState.OPEN,))
+        books.bank_lines.suspend(line, now=MORNING)
+    opened(world, line_finding(line["line_id"].item(), 95_000))
     with pytest.raises(Refused, match=r"\[receipt:R1\] is not there, has its line already"):
         breaks.match_by_hand(world.services, 2, subject="receipt:R1", reason="again", by="maker", now=MORNING)
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from settlement.adapters.bank.formats import pain001
 from settlement.domain import frames
-from settlement.domain.bank.messages import Payment, PaymentFile
+from settlement.domain.bank.messages import PaymentFile
 from settlement.domain.errors import Refused
 from settlement.stages import reconcile
 from settlement_lab.rehearse import audit
@@ -270,16 +270,7 @@ def test_money_that_left_without_our_order_stops_the_payouts_where_the_policy_sa
         debtor_account=demo_bank.DEBTOR_ACCOUNT,
         debtor_agent=demo_bank.DEBTOR_AGENT,
         currency="KRW",
-        payments=(
-            Payment(
-                end_to_end_id="NOBODY-ORDERED-IT",
-                amount=777,
-                creditor_name="X",
-                creditor_account="1-2-3",
-                creditor_bank="004",
-                remittance="",
-            ),
-        ),
+        payments=frames.build(frames.PAYMENTS, [("NOBODY-ORDERED-IT", 777, "X", "1-2-3", "004", "")]),
     )
     httpx.post(f"{platform.bank.url}/payments", content=pain001.write(theft)).raise_for_status()
     bank_again(platform, NEXT_MORNING)

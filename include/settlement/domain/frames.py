@@ -1,9 +1,10 @@
 """The frames that cross from one step of a settlement day to the next: their grain, keys, columns and dtypes.
 
 What enters the arithmetic is one `Inputs`, already limited to the loans with money in the run and free of names and
-accounts; what leaves it is one `Outcome`. Payouts travel as frames from the balances to their end. Every frame has a
-`Spec` here, with one line of meaning for each column. `check(frame, spec)` is called at the boundary and gives errors
-that name the frame, the column, the row's key and the rule.
+accounts; what leaves it is one `Outcome`. Payouts travel as frames from the balances to their end, and so do the
+payments of a file, statement lines and what they are matched with. Every frame has a `Spec` here, with one line of
+meaning for each column. `check(frame, spec)` is called at the boundary and gives errors that name the frame, the
+column, the row's key and the rule.
 
 Dtypes. Money is int64 in minor units. Text is pandas `str`; wherever text is asked for, a categorical over `str` is
 as good, and cheaper on large frames. Dates are `datetime64[s]` at midnight, without a zone; instants are
@@ -15,8 +16,9 @@ content alone: by loan, then in the order of the run.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,18 @@ class Kind(StrEnum):
     NUMBER = "Int64"
 
 
+DTYPES: Mapping[Kind, Any] = {kind: pd.api.types.pandas_dtype(kind.value) for kind in Kind}
+
+TEXTS: Any = pd.arrays.ArrowStringArray
+"""The array that `Kind.TEXT` names, made of Arrow's: pandas' own types do not tell that it takes a dtype."""
+
+NEVER_NULL = (Kind.AMOUNT, Kind.FLAG)
+"""The kinds whose dtype has no null."""
+
+FEW_ROWS = 100
+"""Up to so many, keys are told apart one by one: looking at whole columns costs more than that."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column: its dtype, what it means and what its values must satisfy."""
@@ -53,7 +67,7 @@ class Column:
     one_of: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Spec:
     """A frame's name, grain, key and columns."""
 
@@ -594,6 +608,99 @@ EVIDENCE = Spec(
     ),
 )
 
+# --- what is said to a bank and what it says ---------------------------------------------------------------------
+
+PAYMENTS = Spec(
+    name="payments",
+    grain="One row per credit transfer of a payment file, in the order in which they stand in it.",
+    key=("end_to_end_id",),
+    columns=(
+        _text("end_to_end_id", "its id at the bank, for life"),
+        _amount("amount", "what is paid", at_least=1),
+        _text("payee_name", "personal data"),
+        _text("payee_account", "personal data"),
+        _text("payee_bank", "BIC or clearing member; null with an IBAN", is_nullable=True),
+        _text("remittance", "what the payee reads; may be empty"),
+    ),
+)
+
+PAYMENT_STATUSES = Spec(
+    name="payment statuses",
+    grain="One row per payment that a status report names, in its order.",
+    key=("end_to_end_id",),
+    columns=(
+        _text("end_to_end_id", "the payment"),
+        _text("status", "ExternalPaymentTransactionStatus1Code: accepted, rejected, or still open"),
+        _text("reason", "why, where the bank says it", is_nullable=True),
+        _text("text", "what else it says; may be empty"),
+    ),
+)
+
+# --- what a statement shows, and what it is ----------------------------------------------------------------------
+
+OPEN_LINES = Spec(
+    name="open lines",
+    grain="One row per statement line that is not matched yet.",
+    key=("line_id",),
+    columns=(
+        _text("line_id", "the line"),
+        _date("booking_date", "when the bank booked it"),
+        _amount("amount", "a credit is positive"),
+        _text("currency", "ISO 4217"),
+        _text("end_to_end_id", "what the bank says is the payer's id", is_nullable=True),
+        _text("reference", "what the bank says is the payer's reference", is_nullable=True),
+        _text("remittance", "what else it says; may be empty"),
+        _flag("is_return", "whether the bank marks it as a payment that came back"),
+        _text("reason", "why it came back", is_nullable=True),
+        _flag("is_suspended", "whether an earlier run booked it to suspense"),
+        _flag("is_charge", "whether the bank marks it as a charge of its own"),
+        _text("bank_code", "the bank's code of the kind of movement; may be empty"),
+        _text("file_id", "the payment file that it names", is_nullable=True),
+        _text("counterparty_account", "personal data", is_nullable=True),
+        _text(
+            "bank_reference", "the bank's own number of the booking, by which the source may know it", is_nullable=True
+        ),
+    ),
+)
+
+SUBJECTS = Spec(
+    name="subjects",
+    grain="One row per movement of a receipt or a payout that a statement line may turn out to be.",
+    key=("kind", "subject_id", "occurrence"),
+    columns=(
+        _text("kind", "as `bank.matching.SubjectKind`"),
+        _text("subject_id", "the repayment or the payout"),
+        _amount("occurrence", "which time it is: a payout may leave, and come back, more than once", at_least=1),
+        _amount("amount", "as the line would carry it: a credit is positive"),
+        _text("currency", "ISO 4217"),
+        _text("reference", "as the bank would call it; may be empty"),
+        _date("on", "the business day on which it is expected", is_nullable=True),
+        _text("group", "what a payer may name instead: the loan, the payment file", is_nullable=True),
+        _text("account", "the other party's; personal data", is_nullable=True),
+    ),
+)
+
+MATCHES = Spec(
+    name="matches",
+    grain="One row per part of a line that is a subject, in the order of (match_id, part); mostly both are whole.",
+    key=("line_id", "subject_kind", "subject_id", "occurrence"),
+    columns=(
+        _text("match_id", "the first line of the lines and subjects that are one another"),
+        _text("line_id", "the line"),
+        _date("booking_date", "of the line"),
+        _text("currency", "of the line and the subject"),
+        _flag("is_suspended", "whether the line was booked to suspense before"),
+        _text("subject_kind", "as `bank.matching.SubjectKind`"),
+        _text("subject_id", "the repayment, the payout or the account"),
+        _amount("occurrence", "which time it is", at_least=1),
+        _text("reference", "as the bank would call the subject; may be empty"),
+        _amount("amount", "the part: a credit is positive"),
+        _amount("difference", "what the line lacks to be the subject; only a tolerance or a person allows one"),
+        _text("rule", "the rule that says so"),
+        _text("explanation", "a sentence for people"),
+    ),
+)
+
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
@@ -604,15 +711,13 @@ def check(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
 
     Raises InvalidFrame: naming the frame, the column, the first offending row's key and the rule.
     """
-    missing = [name for name in spec.column_names if name not in frame.columns]
-    if missing:
-        raise InvalidFrame(f"Frame [{spec.name}] lacks column {missing}: it must have {spec.column_names}")
-    unknown = [name for name in frame.columns if name not in spec.column_names]
-    if unknown:
-        raise InvalidFrame(f"Frame [{spec.name}] has unknown column {unknown}: it must have {spec.column_names}")
-    for column in spec.columns:
-        _check_column(frame, spec, column)
-    _check_key(frame, spec)
+    there, wanted = frame.columns.tolist(), spec.column_names
+    if there != wanted:
+        if missing := [name for name in wanted if name not in there]:
+            raise InvalidFrame(f"Frame [{spec.name}] lacks column {missing}: it must have {wanted}")
+        if unknown := [name for name in there if name not in wanted]:
+            raise InvalidFrame(f"Frame [{spec.name}] has unknown column {unknown}: it must have {wanted}")
+    _check_arrays({name: _array(frame[name]) for name in spec.column_names}, spec)
     return frame
 
 
@@ -626,57 +731,79 @@ def check_all(bundle: Inputs | Outcome) -> None:
         check(getattr(bundle, field.name), specs[field.name])
 
 
-def _check_column(frame: pd.DataFrame, spec: Spec, column: Column) -> None:
-    values = frame[column.name]
-    dtype = values.dtype
-    if column.kind is Kind.TEXT and isinstance(dtype, pd.CategoricalDtype):
+def _array(values: "pd.Series[Any]") -> Any:
+    """Return what a column holds: a NumPy array, or one of pandas' where NumPy has no such dtype."""
+    return values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
+
+
+def _check_arrays(arrays: Mapping[str, Any], spec: Spec) -> None:
+    """Check columns without asking a frame for each, which costs more than checking a few rows."""
+    for column in spec.columns:
+        _check_column(arrays, spec, column)
+    _check_key(arrays, spec)
+
+
+def _check_column(arrays: Mapping[str, Any], spec: Spec, column: Column) -> None:
+    values = arrays[column.name]
+    dtype, is_categorical = values.dtype, isinstance(values.dtype, pd.CategoricalDtype)
+    if column.kind is Kind.TEXT and is_categorical:
         dtype = dtype.categories.dtype
-    if str(dtype) != column.kind.value:
+    if dtype != DTYPES[column.kind] and str(dtype) != column.kind.value:
         raise InvalidFrame(
             f"Frame [{spec.name}] column [{column.name}]: dtype must be [{column.kind.value}], is [{values.dtype}]"
         )
-    if not column.is_nullable:
-        _refuse(frame, spec, column, values.isna().to_numpy(), "may not be null")
+    if not column.is_nullable and column.kind not in NEVER_NULL:
+        is_text = column.kind is Kind.TEXT and not is_categorical
+        if not is_text or pa.array(values).null_count:
+            _refuse(arrays, spec, column, pd.isna(values), "may not be null")
     if column.at_least is not None:
-        _refuse(frame, spec, column, (values < column.at_least).to_numpy(), f"must be at least {column.at_least}")
+        _refuse(arrays, spec, column, values < column.at_least, f"must be at least {column.at_least}")
     if column.one_of is not None:
-        allowed = values.isin([*column.one_of, *([None] if column.is_nullable else [])])
-        _refuse(frame, spec, column, ~allowed.to_numpy(), f"must be one of {list(column.one_of)}")
+        allowed = pd.Series(values).isin([*column.one_of, *([None] if column.is_nullable else [])])
+        _refuse(arrays, spec, column, ~allowed.to_numpy(), f"must be one of {list(column.one_of)}")
     if column.kind is Kind.DATE:
-        seconds = values.to_numpy().view(np.int64)
-        is_set = values.notna().to_numpy()
-        _refuse(frame, spec, column, (seconds % 86_400 != 0) & is_set, "must be a date at midnight")
+        seconds, is_set = values.view(np.int64), ~np.isnat(values)
+        _refuse(arrays, spec, column, (seconds % 86_400 != 0) & is_set, "must be a date at midnight")
         is_outside = is_set & ((seconds < FIRST_SECOND) | (seconds > LAST_SECOND))
-        _refuse(frame, spec, column, is_outside, f"must be a date from {date.min} to {date.max}")
+        _refuse(arrays, spec, column, is_outside, f"must be a date from {date.min} to {date.max}")
 
 
-def _refuse(frame: pd.DataFrame, spec: Spec, column: Column, is_bad: np.ndarray, rule: str) -> None:
+def _refuse(arrays: Mapping[str, Any], spec: Spec, column: Column, is_bad: np.ndarray, rule: str) -> None:
     if is_bad.any():
         row = int(is_bad.argmax())
         raise InvalidFrame(
-            f"Frame [{spec.name}] column [{column.name}] row {_key_of(frame, spec, row)}: "
-            f"{rule}, is [{frame[column.name].iloc[row]}]"
+            f"Frame [{spec.name}] column [{column.name}] row {_key_of(arrays, spec, row)}: "
+            f"{rule}, is [{pd.Series(arrays[column.name]).iloc[row]}]"
         )
 
 
-def _check_key(frame: pd.DataFrame, spec: Spec) -> None:
-    if ascends(frame, spec):
+def _check_key(arrays: Mapping[str, Any], spec: Spec) -> None:
+    keys = [arrays[name] for name in spec.key]
+    if len(keys[0]) <= FEW_ROWS:
+        is_unique = len(set(zip(*(values.tolist() for values in keys), strict=True))) == len(keys[0])
+    else:
+        is_unique = _ascend(keys)
+    if is_unique:
         return
-    repeated = frame.duplicated(list(spec.key)).to_numpy()
+    repeated = pd.DataFrame(dict(enumerate(keys)), copy=False).duplicated().to_numpy()
     if repeated.any():
         row = int(repeated.argmax())
         raise InvalidFrame(
-            f"Frame [{spec.name}] column {list(spec.key)} row {_key_of(frame, spec, row)}: the key must be unique"
+            f"Frame [{spec.name}] column {list(spec.key)} row {_key_of(arrays, spec, row)}: the key must be unique"
         )
 
 
 def ascends(frame: pd.DataFrame, spec: Spec) -> bool:
     """Tell whether the key strictly ascends from row to row, which proves it unique without hashing it."""
-    is_tied = np.ones(max(len(frame) - 1, 0), dtype=np.bool_)
-    for name in spec.key:
-        if isinstance(frame[name].dtype, pd.CategoricalDtype):
+    return _ascend([_array(frame[name]) for name in spec.key])
+
+
+def _ascend(keys: Sequence[Any]) -> bool:
+    is_tied = np.ones(max(len(keys[0]) - 1, 0), dtype=np.bool_)
+    for values in keys:
+        if isinstance(values.dtype, pd.CategoricalDtype):
             return False
-        column = pa.array(frame[name].array)
+        column = pa.array(values)
         rises, stays = (compare(column[:-1], column[1:]) for compare in (pc.less, pc.equal))
         if not (rises.to_numpy(zero_copy_only=False) | stays.to_numpy(zero_copy_only=False))[is_tied].all():
             return False
@@ -684,8 +811,8 @@ def ascends(frame: pd.DataFrame, spec: Spec) -> bool:
     return not is_tied.any()
 
 
-def _key_of(frame: pd.DataFrame, spec: Spec, row: int) -> str:
-    return ", ".join(f"[{name}={frame[name].iloc[row]}]" for name in spec.key)
+def _key_of(arrays: Mapping[str, Any], spec: Spec, row: int) -> str:
+    return ", ".join(f"[{name}={pd.Series(arrays[name]).iloc[row]}]" for name in spec.key)
 
 
 # --- building ----------------------------------------------------------------------------------------------------
@@ -700,37 +827,74 @@ def build(spec: Spec, rows: Iterable[Sequence[Any] | Mapping[str, Any]] = ()) ->
     """
     names = spec.column_names
     table = [[row.get(name) for name in names] if isinstance(row, Mapping) else list(row) for row in rows]
-    columns = {
-        column.name: _series([row[place] for row in table], column.kind) for place, column in enumerate(spec.columns)
-    }
-    return check(pd.DataFrame(columns), spec)
+    if not table:
+        return _empty(spec).copy(deep=False)
+    return of_columns(spec, {name: [row[place] for row in table] for place, name in enumerate(names)})
 
 
-def _series(values: list[Any], kind: Kind) -> pd.Series:
-    if kind is Kind.INSTANT:
-        instants = pd.to_datetime(values, utc=True, format="ISO8601" if _is_text(values) else None)
-        return pd.Series(instants).dt.as_unit("us")
+@cache
+def _empty(spec: Spec) -> pd.DataFrame:
+    return of_columns(spec, {name: [] for name in spec.column_names})
+
+
+def of_columns(spec: Spec, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a frame of `spec` from its columns by name, each as for `column`, in their order and dtypes, checked.
+
+    Raises InvalidFrame: as `check`.
+    """
+    arrays = {of.name: column(columns[of.name], of.kind) for of in spec.columns}
+    _check_arrays(arrays, spec)
+    return pd.DataFrame(arrays)
+
+
+def column(values: Any, kind: Kind) -> Any:
+    """Return a list of plain Python values (as for `build`), or a column, as an array of this kind."""
+    values = _array(values) if isinstance(values, pd.Series) else values
+    dtype = DTYPES[kind]
+    if getattr(values, "dtype", None) == dtype:
+        return values
+    if not isinstance(values, list):
+        return _array(pd.Series(values).astype(kind.value))
+    if kind is Kind.TEXT:
+        return _texts(values)
     if kind is Kind.DATE:
-        return pd.Series(np.array(values, dtype="datetime64[D]").astype(kind.value))
-    return pd.Series(values, dtype=kind.value)
+        return np.array(values, dtype=dtype)
+    if kind is Kind.INSTANT:
+        return _instants(values)
+    if kind in NEVER_NULL and (found := np.array(values)).dtype == dtype:
+        return found
+    return _array(pd.Series(values, dtype=kind.value))
 
 
-def _is_text(values: list[Any]) -> bool:
-    return all(isinstance(value, str) for value in values) and bool(values)
+def _texts(values: list[Any]) -> Any:
+    try:
+        return TEXTS(pa.array(values, pa.large_string()), dtype=DTYPES[Kind.TEXT])
+    except pa.ArrowException:  # not all of them are text
+        return pd.array(values, dtype=DTYPES[Kind.TEXT])
+
+
+def _instants(values: list[Any]) -> Any:
+    if all(value is None or (type(value) is datetime and value.tzinfo is not None) for value in values):
+        naive = [value and value.astimezone(UTC).replace(tzinfo=None) for value in values]
+        return pd.DatetimeIndex(np.array(naive, dtype="datetime64[us]"), tz=UTC).array
+    is_text = all(isinstance(value, str) for value in values)
+    return pd.DatetimeIndex(pd.to_datetime(values, utc=True, format="ISO8601" if is_text else None)).as_unit("us").array
 
 
 def rows(frame: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
-    """Yield some columns of each row as plain values: what is null is None, a date is a date."""
-    columns = []
-    for name in names:
-        column = frame[name]
-        values = column.tolist()
-        if str(column.dtype) == Kind.DATE:
-            values = [None if value is pd.NaT else value.date() for value in values]
-        elif column.hasnans:
-            values = [None if pd.isna(value) else value for value in values]
-        columns.append(values)
-    yield from zip(*columns, strict=True)
+    """Return some columns of each row as plain values: what is null is None, a date is a date."""
+    return zip(*(_plain(frame[name]) for name in names), strict=True)
+
+
+def _plain(values: "pd.Series[Any]") -> list[Any]:
+    if isinstance(values.dtype, pd.StringDtype):
+        return list(pa.array(values.array).to_numpy(zero_copy_only=False).tolist())
+    if values.dtype == DTYPES[Kind.DATE]:
+        return list(values.to_numpy().astype("datetime64[D]").tolist())
+    found = values.tolist()
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "bi":
+        return found
+    return [None if pd.isna(value) else value for value in found] if values.hasnans else found
 
 
 def widen(shares: pd.DataFrame, allocations: pd.DataFrame) -> pd.DataFrame:

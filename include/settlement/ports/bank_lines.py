@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from settlement.domain.bank.matching import Match, OpenLine
+    import pandas as pd
+
     from settlement.domain.bank.matching.model import Key
     from settlement.domain.bank.messages import Message, MessageState
     from settlement.domain.bank.statement import LineState, Statement, StatementLine
@@ -81,6 +82,24 @@ class UnmatchedReceipt:
         return self.amount if self.reverses_repayment_id is None else -self.amount
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenItem:
+    """One receipt, payout or line in suspense, and what of it stands in an account between us and the bank."""
+
+    account: str
+    subject_id: str
+    currency: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenItems:
+    """What is open: the oldest items by name, and the number of the entry after which all others came."""
+
+    named: tuple[OpenItem, ...]
+    others_since: int
+
+
 class BankLines(Protocol):
     """Messages of the bank, statements, their lines, and what they were matched with."""
 
@@ -142,8 +161,8 @@ class BankLines(Protocol):
         """Return the account's newest statement, or None before the first."""
         ...
 
-    def lines(self, states: Sequence[LineState]) -> list[OpenLine]:
-        """Return the lines in these states, in the order of their ids."""
+    def lines(self, states: Sequence[LineState]) -> pd.DataFrame:
+        """Return the lines in these states: frame `OPEN_LINES`, in the order of their ids."""
         ...
 
     def match_totals(self, on: date) -> list[LineTotals]:
@@ -154,11 +173,14 @@ class BankLines(Protocol):
         """Return those of the subjects that a line is matched with already, by their keys."""
         ...
 
-    def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
-        """Write what lines turned out to be, with the entries that follow; what was in suspense leaves it."""
+    def keep_matches(self, matches: pd.DataFrame, *, now: datetime, by: str = "settlement") -> None:
+        """Write what lines turned out to be (frame `MATCHES`), with the entries that follow.
 
-    def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None:
-        """Book lines that match nothing against suspense, so that the ledger follows the bank all the same."""
+        What was in suspense leaves it.
+        """
+
+    def suspend(self, lines: pd.DataFrame, *, now: datetime) -> None:
+        """Book lines (frame `OPEN_LINES`) that match nothing against suspense: the ledger follows the bank anyhow."""
 
     def follow_opening(self, account: str, currency: str, *, now: datetime) -> None:
         """Let the posted opening balance be the earliest statement's: what an older one says differently is posted."""
@@ -179,6 +201,6 @@ class InTransit(Protocol):
         """Return the receipts, and receipts undone, that no statement line has shown yet, in the order of their ids."""
         ...
 
-    def open_items(self) -> Mapping[str, Any]:
-        """Return what a certificate says of open items, as JSON values: the oldest by name, and whence the others."""
+    def open_items(self) -> OpenItems:
+        """Return what a certificate says of open items."""
         ...

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from settlement.domain.day_report import Cell
     from settlement.domain.frames import Outcome
     from settlement.ports.days import DayRun
 
@@ -64,7 +65,7 @@ class ReportTable:
     """One table of a day's report: the names of its columns, and its rows as plain values."""
 
     columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
+    rows: list[tuple[Cell, ...]]
 
 
 class Close(Protocol):

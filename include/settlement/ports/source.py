@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import pandas as pd
 
-    from settlement.domain.bank.matching import Subject
     from settlement.domain.days import SettlementCalendar, Window
 
 
@@ -91,5 +90,5 @@ class LendingCore(Protocol):
 
     def receipts(
         self, *, references: Sequence[str], repayment_ids: Sequence[str], calendar: SettlementCalendar
-    ) -> list[Subject]:
-        """Return the receipts, as a statement line would show them, that carry one of the references or ids."""
+    ) -> pd.DataFrame:
+        """Return the receipts that carry one of the references or ids, as a line would show them: frame `SUBJECTS`."""

@@ -6,12 +6,14 @@ is not asked, and what has moved since is asked anew.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
 
 from settlement.domain import frames
+from settlement.domain.bank import matching
 from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
 from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS
 from settlement.domain.bank.statement import LineState
@@ -240,7 +242,7 @@ def _plan_line(
     meant = Match(lines=(line,), subjects=(subject,), rule=rule, explanation=reason)
 
     def carry_out(by: str) -> None:
-        match.book(services, books, [meant], by=by, now=now)
+        match.book(services, books, matching.columns_of([meant]), by=by, now=now)
         if subject.kind is SubjectKind.ACCOUNT:
             _keep_explained(services, books, line, by=by, now=now)
 
@@ -338,8 +340,9 @@ def _open(books: Books, break_id: int) -> Break:
 
 
 def _line_of(books: Books, found: Break) -> OpenLine:
-    for line in books.bank_lines.lines((LineState.SUSPENDED,)):
-        if found.subject_kind == "line" and line.line_id == found.subject_id:
+    suspended = books.bank_lines.lines((LineState.SUSPENDED,))
+    if found.subject_kind == "line":
+        for line in matching.lines_in(suspended[suspended["line_id"] == found.subject_id]):
             return line
     raise Refused(f"Break [{found.break_id}] is about [{found.subject_kind} {found.subject_id}], no line in suspense")
 
@@ -362,7 +365,7 @@ def _subject(services: Services, books: Books, line: OpenLine, name: str) -> Sub
     elif kind == SubjectKind.RECEIPT:
         offered = services.core.receipts(references=[], repayment_ids=[subject_id], calendar=services.calendar)
         taken = books.bank_lines.matched_subjects(sorted(RECEIPT_KINDS), [subject_id])
-        meant = next((receipt for receipt in offered if receipt.key not in taken), None)
+        meant = next((receipt for receipt in matching.subjects_in(offered) if receipt.key not in taken), None)
     if meant is None:
         raise Refused(
             f"[{name}] is not there, has its line already, or cannot be what this line of [{line.amount}"
@@ -379,9 +382,9 @@ def _subject(services: Services, books: Books, line: OpenLine, name: str) -> Sub
 
 def _movement(services: Services, books: Books, line: OpenLine, named: pd.DataFrame) -> Subject | None:
     """Return the movement of the one payout in a frame `PAYOUTS` that a line may show, by its direction and amount."""
-    by_line = {line.line_id: named["end_to_end_id"].tolist()}
-    offered, _ = match.movements_of(books, named, [line], named=by_line, calendar=services.calendar)
-    for movement in offered:
+    lines, by_line = frames.build(frames.OPEN_LINES, [asdict(line)]), {line.line_id: named["end_to_end_id"].tolist()}
+    offered, _ = match.movements_of(books, named, lines, named=by_line, calendar=services.calendar)
+    for movement in matching.subjects_in(offered):
         is_shown = (
             evidence.is_debit(line.amount, -movement.amount)
             if movement.kind is SubjectKind.PAYOUT

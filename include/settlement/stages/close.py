@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
@@ -79,7 +80,7 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "open_breaks": [_break(found) for found in books.breaks.open()],
         "controls": [control.__name__ for control in (*controls.CONTROLS, *controls.CUSTODY_CONTROLS)],
         "held": _held(books),
-        "in_transit": books.in_transit.open_items(),
+        "in_transit": asdict(books.in_transit.open_items()),
         "sealed": books.close.sealed(number),
         "sealed_until": sealed_until,
     }

@@ -247,25 +247,25 @@ def _contradicted(books: Books) -> list[Finding]:
 def _unexplained(services: Services, books: Books) -> list[Finding]:
     """Lines in suspense: unknown, or pointing at something of ours that they do not fit."""
     lines = books.bank_lines.lines((LineState.SUSPENDED,))
-    if not lines:
+    if lines.empty:
         return []
     _, mismatches = match.match_lines(services, books, lines)
     by_line = {mismatch.line.line_id: mismatch for mismatch in mismatches}
     return [
         Finding(
-            cause=by_line[line.line_id].cause if line.line_id in by_line else "unknown_at_bank",
+            cause=by_line[line_id].cause if line_id in by_line else "unknown_at_bank",
             subject_kind="line",
-            subject_id=line.line_id,
-            currency=line.currency,
-            amount=line.amount,
+            subject_id=line_id,
+            currency=currency,
+            amount=amount,
             evidence={
-                "booking_date": line.booking_date,
-                "candidates": [f"{s.kind}:{s.subject_id}" for s in by_line[line.line_id].candidates]
-                if line.line_id in by_line
+                "booking_date": on,
+                "candidates": [f"{s.kind}:{s.subject_id}" for s in by_line[line_id].candidates]
+                if line_id in by_line
                 else [],
             },
         )
-        for line in lines
+        for line_id, on, currency, amount in frames.rows(lines, "line_id", "booking_date", "currency", "amount")
     ]
 
 

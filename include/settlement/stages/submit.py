@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from settlement.domain import frames
-from settlement.domain.bank.messages import Payment, PaymentFile, Submission, SubmissionOutcome
+from settlement.domain.bank.messages import PaymentFile, Submission, SubmissionOutcome
 from settlement.domain.errors import Unavailable
 from settlement.domain.payments import payouts
 from settlement.domain.payments.files import MAY_BE_SENT, FileState
@@ -112,19 +112,10 @@ def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
                 books.files.keep(day, file.file_id, services.write_file(file), part, now=now)
 
 
-def _payments(part: pd.DataFrame) -> tuple[Payment, ...]:
-    columns = ("end_to_end_id", "amount", "payee_name", "payee_account", "payee_bank")
-    return tuple(
-        Payment(
-            end_to_end_id=end_to_end_id,
-            amount=amount,
-            creditor_name=name,
-            creditor_account=account,
-            creditor_bank=bank,
-            remittance=end_to_end_id,
-        )
-        for end_to_end_id, amount, name, account, bank in frames.rows(part, *columns)
-    )
+def _payments(part: pd.DataFrame) -> pd.DataFrame:
+    """Return payouts (frame `PAYOUTS`) as the payments of a file: the payee reads the id that the bank knows."""
+    named = part.assign(remittance=part["end_to_end_id"])
+    return frames.check(named[frames.PAYMENTS.column_names], frames.PAYMENTS)
 
 
 def _hand_over(

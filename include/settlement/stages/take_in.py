@@ -230,7 +230,7 @@ def _is_of_the_file(books: Books, answer: FileAnswer, said: pd.DataFrame) -> boo
     and nothing proves that the bank took it: the refusal of one transmission says nothing of the others.
     """
     assert answer.file_id is not None
-    if answer.group_status == REJECTED and (answer.reason or not answer.payments):
+    if answer.group_status == REJECTED and (answer.reason or answer.payments.empty):
         return True
     file, sent = books.files.file(answer.file_id), books.files.transmissions(answer.file_id)
     if file is None or len(sent) < 2 or file.state is FileState.RECEIVED or not (said["status"] == REJECTED).all():
@@ -244,18 +244,10 @@ def _payments_of(books: Books, answer: FileAnswer) -> pd.DataFrame:
 
     Where it names no payment and accepts the file, that is said of every payment of the file.
     """
-    if not answer.payments and answer.file_id and answer.group_status in ACCEPTED:
+    if answer.payments.empty and answer.file_id and answer.group_status in ACCEPTED:
         return books.payouts.in_file(answer.file_id).assign(status=answer.group_status, reason=None, text="")
-    ids = [status.end_to_end_id for status in answer.payments]
-    statuses = pd.DataFrame(
-        {
-            "end_to_end_id": pd.Series(ids, dtype="str"),
-            "status": pd.Series([status.status for status in answer.payments], dtype="str"),
-            "reason": pd.Series([status.reason for status in answer.payments], dtype="str"),
-            "text": pd.Series([status.text for status in answer.payments], dtype="str"),
-        }
-    )
-    return statuses.merge(books.payouts.by_end_to_end(ids), on="end_to_end_id", validate="many_to_one")
+    named = books.payouts.by_end_to_end(answer.payments["end_to_end_id"].tolist())
+    return answer.payments.merge(named, on="end_to_end_id", validate="one_to_one")
 
 
 def _apply_return(services: Services, books: Books, returned: Return, message: Message, *, now: datetime) -> str | None:

@@ -14,13 +14,14 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from itertools import count
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from settlement.domain import frames
 from settlement.domain.bank import matching
 from settlement.domain.bank.matching import OpenLine, Subject, SubjectKind, Terms, exact
 from settlement.domain.bank.matching.model import Key
@@ -234,8 +235,10 @@ def score(*, seed: int, lines: int) -> list[Score]:
     """Return the score by kind, and of all kinds together as the last."""
     truth = make(seed=seed, lines=lines)
     terms = Terms(tolerance={"KRW": TOLERANCE}, within_days=3)
-    matches, _ = matching.match(truth.lines, truth.subjects, terms=terms)
-    found = {(line.line_id, subject.key) for one in matches for line, subject in _pairs(one)}
+    statement = frames.build(frames.OPEN_LINES, map(asdict, truth.lines))
+    books = frames.build(frames.SUBJECTS, map(asdict, truth.subjects))
+    matches, _ = matching.match(statement, books, terms=terms)
+    found = set(_pairs(matches))
     scores = []
     for kind, pairs in sorted(truth.pairs.items()):
         ours = {pair for pair in found if truth.kind_of_line[pair[0]] == kind}
@@ -260,8 +263,11 @@ def score(*, seed: int, lines: int) -> list[Score]:
     ]
 
 
-def _pairs(found: matching.Match) -> Iterator[tuple[OpenLine, Subject]]:
-    return ((line, subject) for line in found.lines for subject in found.subjects)
+def _pairs(matches: pd.DataFrame) -> Iterator[Pair]:
+    """Yield every line of a match (frame `MATCHES`) with every subject of it."""
+    key = ("subject_kind", "subject_id", "occurrence")
+    both = matches[["match_id", "line_id"]].merge(matches[["match_id", *key]], on="match_id")
+    return ((line_id, (kind, of, time)) for line_id, kind, of, time in frames.rows(both, "line_id", *key))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +317,7 @@ def _exact_day(lines: int, *, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     statement = pd.DataFrame(
         {
             "line_id": pd.Series(np.char.mod("L%016d", generator.permutation(lines)), dtype="str"),
-            "booking_date": pd.Series(FIRST, index=numbers, dtype="object"),
+            "booking_date": pd.Series(np.datetime64(FIRST, "s"), index=numbers),
             "amount": amounts,
             "currency": books["currency"],
             "end_to_end_id": books["reference"].where(is_payout),

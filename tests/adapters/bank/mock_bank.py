@@ -1,13 +1,16 @@
 """A bank that nobody here wrote, running as a process of its own for one test, and the levers to move it."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import pandas as pd
 from settlement import wiring
 from settlement.adapters.bank.channels.http import HttpBank
-from settlement.domain.bank.messages import Payment, PaymentFile
+from settlement.domain import frames
+from settlement.domain.bank.messages import PaymentFile
 
 ACCOUNT = "KR23MOCK0000000099"
 OPENING = 1_000_000
@@ -45,19 +48,19 @@ class MockBank:
         return payments
 
 
-def payment(end_to_end_id: str = "S260216-1-I1-KRW-1-1", amount: int = 43_790, **fields: Any) -> Payment:
+def payment(end_to_end_id: str = "S260216-1-I1-KRW-1-1", amount: int = 43_790, **fields: Any) -> dict[str, Any]:
     said: dict[str, Any] = {
         "end_to_end_id": end_to_end_id,
         "amount": amount,
-        "creditor_name": "김하늘",
-        "creditor_account": "110-123-456789",
-        "creditor_bank": "088",
+        "payee_name": "김하늘",
+        "payee_account": "110-123-456789",
+        "payee_bank": "088",
         "remittance": "투자 수익 2026-02-16",
     }
-    return Payment(**(said | fields))
+    return said | fields
 
 
-def payment_file(*payments: Payment, file_id: str = "F260216-1-KRW-1", **fields: Any) -> PaymentFile:
+def payment_file(*payments: dict[str, Any], file_id: str = "F260216-1-KRW-1", **fields: Any) -> PaymentFile:
     said: dict[str, Any] = {
         "file_id": file_id,
         "created_at": dt.datetime(2026, 2, 16, 21, 5, tzinfo=dt.UTC),
@@ -66,9 +69,19 @@ def payment_file(*payments: Payment, file_id: str = "F260216-1-KRW-1", **fields:
         "debtor_account": ACCOUNT,
         "debtor_agent": "MOCKKRSE",
         "currency": "KRW",
-        "payments": payments or (payment(),),
+        "payments": columns_of(payments or (payment(),)),
     }
     return PaymentFile(**(said | fields))
+
+
+def columns_of(payments: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return payments as a frame `PAYMENTS`, unchecked: the writer must refuse what is wrong with them."""
+    return pd.DataFrame(
+        {
+            column.name: pd.Series([payment[column.name] for payment in payments], dtype=column.kind.value)
+            for column in frames.PAYMENTS.columns
+        }
+    )
 
 
 def http_bank(url: str, **more: Any) -> HttpBank:

@@ -157,7 +157,7 @@ def prove(content: bytes) -> None:
         assert found.reason
         return
     if isinstance(found, FileAnswer):
-        assert found.group_status or found.payments
+        assert found.group_status or len(found.payments)
         return
     assert found
     ids: list[str] = []

@@ -1,6 +1,7 @@
 """The payment file: golden bytes, exact amounts, and nothing leaves that does not say what was meant."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,11 @@ IN_WON = payment_file(
     payment(
         "S260216-1-B-KRW-1-1",
         26_736,
-        creditor_name="주식회사 한빛투자",
-        creditor_account=ACCOUNT,
-        creditor_bank="SHBKKRSE",
+        payee_name="주식회사 한빛투자",
+        payee_account=ACCOUNT,
+        payee_bank="SHBKKRSE",
     ),
-    payment("S260216-1-C-KRW-1-1", 17_524, creditor_name="André & Söhne <GmbH>", creditor_bank=None, remittance=""),
+    payment("S260216-1-C-KRW-1-1", 17_524, payee_name="André & Söhne <GmbH>", payee_bank=None, remittance=""),
     created_at=dt.datetime(2026, 2, 17, 6, 5, 7, 123456, tzinfo=dt.timezone(dt.timedelta(hours=9))),
 )
 IN_DOLLARS = payment_file(
@@ -54,12 +55,12 @@ def test_an_amount_has_the_decimals_of_its_currency(currency: str, amount: int, 
 
 
 def test_a_domestic_account_goes_to_its_clearing_member() -> None:
-    content = pain001.write(payment_file(payment(creditor_account="110-123-456789", creditor_bank="088"))).decode()
+    content = pain001.write(payment_file(payment(payee_account="110-123-456789", payee_bank="088"))).decode()
     assert "<MmbId>088</MmbId>" in content and "<Id>110-123-456789</Id>" in content and "BICFI>088" not in content
 
 
 def test_an_account_with_wrong_check_digits_is_not_called_an_iban() -> None:
-    content = pain001.write(payment_file(payment(creditor_account="KR24MOCK0000000099"))).decode()
+    content = pain001.write(payment_file(payment(payee_account="KR24MOCK0000000099"))).decode()
     assert "<IBAN>KR24" not in content and "<Id>KR24MOCK0000000099</Id>" in content
 
 
@@ -71,11 +72,10 @@ def test_an_account_with_wrong_check_digits_is_not_called_an_iban() -> None:
         ("  A \t B  ", "A B"),
         ("가" * 200, "가" * 140),
         ("a" * 139 + " b", "a" * 139),
-        ("\ud800A", "A"),
     ],
 )
 def test_a_name_is_cleaned_and_cut(name: str, written: str) -> None:
-    assert f"<Nm>{written}</Nm>" in pain001.write(payment_file(payment(creditor_name=name))).decode()
+    assert f"<Nm>{written}</Nm>" in pain001.write(payment_file(payment(payee_name=name))).decode()
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_a_name_is_cleaned_and_cut(name: str, written: str) -> None:
         (payment_file(payment(amount=0)), "amount"),
         (payment_file(payment(amount=-1)), "amount"),
         (payment_file(payment(amount=10**18)), "amount"),
-        (payment_file(payment(creditor_name="\x00 ")), "name"),
-        (payment_file(payment(creditor_account="")), "account"),
-        (payment_file(payment(creditor_account="1" * 35)), "account"),
-        (payment_file(payment(creditor_bank="no bank")), "bank"),
+        (payment_file(payment(payee_name="\x00 ")), "name"),
+        (payment_file(payment(payee_account="")), "account"),
+        (payment_file(payment(payee_account="1" * 35)), "account"),
+        (payment_file(payment(payee_bank="no bank")), "bank"),
         (payment_file(currency="XXX"), "XXX"),
         (payment_file(created_at=dt.datetime(2026, 2, 16)), "time zone"),
         (payment_file(debtor_name=""), "debtor"),
@@ -105,9 +105,8 @@ def test_a_file_that_cannot_be_written_as_it_is_does_not_leave(file: PaymentFile
 
 def test_a_file_without_payments_does_not_leave() -> None:
     file = payment_file()
-    empty = type(file)(**{name: getattr(file, name) for name in file.__slots__ if name != "payments"}, payments=())
     with pytest.raises(PaymentFileContradicts, match="no payment"):
-        pain001.write(empty)
+        pain001.write(replace(file, payments=file.payments.head(0)))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +152,7 @@ def test_whatever_the_names_are_the_file_is_the_same_bytes_and_a_bank_reads_it(
 ) -> None:
     file = payment_file(
         *(
-            payment(f"P-{number}", amount, creditor_name=name, remittance=remittance)
+            payment(f"P-{number}", amount, payee_name=name, remittance=remittance)
             for number, amount in enumerate(amounts)
         )
     )

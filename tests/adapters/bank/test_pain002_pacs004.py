@@ -4,7 +4,8 @@ import datetime as dt
 
 import pytest
 from settlement.adapters.bank import reading
-from settlement.domain.bank.messages import FileAnswer, PaymentStatus, Return
+from settlement.domain import frames
+from settlement.domain.bank.messages import FileAnswer, Return
 from settlement.domain.errors import UnreadableMessage
 
 from .readings import parts
@@ -51,15 +52,15 @@ def test_a_report_speaks_of_the_file_and_of_each_payment(version: str) -> None:
         )
     )
     assert (found.message_id, found.file_id, found.group_status) == ("R-1", "F-1", "PART")
-    assert found.payments == (
-        PaymentStatus(end_to_end_id="P-1", status="ACSC"),
-        PaymentStatus(end_to_end_id="P-2", status="RJCT", reason="AC04", text="account closed"),
-    )
+    assert list(frames.rows(frames.check(found.payments, frames.PAYMENT_STATUSES), *found.payments)) == [
+        ("P-1", "ACSC", None, ""),
+        ("P-2", "RJCT", "AC04", "account closed"),
+    ]
 
 
 def test_a_later_report_may_speak_of_one_payment_alone() -> None:
     found = answer(pain002("", batch(tx("P-2", "RJCT", why("AC04")))))
-    assert (found.group_status, [payment.end_to_end_id for payment in found.payments]) == (None, ["P-2"])
+    assert (found.group_status, found.payments["end_to_end_id"].tolist()) == (None, ["P-2"])
 
 
 @pytest.mark.parametrize(
@@ -76,12 +77,12 @@ def test_the_files_status_is_the_groups_or_the_batchs(
     group: str, batches: str, status: str, reason: str | None
 ) -> None:
     found = answer(pain002(group, batches))
-    assert (found.group_status, found.reason, found.payments) == (status, reason, ())
+    assert (found.group_status, found.reason, len(found.payments)) == (status, reason, 0)
 
 
 def test_a_payment_without_a_status_has_that_of_its_batch() -> None:
     found = answer(pain002("<GrpSts>PART</GrpSts>", batch(tx("P-1"), status="RJCT") + batch(tx("P-2"))))
-    assert [(payment.end_to_end_id, payment.status) for payment in found.payments] == [("P-1", "RJCT"), ("P-2", "PART")]
+    assert list(frames.rows(found.payments, "end_to_end_id", "status")) == [("P-1", "RJCT"), ("P-2", "PART")]
 
 
 def test_a_file_that_the_bank_has_already_is_a_duplicate() -> None:

@@ -1,16 +1,17 @@
 """Matching: what each rule takes and leaves, and what holds for every set of lines and subjects."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from settlement.domain import frames
 from settlement.domain.bank import matching, statement
-from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, Terms, close, exact, sums
+from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, SubjectKind, Terms, close, exact, sums
 from settlement_lab.scores import matching_score
 
 ON = date(2026, 2, 16)
@@ -23,12 +24,40 @@ def line(line_id: str, amount: int, **said: Any) -> OpenLine:
 
 
 def receipt(subject_id: str, amount: int, reference: str = "", **more: Any) -> Subject:
-    fields: dict[str, Any] = {"kind": "receipt", "currency": "KRW", "on": ON}
+    fields: dict[str, Any] = {"kind": SubjectKind.RECEIPT, "currency": "KRW", "on": ON}
     return Subject(subject_id=subject_id, amount=amount, reference=reference, **(fields | more))
 
 
 def payout(subject_id: str, amount: int, reference: str = E2E, **more: Any) -> Subject:
-    return receipt(subject_id, -amount, reference, kind="payout", **more)
+    return receipt(subject_id, -amount, reference, kind=SubjectKind.PAYOUT, **more)
+
+
+def match(
+    lines: Sequence[OpenLine], subjects: Sequence[Subject], *, terms: Terms | None = None
+) -> tuple[list[Match], list[Mismatch]]:
+    """Match records, and return the matches as records of which the rows are the parts."""
+    found, mismatches = matching.match(
+        frames.build(frames.OPEN_LINES, map(asdict, lines)),
+        frames.build(frames.SUBJECTS, map(asdict, subjects)),
+        terms=terms,
+    )
+    line_of, ours = {x.line_id: x for x in lines}, {s.key: s for s in subjects}
+    matches: dict[str, Match] = {}
+    key = ("subject_kind", "subject_id", "occurrence")
+    names = ("match_id", "line_id", *key, "amount", "currency", "reference", "rule")
+    for match_id, line_id, kind, subject_id, time, amount, currency, reference, rule in frames.rows(found, *names):
+        account = Subject(
+            kind=SubjectKind(kind), subject_id=subject_id, amount=amount, currency=currency, reference=reference
+        )
+        before = matches.get(match_id, Match(lines=(), subjects=(), rule=rule, explanation=""))
+        matches[match_id] = before._replace(
+            lines=tuple(dict.fromkeys([*before.lines, line_of[line_id]])),
+            subjects=tuple(dict.fromkeys([*before.subjects, ours.get((kind, subject_id, time), account)])),
+        )
+    parts = [(x.line_id, s.key, part, lacking) for one in matches.values() for x, s, part, lacking in one.parts()]
+    rows = frames.rows(found, "line_id", *key, "amount", "difference")
+    assert parts == [(line_id, (kind, of, time), part, lacking) for line_id, kind, of, time, part, lacking in rows]
+    return list(matches.values()), mismatches
 
 
 def told(matches: list[Match]) -> list[tuple[str, str, str]]:
@@ -52,7 +81,7 @@ def causes(mismatches: list[Mismatch]) -> list[tuple[str, str, list[str]]]:
     ],
 )
 def test_our_reference_is_found_as_banks_mangle_it(remittance: str) -> None:
-    matches, _ = matching.match(
+    matches, _ = match(
         [line("L1", -500, remittance=remittance)],
         [payout("P1", 500), payout("P2", 500, "ST20260216001ZZZZZZZZZZZZZZZZ")],
     )
@@ -60,7 +89,7 @@ def test_our_reference_is_found_as_banks_mangle_it(remittance: str) -> None:
 
 
 def test_a_receipt_that_the_source_knows_by_the_banks_number_of_the_booking_is_found() -> None:
-    matches, mismatches = matching.match(
+    matches, mismatches = match(
         [line("L1", 95000, bank_reference="20260216000417", remittance="홍길동")],
         [receipt("R1", 95000, "20260216000417"), receipt("R2", 95000, "20260216000418")],
     )
@@ -68,7 +97,7 @@ def test_a_receipt_that_the_source_knows_by_the_banks_number_of_the_booking_is_f
 
 
 def test_what_the_payer_says_counts_before_the_banks_number_of_the_booking() -> None:
-    matches, _ = matching.match(
+    matches, _ = match(
         [line("L1", 95000, reference="REF-R2", bank_reference="REF-R1")],
         [receipt("R1", 95000, "REF-R1"), receipt("R2", 95000, "REF-R2")],
     )
@@ -76,7 +105,7 @@ def test_what_the_payer_says_counts_before_the_banks_number_of_the_booking() -> 
 
 
 def test_a_number_of_a_booking_names_a_receipt_of_another_amount_and_only_as_a_whole() -> None:
-    _, mismatches = matching.match(
+    _, mismatches = match(
         [line("L1", 94000, bank_reference="20260216000417"), line("L2", 93000, bank_reference="99202602160004170")],
         [receipt("R1", 95000, "20260216000417")],
     )
@@ -84,7 +113,7 @@ def test_a_number_of_a_booking_names_a_receipt_of_another_amount_and_only_as_a_w
 
 
 def test_one_line_for_several_receipts_that_it_names() -> None:
-    matches, _ = matching.match(
+    matches, _ = match(
         [line("L1", 300, remittance="REF-A REF-B")],
         [receipt("A", 100, "REF-A"), receipt("B", 200, "REF-B"), receipt("C", 300, "REF-C")],
     )
@@ -92,7 +121,7 @@ def test_one_line_for_several_receipts_that_it_names() -> None:
 
 
 def test_several_lines_for_several_receipts_of_the_loan_that_they_name() -> None:
-    matches, _ = matching.match(
+    matches, _ = match(
         [line("L1", 90, remittance="LOAN-0007"), line("L2", 210, remittance="loan-0007 상환")],
         [receipt("A", 100, "REF-A", group="LOAN-0007"), receipt("B", 200, "REF-B", group="LOAN-0007")],
     )
@@ -105,7 +134,7 @@ def test_several_lines_for_several_receipts_of_the_loan_that_they_name() -> None
 
 
 def test_two_sums_that_compete_are_ambiguous_and_list_their_candidates() -> None:
-    matches, mismatches = matching.match(
+    matches, mismatches = match(
         [line("L1", 300, remittance="LOAN-0007")],
         [
             receipt("A", 100, "REF-A", group="LOAN-0007"),
@@ -118,7 +147,7 @@ def test_two_sums_that_compete_are_ambiguous_and_list_their_candidates() -> None
 
 
 def test_equal_lines_and_equal_receipts_of_one_loan_are_one_match() -> None:
-    matches, _ = matching.match(
+    matches, _ = match(
         [line("L1", 100, remittance="LOAN-0007"), line("L2", 100, remittance="LOAN-0007")],
         [receipt("A", 100, "REF-A", group="LOAN-0007"), receipt("B", 100, "REF-B", group="LOAN-0007")],
     )
@@ -126,7 +155,7 @@ def test_equal_lines_and_equal_receipts_of_one_loan_are_one_match() -> None:
 
 
 def test_a_payment_file_booked_as_one_line_is_its_payouts() -> None:
-    matches, _ = matching.match(
+    matches, _ = match(
         [line("L1", -700, file_id="SF20260216AAAA")],
         [
             payout("P1", 500, E2E, group="SF20260216AAAA"),
@@ -138,10 +167,10 @@ def test_a_payment_file_booked_as_one_line_is_its_payouts() -> None:
 
 def test_a_search_beyond_its_bound_is_not_begun() -> None:
     many = [receipt(f"R{n:02d}", 2**n, f"REF-{n:02d}", group="LOAN-0007") for n in range(sums.MOST_SUBJECTS + 1)]
-    matches, mismatches = matching.match([line("L1", 3, remittance="LOAN-0007")], many)
+    matches, mismatches = match([line("L1", 3, remittance="LOAN-0007")], many)
     assert matches == []
     assert [m.cause for m in mismatches] == ["amount_differs"]
-    matches, _ = matching.match([line("L1", 2 ** len(many) - 1, remittance="LOAN-0007")], many)
+    matches, _ = match([line("L1", 2 ** len(many) - 1, remittance="LOAN-0007")], many)
     assert [len(m.subjects) for m in matches] == [len(many)]
 
 
@@ -150,9 +179,7 @@ def test_a_search_beyond_its_bound_is_not_begun() -> None:
 )
 def test_a_difference_is_tolerated_up_to_the_limit_and_no_further(amount: int, rule: str | None) -> None:
     terms = Terms(tolerance={"KRW": 5})
-    matches, mismatches = matching.match(
-        [line("L1", amount, reference="REF-A")], [receipt("A", 1000, "REF-A")], terms=terms
-    )
+    matches, mismatches = match([line("L1", amount, reference="REF-A")], [receipt("A", 1000, "REF-A")], terms=terms)
     assert [(m.rule, m.difference) for m in matches] == ([(rule, 1000 - amount)] if rule else [])
     assert causes(mismatches) == ([] if rule else [("L1", "amount_differs", ["A"])])
 
@@ -165,10 +192,10 @@ def test_a_tolerance_in_parts_per_million_is_of_the_subject() -> None:
 
 def test_amount_and_date_alone_match_only_where_nothing_speaks_against_it() -> None:
     bare = line("L1", 100)
-    assert told(matching.match([bare], [receipt("A", 100, "REF-A")])[0]) == [("L1", "A", "amount_and_date")]
-    assert matching.match([replace(bare, reference="RENT")], [receipt("A", 100, "REF-A")])[0] == []
-    assert matching.match([bare], [receipt("A", 100, "REF-A", on=date(2026, 2, 20))])[0] == []
-    matches, mismatches = matching.match([bare, replace(bare, line_id="L2")], [receipt("A", 100, "REF-A")])
+    assert told(match([bare], [receipt("A", 100, "REF-A")])[0]) == [("L1", "A", "amount_and_date")]
+    assert match([replace(bare, reference="RENT")], [receipt("A", 100, "REF-A")])[0] == []
+    assert match([bare], [receipt("A", 100, "REF-A", on=date(2026, 2, 20))])[0] == []
+    matches, mismatches = match([bare, replace(bare, line_id="L2")], [receipt("A", 100, "REF-A")])
     assert matches == []
     assert causes(mismatches) == [("L1", "ambiguous", ["A"]), ("L2", "ambiguous", ["A"])]
 
@@ -187,7 +214,7 @@ def test_the_very_reference_and_amount_and_currency_are_paired_and_nothing_less(
     shown, ours = PAIRED[rule]
 
     def rules(*lines: OpenLine) -> list[str]:
-        return [found.rule for found in matching.match(lines, [ours])[0]]
+        return [found.rule for found in match(lines, [ours])[0]]
 
     assert rules(shown) == [rule]
     assert rules(replace(shown, amount=shown.amount - 1)) == []
@@ -195,7 +222,7 @@ def test_the_very_reference_and_amount_and_currency_are_paired_and_nothing_less(
 
 
 def test_a_line_and_a_receipt_that_both_carry_no_reference_share_none() -> None:
-    matches, _ = matching.match([line("L1", 100, reference="")], [receipt("A", 100)])
+    matches, _ = match([line("L1", 100, reference="")], [receipt("A", 100)])
     assert told(matches) == [("L1", "A", "amount_and_date")]
 
 
@@ -229,18 +256,18 @@ def test_what_a_rule_of_close_reading_matches_nothing_matches_without_it(
     rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines, subjects, terms = READ_CLOSELY[rule]
-    (found,), _ = matching.match(lines, subjects, terms=terms)
+    (found,), _ = match(lines, subjects, terms=terms)
     assert (found.lines, list(found.subjects)) == ((lines[0],), subjects)
     others = tuple(other for other in close.CLOSE_RULES if other.__name__ != rule)
     monkeypatch.setattr(close, "CLOSE_RULES", others)
-    assert matching.match(lines, subjects, terms=terms)[0] == []
+    assert match(lines, subjects, terms=terms)[0] == []
 
 
 @pytest.mark.parametrize("rule", READ_CLOSELY)
 def test_lines_with_one_won_too_little_are_matched_by_no_rule(rule: str) -> None:
     lines, subjects, terms = READ_CLOSELY[rule]
     short = [replace(line, amount=line.amount - 1) for line in lines]
-    assert matching.match(short, subjects, terms=terms)[0] == []
+    assert match(short, subjects, terms=terms)[0] == []
 
 
 def test_every_rule_of_close_reading_is_seen_matching() -> None:
@@ -250,25 +277,25 @@ def test_every_rule_of_close_reading_is_seen_matching() -> None:
 def test_the_days_between_are_those_of_the_terms() -> None:
     terms = Terms(within_days=1, days_apart=lambda first, last: 1)
     late = line("L1", 100, booking_date=date(2026, 2, 23))
-    assert told(matching.match([late], [receipt("A", 100)], terms=terms)[0]) == [("L1", "A", "amount_and_date")]
+    assert told(match([late], [receipt("A", 100)], terms=terms)[0]) == [("L1", "A", "amount_and_date")]
 
 
 def test_a_payout_without_its_id_is_known_by_its_payees_account_alone() -> None:
     bare = line("L1", -100, remittance="PAYMENT")
-    assert matching.match([bare], [payout("P1", 100, account="110-1")])[0] == []
+    assert match([bare], [payout("P1", 100, account="110-1")])[0] == []
     known = replace(bare, counterparty_account="1101")
-    assert told(matching.match([known], [payout("P1", 100, account="110-1")])[0]) == [("L1", "P1", "amount_and_date")]
+    assert told(match([known], [payout("P1", 100, account="110-1")])[0]) == [("L1", "P1", "amount_and_date")]
 
 
 def test_a_charge_is_the_banks_own_whatever_else_it_names() -> None:
-    matches, mismatches = matching.match([line("L1", -500, end_to_end_id=E2E, is_charge=True)], [payout("P1", 500)])
+    matches, mismatches = match([line("L1", -500, end_to_end_id=E2E, is_charge=True)], [payout("P1", 500)])
     assert told(matches) == [("L1", "bank_charges", "bank_charge")]
     assert mismatches == []
 
 
 def test_of_equal_lines_the_earliest_is_it_and_the_others_are_duplicates() -> None:
     later = line("L1", 100, reference="REF-A", booking_date=date(2026, 2, 17))
-    matches, mismatches = matching.match([later, line("L2", 100, reference="REF-A")], [receipt("A", 100, "REF-A")])
+    matches, mismatches = match([later, line("L2", 100, reference="REF-A")], [receipt("A", 100, "REF-A")])
     assert told(matches) == [("L2", "A", "bank_reference")]
     assert causes(mismatches) == [("L1", "duplicate_line", ["A"])]
 
@@ -313,7 +340,7 @@ def test_a_line_and_a_subject_are_matched_once_and_sums_agree_in_whatever_order_
 ) -> None:
     lines, subjects = made(said, about)
     terms = Terms(tolerance={"KRW": 100})
-    matches, mismatches = matching.match(lines, subjects, terms=terms)
+    matches, mismatches = match(lines, subjects, terms=terms)
     matched = [x.line_id for m in matches for x in m.lines]
     assert len(matched) == len(set(matched))
     assert not {m.line.line_id for m in mismatches} & set(matched)
@@ -328,7 +355,7 @@ def test_a_line_and_a_subject_are_matched_once_and_sums_agree_in_whatever_order_
             assert sum(part + lacking for _, s, part, lacking in parts if s is subject) == subject.amount
     random.shuffle(lines)
     random.shuffle(subjects)
-    assert matching.match(lines, subjects, terms=terms) == (matches, mismatches)
+    assert match(lines, subjects, terms=terms) == (matches, mismatches)
 
 
 @given(some_lines, some_subjects, st.lists(st.integers(1, 3), min_size=7, max_size=7))
@@ -346,7 +373,7 @@ def test_the_result_does_not_depend_on_how_lines_were_split_into_statements(
             seen[number, text] += 1
             line_id = statement.line_id(f"S{number}", "KR23", text, occurrence=seen[number, text])
             named.append(replace(found, line_id=line_id))
-        matches, mismatches = matching.match(named, subjects, terms=Terms(tolerance={"KRW": 100}))
+        matches, mismatches = match(named, subjects, terms=Terms(tolerance={"KRW": 100}))
         return (
             sorted((x.place[:-1], s.key, part, m.rule) for m in matches for x, s, part, _ in m.parts()),
             sorted((m.line.place[:-1], m.cause, [s.key for s in m.candidates]) for m in mismatches),

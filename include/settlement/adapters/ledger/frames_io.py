@@ -1,6 +1,6 @@
 """Typed frames out of tables: what a day reads of the books."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,7 +9,7 @@ import pyarrow.csv
 import sqlalchemy as sa
 
 from settlement.adapters.ledger import copying
-from settlement.domain.frames import Kind, Spec, check
+from settlement.domain.frames import Spec, build, of_columns
 
 AMOUNTS = pa.schema([("key", pa.large_string()), ("amount", pa.int64())])
 
@@ -35,31 +35,10 @@ def amounts(connection: sa.Connection, query: str, parameters: Mapping[str, Any]
     )
 
 
-def read(
-    connection: sa.Connection, sql: str, parameters: Mapping[str, Any], spec: Spec, columns: Sequence[str]
-) -> pd.DataFrame:
-    """Return the rows of a query as a frame with the given columns of `spec`, in its dtypes."""
-    rows = connection.execute(sa.text(sql), dict(parameters)).all()
-    kinds = {column.name: column.kind for column in spec.columns}
-    return pd.DataFrame(
-        {name: as_kind([row[place] for row in rows], kinds[name]) for place, name in enumerate(columns)}
-    )
-
-
 def named(connection: sa.Connection, query: sa.TextClause, parameters: Mapping[str, Any], spec: Spec) -> pd.DataFrame:
     """Return the rows of a query as a frame of `spec`, whose columns are found by their names, checked."""
     found = connection.execute(query, dict(parameters))
     place_of, rows = {name: place for place, name in enumerate(found.keys())}, found.all()
-    columns = {
-        column.name: as_kind([row[place_of[column.name]] for row in rows], column.kind) for column in spec.columns
-    }
-    return check(pd.DataFrame(columns), spec)
-
-
-def as_kind(values: Sequence[Any], kind: Kind) -> pd.Series:
-    """Return the values as a column of this kind."""
-    if kind is Kind.INSTANT:
-        return pd.Series(pd.to_datetime(pd.Series(values, dtype=object), utc=True)).dt.as_unit("us")
-    if kind is Kind.DATE:
-        return pd.Series(pd.to_datetime(pd.Series(values, dtype=object))).astype("datetime64[s]")
-    return pd.Series(values, dtype=kind.value)
+    if not rows:
+        return build(spec)
+    return of_columns(spec, {name: [row[place_of[name]] for row in rows] for name in spec.column_names})

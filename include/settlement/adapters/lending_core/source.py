@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 
 from settlement.adapters.lending_core import contract
 from settlement.domain import frames
-from settlement.domain.bank.matching import Subject, SubjectKind
+from settlement.domain.bank.matching import SubjectKind
 from settlement.domain.computation import encode
 from settlement.domain.days import SettlementCalendar, Window
 from settlement.domain.errors import Refused, Unavailable
@@ -68,22 +68,26 @@ class PostgresLendingCore:
 
     def receipts(
         self, *, references: Sequence[str], repayment_ids: Sequence[str], calendar: SettlementCalendar
-    ) -> list[Subject]:
+    ) -> pd.DataFrame:
         """Return the receipts, as a statement line would show them, that carry one of the references or ids."""
         with self._reading() as read:
             rows = read("receipts", _joined(references), _joined(repayment_ids))
-        return [
-            Subject(
-                kind=SubjectKind.RECEIPT if pd.isna(row["reverses_repayment_id"]) else SubjectKind.RECEIPT_UNDONE,
-                subject_id=row["repayment_id"],
-                amount=row["amount"] if pd.isna(row["reverses_repayment_id"]) else -row["amount"],
-                currency=row["currency"],
-                reference="" if pd.isna(row["bank_reference"]) else row["bank_reference"],
-                on=calendar.settlement_date_of(row["received_at"].to_pydatetime()),
-                group=row["loan_id"],
-            )
-            for row in rows.to_dict("records")
-        ]
+        is_undone = rows["reverses_repayment_id"].notna()
+        dates = [calendar.settlement_date_of(at.to_pydatetime()) for at in rows["received_at"]]
+        return frames.of_columns(
+            frames.SUBJECTS,
+            {
+                "kind": [(SubjectKind.RECEIPT_UNDONE if undone else SubjectKind.RECEIPT).value for undone in is_undone],
+                "subject_id": rows["repayment_id"],
+                "occurrence": [1] * len(rows),
+                "amount": rows["amount"].where(~is_undone, -rows["amount"]),
+                "currency": rows["currency"],
+                "reference": rows["bank_reference"].fillna(""),
+                "on": dates,
+                "group": rows["loan_id"],
+                "account": [None] * len(rows),
+            },
+        )
 
     @contextmanager
     def _reading(self, *, beside: Read | None = None) -> Iterator[Read]:

@@ -12,8 +12,12 @@ import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from settlement.domain.bank.statement import Notification, Statement
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # ------------------------------------------------------------------------------------------------------- to the bank
 
@@ -25,21 +29,12 @@ BANK = re.compile(r"[\x21-\x7e]{1,28}")
 """A BIC, or a member number in a clearing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payment:
-    """One credit transfer. `creditor_bank` is a BIC or the bank's member number in the country's clearing."""
-
-    end_to_end_id: str
-    amount: int
-    creditor_name: str
-    creditor_account: str
-    creditor_bank: str | None = None
-    remittance: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PaymentFile:
-    """Credit transfers in one currency from one account. The same file is the same bytes, today and on every retry."""
+    """Credit transfers in one currency from one account. The same file is the same bytes, today and on every retry.
+
+    `payments` is a frame `PAYMENTS`.
+    """
 
     file_id: str
     created_at: datetime
@@ -48,11 +43,12 @@ class PaymentFile:
     debtor_account: str
     debtor_agent: str | None
     currency: str
-    payments: tuple[Payment, ...]
+    payments: "pd.DataFrame"
 
     @property
     def amount(self) -> int:
-        return sum(payment.amount for payment in self.payments)
+        """The sum of the payments; exact, however large."""
+        return sum(self.payments["amount"].tolist())
 
 
 # ----------------------------------------------------------------------------------------------------- from the bank
@@ -78,23 +74,13 @@ DUPLICATE_REASONS = frozenset({"DUPL", "AM05", "DU01"})
 """Reasons under which a bank refuses a file because it has one of this id already (ISO 20022 external code sets)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentStatus:
-    """What the bank says of one payment, with its reason where it gives one: `ACCEPTED`, `REJECTED`, or still open."""
-
-    end_to_end_id: str
-    status: str
-    reason: str | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FileAnswer:
     """A status report on one payment file (pain.002).
 
     `group_status` speaks for the file; without one, and with nothing said per payment, the batch's status does (a
-    file of ours is one batch). `payments` may be empty, and may name only some: what a report does not name, it says
-    nothing of. `file_id` is None when the bank could not read which file it answers.
+    file of ours is one batch). `payments`, a frame `PAYMENT_STATUSES`, may be empty, and may name only some: what a
+    report does not name, it says nothing of. `file_id` is None when the bank could not read which file it answers.
     """
 
     message_id: str
@@ -102,7 +88,7 @@ class FileAnswer:
     group_status: str | None
     reason: str | None = None
     text: str = ""
-    payments: tuple[PaymentStatus, ...] = ()
+    payments: "pd.DataFrame"
 
     @property
     def is_duplicate(self) -> bool:

@@ -364,7 +364,7 @@ def _said_in_xml(answer: bytes) -> _Said:
         file_id=said.file_id,
         words=said.text,
         is_report=True,
-        speaks_of_payments=bool(said.payments),
+        speaks_of_payments=not said.payments.empty,
     )
 
 

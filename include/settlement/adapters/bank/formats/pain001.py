@@ -15,16 +15,15 @@ domestic number otherwise; a bank is a BIC if it looks like one and a clearing m
 
 import re
 import unicodedata
-from collections import Counter
 from datetime import UTC
 from decimal import Decimal, InvalidOperation
-from typing import NamedTuple
 from xml.parsers import expat
 
+import numpy as np
 from lxml import etree
 
-from settlement.domain import currencies
-from settlement.domain.bank.messages import ACCOUNT, BANK, Payment, PaymentFile
+from settlement.domain import currencies, frames
+from settlement.domain.bank.messages import ACCOUNT, BANK, PaymentFile
 from settlement.domain.errors import PaymentFileContradicts
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
@@ -52,17 +51,15 @@ def prove(content: bytes, file: PaymentFile) -> None:
 
     Raises PaymentFileContradicts, naming everything that differs.
     """
-    meant = [
-        (payment.end_to_end_id, payment.amount, payment.creditor_account, payment.creditor_bank or "")
-        for payment in file.payments
-    ]
+    payments = file.payments
+    meant = [payments[name].tolist() for name in ("end_to_end_id", "amount", "payee_account")]
+    meant.append(payments["payee_bank"].fillna("").tolist())
     total = Decimal(file.amount).scaleb(-currencies.exponent(file.currency))
     try:
         read = _ReadAgain(content)
-        written = [
-            (found.end_to_end_id, currencies.from_decimal_text(found.amount, found.currency), found.account, found.bank)
-            for found in read.transfers
-        ]
+        found = read.transfers
+        amounts = map(currencies.from_decimal_text, found["amount"], found["currency"])
+        written = [found["end_to_end_id"], list(amounts), found["account"], found["bank"]]
         sums = [[Decimal(text) for text in read.texts[f"{part}/CtrlSum"]] for part in ("GrpHdr", "PmtInf")]
     except (expat.ExpatError, InvalidOperation, ValueError) as unreadable:
         raise PaymentFileContradicts(
@@ -75,12 +72,12 @@ def prove(content: bytes, file: PaymentFile) -> None:
             ("the file id", read.texts["GrpHdr/MsgId"] == [file.file_id]),
             ("the debtor's account", read.texts["PmtInf/DbtrAcct/Id"] == [file.debtor_account]),
             ("the execution date", read.texts["PmtInf/ReqdExctnDt/Dt"] == [file.execution_date.isoformat()]),
-            ("the file's count", read.texts["GrpHdr/NbOfTxs"] == [str(len(meant))]),
-            ("the batch's count", read.texts["PmtInf/NbOfTxs"] == [str(len(meant))]),
+            ("the file's count", read.texts["GrpHdr/NbOfTxs"] == [str(len(payments))]),
+            ("the batch's count", read.texts["PmtInf/NbOfTxs"] == [str(len(payments))]),
             ("the file's sum", sums[0] == [total]),
             ("the batch's sum", sums[1] == [total]),
-            ("the currency", {found.currency for found in read.transfers} == {file.currency}),
-            ("the uniqueness of the ids", len({found.end_to_end_id for found in read.transfers}) == len(written)),
+            ("the currency", set(found["currency"]) == {file.currency}),
+            ("the uniqueness of the ids", len(set(found["end_to_end_id"])) == len(found["end_to_end_id"])),
             ("the payments", written == meant),
         )
         if not is_as_meant
@@ -102,28 +99,27 @@ def _refuse_what_cannot_be_written(file: PaymentFile) -> None:
         raise refuse("the instant of its creation has no time zone")
     if file.currency not in currencies.EXPONENTS:
         raise refuse(f"currency [{file.currency}] is not an active code of ISO 4217")
-    if not file.payments:
+    if file.payments.empty:
         raise refuse("it holds no payment")
     if not _clean(file.debtor_name) or not ACCOUNT.fullmatch(file.debtor_account):
         raise refuse("the debtor needs a name and an account of at most 34 characters")
     if file.debtor_agent and not BANK.fullmatch(file.debtor_agent):
         raise refuse(f"the debtor's bank [{file.debtor_agent}] is neither a BIC nor a clearing member")
-    repeated = [
-        name for name, count in Counter(payment.end_to_end_id for payment in file.payments).items() if count > 1
-    ]
-    if repeated:
-        raise refuse(f"payment [{repeated[0]}] stands in it more than once")
-    for payment in file.payments:
-        if not _PAYMENT_ID.fullmatch(payment.end_to_end_id):
-            raise refuse(f"payment id [{payment.end_to_end_id}] is not 1 to 35 characters that every bank takes")
-        if not 0 < payment.amount <= currencies.LARGEST_AMOUNT:
-            raise refuse(f"payment [{payment.end_to_end_id}] has the amount [{payment.amount}]")
-        if not _clean(payment.creditor_name):
-            raise refuse(f"payment [{payment.end_to_end_id}] has no creditor's name")
-        if not ACCOUNT.fullmatch(payment.creditor_account):
-            raise refuse(f"payment [{payment.end_to_end_id}] has no account of 1 to 34 printable characters")
-        if payment.creditor_bank and not BANK.fullmatch(payment.creditor_bank):
-            raise refuse(f"payment [{payment.end_to_end_id}] names the bank [{payment.creditor_bank}]")
+    payments = file.payments
+    ids, amounts, account = payments["end_to_end_id"], payments["amount"], payments["payee_account"]
+    bank = payments["payee_bank"].fillna("")
+    is_nameless = np.array([not _clean(name) for name in payments["payee_name"]])
+    for is_wrong, why in (
+        (ids.duplicated(), "payment [{id}] stands in it more than once"),
+        (~ids.str.fullmatch(_PAYMENT_ID.pattern), "payment id [{id}] is not 1 to 35 characters that every bank takes"),
+        ((amounts <= 0) | (amounts > currencies.LARGEST_AMOUNT), "payment [{id}] has the amount [{amount}]"),
+        (is_nameless, "payment [{id}] has no creditor's name"),
+        (~account.str.fullmatch(ACCOUNT.pattern), "payment [{id}] has no account of 1 to 34 printable characters"),
+        ((bank != "") & ~bank.str.fullmatch(BANK.pattern), "payment [{id}] names the bank [{bank}]"),
+    ):
+        if is_wrong.any():
+            row = int(np.argmax(is_wrong))
+            raise refuse(why.format(id=ids.iloc[row], amount=amounts.iloc[row], bank=bank.iloc[row]))
 
 
 def _serialise(file: PaymentFile) -> bytes:
@@ -149,22 +145,30 @@ def _serialise(file: PaymentFile) -> bytes:
     _add_account(account, file.debtor_account)
     _add(account, "Ccy", file.currency)
     _add_bank(_add(batch, "DbtrAgt"), file.debtor_agent)
-    for payment in file.payments:
-        _add_transfer(batch, payment, file.currency)
+    for transfer in frames.rows(file.payments, *frames.PAYMENTS.column_names):
+        _add_transfer(batch, file.currency, *transfer)
     return etree.tostring(document, xml_declaration=True, encoding="UTF-8", pretty_print=True)
 
 
-def _add_transfer(batch: etree._Element, payment: Payment, currency: str) -> None:
+def _add_transfer(
+    batch: etree._Element,
+    currency: str,
+    end_to_end_id: str,
+    amount: int,
+    payee_name: str,
+    payee_account: str,
+    payee_bank: str | None,
+    remittance: str,
+) -> None:
     transfer = _add(batch, "CdtTrfTxInf")
-    _add(_add(transfer, "PmtId"), "EndToEndId", payment.end_to_end_id)
-    amount = _add(_add(transfer, "Amt"), "InstdAmt", currencies.to_decimal_text(payment.amount, currency))
-    amount.set("Ccy", currency)
-    if payment.creditor_bank:
-        _add_bank(_add(transfer, "CdtrAgt"), payment.creditor_bank)
-    _add(_add(transfer, "Cdtr"), "Nm", _clean(payment.creditor_name))
-    _add_account(_add(transfer, "CdtrAcct"), payment.creditor_account)
-    if remittance := _clean(payment.remittance):
-        _add(_add(transfer, "RmtInf"), "Ustrd", remittance)
+    _add(_add(transfer, "PmtId"), "EndToEndId", end_to_end_id)
+    _add(_add(transfer, "Amt"), "InstdAmt", currencies.to_decimal_text(amount, currency)).set("Ccy", currency)
+    if payee_bank:
+        _add_bank(_add(transfer, "CdtrAgt"), payee_bank)
+    _add(_add(transfer, "Cdtr"), "Nm", _clean(payee_name))
+    _add_account(_add(transfer, "CdtrAcct"), payee_account)
+    if text := _clean(remittance):
+        _add(_add(transfer, "RmtInf"), "Ustrd", text)
 
 
 def _add_account(parent: etree._Element, account: str) -> None:
@@ -202,26 +206,18 @@ def is_iban(account: str) -> bool:
 def _clean(text: str) -> str:
     """Compose Hangul and accents, drop what is not a character for people, keep single spaces, cut to the limit."""
     composed = unicodedata.normalize("NFC", text)
-    spaced = "".join(" " if character.isspace() else character for character in composed)
-    printable = "".join(character for character in spaced if unicodedata.category(character)[0] != "C")
-    return " ".join(printable.split())[:LONGEST_TEXT].rstrip()
-
-
-class _Transfer(NamedTuple):
-    """One credit transfer as its bytes say it; what they leave out is empty."""
-
-    end_to_end_id: str
-    amount: str
-    currency: str
-    account: str
-    bank: str
+    if not composed.isprintable():
+        spaced = "".join(" " if character.isspace() else character for character in composed)
+        composed = "".join(character for character in spaced if unicodedata.category(character)[0] != "C")
+    return " ".join(composed.split())[:LONGEST_TEXT].rstrip()
 
 
 class _ReadAgain:
     """What an independent parser finds in a payment file's bytes.
 
-    `texts` maps the path below the body to every text that stands there; `transfers` come in the file's order. An
-    account is read wherever it stands, in `IBAN` or in `Othr/Id`, a bank in `BICFI` or in `ClrSysMmbId`.
+    `texts` maps the path below the body to every text that stands there; `transfers` are the columns of the credit
+    transfers, in the file's order, and what one leaves out is empty. An account is read wherever it stands, in `IBAN`
+    or in `Othr/Id`, a bank in `BICFI` or in `ClrSysMmbId`.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -238,7 +234,9 @@ class _ReadAgain:
                 "PmtInf/DbtrAcct/Id",
             )
         }
-        self.transfers: list[_Transfer] = []
+        self.transfers: dict[str, list[str]] = {
+            name: [] for name in ("end_to_end_id", "amount", "currency", "account", "bank")
+        }
         self._path: list[str] = []
         self._text = ""
         self._transfer: dict[str, str] = {}
@@ -270,14 +268,13 @@ class _ReadAgain:
             self._transfer[path.removeprefix("PmtInf/CdtTrfTxInf/")] = self._text
         elif path == "PmtInf/CdtTrfTxInf":
             found, bank = self._transfer, "CdtrAgt/FinInstnId"
-            self.transfers.append(
-                _Transfer(
-                    end_to_end_id=found.get("PmtId/EndToEndId", ""),
-                    amount=found.get("Amt/InstdAmt", ""),
-                    currency=found.get("Ccy", ""),
-                    account=found.get("CdtrAcct/Id", ""),
-                    bank=found.get(f"{bank}/BICFI", "") or found.get(f"{bank}/ClrSysMmbId/MmbId", ""),
-                )
-            )
+            for name, text in (
+                ("end_to_end_id", found.get("PmtId/EndToEndId", "")),
+                ("amount", found.get("Amt/InstdAmt", "")),
+                ("currency", found.get("Ccy", "")),
+                ("account", found.get("CdtrAcct/Id", "")),
+                ("bank", found.get(f"{bank}/BICFI", "") or found.get(f"{bank}/ClrSysMmbId/MmbId", "")),
+            ):
+                self.transfers[name].append(text)
         self._path.pop()
         self._text = ""

@@ -10,13 +10,19 @@ Refused: a report without any status, a payment without its id, two different st
 
 import re
 
+import pandas as pd
+
 from settlement.adapters.bank.formats import document
 from settlement.adapters.bank.formats.document import Document, Element, required, text, texts
-from settlement.domain.bank.messages import REJECTED, FileAnswer, PaymentStatus
+from settlement.domain import frames
+from settlement.domain.bank.messages import REJECTED, FileAnswer
 from settlement.domain.errors import UnreadableMessage
 
 _STATUS = re.compile(r"[A-Z]{4}")
 _NOT_PROVIDED = "NOTPROVIDED"
+
+_Said = tuple[str, str, str | None, str]
+"""What a report says of one payment: a row of `PAYMENT_STATUSES`."""
 
 
 def read(report: Document) -> FileAnswer:
@@ -29,7 +35,7 @@ def read(report: Document) -> FileAnswer:
     file_id = required(group, "OrgnlMsgId")
     group_status, reason, explanation = _status(group, "GrpSts"), _reason(group), _explanation(group)
 
-    payments: list[PaymentStatus] = [_payment(found, group_status) for found in body.iterfind("TxInfAndSts")]
+    payments: list[_Said] = [_payment(found, group_status) for found in body.iterfind("TxInfAndSts")]
     batch_statuses: set[str] = set()
     for batch in body.iterfind("OrgnlPmtInfAndSts"):
         batch_status = _status(batch, "PmtInfSts")
@@ -56,24 +62,25 @@ def read(report: Document) -> FileAnswer:
     )
 
 
-def _payment(found: Element, inherited: str | None) -> PaymentStatus:
+def _payment(found: Element, inherited: str | None) -> _Said:
     end_to_end_id = required(found, "OrgnlEndToEndId")
     status = _status(found, "TxSts") or inherited
     if status is None:
         raise UnreadableMessage(f"payment [{end_to_end_id}] has no status", line=document.line(found))
-    return PaymentStatus(end_to_end_id=end_to_end_id, status=status, reason=_reason(found), text=_explanation(found))
+    return end_to_end_id, status, _reason(found), _explanation(found)
 
 
-def _each_once(payments: list[PaymentStatus], group: Element) -> tuple[PaymentStatus, ...]:
-    by_id: dict[str, PaymentStatus] = {}
-    for payment in payments:
-        earlier = by_id.setdefault(payment.end_to_end_id, payment)
-        if earlier.status != payment.status:
+def _each_once(payments: list[_Said], group: Element) -> pd.DataFrame:
+    """Return a frame `PAYMENT_STATUSES`; of what is said twice, the first."""
+    by_id: dict[str, _Said] = {}
+    for said in payments:
+        end_to_end_id, status, *_ = said
+        earlier = by_id.setdefault(end_to_end_id, said)[1]
+        if earlier != status:
             raise UnreadableMessage(
-                f"payment [{payment.end_to_end_id}] is both [{earlier.status}] and [{payment.status}]",
-                line=document.line(group),
+                f"payment [{end_to_end_id}] is both [{earlier}] and [{status}]", line=document.line(group)
             )
-    return tuple(by_id.values())
+    return frames.build(frames.PAYMENT_STATUSES, by_id.values())
 
 
 def _status(element: Element, path: str) -> str | None:

@@ -7,14 +7,13 @@ came. `verify` counts everything from the beginning.
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.books.accounts import SUSPENSE
-from settlement.ports.bank_lines import UnmatchedReceipt
+from settlement.ports.bank_lines import OpenItem, OpenItems, UnmatchedReceipt
 
 MOST_NAMED = 1000
 HERE = __package__
@@ -44,18 +43,17 @@ class InTransit(Repository):
         rows = self.transaction.execute(sql(HERE, "touched", "unmatched_receipts"), self._where_to_look()).mappings()
         return [UnmatchedReceipt(**row) for row in rows]
 
-    def open_items(self) -> Mapping[str, Any]:
+    def open_items(self) -> OpenItems:
         """Return what a certificate says of them: the oldest that are open, by name, and whence the others came."""
         run = self.transaction.execute
-        items = [
-            dict(row) for row in run(sql(HERE, "touched", "items", "open_items"), self._where_to_look()).mappings()
-        ]
-        ids = [item["subject_id"] for item in items if item["account"] != SUSPENSE.name]
+        found = run(sql(HERE, "touched", "items", "open_items"), self._where_to_look()).mappings()
+        items = [OpenItem(**row) for row in found]
+        ids = [item.subject_id for item in items if item.account != SUSPENSE.name]
         first = {row.subject_id: row.entry_id for row in run(sql(HERE, "first_touched"), {"ids": ids})}
-        ordered = sorted(items, key=lambda item: (first.get(item["subject_id"], 0), item["subject_id"]))
-        unnamed = [first[item["subject_id"]] for item in ordered[MOST_NAMED:] if item["subject_id"] in first]
+        ordered = sorted(items, key=lambda item: (first.get(item.subject_id, 0), item.subject_id))
+        unnamed = [first[item.subject_id] for item in ordered[MOST_NAMED:] if item.subject_id in first]
         newest = int(run(sa.text("select coalesce(max(entry_id), 0) from ledger.entries")).scalar_one())
-        return {"named": ordered[:MOST_NAMED], "others_since": min(unnamed, default=newest + 1) - 1}
+        return OpenItems(named=tuple(ordered[:MOST_NAMED]), others_since=min(unnamed, default=newest + 1) - 1)
 
     def _where_to_look(self) -> dict[str, Any]:
         """Return where to look: after which entry, and at what the newest certificate names."""

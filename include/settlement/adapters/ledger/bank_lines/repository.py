@@ -1,26 +1,27 @@
 """The part of the books that keeps what the bank said: messages byte for byte, statements, lines and their matches."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import date, datetime
 from operator import attrgetter
 
+import pandas as pd
 import sqlalchemy as sa
 
-from settlement.adapters.ledger import copying
+from settlement.adapters.ledger import copying, frames_io
 from settlement.adapters.ledger.journal.repository import Journal
 from settlement.adapters.ledger.repository import Repository, sql
+from settlement.domain import frames
 from settlement.domain.bank import statement as statements
-from settlement.domain.bank.matching import Match, OpenLine, Subject
-from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS, Key
+from settlement.domain.bank.matching import SubjectKind
+from settlement.domain.bank.matching.model import Key
 from settlement.domain.bank.messages import Message, MessageState
 from settlement.domain.bank.statement import LineState, Statement, StatementLine
 from settlement.domain.books import postings
 from settlement.domain.books.accounts import OPENING_BALANCE
-from settlement.domain.books.postings import Entry, JournalEntry
+from settlement.domain.books.postings import JournalEntry
 from settlement.ports.bank_lines import KeptStatement, LineTotals, RefusedMessage
 
-# What is written of a line and of a match, with the dtypes of it.
+# What is written of a line, with the dtypes of it, and of a match.
 LINE = dict.fromkeys(
     ("line_id", "currency", "end_to_end_id", "reference", "bank_reference", "file_id", "remittance", "bank_code",
      "reason", "counterparty_account"), "str",
@@ -28,10 +29,17 @@ LINE = dict.fromkeys(
     "booking_date": "datetime64[s]", "value_date": "datetime64[s]", "amount": "int64", "transaction_count": "int32",
     "is_return": "bool", "is_reversal": "bool", "is_charge": "bool",
 }  # fmt: skip
-MATCH = dict.fromkeys(("line_id", "subject_kind", "subject_id"), "str") | {
-    "occurrence": "int32", "amount": "int64", "rule": "str", "explanation": "str", "match_id": "str",
-    "difference": "int64",
-}  # fmt: skip
+MATCH = [
+    "line_id",
+    "subject_kind",
+    "subject_id",
+    "occurrence",
+    "amount",
+    "rule",
+    "explanation",
+    "match_id",
+    "difference",
+]
 
 
 class BankLines(Repository):
@@ -210,19 +218,9 @@ class BankLines(Repository):
         found = self.statements(account)
         return found[-1] if found else None
 
-    def lines(self, states: Sequence[LineState]) -> list[OpenLine]:
+    def lines(self, states: Sequence[LineState]) -> pd.DataFrame:
         """Return the lines in these states, in the order of their ids."""
-        rows = self.transaction.execute(
-            sa.text(
-                "select line_id, booking_date, amount, currency, end_to_end_id, reference, coalesce(remittance, ''),"
-                " is_return, reason, state = 'suspended', is_charge, coalesce(bank_code, ''), file_id,"
-                " counterparty_account, bank_reference from ledger.statement_lines where state = any(:states)"
-                " order by line_id"
-            ),
-            {"states": list(states)},
-        )
-        names = [field.name for field in fields(OpenLine)]
-        return [OpenLine(**dict(zip(names, row, strict=True))) for row in rows]
+        return frames_io.named(self.transaction, sql(__package__, "lines"), {"states": list(states)}, frames.OPEN_LINES)
 
     def match_totals(self, on: date) -> list[LineTotals]:
         """Return how many lines the date's statements have and how many are matched, with amounts, by currency."""
@@ -240,47 +238,38 @@ class BankLines(Repository):
         )
         return {(row[0], row[1], row[2]) for row in rows}
 
-    def keep_matches(self, matches: Sequence[Match], *, now: datetime, by: str = "settlement") -> None:
+    def keep_matches(self, matches: pd.DataFrame, *, now: datetime, by: str = "settlement") -> None:
         """Write what lines turned out to be, with the entries that follow; what was in suspense leaves it."""
-        if not matches:
+        if frames.check(matches, frames.MATCHES).empty:
             return
-        parts = [(found, *part) for found in matches for part in found.parts()]
-        copying.records_into(
-            self.transaction,
-            "ledger.matches",
-            MATCH,
-            (
-                (
-                    line.line_id,
-                    subject.kind,
-                    subject.subject_id,
-                    subject.occurrence,
-                    amount,
-                    found.rule,
-                    found.explanation,
-                    found.match_id,
-                    difference,
-                )
-                for found, line, subject, amount, difference in parts
-            ),
-            {"matched_at": now, "matched_by": by},
-        )
-        self._mark_lines([line.line_id for found in matches for line in found.lines], LineState.MATCHED)
-        booked: list[tuple[OpenLine, Entry[int], Subject | None]] = []
-        for found, line, subject, amount, difference in parts:
-            is_written_off = found.rule == "written_off"
-            entry = postings.line_booked(
-                subject.clears, amount, is_suspended=line.is_suspended, is_written_off=is_written_off
-            )
-            booked.append((line, entry, subject))
+        rows = matches[MATCH].astype({"occurrence": "int32"})
+        kept = copying.keyed(rows, {"matched_at": now, "matched_by": by})
+        copying.frame_into(self.transaction, "ledger.matches", kept)
+        self._mark_lines(matches["line_id"].unique().tolist(), LineState.MATCHED)
+        booked: list[tuple[date, JournalEntry]] = []
+        columns = ("line_id", "booking_date", "currency", "is_suspended", "subject_kind", "subject_id", "amount",
+                   "difference", "rule")  # fmt: skip
+        for line_id, on, currency, is_suspended, named, subject_id, amount, difference, rule in frames.rows(
+            matches, *columns
+        ):
+            kind = SubjectKind(named)
+            clears, about = kind.clears(subject_id), kind.about(subject_id)
+            is_written_off = rule == "written_off"
+            entry = postings.line_booked(clears, amount, is_suspended=is_suspended, is_written_off=is_written_off)
+            booked.append((on, JournalEntry(entry=entry, currency=currency, line_id=line_id, **about)))
             if difference:
-                booked.append((line, postings.tolerance_booked(subject.clears, difference), subject))
+                tolerated = postings.tolerance_booked(clears, difference)
+                booked.append((on, JournalEntry(entry=tolerated, currency=currency, line_id=line_id, **about)))
         self._post_lines(booked, now=now)
 
-    def suspend(self, lines: Sequence[OpenLine], *, now: datetime) -> None:
+    def suspend(self, lines: pd.DataFrame, *, now: datetime) -> None:
         """Book lines that match nothing against suspense, so that client_bank follows the bank all the same."""
-        self._mark_lines([line.line_id for line in lines], LineState.SUSPENDED)
-        self._post_lines([(line, postings.line_suspended(line.amount), None) for line in lines], now=now)
+        self._mark_lines(lines["line_id"].tolist(), LineState.SUSPENDED)
+        booked = [
+            (on, JournalEntry(entry=postings.line_suspended(amount), currency=currency, line_id=line_id))
+            for line_id, on, currency, amount in frames.rows(lines, "line_id", "booking_date", "currency", "amount")
+        ]
+        self._post_lines(booked, now=now)
 
     def follow_opening(self, account: str, currency: str, *, now: datetime) -> None:
         """Let the posted opening balance be the earliest statement's: what an older one says differently is posted."""
@@ -299,18 +288,11 @@ class BankLines(Repository):
             {"ids": list(line_ids), "state": state},
         )
 
-    def _post_lines(self, booked: Sequence[tuple[OpenLine, Entry[int], Subject | None]], *, now: datetime) -> None:
+    def _post_lines(self, booked: Sequence[tuple[date, JournalEntry]], *, now: datetime) -> None:
         """Post the entries of lines, each on the booking date of its line, events and then lines in order."""
-        events = list(dict.fromkeys(entry.event for _, entry, _ in booked))
+        events = {event: place for place, event in enumerate(dict.fromkeys(made.entry.event for _, made in booked))}
         by_date: dict[tuple[int, date], list[JournalEntry]] = {}
-        for line, entry, subject in booked:
-            made = JournalEntry(
-                entry=entry,
-                currency=line.currency,
-                repayment_id=subject.subject_id if subject and subject.kind in RECEIPT_KINDS else None,
-                payout_id=subject.subject_id if subject and subject.kind in PAYOUT_KINDS else None,
-                line_id=line.line_id,
-            )
-            by_date.setdefault((events.index(entry.event), line.booking_date), []).append(made)
+        for on, made in booked:
+            by_date.setdefault((events[made.entry.event], on), []).append(made)
         for (_, on), entries in sorted(by_date.items(), key=lambda item: item[0]):
             self._journal.post_all(entries, settlement_date=on, now=now)

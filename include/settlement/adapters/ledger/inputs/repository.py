@@ -15,19 +15,12 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from settlement.adapters.ledger import frames_io
-from settlement.adapters.ledger.repository import Repository
+from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain import frames
 from settlement.domain.frames import Inputs
 from settlement.ports.source import Facts
 
-# The number that `windows.sql` computes of the source, computed of what was taken.
-DIGESTS = """
-select window_on, count(*) as receipts,
-       sum(('x' || left(md5(concat_ws('|', repayment_id, loan_id, amount,
-                                      (extract(epoch from received_at) * 1000000)::bigint,
-                                      reverses_repayment_id)), 15))::bit(60)::bigint)::text as digest
-  from ledger.repayments group by 1
-"""
+HERE = __package__
 NEWEST = "join ledger.days d on d.settlement_date = x.settlement_date and d.revision = x.revision"
 
 
@@ -44,7 +37,7 @@ class BookedInputs(Repository):
 
     def digests(self) -> dict[date, tuple[int, str]]:
         """Return count and digest of what was taken of each window, by its settlement date."""
-        return {row.window_on: (row.receipts, row.digest) for row in self.transaction.execute(sa.text(DIGESTS))}
+        return {row.window_on: (row.receipts, row.digest) for row in self.transaction.execute(sql(HERE, "digests"))}
 
     def taken(self, windows: Sequence[date]) -> pd.DataFrame:
         """Return what was taken of the windows, as the source said it then."""
@@ -59,7 +52,7 @@ class BookedInputs(Repository):
         kinds = {column.name: column.kind for column in frames.REPAYMENTS.columns} | {"currency": frames.Kind.TEXT}
         return pd.DataFrame(
             {
-                name: frames_io.as_kind([row[place] for row in rows], kinds[name])
+                name: frames.column([row[place] for row in rows], kinds[name])
                 for place, name in enumerate((*names, "currency"))
             }
         )
@@ -105,17 +98,7 @@ class BookedInputs(Repository):
 
     def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]:
         """Return (settlement date, loan) for the loans that a later day has already moved or kept back."""
-        rows = self.transaction.execute(
-            sa.text(
-                "select settlement_date, loan_id from ledger.allocations where settlement_date > :on"
-                "  and loan_id = any(:loans)"
-                " union select settlement_date, loan_id from ledger.credits"
-                "  where settlement_date > :on and loan_id = any(:loans)"
-                " union select settlement_date, loan_id from ledger.quarantine"
-                "  where settlement_date > :on and loan_id = any(:loans) order by 1, 2"
-            ),
-            {"on": day, "loans": list(loan_ids)},
-        )
+        rows = self.transaction.execute(sql(HERE, "settled_later"), {"on": day, "loans": list(loan_ids)})
         return [(row[0], row[1]) for row in rows]
 
     def see(self, day: date, facts: Facts) -> Inputs:
@@ -165,20 +148,7 @@ class BookedInputs(Repository):
         return repayments[columns].assign(state=pd.Series(state, dtype="str", index=repayments.index))
 
     def _credits(self, of_loans: dict[str, Any]) -> pd.DataFrame:
-        return frames_io.read(
-            self.transaction,
-            "select loan_id, repayment_id, received_at, amount, row_number() over (order by since, first_position)"
-            " from ("
-            "select x.loan_id, x.repayment_id, r.received_at, sum(x.amount)::bigint as amount,"
-            " min(x.settlement_date) as since,"
-            " (array_agg(x.position order by x.settlement_date, x.position))[1] as first_position"
-            f" from ledger.credits x {NEWEST} join ledger.repayments r using (repayment_id)"
-            " where x.settlement_date < :on and x.loan_id = any(:loans)"
-            " group by x.loan_id, x.repayment_id, r.received_at having sum(x.amount) <> 0) held order by 5",
-            of_loans,
-            frames.CREDITS,
-            frames.CREDITS.column_names,
-        )
+        return frames_io.named(self.transaction, sql(HERE, "credits"), of_loans, frames.CREDITS)
 
     def _originals(self, source: pd.DataFrame) -> pd.DataFrame:
         """Set where each original stands; `source` has repayment_id, loan_id, amount, reverses_repayment_id."""
@@ -210,43 +180,16 @@ class BookedInputs(Repository):
         return frames.build(frames.ORIGINALS, rows)
 
     def _prior_allocations(self, day: date, repayment_ids: list[str]) -> pd.DataFrame:
-        return frames_io.read(
-            self.transaction,
-            "select row_number() over (order by x.settlement_date, x.position), x.repayment_id, x.loan_id,"
-            f" x.receivable_id, x.currency, x.component, x.amount from ledger.allocations x {NEWEST}"
-            " where x.repayment_id = any(:ids) and x.settlement_date < :on order by 1",
-            {"ids": repayment_ids, "on": day},
-            frames.PRIOR_ALLOCATIONS,
-            frames.PRIOR_ALLOCATIONS.column_names,
-        )
+        query = sql(HERE, "prior", "prior_allocations")
+        return frames_io.named(self.transaction, query, {"ids": repayment_ids, "on": day}, frames.PRIOR_ALLOCATIONS)
 
     def _prior_shares(self, day: date, repayment_ids: list[str]) -> pd.DataFrame:
-        return frames_io.read(
-            self.transaction,
-            "select a.allocation_id, s.note_id, s.investor_id, s.gross_amount, s.fee_amount, s.vat_amount,"
-            " s.national_tax_amount, s.local_tax_amount, s.net_amount from"
-            " (select row_number() over (order by x.settlement_date, x.position) as allocation_id, x.* from"
-            f"  (select x.* from ledger.allocations x {NEWEST}"
-            "    where x.repayment_id = any(:ids) and x.settlement_date < :on) x) a"
-            " join ledger.shares s using (settlement_date, revision, position) order by 1, 2",
-            {"ids": repayment_ids, "on": day},
-            frames.PRIOR_SHARES,
-            frames.PRIOR_SHARES.column_names,
-        )
+        query = sql(HERE, "prior", "prior_shares")
+        return frames_io.named(self.transaction, query, {"ids": repayment_ids, "on": day}, frames.PRIOR_SHARES)
 
     def _prior_entries(self, repayment_ids: list[str]) -> pd.DataFrame:
-        return frames_io.read(
-            self.transaction,
-            "select e.entry_id, e.event, e.repayment_id, p.account, p.currency, p.amount"
-            " from ledger.entries e join ledger.postings p using (entry_id)"
-            " where e.repayment_id = any(:ids)"
-            "   and e.event in ('repayment_extracted', 'repayment_distributed', 'credit_applied')"
-            "   and not exists (select from ledger.entries r where r.reverses_entry_id = e.entry_id)"
-            " order by 1, 4",
-            {"ids": repayment_ids},
-            frames.PRIOR_ENTRIES,
-            frames.PRIOR_ENTRIES.column_names,
-        )
+        query = sql(HERE, "prior_entries")
+        return frames_io.named(self.transaction, query, {"ids": repayment_ids}, frames.PRIOR_ENTRIES)
 
 
 def _looked_up(keys: "pd.Series[Any]", amounts: pa.Table) -> Any:

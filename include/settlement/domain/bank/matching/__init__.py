@@ -2,10 +2,11 @@
 
 Method. Money of one currency and one direction is matched with itself only. First what is exact: lines that carry the
 very reference of one subject (a receipt, a payout) and its very amount; this is most of a day, and it is done on whole
-columns. What is left is read closely: our references are looked for in everything that a line says, as banks mangle
-it (wrapped, truncated, in capitals, with spaces and signs between). Lines and subjects that name each other so form
-clusters, in which sums are searched: one line for several subjects, several lines for one, several for several. Then
-come differences that the policy tolerates, and last amount, account and date alone.
+columns. What is left is passed on as columns too, and becomes records where it is read closely: our references are
+looked for in everything that a line says, as banks mangle it (wrapped, truncated, in capitals, with spaces and signs
+between). Lines and subjects that name each other so form clusters, in which sums are searched: one line for several
+subjects, several lines for one, several for several. Then come differences that the policy tolerates, and last amount,
+account and date alone.
 
 Nothing is guessed. Where two explanations compete, neither is taken: the line goes to suspense, is a break that lists
 its candidates, and is matched again by every later run. A search is bounded (`sums.MOST_LINES`, `sums.MOST_SUBJECTS`);
@@ -15,10 +16,9 @@ Always: a line and a subject are matched at most once; lines + tolerated differe
 neither on the order of lines and subjects nor on how lines were split into statements.
 """
 
-from collections.abc import Iterable
-from itertools import compress
-from operator import attrgetter
+import pandas as pd
 
+from settlement.domain import frames
 from settlement.domain.bank.matching import close, exact
 from settlement.domain.bank.matching.model import (
     Match,
@@ -28,34 +28,56 @@ from settlement.domain.bank.matching.model import (
     Subject,
     SubjectKind,
     Terms,
+    columns_of,
+    lines_in,
+    subjects_in,
 )
 
-__all__ = ["Match", "Mismatch", "MismatchCause", "OpenLine", "Subject", "SubjectKind", "Terms", "match"]
+__all__ = [
+    "Match",
+    "Mismatch",
+    "MismatchCause",
+    "OpenLine",
+    "Subject",
+    "SubjectKind",
+    "Terms",
+    "columns_of",
+    "lines_in",
+    "match",
+    "subjects_in",
+]
 
 
 def match(
-    lines: Iterable[OpenLine],
-    subjects: Iterable[Subject],
-    *,
-    taken: Iterable[Subject] = (),
-    terms: Terms | None = None,
-) -> tuple[list[Match], list[Mismatch]]:
+    lines: pd.DataFrame, subjects: pd.DataFrame, *, taken: pd.DataFrame | None = None, terms: Terms | None = None
+) -> tuple[pd.DataFrame, list[Mismatch]]:
     """Match the lines with the subjects, and tell which lines point at something of ours and still do not fit it.
 
-    `taken` are subjects that have their line already; a line that names one of them is a duplicate.
+    `lines` is a frame `OPEN_LINES`, `subjects` and `taken` are frames `SUBJECTS`: `taken` those that have their line
+    already; a line that names one of them is a duplicate. The matches are a frame `MATCHES`.
 
     Matches and mismatches are each in the order of their first line.
+
+    Raises InvalidFrame: a frame breaks its specification.
     """
-    ordered, offered = sorted(lines, key=attrgetter("line_id")), list(subjects)
-    matches, line_is_left = exact.of_accounts(ordered, terms or Terms())
-    ordered = list(compress(ordered, line_is_left))
-    pairs = exact.exactly(exact.line_columns(ordered), exact.subject_columns(offered))
-    for place, to, rule in zip(pairs["line"], pairs["subject"], pairs["rule"], strict=True):
-        found = Match(lines=(ordered[place],), subjects=(offered[to],), rule=rule, explanation=exact.EXPLANATIONS[rule])
-        matches.append(found)
-    left, free = exact.left_over(pairs, lines=len(ordered), subjects=len(offered))
-    gone = [subject for found in matches for subject in found.subjects if subject.kind != SubjectKind.ACCOUNT]
-    read, mismatches = close.closely(
-        [ordered[place] for place in left], [offered[place] for place in free], taken=[*taken, *gone], terms=terms
-    )
-    return sorted([*matches, *read], key=attrgetter("match_id")), mismatches
+    allowed, before = terms or Terms(), subjects.head(0) if taken is None else taken
+    shown = frames.check(lines, frames.OPEN_LINES)
+    if shown.empty:
+        return frames.build(frames.MATCHES), []
+    for offered in (subjects, before):
+        frames.check(offered, frames.SUBJECTS)
+    if not shown["line_id"].is_monotonic_increasing:
+        shown = shown.sort_values("line_id")
+    own, mismatches = exact.of_accounts(shown, allowed), list[Mismatch]()
+    if own:
+        shown = shown[~shown["line_id"].isin([found.match_id for found in own])]
+    pairs = exact.exactly(shown, subjects)
+    matches = exact.matches_of(pairs, shown, subjects)
+    if len(pairs) < len(shown):
+        left, free = exact.left_over(pairs, shown, subjects)
+        gone = pd.concat([before, subjects.take(pairs["subject"].to_numpy())])
+        read, mismatches = close.closely(left, free, taken=gone, terms=allowed)
+        own += read
+    if own:
+        matches = pd.concat([matches, columns_of(own)]).sort_values("match_id", kind="stable", ignore_index=True)
+    return matches, mismatches

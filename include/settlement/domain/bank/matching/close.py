@@ -5,38 +5,59 @@ to the next; what is left at the end and still points at something of ours is to
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
 
-from settlement.domain.bank.matching.model import PAYOUT_KINDS, Key, Match, Mismatch, OpenLine, Side, Subject, Terms
+import pandas as pd
+
+from settlement.domain.bank.matching.model import (
+    PAYOUT_KINDS,
+    Key,
+    Match,
+    Mismatch,
+    OpenLine,
+    Side,
+    Subject,
+    Terms,
+    lines_in,
+    subjects_in,
+)
 from settlement.domain.bank.matching.references import Names, by_our_reference, squeezed
 from settlement.domain.bank.matching.sums import by_sums
 
 
 def closely(
-    lines: Sequence[OpenLine], subjects: Sequence[Subject], *, taken: Sequence[Subject] = (), terms: Terms | None = None
+    lines: pd.DataFrame, subjects: pd.DataFrame, *, taken: pd.DataFrame, terms: Terms
 ) -> tuple[list[Match], list[Mismatch]]:
     """Match what exact matching left: read closely what lines say, search sums, allow what the terms tolerate.
 
+    `lines` is a frame `OPEN_LINES`, `subjects` and `taken` are frames `SUBJECTS`. Rows become records here, and only
+    those that a line of the same currency and direction may be about: on most days few.
+
     Matches and mismatches are each in the order of their first line.
     """
-    ordered = sorted(lines, key=attrgetter("line_id"))
-    free = sorted(subjects, key=attrgetter("key"))
-    keys = {key for line in ordered for key in (line.end_to_end_id, line.reference) if key}
-    named_before = sorted((subject for subject in taken if subject.reference in keys), key=attrgetter("key"))
+    sides: dict[tuple[str, bool], list[OpenLine]] = defaultdict(list)
+    for line in sorted(lines_in(lines), key=attrgetter("line_id")):
+        sides[line.currency, line.amount > 0].append(line)
+    keys = {key for its_lines in sides.values() for line in its_lines for key in (line.end_to_end_id, line.reference)}
+    named_before = taken["reference"].isin(keys - {None, ""})
     matches: list[Match] = []
     mismatches: list[Mismatch] = []
-    for currency, is_credit in sorted({(line.currency, line.amount > 0) for line in ordered}):
-        its_lines = [x for x in ordered if x.currency == currency and (x.amount > 0) is is_credit]
-        its_free = [s for s in free if s.currency == currency and (s.amount > 0) is is_credit]
-        its_taken = [s for s in named_before if (s.amount > 0) is is_credit]
+    for (currency, is_credit), its_lines in sorted(sides.items()):
+        its_free = _in_order(subjects[(subjects["currency"] == currency) & ((subjects["amount"] > 0) == is_credit)])
+        its_taken = _in_order(taken[named_before & ((taken["amount"] > 0) == is_credit)])
         names = Names([*its_free, *its_taken])
         named = {line.line_id: names.of(line) for line in its_lines}
-        side = Side(lines=its_lines, free=its_free, taken=its_taken, named=named, terms=terms or Terms())
+        side = Side(lines=its_lines, free=its_free, taken=its_taken, named=named, terms=terms)
         for close in CLOSE_RULES:
             matches += side.take(close(side))
         mismatches += side.mismatches()
     return sorted(matches, key=attrgetter("match_id")), sorted(mismatches, key=lambda m: m.line.line_id)
+
+
+def _in_order(subjects: pd.DataFrame) -> list[Subject]:
+    """Return subjects as records, in the order of their keys."""
+    return sorted(subjects_in(subjects), key=attrgetter("key"))
 
 
 def by_tolerance(side: Side) -> list[Match]:

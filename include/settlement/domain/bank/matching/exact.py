@@ -5,14 +5,15 @@ This is most of a day, so references are joined on whole columns. A line that fi
 rules that read closely.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from settlement.domain import frames
 from settlement.domain.bank.matching.model import (
     EARLIEST,
     PAYOUT_KINDS,
@@ -22,6 +23,7 @@ from settlement.domain.bank.matching.model import (
     Subject,
     SubjectKind,
     Terms,
+    lines_in,
 )
 from settlement.domain.bank.matching.references import squeezed
 from settlement.domain.books.accounts import BANK_CHARGES, BANK_INTEREST
@@ -68,67 +70,85 @@ EXACT_RULES = (
 )
 
 
-EXPLANATIONS = {rule.name: rule.says for rule in EXACT_RULES}
+NAMES = pd.Index([rule.name for rule in EXACT_RULES], dtype="str")
+EXPLANATIONS = pd.array([rule.says for rule in EXACT_RULES], dtype="str")
+KINDS = frozenset(rule.kinds for rule in EXACT_RULES)
 
 
 def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
     """Pair every line with the one subject whose very reference and very amount it carries, on whole columns.
 
-    Frames come as `line_columns` and `subject_columns` make them. A line that fits several subjects is not paired; of
-    several equal lines for one subject the earliest is it.
+    The frames are `OPEN_LINES` and `SUBJECTS`. A line that fits several subjects is not paired; of several equal lines
+    for one subject the earliest is it.
 
     There is one row per pair, in the order of lines: the places `line` and `subject` in the frames, and the `rule`.
     """
-    line_is_left, subject_is_left = np.ones(len(lines), dtype=bool), (subjects["reference"] != "").to_numpy(copy=True)
+    references = _texts(subjects["reference"])
+    currencies, due_currencies = _texts(lines["currency"]), _texts(subjects["currency"])
+    is_of_kind = {kinds: subjects["kind"].isin(kinds).to_numpy() for kinds in KINDS}
     amounts, due = lines["amount"].to_numpy(), subjects["amount"].to_numpy()
-    currencies = pd.factorize(pd.concat([lines["currency"], subjects["currency"]]))[0]
-    currency, due_currency = currencies[: len(lines)], currencies[len(lines) :]
+    line_is_left, subject_is_left = np.ones(len(lines), dtype=bool), (subjects["reference"] != "").to_numpy(copy=True)
     paired = np.empty((3, 0), dtype=np.int64)
-    for number, rule in enumerate(EXACT_RULES):
-        asking = np.flatnonzero(line_is_left & lines[rule.key].notna().to_numpy())
-        asked = np.flatnonzero(subject_is_left & subjects["kind"].isin(rule.kinds).to_numpy())
+    for place, rule in enumerate(EXACT_RULES):
+        keys = _texts(lines[rule.key])
+        asking = np.flatnonzero(line_is_left & keys.is_valid().to_numpy(zero_copy_only=False))
+        asked = np.flatnonzero(subject_is_left & is_of_kind[rule.kinds])
         if not len(asking) or not len(asked):
             continue
-        at, to = _joined(lines[rule.key].take(asking), subjects["reference"].take(asked))
+        at, to = _joined(keys.take(asking), references.take(asked))
         at, to = asking[at], asked[to]
-        agree = (amounts[at] == due[to]) & (currency[at] == due_currency[to])
+        agree = amounts[at] == due[to]
+        agree &= pc.equal(currencies.take(at), due_currencies.take(to)).to_numpy(zero_copy_only=False)
         at, to = _unambiguous(lines, at[agree], to[agree])
         line_is_left[at] = subject_is_left[to] = False
-        paired = np.hstack([paired, [at, to, np.full(len(at), number)]])
+        paired = np.hstack([paired, [at, to, np.full(len(at), place)]])
     # Pairs of each rule ascend already: a stable sort merges them.
-    at, to, numbers = paired[:, np.argsort(paired[0], kind="stable")]
-    rules = pd.Categorical.from_codes(numbers, categories=pd.Index(list(EXPLANATIONS)))
-    return pd.DataFrame({"line": at, "subject": to, "rule": rules})
+    at, to, places = paired[:, np.argsort(paired[0], kind="stable")]
+    return pd.DataFrame({"line": at, "subject": to, "rule": pd.Categorical.from_codes(places, categories=NAMES)})
 
 
-def left_over(pairs: pd.DataFrame, *, lines: int, subjects: int) -> tuple[list[int], list[int]]:
-    """Return the places of the lines and of the subjects that are in no pair."""
-    line_is_left, subject_is_left = np.ones(lines, dtype=bool), np.ones(subjects, dtype=bool)
+def matches_of(pairs: pd.DataFrame, lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs that `exactly` found in lines and subjects as a frame `MATCHES`, in their order."""
+    at, to, rules = pairs["line"].to_numpy(), pairs["subject"].to_numpy(), pairs["rule"].array.codes
+    shown = {name: lines[name].array.take(at) for name in ("booking_date", "currency", "is_suspended", "amount")}
+    ours = {name: subjects[name].array.take(to) for name in ("subject_id", "occurrence", "reference")}
+    line_ids = lines["line_id"].array.take(at)
+    matches = {
+        **shown,
+        **ours,
+        "match_id": line_ids,
+        "line_id": line_ids,
+        "subject_kind": subjects["kind"].array.take(to),
+        "difference": np.zeros(len(pairs), dtype=np.int64),
+        "rule": NAMES.array.take(rules),
+        "explanation": EXPLANATIONS.take(rules),
+    }
+    return pd.DataFrame({name: matches[name] for name in frames.MATCHES.column_names})
+
+
+def left_over(pairs: pd.DataFrame, lines: pd.DataFrame, subjects: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of the lines and of the subjects that are in no pair."""
+    line_is_left, subject_is_left = np.ones(len(lines), dtype=bool), np.ones(len(subjects), dtype=bool)
     line_is_left[pairs["line"]] = subject_is_left[pairs["subject"]] = False
-    return np.flatnonzero(line_is_left).tolist(), np.flatnonzero(subject_is_left).tolist()
+    return lines[line_is_left], subjects[subject_is_left]
 
 
-def line_columns(lines: Sequence[OpenLine]) -> pd.DataFrame:
-    """Return what exact rules read of lines, one row each."""
-    return _columns(lines, "currency", "bank_reference", *EARLIEST)
+def _texts(column: "pd.Series[str]") -> Any:
+    """Return a column of text as one array of Arrow."""
+    texts = pa.array(column.array).cast(pa.large_string())
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
 
 
-def subject_columns(subjects: Sequence[Subject]) -> pd.DataFrame:
-    """Return what exact rules read of subjects, one row each."""
-    return _columns(subjects, "kind", "amount", "currency", "reference")
-
-
-def _columns(rows: Sequence[Any], *names: str) -> pd.DataFrame:
-    dtypes = {"amount": "int64", "booking_date": "object"}
-    return pd.DataFrame({name: pd.Series(map(attrgetter(name), rows), dtype=dtypes.get(name, "str")) for name in names})
-
-
-def _joined(keys: "pd.Series[str]", references: "pd.Series[str]") -> tuple[np.ndarray, np.ndarray]:
+def _joined(keys: pa.Array, references: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return the places of every key and reference that are the same, in the order of keys."""
-    asking = pd.DataFrame({"reference": keys.array, "at": np.arange(len(keys))})
-    asked = pd.DataFrame({"reference": references.array, "to": np.arange(len(references))})
-    both = asking.merge(asked, how="inner", on="reference")
-    return both["at"].to_numpy(), both["to"].to_numpy()
+    numbers = pa.concat_arrays([keys, references]).dictionary_encode().indices.to_numpy()
+    asking, asked = np.split(numbers, [len(keys)])
+    order = np.argsort(asked, kind="stable")
+    ascending = asked[order]
+    first = np.searchsorted(ascending, asking)
+    times = np.searchsorted(ascending, asking, side="right") - first
+    which = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    return np.repeat(np.arange(len(asking)), times), order[np.repeat(first, times) + which]
 
 
 def _unambiguous(lines: pd.DataFrame, at: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -140,25 +160,31 @@ def _unambiguous(lines: pd.DataFrame, at: np.ndarray, to: np.ndarray) -> tuple[n
     return earliest["at"].to_numpy(), earliest["to"].to_numpy()
 
 
-def of_accounts(lines: Sequence[OpenLine], terms: Terms) -> tuple[list[Match], list[bool]]:
-    """Return the matches of lines that belong to an account by themselves, and which lines are left."""
-    interest = {code for code in set(map(attrgetter("bank_code"), lines)) if _is_interest(code)}
-    found = [_of_account(line, interest, terms) for line in lines]
-    return [one for one in found if one], [one is None for one in found]
+def of_accounts(lines: pd.DataFrame, terms: Terms) -> list[Match]:
+    """Return the matches of lines (frame `OPEN_LINES`) that belong to an account by themselves.
+
+    What the bank marks as its own belongs to an account, whatever else it names; so does what we hand on.
+    """
+    interest = [code for code in set(lines["bank_code"]) if _is_interest(code)]
+    is_own = lines["is_charge"].to_numpy(copy=True)
+    if interest:
+        is_own |= lines["bank_code"].isin(interest).to_numpy()
+    if terms.remitted_to:
+        accounts = lines["counterparty_account"].map(squeezed, na_action="ignore")
+        is_own |= ((lines["amount"] < 0) & accounts.isin(terms.remitted_to)).to_numpy()
+    if not is_own.any():
+        return []
+    return [_of_account(line, terms) for line in lines_in(lines[is_own])]
 
 
-def _of_account(line: OpenLine, interest: set[str], terms: Terms) -> Match | None:
-    """What the bank marks as its own belongs to an account, whatever else it names; so does what we hand on."""
+def _of_account(line: OpenLine, terms: Terms) -> Match:
     if line.is_charge:
         return _with_account(line, CHARGES, rule="bank_charge", explanation="the bank marks it as a charge of its own")
-    if line.bank_code in interest:
+    if _is_interest(line.bank_code):
         return _with_account(line, INTEREST, rule="bank_interest", explanation="the bank marks it as interest")
-    if terms.remitted_to and line.amount < 0 and line.counterparty_account:
-        account = terms.remitted_to.get(squeezed(line.counterparty_account))
-        if account:
-            explanation = f"it goes to an account that the policy names for [{account}]"
-            return _with_account(line, account, rule="remitted", explanation=explanation)
-    return None
+    account = terms.remitted_to[squeezed(line.counterparty_account or "")]
+    explanation = f"it goes to an account that the policy names for [{account}]"
+    return _with_account(line, account, rule="remitted", explanation=explanation)
 
 
 def _is_interest(bank_code: str) -> bool:

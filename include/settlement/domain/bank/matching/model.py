@@ -1,18 +1,28 @@
 """What is matched with what: statement lines, what they may turn out to be, and what the rules find and leave."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
+import pandas as pd
+
+from settlement.domain import frames
 from settlement.domain.books.accounts import PAYOUTS_IN_TRANSIT, RECEIPTS_IN_TRANSIT
 
 EARLIEST = ("booking_date", "amount", "end_to_end_id", "reference", "remittance", "counterparty_account", "line_id")
 """What decides which of equal lines is the earlier one: what they say; and their ids, which change with the statement
 that a line stands in, only for lines that say the very same."""
+
+
+class About(TypedDict, total=False):
+    """What an entry is about: nothing, a payout or a repayment."""
+
+    payout_id: str
+    repayment_id: str
 
 
 class SubjectKind(StrEnum):
@@ -28,6 +38,18 @@ class SubjectKind(StrEnum):
     """A payout that came back."""
     ACCOUNT = "account"
     """Money that belongs to one of our accounts by itself: the bank's charges, interest, what is handed on."""
+
+    def clears(self, subject_id: str) -> str:
+        """Return the account that a line of it clears: the one that a rule or a person named, or its kind's."""
+        if self is SubjectKind.ACCOUNT:
+            return subject_id
+        return PAYOUTS_IN_TRANSIT.name if self in PAYOUT_KINDS else RECEIPTS_IN_TRANSIT.name
+
+    def about(self, subject_id: str) -> About:
+        """Return what the entry of a matched line is about, as `JournalEntry` names it."""
+        if self is SubjectKind.ACCOUNT:
+            return {}
+        return {"payout_id": subject_id} if self in PAYOUT_KINDS else {"repayment_id": subject_id}
 
 
 PAYOUT_KINDS = frozenset({SubjectKind.PAYOUT, SubjectKind.PAYOUT_RETURN})
@@ -101,19 +123,9 @@ class Subject:
         """What tells it from every other."""
         return (self.kind, self.subject_id, self.occurrence)
 
-    @property
-    def clears(self) -> str:
-        """The account that a line of it clears: the one that a rule or a person named, or its kind's."""
-        if self.kind is SubjectKind.ACCOUNT:
-            return self.subject_id
-        return PAYOUTS_IN_TRANSIT.name if self.kind in PAYOUT_KINDS else RECEIPTS_IN_TRANSIT.name
-
 
 class Match(NamedTuple):
-    """Lines and what they are together, with the rule that says so and a sentence for people.
-
-    A tuple, because there are a million of them on a large day and a dataclass takes four times as long to make.
-    """
+    """Lines and what they are together, with the rule that says so and a sentence for people."""
 
     lines: tuple[OpenLine, ...]
     subjects: tuple[Subject, ...]
@@ -149,6 +161,47 @@ class Match(NamedTuple):
                 needed, left = needed - part, left - part
                 if not left and place + 1 < len(lines):
                     place, left = place + 1, lines[place + 1].amount
+
+
+def lines_in(frame: pd.DataFrame) -> list[OpenLine]:
+    """Return the rows of a frame `OPEN_LINES` as records: for one line, or for the few that are read closely."""
+    names = frames.OPEN_LINES.column_names
+    return [OpenLine(**dict(zip(names, row, strict=True))) for row in frames.rows(frame, *names)]
+
+
+def subjects_in(frame: pd.DataFrame) -> list[Subject]:
+    """Return the rows of a frame `SUBJECTS` as records: for one subject, or for those that are read closely."""
+    names = frames.SUBJECTS.column_names[1:]
+    return [
+        Subject(kind=SubjectKind(kind), **dict(zip(names, row, strict=True)))
+        for kind, *row in frames.rows(frame, "kind", *names)
+    ]
+
+
+def columns_of(matches: Iterable[Match]) -> pd.DataFrame:
+    """Return matches as a frame `MATCHES`, in their order."""
+    return frames.build(
+        frames.MATCHES,
+        (
+            (
+                found.match_id,
+                line.line_id,
+                line.booking_date,
+                line.currency,
+                line.is_suspended,
+                subject.kind.value,
+                subject.subject_id,
+                subject.occurrence,
+                subject.reference,
+                amount,
+                difference,
+                found.rule,
+                found.explanation,
+            )
+            for found in matches
+            for line, subject, amount, difference in found.parts()
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

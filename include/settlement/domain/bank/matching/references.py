@@ -7,7 +7,7 @@ and without anything but letters and digits.
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import attrgetter
 
@@ -50,16 +50,19 @@ def _is_in_full(line: OpenLine, subject: Subject) -> bool:
     return any(squeezed(subject.reference) in text for text in _texts(line))
 
 
-def references_of(line: OpenLine) -> list[str]:
-    """Return everything in a line that may be a reference as we write it: to ask the books and the source for.
+def references_of(
+    end_to_end_id: str | None, reference: str | None, bank_reference: str | None, remittance: str
+) -> list[str]:
+    """Return everything that a line says that may be a reference as we write it: to ask the books and the source for.
 
     A word that the bank broke or wrote in small letters is tried whole and in capitals too.
     """
-    ours = [found for text in _texts(line) for found in _PAYOUT_REFERENCE.findall(text)]
-    words = line.remittance.split()
+    said = (end_to_end_id, reference, remittance)
+    ours = [found for text in _squeezed(said) for found in _PAYOUT_REFERENCE.findall(text)]
+    words = remittance.split()
     whole = [*words, *(first + second for first, second in pairwise(words))]
-    said = (line.end_to_end_id, line.reference, line.bank_reference, *whole, *(word.upper() for word in whole), *ours)
-    return list(dict.fromkeys(key for key in said if key))
+    keys = (end_to_end_id, reference, bank_reference, *whole, *(word.upper() for word in whole), *ours)
+    return list(dict.fromkeys(key for key in keys if key))
 
 
 def squeezed(text: str) -> str:
@@ -119,7 +122,10 @@ class Names:
 
 def _texts(line: OpenLine) -> list[str]:
     """Return what a line says, in capitals and without anything but letters and digits."""
-    said = (line.end_to_end_id, line.reference, line.remittance)
+    return _squeezed((line.end_to_end_id, line.reference, line.remittance))
+
+
+def _squeezed(said: Iterable[str | None]) -> list[str]:
     return [bare for text in said if text and (bare := squeezed(text))]
 
 
