@@ -85,6 +85,44 @@ def test_a_receipt_in_a_currency_without_a_bank_is_a_break_and_its_day_closes(sp
     assert spoken.day("2026-02-16") == "closed"
 
 
+def test_only_the_loan_whose_amounts_are_too_large_is_refused(spoken: Spoken) -> None:
+    spoken.source(
+        "insert into core.loans values ('BIG', 'KRW', '2026-01-15'), ('RICH', 'KRW', '2026-01-15');"
+        "insert into core.notes values ('B1', 'BIG', 4611686018427387904), ('B2', 'BIG', 4611686018427387904),"
+        "  ('C1', 'RICH', 100);"
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount) values"
+        " ('RB', 'BIG', '2026-02-16 11:00+09', 10), ('RR', 'RICH', '2026-02-16 11:00+09', 9223372036854775807)"
+    )
+    worked_day(spoken)
+    assert [row[:2] for row in spoken.payouts()] == [("A", 43790), ("B", 26736), ("C", 17524)]
+    found = spoken.rows(
+        "select subject_kind, subject_id, amount, proven ->> 'rule', proven ->> 'proof' from (select *,"
+        " (evidence ->> 'rows')::json as proven from ledger.breaks) b where cause = 'quarantined' order by 1"
+    )
+    assert found == [
+        ("loan", "BIG", 10, "amounts_too_large", '{"loan_id":"BIG","principal":9223372036854775808}'),
+        (
+            "repayment",
+            "RR",
+            9223372036854775807,
+            "amounts_too_large",
+            '{"loan_id":"RICH","money":9223372036854775807}',
+        ),
+    ]
+    assert spoken.balances()["repayments_unallocated"] == -10
+    assert spoken.verify() == []
+    spoken.source(
+        "update core.notes set principal = 5 where loan_id = 'BIG';"
+        "update core.repayments set amount = 90 where repayment_id = 'RR'"
+    )
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2", transfer=False)
+    assert spoken.rows("select repayment_id, state from ledger.repayments where repayment_id <> 'R1' order by 1") == [
+        ("RB", "settled"),
+        ("RR", "settled"),
+    ]
+    assert [row for row in spoken.breaks() if row[0] == "quarantined"] == []
+
+
 def test_a_run_of_an_earlier_date_ends_no_break_of_a_later_one(spoken: Spoken) -> None:
     spoken.source(
         "insert into core.loans values ('L2', 'KRW', '2026-01-15');"

@@ -49,6 +49,7 @@ _OF_A_LINE = (Way.MATCH, Way.BOOK, Way.WRITE_OFF)
 
 WAYS: Mapping[tuple[str, str], tuple[Way, ...]] = {
     ("quarantined", "loan"): (Way.MEND,),
+    ("quarantined", "repayment"): (Way.MEND, Way.ANSWER),
     ("bad_reversal", "repayment"): (Way.MEND, Way.ANSWER),
     ("orphan_repayment", "repayment"): (Way.MEND, Way.ANSWER),
     ("source_changed", "repayment"): (Way.MEND, Way.ANSWER),

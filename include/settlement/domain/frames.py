@@ -313,13 +313,13 @@ SETTLED_REPAYMENTS = Spec(
     columns=(
         _text("repayment_id", "the repayment or reversal"),
         _text("loan_id", "its loan, as it names it"),
-        _text("currency", "of the loan; null only for an orphan", is_nullable=True),
+        _text("currency", "of the loan; null only for what is refused", is_nullable=True),
         _amount("amount", "as in the source, positive"),
         _text("reverses_repayment_id", "set on a reversal", is_nullable=True),
         _text(
             "outcome",
             "settled (also if reversed later in the run); quarantined (for the first time or still); cancelled (an "
-            "original never settled, and its reversal); reversal (applied to settled rows); refused (an orphan)",
+            "original never settled, and its reversal); reversal (applied to settled rows); refused (not extracted)",
             one_of=OUTCOMES,
         ),
         _flag("is_extracted_now", "this run makes its repayment_extracted entry"),

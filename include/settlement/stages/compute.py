@@ -98,7 +98,7 @@ def _arrived(services: Services, repayments: pd.DataFrame, part: Outcome) -> pd.
 
     Raises Refused: the source has lost a row since the inputs were frozen.
     """
-    taken = part.repayments[part.repayments["outcome"] != "refused"]  # only a break tells of an orphan
+    taken = part.repayments[part.repayments["outcome"] != "refused"]  # only a break tells of it
     asked = arrivals.elsewhere(taken, repayments)
     came = services.core.received_at(asked) if asked else {}
     if gone := sorted(set(asked) - came.keys()):

@@ -109,7 +109,7 @@ def _expected(inputs: Inputs) -> dict[str, int]:
     currency = inputs.repayments["loan_id"].map(inputs.loans.set_index("loan_id")["currency"])
     is_reversal = inputs.repayments["reverses_repayment_id"].notna()
     amounts = inputs.repayments["amount"].where(~is_reversal, -inputs.repayments["amount"])
-    return {str(name): int(amount) for name, amount in amounts.groupby(currency).sum().items()}
+    return {str(name): sum(of_currency.tolist()) for name, of_currency in amounts.groupby(currency)}
 
 
 def see(services: Services, books: Books, day: DayRun) -> Seen:

@@ -33,6 +33,10 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "unknown_currency": ({"loans": [("L1", "USD", "2026-01-15")]}, {"loan_id": "L1", "currency": "USD"}),
     "no_notes": ({"notes": [], "holdings": []}, {"loan_id": "L1"}),
+    "amounts_too_large": (
+        {"notes": [("N1", "L1", 2**62, 2**62), ("N2", "L1", 2**62, 2**62), ("N3", "L1", 1, 1)]},
+        {"loan_id": "L1", "principal": 9_223_372_036_854_775_809},
+    ),
     "principal_exceeds_outstanding": (
         {"notes": [("N1", "L1", 500_000, 50_000), ("N2", "L1", 300_000, 29_999), ("N3", "L1", 200_000, 0)]},
         {
@@ -161,6 +165,73 @@ def test_the_rest_of_the_day_settles() -> None:
         "distributed": 30,
         "quarantined": 95_000,
     }
+
+
+TWO_LOANS: dict[str, Any] = {
+    "loans": [LOAN, ("L2", "KRW", "2026-01-15")],
+    "notes": [*NOTES, ("M2", "L2", 100, 100)],
+    "holdings": [*HOLDINGS, ("M2", "A", "2026-01-15", None)],
+    "receivables": [INTEREST, PRINCIPAL, ("P2", "L2", 1, "principal", "2026-02-16", 20, 0)],
+}
+SMALL = ("R2", "L2", "2026-02-16T02:00:00Z", 20, None, "new")
+GIANTS = [(f"G{n}", "L1", "2026-02-16T02:00:00Z", 2**63 - 1, None, "new") for n in (1, 2)]
+
+
+def test_money_that_is_too_large_to_add_up_is_not_extracted_and_the_rest_of_the_day_settles() -> None:
+    undone = ("U1", "L1", "2026-02-16T03:00:00Z", 2**63 - 1, "G1", "new")
+    named = ("G1", "L1", 2**63 - 1, False, False, "unsettled")
+    outcome = day(**TWO_LOANS, repayments=[*GIANTS, undone, SMALL], originals=[named])
+    assert outcomes(outcome) == {"R2": "settled", "G1": "refused", "G2": "refused", "U1": "refused"}
+    assert totals(outcome) == {"repayment_count": 1, "received": 20, "distributed": 20}
+    assert rows(outcome.breaks, "cause", "subject_kind", "subject_id", "currency", "amount") == [
+        ("quarantined", "repayment", "G1", "KRW", 9_223_372_036_854_775_807),
+        ("quarantined", "repayment", "G2", "KRW", 9_223_372_036_854_775_807),
+        ("quarantined", "repayment", "U1", "KRW", 9_223_372_036_854_775_807),
+    ]
+    assert json.loads(outcome.breaks["evidence"].iloc[0]) == {
+        "rule": "amounts_too_large",
+        "repayment_id": "G1",
+        "loan_id": "L1",
+        "received_at": "2026-02-16T02:00:00+00:00",
+        "amount": 9_223_372_036_854_775_807,
+        "proof": {"loan_id": "L1", "money": 18_446_744_073_709_551_614},
+    }
+
+
+def test_a_held_credit_and_a_repayment_kept_before_stay_where_they_are_beside_money_that_is_too_large() -> None:
+    kept = ("K1", "L1", "2026-02-13T02:00:00Z", 500, None, "quarantined")
+    credit = ("L1", "C1", "2026-02-12T02:00:00Z", 700, 1)
+    outcome = day(**TWO_LOANS, repayments=[GIANTS[0], kept, SMALL], credits=[credit])
+    assert outcomes(outcome) == {"K1": "quarantined", "R2": "settled", "G1": "refused"}
+    assert rows(outcome.breaks, "cause", "subject_kind", "subject_id", "amount") == [
+        ("quarantined", "loan", "L1", 500),
+        ("quarantined", "repayment", "G1", 9_223_372_036_854_775_807),
+    ]
+    assert len(outcome.credits) == 0
+
+
+def test_of_loans_that_do_not_fit_into_a_day_together_the_one_with_the_most_money_waits() -> None:
+    large = ("R1", "L1", "2026-02-16T02:00:00Z", 1_600_000_000_000_000_000, None, "new")
+    less = ("R2", "L2", "2026-02-16T02:00:00Z", 1_500_000_000_000_000_000, None, "new")
+    outcome = day(**TWO_LOANS, repayments=[large, less])
+    assert outcomes(outcome) == {"R1": "refused", "R2": "settled"}
+    assert totals(outcome) == {
+        "repayment_count": 1,
+        "received": 1_500_000_000_000_000_000,
+        "distributed": 20,
+        "credit": 1_499_999_999_999_999_980,
+    }
+
+
+def test_receivables_that_are_too_large_to_add_up_take_what_there_is() -> None:
+    giants = [(f"X{n}", "L1", n, "interest", "2026-02-16", 2**63 - 1, 0) for n in (1, 2)]
+    assert allocated(day(receivables=giants)) == [("R1", "X1", 95_000)]
+
+
+def test_a_reversal_of_an_amount_too_large_is_bad_by_itself() -> None:
+    reversal = ("U1", "L1", "2026-02-16T03:00:00Z", 2**63 - 1, "R1", "new")
+    outcome = day(repayments=[REPAYMENT, reversal], originals=[("R1", "L1", 95_000, False, False, "unsettled")])
+    assert outcomes(outcome) == {"R1": "settled", "U1": "quarantined"}
 
 
 @pytest.mark.parametrize(

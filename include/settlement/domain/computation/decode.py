@@ -25,7 +25,7 @@ from settlement.domain.books.accounts import (
     TAX_PAYABLE_NATIONAL,
     VAT_PAYABLE,
 )
-from settlement.domain.computation import encode, segments
+from settlement.domain.computation import encode, quarantine, segments
 from settlement.domain.computation.encode import COST, NONE, EncodedInputs, Text
 from settlement.domain.computation.journal import EVENTS, Entries, Postings
 from settlement.domain.computation.quarantine import Refusal
@@ -118,15 +118,15 @@ class Count:
         )
 
 
-def assemble(encoded: EncodedInputs, names: Names, part: Part, orphans: pd.DataFrame, before: Count) -> Outcome:
-    """Return a part as the frames of an outcome, numbered on from the parts `before`, and with the orphans it is given.
+def assemble(encoded: EncodedInputs, names: Names, part: Part, left_out: pd.DataFrame, before: Count) -> Outcome:
+    """Return a part as the frames of an outcome, numbered on from the parts `before`, and with what is left out.
 
     Raises BrokenInvariant: the totals of a currency do not satisfy the identity of a settlement day.
     """
     steps = part.taken.steps
     cancelled = np.unique(steps.original[steps.kind == Kind.CANCELLING])
     return Outcome(
-        repayments=pd.concat([_repayments(encoded, steps, cancelled), _refused_orphans(orphans)], ignore_index=True),
+        repayments=pd.concat([_repayments(encoded, steps, cancelled), _refused(left_out)], ignore_index=True),
         allocations=_allocations(encoded, part.taken, before.allocations),
         shares=_shares(names, part.shares, before.allocations),
         credits=_credits(encoded, steps),
@@ -134,7 +134,7 @@ def assemble(encoded: EncodedInputs, names: Names, part: Part, orphans: pd.DataF
         released=_released(encoded, steps),
         entries=_entries(encoded, part.entries, before.entries),
         postings=_postings(names, part.postings, before.entries),
-        breaks=_breaks(encoded, part, cancelled, orphans),
+        breaks=_breaks(encoded, part, cancelled, left_out),
         totals=_totals(encoded, part),
     )
 
@@ -231,23 +231,22 @@ def _repayments(encoded: EncodedInputs, steps: Steps, cancelled: Ints) -> pd.Dat
     )
 
 
-def orphans_of(encoded: EncodedInputs, repayments: pd.DataFrame) -> pd.DataFrame:
-    """Return the repayments and reversals whose loan does not exist, in order of their ids."""
-    is_orphan = encode.lookup(repayments["loan_id"], encoded.loan_ids) == NONE
-    orphans: pd.DataFrame = repayments[is_orphan].sort_values("repayment_id", kind="stable")
-    return orphans
+def left_out(encoded: EncodedInputs, repayments: pd.DataFrame) -> pd.DataFrame:
+    """Return the repayments and reversals that are not taken, in order of their ids: `encode` says which."""
+    rows: pd.DataFrame = repayments[encoded.is_left_out].sort_values("repayment_id", kind="stable")
+    return rows
 
 
-def _refused_orphans(orphans: pd.DataFrame) -> pd.DataFrame:
-    count = len(orphans)
+def _refused(left_out: pd.DataFrame) -> pd.DataFrame:
+    count = len(left_out)
     return pd.DataFrame(
         {
-            "repayment_id": orphans["repayment_id"].astype("str"),
-            "loan_id": orphans["loan_id"].astype("str"),
-            "currency": pd.Series([None] * count, dtype="str", index=orphans.index),
-            "amount": orphans["amount"],
-            "reverses_repayment_id": orphans["reverses_repayment_id"].astype("str"),
-            "outcome": pd.Series(["refused"] * count, dtype="str", index=orphans.index),
+            "repayment_id": left_out["repayment_id"].astype("str"),
+            "loan_id": left_out["loan_id"].astype("str"),
+            "currency": pd.Series([None] * count, dtype="str", index=left_out.index),
+            "amount": left_out["amount"],
+            "reverses_repayment_id": left_out["reverses_repayment_id"].astype("str"),
+            "outcome": pd.Series(["refused"] * count, dtype="str", index=left_out.index),
             "is_extracted_now": np.zeros(count, dtype=np.bool_),
             "held_amount": np.zeros(count, dtype=np.int64),
         }
@@ -384,8 +383,8 @@ def _postings(names: Names, postings: Postings, before: int) -> pd.DataFrame:
     )
 
 
-def _breaks(encoded: EncodedInputs, part: Part, cancelled: Ints, orphans: pd.DataFrame) -> pd.DataFrame:
-    """Return the breaks in order of loan, then cause, then subject; those of orphans come last."""
+def _breaks(encoded: EncodedInputs, part: Part, cancelled: Ints, left_out: pd.DataFrame) -> pd.DataFrame:
+    """Return the breaks in order of loan, then cause, then subject; those of what is left out come last."""
     found = [
         *_quarantined_loans(encoded, part, cancelled),
         *_bad_reversals(encoded, part),
@@ -393,10 +392,15 @@ def _breaks(encoded: EncodedInputs, part: Part, cancelled: Ints, orphans: pd.Dat
     ]
     found.sort(key=lambda row: (row[0], row[1], str(row[3]).encode()))
     rows = [row[1:] for row in found]
-    for orphan in orphans.to_dict("records"):
-        facts = {"repayment_id": orphan["repayment_id"], "loan_id": orphan["loan_id"], "amount": orphan["amount"]}
-        proof = frames.evidence(received_at=orphan["received_at"], **facts)
-        rows.append(("orphan_repayment", "repayment", orphan["repayment_id"], None, orphan["amount"], proof))
+    loans = encode.lookup(left_out["loan_id"], encoded.loan_ids).tolist()
+    for row, loan in zip(left_out.to_dict("records"), loans, strict=True):
+        facts: dict[str, Any] = {name: row[name] for name in ("repayment_id", "loan_id", "received_at", "amount")}
+        cause, currency = "orphan_repayment", None
+        if loan != NONE:
+            refusal = quarantine.too_large(encoded, loan)
+            cause, currency = "quarantined", _subject(encoded, loan)[1]
+            facts |= {"rule": refusal.rule, "proof": json.loads(refusal.evidence)}
+        rows.append((cause, "repayment", row["repayment_id"], currency, row["amount"], frames.evidence(**facts)))
     return frames.build(frames.BREAKS, rows)
 
 

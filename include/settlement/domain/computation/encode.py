@@ -165,7 +165,8 @@ class EncodedInputs:
     """A day's inputs as arrays, in order of loan.
 
     `tax_class` is NONE for investors that the source does not know, and for the two codes that stand for no holder and
-    for two: they find its last elements.
+    for two: they find its last elements. `too_large` gives, by loan, the sums that an int64 could not be trusted with;
+    `is_left_out` tells which rows of the inputs' repayments, in their order, are not taken at all.
     """
 
     settlement_day: int
@@ -184,12 +185,16 @@ class EncodedInputs:
     tax_class_names: list[str]
     tax_class: Ints
     accounts: Accounts
+    too_large: Mapping[int, Mapping[str, int]]
+    is_left_out: Flags
 
 
 def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> EncodedInputs:
-    """Return the inputs (already checked one by one) as arrays; repayments of loans that do not exist are left out.
+    """Return the inputs (already checked one by one) as arrays.
 
-    Raises InvalidFrame: a row belongs to a loan or note that is not among the inputs, or sums could pass 2^62.
+    Left out are the repayments of loans that do not exist, and those whose money cannot be added to that of the day.
+
+    Raises InvalidFrame: a row belongs to a loan or note that is not among the inputs.
     """
     settlement_day = day_of(settlement_date, NONE)
     loans = inputs.loans
@@ -214,7 +219,8 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Enco
         inputs.investors["tax_class"], pa.array(tax_class_names, pa.large_string())
     )
     receivables = _receivables(inputs, loan_ids, policy, settlement_day)
-    _check_sums(inputs, notes)
+    too_large = _too_large(inputs, loan_ids, notes)
+    is_left_out = _left_out(inputs.repayments, loan_ids, too_large)
     return EncodedInputs(
         settlement_day=settlement_day,
         loan_ids=loan_ids,
@@ -224,7 +230,7 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Enco
         notes=notes,
         receivables=receivables,
         repayment_ids=repayment_ids,
-        taken=_taken(inputs.repayments, loan_ids, repayment_ids, policy.timezone),
+        taken=_taken(inputs.repayments[~is_left_out], loan_ids, repayment_ids, policy.timezone),
         credits=_credits(inputs.credits, loan_ids, repayment_ids, policy.timezone),
         originals=_originals(inputs.originals, loan_ids, repayment_ids),
         prior=_prior(inputs, notes, receivables, repayment_ids, investor_ids, accounts),
@@ -232,6 +238,8 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Enco
         tax_class_names=tax_class_names,
         tax_class=tax_class,
         accounts=accounts,
+        too_large=too_large,
+        is_left_out=is_left_out,
     )
 
 
@@ -480,10 +488,9 @@ def _receivables(inputs: frames.Inputs, loan_ids: Text, policy: Policy, settleme
 
 def _taken(frame: pd.DataFrame, loan_ids: Text, repayment_ids: Text, timezone: str) -> Receipts:
     loan = lookup(frame["loan_id"], loan_ids)
-    rows = np.flatnonzero(loan != NONE)
     repayment = lookup(frame["repayment_id"], repayment_ids)
     received_at = frame["received_at"].astype("int64").to_numpy()
-    order = rows[np.lexsort((repayment[rows], received_at[rows], loan[rows]))]
+    order = np.lexsort((repayment, received_at, loan))
     return Receipts(
         start=starts_of(loan[order], len(loan_ids)),
         repayment=repayment[order],
@@ -569,20 +576,35 @@ def _rows_by_code(codes: Ints) -> dict[int, list[int]]:
     return rows
 
 
-def _check_sums(inputs: frames.Inputs, notes: Notes) -> None:
-    """Refuse amounts whose int64 sums could wrap; the estimate in float64 is far finer than the bound needs."""
-    sums = {
-        "repayments": inputs.repayments["amount"].to_numpy().astype(np.float64).sum(),
-        "credits": inputs.credits["amount"].to_numpy().astype(np.float64).sum(),
-        "originals": inputs.originals["amount"].to_numpy().astype(np.float64).sum(),
-    }
-    if sum(sums.values()) > LARGEST / 2:
-        raise InvalidFrame(
-            f"Frame [repayments] column [amount]: a day's money must stay below 2^61, is [{sum(sums.values()):.0f}]"
-        )
+def _too_large(inputs: frames.Inputs, loan_ids: Text, notes: Notes) -> dict[int, dict[str, int]]:
+    """Return, by loan, what of it int64 sums could wrap over: `principal` of its notes, or `money` in the run.
+
+    The notes of a loan may come to 2^62. The money of a day may come to 2^61: the loans with the least of it are taken
+    first, and those that do not fit are not. An estimate in float64 finds who is meant, integers say how much it is.
+    """
+    found: dict[int, dict[str, int]] = {}
     so_far = np.concatenate([[0.0], np.cumsum(notes.principal.astype(np.float64))])
-    largest = float(np.diff(so_far[notes.start]).max(initial=0.0))
-    if largest > LARGEST:
-        raise InvalidFrame(
-            f"Frame [notes] column [principal]: the notes of one loan could pass 2^62, as [{largest:.0f}]"
-        )
+    for loan in np.flatnonzero(np.diff(so_far[notes.start]) > LARGEST / 2).tolist():
+        principal = sum(notes.principal[notes.start[loan] : notes.start[loan + 1]].tolist())
+        if principal > LARGEST:
+            found[loan] = {"principal": principal}
+    repayments = inputs.repayments[inputs.repayments["reverses_repayment_id"].isna()]
+    loan_of = np.concatenate([lookup(money["loan_id"], loan_ids) for money in (repayments, inputs.credits)])
+    amounts = np.concatenate([money["amount"].to_numpy() for money in (repayments, inputs.credits)])
+    loan_of, amounts = loan_of[loan_of != NONE], amounts[loan_of != NONE]
+    money = np.bincount(loan_of, weights=amounts, minlength=len(loan_ids))
+    if money.sum() > LARGEST / 2:
+        least_first = np.argsort(money, kind="stable")
+        for loan in least_first[np.cumsum(money[least_first]) > LARGEST / 2].tolist():
+            found.setdefault(loan, {})["money"] = sum(amounts[loan_of == loan].tolist())
+    return found
+
+
+def _left_out(repayments: pd.DataFrame, loan_ids: Text, too_large: Mapping[int, Mapping[str, int]]) -> Flags:
+    """Tell which rows are not taken: of no loan, or new money of a loan with too much of it, and what reverses that."""
+    loan = lookup(repayments["loan_id"], loan_ids)
+    does_not_fit = np.isin(loan, [loan for loan, sums in too_large.items() if "money" in sums])
+    named = repayments["reverses_repayment_id"]
+    is_money = does_not_fit & (repayments["state"] == "new").to_numpy() & named.isna().to_numpy()
+    is_undone = does_not_fit & named.isin(repayments["repayment_id"][is_money]).to_numpy()
+    return np.asarray((loan == NONE) | is_money | is_undone, dtype=np.bool_)

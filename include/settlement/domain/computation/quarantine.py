@@ -26,7 +26,7 @@ class Refusal:
 
 def structural(encoded: EncodedInputs, policy: Policy) -> dict[int, Refusal]:
     """Return the loans that their own rows refuse, whatever their money does: each with the first rule it breaks."""
-    refused: dict[int, Refusal] = {}
+    refused = {loan: too_large(encoded, loan) for loan in encoded.too_large}
     for loan in np.flatnonzero(np.diff(encoded.notes.start) == 0).tolist():
         refused[loan] = _refusal("no_notes", loan_id=encoded.loan_ids[loan].as_py())
     for code, currency in enumerate(encoded.currency_names):
@@ -47,6 +47,11 @@ def structural(encoded: EncodedInputs, policy: Policy) -> dict[int, Refusal]:
         rows.sort(key=lambda row: row["receivable_id"].encode())
         refused[loan] = _refusal("unknown_component", loan_id=encoded.loan_ids[loan].as_py(), receivables=rows)
     return refused
+
+
+def too_large(encoded: EncodedInputs, loan: int) -> Refusal:
+    """Return the refusal of a loan whose notes, or whose money in the run, come to more than can be added up."""
+    return _refusal("amounts_too_large", loan_id=encoded.loan_ids[loan].as_py(), **encoded.too_large[loan])
 
 
 def principal_exceeds(

@@ -20,6 +20,8 @@ Where the rules leave room, this is chosen:
 - A bad reversal moves nothing, so it is in no total; its row carries its own amount.
 - A loan has one `quarantined` break with everything of it that stays quarantined; what is cancelled in the same run
   opens none, and a held credit on a refused loan opens none.
+- Money that does not fit into what a day can add up is not extracted: its loan is refused, and a break tells of each
+  repayment.
 - The repayments that count in `repayment_count` are those that move `received_amount`.
 """
 
@@ -86,12 +88,12 @@ def settle_in_parts(
     """
     frames.check_all(inputs)
     encoded = encode.encode(inputs, policy, settlement_date)
-    orphans = decode.orphans_of(encoded, inputs.repayments)
+    left_out = decode.left_out(encoded, inputs.repayments)
     names, count = decode.names(encoded), decode.Count()
     for chunks, is_last in _groups(_settle(encoded, policy), shares_per_part):
         part = decode.join(chunks)
         chunks.clear()
-        yield decode.assemble(encoded, names, part, orphans if is_last else orphans[:0], count)
+        yield decode.assemble(encoded, names, part, left_out if is_last else left_out[:0], count)
         count = count.after(part)
 
 
