@@ -136,3 +136,60 @@ def test_a_run_of_an_earlier_date_ends_no_break_of_a_later_one(spoken: Spoken) -
     assert spoken.breaks() == [("quarantined", "loan", 500)]
     spoken.settle("2026-02-16", at="2026-02-20T07:00+09:00", run_id="run-earlier", transfer=False)
     assert spoken.breaks() == [("quarantined", "loan", 500)]
+
+
+def bad_reversal(spoken: Spoken) -> None:
+    """Let the worked day be settled, and on the 19th a reversal of it be refused, as its amount is a won short."""
+    worked_day(spoken)
+    spoken.source(
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount, reverses_repayment_id)"
+        " values ('U1', 'L1', '2026-02-19 11:00+09', 94999, 'R1')"
+    )
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2", transfer=False)
+    assert spoken.breaks() == [("bad_reversal", "repayment", 94999)]
+
+
+def test_a_refused_reversal_whose_amount_is_mended_is_taken_by_the_next_run(spoken: Spoken) -> None:
+    bad_reversal(spoken)
+    spoken.source("update core.repayments set amount = 95000 where repayment_id = 'U1'")
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-3", transfer=False)
+    assert spoken.breaks() == [
+        ("investor_overdrawn", "investor", 17524),
+        ("investor_overdrawn", "investor", 26736),
+        ("investor_overdrawn", "investor", 43790),
+    ]
+    taken = spoken.rows("select amount, state, settled_on::text from ledger.repayments where repayment_id = 'U1'")
+    assert taken == [(95000, "settled", "2026-02-20")]
+    assert spoken.rows("select rule, amount, released_on::text from reporting.quarantine") == [
+        ("bad_reversal", 94999, "2026-02-20")
+    ]
+    assert spoken.verify() == []
+
+
+def test_a_refused_reversal_that_is_mended_and_still_wrong_keeps_one_break_with_its_newer_amount(
+    spoken: Spoken,
+) -> None:
+    bad_reversal(spoken)
+    spoken.source("update core.repayments set amount = 95001 where repayment_id = 'U1'")
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-3", transfer=False)
+    assert spoken.breaks() == [("bad_reversal", "repayment", 95001)]
+    assert spoken.rows("select count(*) from reporting.quarantine") == [(1,)]
+
+
+def test_a_refused_reversal_that_is_moved_to_a_later_day_waits_for_it(spoken: Spoken) -> None:
+    bad_reversal(spoken)
+    spoken.source(
+        "update core.repayments set amount = 95000, received_at = '2026-02-23 11:00+09' where repayment_id = 'U1'"
+    )
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-3", transfer=False)
+    settled = "select settled_on::text from ledger.repayments where repayment_id = 'U1'"
+    assert spoken.rows(settled) == [(None,)]
+    spoken.settle("2026-02-23", at="2026-02-24T06:00+09:00", run_id="run-4", transfer=False)
+    assert spoken.rows(settled) == [("2026-02-23",)]
+
+
+def test_a_refused_reversal_that_the_source_no_longer_has_is_a_change(spoken: Spoken) -> None:
+    bad_reversal(spoken)
+    spoken.source("delete from core.repayments where repayment_id = 'U1'")
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-3", transfer=False)
+    assert spoken.breaks() == [("source_changed", "repayment", 94999)]

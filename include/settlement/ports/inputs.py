@@ -25,7 +25,7 @@ class BookedInputs(Protocol):
         ...
 
     def taken(self, windows: Sequence[date]) -> pd.DataFrame:
-        """Return what was taken of the windows, as the source said it then."""
+        """Return what was taken of the windows, as the source said it then, with its currency and where it stands."""
         ...
 
     def known(self, repayment_ids: Sequence[str]) -> Set[str]:

@@ -150,7 +150,9 @@ def _facts(
 
     repayments = source_changes.new(received, booked.known(received["repayment_id"].tolist()))
     if again := source_changes.unchanged(booked.quarantined(on), changed):
-        repayments = pd.concat([repayments, source.repayments(again)], ignore_index=True)
+        tried = source.repayments(again)
+        has_come = tried["received_at"] < calendar.window(on).until_at_exclusive
+        repayments = pd.concat([repayments, tried[has_come]], ignore_index=True)
     loans = source.loans(sorted({*repayments["loan_id"], *booked.credit_loans(on)}))
     settled_in = booked.currencies(loans["loan_id"].tolist())
     loans, repayments, in_another = source_changes.hold_to_currency(loans, repayments, settled_in)

@@ -52,12 +52,12 @@ def test_a_window_without_rows_on_either_side_is_the_same() -> None:
 
 def test_what_the_source_says_as_it_was_taken_has_not_changed() -> None:
     received = repayments(("R1", "L1", 100), ("R9", "L1", 900))
-    assert source_changes.changed(repayments(("R1", "L1", 100), currency="KRW"), received) == []
+    assert source_changes.changed(repayments(("R1", "L1", 100), currency="KRW", state="settled"), received) == []
 
 
 def test_another_amount_is_a_finding_with_what_was_taken_and_what_the_source_says() -> None:
     (found,) = source_changes.changed(
-        repayments(("R1", "L1", 100), ("R2", "L1", 200), currency="KRW"),
+        repayments(("R1", "L1", 100), ("R2", "L1", 200), currency="KRW", state="settled"),
         repayments(("R1", "L1", 100), ("R2", "L1", 250)),
     )
     assert (found.cause, found.subject_kind, found.subject_id) == ("source_changed", "repayment", "R2")
@@ -70,7 +70,7 @@ def test_another_amount_is_a_finding_with_what_was_taken_and_what_the_source_say
 
 def test_a_row_that_the_source_no_longer_has_is_gone() -> None:
     (found,) = source_changes.changed(
-        repayments(("R1", "L1", 100), ("R2", "L1", 200), currency="KRW"), repayments(("R1", "L1", 100))
+        repayments(("R1", "L1", 100), ("R2", "L1", 200), currency="KRW", state="settled"), repayments(("R1", "L1", 100))
     )
     assert (found.subject_id, found.evidence["source"]) == ("R2", "gone")
 
@@ -81,7 +81,9 @@ def test_what_some_run_has_taken_is_not_taken_again() -> None:
 
 
 def test_what_is_kept_back_is_tried_again_unless_it_has_changed() -> None:
-    changed = source_changes.changed(repayments(("R2", "L1", 200), currency="KRW"), repayments(("R2", "L1", 250)))
+    changed = source_changes.changed(
+        repayments(("R2", "L1", 200), currency="KRW", state="settled"), repayments(("R2", "L1", 250))
+    )
     assert source_changes.unchanged(["R3", "R2", "R1"], changed) == ["R1", "R3"]
 
 

@@ -39,14 +39,18 @@ def windows_that_differ(
 
 
 def changed(taken: pd.DataFrame, received: pd.DataFrame) -> list[Finding]:
-    """Return what was taken and the source says otherwise by now, or no longer: both of the same windows."""
+    """Return what was taken and the source says otherwise by now, or no longer: both of the same windows.
+
+    A reversal that was refused has moved nothing, so another one in its place is no change: the next run tries it.
+    """
     columns = ["loan_id", "received_at", "amount", "reverses_repayment_id"]
     both = taken.merge(received, how="left", on="repayment_id", suffixes=("", "_now"), validate="one_to_one")
     findings = []
     for row in both.to_dict("records"):
         was = {name: row[name] for name in columns if not pd.isna(row[name])}
         now = {name: row[f"{name}_now"] for name in columns if not pd.isna(row[f"{name}_now"])}
-        if was != now:
+        is_refused = row["state"] == "quarantined" and "reverses_repayment_id" in was
+        if was != now and not (is_refused and "reverses_repayment_id" in now):
             findings.append(
                 Finding(
                     cause="source_changed",
@@ -68,7 +72,8 @@ def new(received: pd.DataFrame, known: Set[str]) -> pd.DataFrame:
 def unchanged(quarantined: Sequence[str], findings: Sequence[Finding]) -> list[str]:
     """Return the quarantined repayments that are tried again, in order of their ids.
 
-    They are tried as they were taken, for their money stands in the books with that amount; one that has changed waits.
+    What was extracted is tried as it was taken, for its money stands in the books with that amount: one that has changed
+    waits.
     """
     return sorted({*quarantined} - {found.subject_id for found in findings})
 

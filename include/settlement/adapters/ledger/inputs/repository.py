@@ -43,18 +43,15 @@ class BookedInputs(Repository):
         """Return what was taken of the windows, as the source said it then."""
         rows = self.transaction.execute(
             sa.text(
-                "select repayment_id, loan_id, received_at, amount, reverses_repayment_id, currency"
+                "select repayment_id, loan_id, received_at, amount, reverses_repayment_id, currency, state"
                 " from ledger.repayments where window_on = any(:windows) order by 1"
             ),
             {"windows": list(windows)},
         ).all()
-        names = ("repayment_id", "loan_id", "received_at", "amount", "reverses_repayment_id")
+        names = ("repayment_id", "loan_id", "received_at", "amount", "reverses_repayment_id", "currency", "state")
         kinds = {column.name: column.kind for column in frames.REPAYMENTS.columns} | {"currency": frames.Kind.TEXT}
         return pd.DataFrame(
-            {
-                name: frames.column([row[place] for row in rows], kinds[name])
-                for place, name in enumerate((*names, "currency"))
-            }
+            {name: frames.column([row[place] for row in rows], kinds[name]) for place, name in enumerate(names)}
         )
 
     def known(self, repayment_ids: Sequence[str]) -> set[str]:

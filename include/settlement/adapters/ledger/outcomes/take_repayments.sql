@@ -1,4 +1,5 @@
--- Keep repayments as a settlement date took them; one that is there already takes the newer state and currency.
+-- Keep repayments as a settlement date took them; one that is there already takes the newer state and currency. What
+-- has no money in the ledger, a reversal that was refused, is kept as the source says it by now.
 insert into ledger.repayments as r (repayment_id, loan_id, currency, received_at, amount, reverses_repayment_id, state,
                                     window_on, taken_on, settled_on, is_extracted)
 select t.id, t.loan, t.currency, t.received_at, t.amount, t.reverses, t.state, t.window_on, :on,
@@ -11,4 +12,10 @@ select t.id, t.loan, t.currency, t.received_at, t.amount, t.reverses, t.state, t
    set state = excluded.state,
        currency = excluded.currency,
        settled_on = excluded.settled_on,
+       loan_id = case when r.is_extracted then r.loan_id else excluded.loan_id end,
+       received_at = case when r.is_extracted then r.received_at else excluded.received_at end,
+       amount = case when r.is_extracted then r.amount else excluded.amount end,
+       reverses_repayment_id = case when r.is_extracted then r.reverses_repayment_id
+                                    else excluded.reverses_repayment_id end,
+       window_on = case when r.is_extracted then r.window_on else excluded.window_on end,
        is_extracted = r.is_extracted or excluded.is_extracted
