@@ -136,9 +136,7 @@ def _earned_is_accounted_for(
     }
     owed = {
         (row["account"].split(":", 1)[1], row["currency"]): -row["amount"]
-        for row in rows(
-            connection, "select * from ledger.balances where account like 'investor@_payable:%' escape '@'"
-        )
+        for row in rows(connection, "select * from ledger.balances where account like 'investor@_payable:%' escape '@'")
     }
     living: Counter[tuple[str, str]] = Counter()
     paid: Counter[tuple[str, str]] = Counter()
@@ -161,6 +159,7 @@ def _earned_is_accounted_for(
 
 
 def balances_are_held(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    """Yield the balances that are neither held nor about to be paid."""
     for row in rows(
         connection,
         "select b.account, b.currency, -b.amount as amount, h.amount as held from ledger.balances b"
@@ -176,6 +175,7 @@ def balances_are_held(connection: psycopg.Connection[Any]) -> Iterator[str]:
 
 
 def bank_account_is_the_statement(connection: psycopg.Connection[Any], *, is_heard_out: bool) -> Iterator[str]:
+    """Yield where the bank account of the books is not what the statements say."""
     statements = rows(connection, "select opening, closing from ledger.statements order by business_date, sequence")
     if not statements:
         return
@@ -198,6 +198,7 @@ def bank_account_is_the_statement(connection: psycopg.Connection[Any], *, is_hea
 
 
 def steps_are_legal(connection: psycopg.Connection[Any], payouts: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the steps of payouts that there are not."""
     now = {payout["payout_id"]: "prepared" for payout in payouts}
     for step in rows(connection, "select payout_id, from_state, to_state from ledger.payout_history order by step"):
         payout_id, before, after = step["payout_id"], step["from_state"], step["to_state"]
@@ -211,6 +212,7 @@ def steps_are_legal(connection: psycopg.Connection[Any], payouts: list[dict[str,
 
 
 def entries_balance(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    """Yield the entries and balances that do not add up."""
     for row in rows(connection, "select entry_id from ledger.postings group by 1 having sum(amount) <> 0"):
         yield f"entry [{row['entry_id']}] does not sum to zero"
     for row in rows(

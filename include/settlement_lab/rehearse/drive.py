@@ -115,7 +115,6 @@ class Summary:
     violations: list[str] = field(default_factory=list)
     productions: Counter[str] = field(default_factory=Counter)
     """How often each production of the grammar was drawn."""
-    refusals: Counter[str] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -123,6 +122,7 @@ class Summary:
             "seed": self.seed,
             "days": self.days,
             "faults": dict(sorted(self.faults.items())),
+            "productions": dict(sorted(self.productions.items())),
             "violations": self.violations,
         } | dict(sorted(self.counts.items()))
 

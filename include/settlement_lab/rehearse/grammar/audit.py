@@ -130,9 +130,7 @@ class Auditor:
     def _what_was_paid_twice_has_a_name(
         self, payouts: list[Row], lines: list[Row], told: Counter[str]
     ) -> Iterator[str]:
-        named = {
-            row["subject_id"] for row in audit.rows(self.books, "select distinct subject_id from ledger.breaks")
-        }
+        named = {row["subject_id"] for row in audit.rows(self.books, "select distinct subject_id from ledger.breaks")}
         lines_of = defaultdict(set)
         for row in lines:
             lines_of[self.bank.lines[row["bank_reference"]].truth].add(row["line_id"])
@@ -140,8 +138,11 @@ class Auditor:
             e2e, state = payout["end_to_end_id"], payout["state"]
             net = told[f"payout:{e2e}"] - told[f"payout_return:{e2e}"]
             is_promised = state == "returned" and self.bank.payments[e2e].is_announced
-            if net > (state == "booked" or is_promised) and not named & {payout["payout_id"], *lines_of[f"payout:{e2e}"]}:
-                yield f"payout [{e2e}] is [{state}] and left {net} times more often than it came back: no break names it"
+            if net > (state == "booked" or is_promised) and not named & {
+                payout["payout_id"],
+                *lines_of[f"payout:{e2e}"],
+            }:
+                yield f"payout [{e2e}] is [{state}] and left {net} times more than it came back: no break names it"
 
     def _paid_again_only_what_was_not_paid(self, payouts: list[Row], told: Counter[str]) -> Iterator[str]:
         for payout in payouts:

@@ -212,9 +212,7 @@ class Bank:
     ) -> None:
         """Say by pain.002 what becomes of a file, or of payments of it by end-to-end id."""
         name = self.number("P")
-        content = words.pain002(
-            name, self.day(after), file_id, group=group, reason=reason, payments=payments or {}
-        )
+        content = words.pain002(name, self.day(after), file_id, group=group, reason=reason, payments=payments or {})
         self.send(f"pain.002-{name}.xml", content, after=after, about=refuses, is_refusal=True)
 
     def send(
@@ -223,9 +221,7 @@ class Bank:
         """Let a message be told in the morning after a day."""
         for payment in about:
             payment.to_come += 1
-        self._mail.append(
-            Letter(due=self.day(after), name=name, content=content, about=about, is_refusal=is_refusal)
-        )
+        self._mail.append(Letter(due=self.day(after), name=name, content=content, about=about, is_refusal=is_refusal))
 
     def statement(self, opening: int, lines: Sequence[Line], *, account: str = "") -> Statement:
         """Return a statement of the day, under the next number."""

@@ -89,9 +89,7 @@ def _rehearsal(seed: int, home: Path, server: embedded.Server) -> Iterator[_Rehe
         values = _environment(server.url(core, user=embedded.READER), books_url, drop, pickup)
         values |= {"SETTLEMENT_POLICY": str(policy), "SETTLEMENT_SNAPSHOTS": str(home / "snapshots")}
         stack.enter_context(environ(values))
-        lenders = stack.enter_context(
-            psycopg.connect(server.url(core, user="lending_core", driver="postgresql"))
-        )
+        lenders = stack.enter_context(psycopg.connect(server.url(core, user="lending_core", driver="postgresql")))
         reading = stack.enter_context(
             psycopg.connect(server.url(books, user="settlement", driver="postgresql"), autocommit=True)
         )
@@ -235,9 +233,8 @@ class _Rehearsal:
                 place += 1
         except Displaced:
             self.count["runs displaced"] += 1
-        except Refused as refused:
+        except Refused:
             self.count["runs refused"] += 1
-            self.summary.refusals[str(refused)] += 1
         else:
             return True
         return False

@@ -74,9 +74,7 @@ def camt053(said: Statement) -> bytes:
     """Return a statement as camt.053.001.08."""
 
     def balance(code: str, amount: int) -> str:
-        return (
-            f"<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp>{_amount(amount)}<Dt><Dt>{said.on}</Dt></Dt></Bal>"
-        )
+        return f"<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp>{_amount(amount)}<Dt><Dt>{said.on}</Dt></Dt></Bal>"
 
     return _document(
         "camt.053.001.08",
@@ -179,9 +177,7 @@ def _account(account: str) -> str:
 
 
 def _amount(amount: int) -> str:
-    return (
-        f'<Amt Ccy="{CURRENCY}">{abs(amount)}</Amt><CdtDbtInd>{"CRDT" if amount >= 0 else "DBIT"}</CdtDbtInd>'
-    )
+    return f'<Amt Ccy="{CURRENCY}">{abs(amount)}</Amt><CdtDbtInd>{"CRDT" if amount >= 0 else "DBIT"}</CdtDbtInd>'
 
 
 def _because(reason: str) -> str:
