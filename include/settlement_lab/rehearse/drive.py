@@ -113,6 +113,8 @@ class Summary:
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
+    productions: Counter[str] = field(default_factory=Counter)
+    """How often each production of the grammar was drawn."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -120,6 +122,7 @@ class Summary:
             "seed": self.seed,
             "days": self.days,
             "faults": dict(sorted(self.faults.items())),
+            "productions": dict(sorted(self.productions.items())),
             "violations": self.violations,
         } | dict(sorted(self.counts.items()))
 
@@ -398,7 +401,7 @@ class _Rehearsal:
 
     @contextmanager
     def _services(self, now: datetime) -> Iterator[Any]:
-        with _environ(self.environment | {"SETTLEMENT_NOW": now.isoformat()}), wiring.services() as services:
+        with environ(self.environment | {"SETTLEMENT_NOW": now.isoformat()}), wiring.services() as services:
             yield services
 
     # ------------------------------------------------------------------------------------------------------ audit
@@ -460,8 +463,8 @@ class _Worker:
 
 
 @contextmanager
-def _environ(values: dict[str, str]) -> Iterator[None]:
-
+def environ(values: dict[str, str]) -> Iterator[None]:
+    """Let the environment have these values meanwhile."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import psycopg
-
-from settlement_lab.servers.bank import Bank
 
 SEOUL = ZoneInfo("Asia/Seoul")
 INVESTORS, LOANS = 10, 7
@@ -25,13 +23,26 @@ HELD_AT_OUR_BANK = 4
 BAD_DAYS_FOR_AN_ACCOUNT = ("closed-account", "bad-bank-id")
 
 
+class PayersBank(Protocol):
+    """What a lender's world needs of a bank: accounts of investors, and money that payers send."""
+
+    def open_account(self, name: str, iban: str, *, owner: str) -> None:
+        """Open an investor's account."""
+
+    def change_account(self, name: str, *, behaviour: str) -> None:
+        """Change how it treats an account."""
+
+    def receive(self, *, reference: str, amount: int, on: date, payer: str) -> None:
+        """Let money arrive for the platform."""
+
+
 @dataclass
 class Lender:
     """One lender; `core` is the owner's connection to its database."""
 
     random: Random
     core: psycopg.Connection[Any]
-    bank: Bank
+    bank: PayersBank
     receipts: int = 0
 
     def begin(self, on: date) -> None:
@@ -94,7 +105,7 @@ class Lender:
         self._write(
             "insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference)"
             " values (%s, %s, %s, %s, %s)",
-            (f"R-{self.receipts:06d}", loan, received_at, paid, reference),
+            (repayment_of(reference), loan, received_at, paid, reference),
         )
         if rng.random() < 0.97:  # sometimes the lender believes in money that never came
             self.bank.receive(reference=reference, amount=paid, on=received_on, payer="차입자")
@@ -150,6 +161,16 @@ class Lender:
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
         self.core.execute(statement, values)
+
+
+def repayment_of(reference: str) -> str:
+    """Return the id of the repayment whose money comes under a reference."""
+    return reference.replace("RCPT-", "R-")
+
+
+def reference_of(repayment: str) -> str:
+    """Return the reference under which a repayment's money comes; of one that undoes another there is none."""
+    return repayment.replace("R-", "RCPT-") if repayment.startswith("R-") else ""
 
 
 def iban(bban: str) -> str:

@@ -14,6 +14,7 @@ from types import FrameType
 
 from settlement_lab.rehearse import drive
 from settlement_lab.rehearse.drive import Summary
+from settlement_lab.rehearse.grammar import drive as grammar
 from settlement_lab.servers import embedded
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
@@ -38,7 +39,11 @@ WORDS = {
 }
 
 
-def run(seed: int, days: int, *, seeds: int, json: bool, lang: str) -> int:
+BANKS = {"mock-bank": drive.rehearse, "grammar": grammar.rehearse}
+"""By name: the rehearsal that each bank is for."""
+
+
+def run(seed: int, days: int, *, seeds: int, bank: str = "mock-bank", json: bool, lang: str) -> int:
     """Play the seeds from `seed` on, print how each went, and return 0, or 1 where something was violated.
 
     Ctrl-C and SIGTERM end it as its end would: no process and no folder stays behind.
@@ -52,7 +57,7 @@ def run(seed: int, days: int, *, seeds: int, json: bool, lang: str) -> int:
         with embedded.running(home / "postgres", durable=False) as server:
             for number in range(seed, seed + seeds):
                 began = time.monotonic()
-                summary = drive.rehearse(number, days, home=home / f"seed_{number}", server=server)
+                summary = BANKS[bank](number, days, home=home / f"seed_{number}", server=server)
                 done.append(summary)
                 if not json:
                     print(_line(summary, words, time.monotonic() - began), flush=True)
@@ -71,7 +76,9 @@ def run(seed: int, days: int, *, seeds: int, json: bool, lang: str) -> int:
     for summary in done:
         for violation in summary.violations:
             print(f"{words['violation']}: {violation}", file=aside)
-            print(f"{words['replay']}: settlement rehearse --seed {summary.seed} --days {days}", file=aside)
+            print(
+                f"{words['replay']}: settlement rehearse --bank {bank} --seed {summary.seed} --days {days}", file=aside
+            )
             print(f"{words['kept']}: {home}", file=aside)
     return 1 if has_violations else 0
 
@@ -85,19 +92,22 @@ def _end_in_order(number: int, _frame: FrameType | None) -> None:
 
 def _line(summary: Summary, words: dict[str, str], seconds: float) -> str:
     said = ", ".join(f"{name} {count}" for name, count in sorted(summary.counts.items()) if count)
-    return (
-        f"seed {summary.seed}: {summary.days} {words['days']}, {seconds:.0f} s, faults {summary.faults.total()}, {said}"
-    )
+    drawn = f"faults {summary.faults.total()}" if summary.faults else f"productions {summary.productions.total()}"
+    return f"seed {summary.seed}: {summary.days} {words['days']}, {seconds:.0f} s, {drawn}, {said}"
 
 
 def _print_sum(done: list[Summary], words: dict[str, str]) -> None:
     faults: Counter[str] = Counter()
+    productions: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for summary in done:
         faults += summary.faults
+        productions += summary.productions
         counts += summary.counts
     violations = sum(len(summary.violations) for summary in done)
     print(f"{words['all']}: {sum(summary.days for summary in done)} {words['days']}, seeds {len(done)}")
-    print("  faults: " + ", ".join(f"{name} {count}" for name, count in sorted(faults.items())))
+    for title, each in (("faults", faults), ("productions", productions)):
+        if each:
+            print(f"  {title}: " + ", ".join(f"{name} {count}" for name, count in sorted(each.items())))
     print("  " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count))
     print(f"  {words['violation']} {violations}" if violations else f"  {words['none']}")

@@ -14,6 +14,17 @@
             join ledger.repayments o on o.repayment_id = r.reverses_repayment_id
            where o.is_extracted and r.state in ('settled', 'cancelled')
           union all
+          -- one that was undone before it was taken, and whose money came all the same: it stands because of the undoing
+          select 'receipts_in_transit', s.subject_id, r.currency,
+                 case when r.reverses_repayment_id is null then r.amount else -r.amount end
+            from repayments s
+            join ledger.repayments r on r.repayment_id = s.subject_id
+            join ledger.repayments o on o.repayment_id = coalesce(r.reverses_repayment_id, r.repayment_id)
+           where r.state = 'cancelled' and o.state = 'cancelled' and not o.is_extracted
+             and exists (select
+                           from ledger.matches m
+                          where m.subject_id = o.repayment_id and m.subject_kind = 'receipt')
+          union all
           select 'receipts_in_transit', s.subject_id, l.currency, -(m.amount + m.difference)
             from repayments s
             join ledger.matches m on m.subject_id = s.subject_id

@@ -5,7 +5,11 @@ select r.repayment_id, r.loan_id, r.currency, r.amount, r.window_on, r.received_
   join ledger.repayments r on r.repayment_id = s.subject_id
   left join ledger.repayments o on o.repayment_id = r.reverses_repayment_id
  where (r.is_extracted
-        or r.reverses_repayment_id is not null and (r.state = 'settled' or r.state = 'cancelled' and o.is_extracted))
+        or r.reverses_repayment_id is not null and (r.state = 'settled' or r.state = 'cancelled' and o.is_extracted)
+        -- undone before it was taken: its money came all the same, and has to go back
+        or r.state = 'cancelled' and exists (select
+                                               from ledger.matches m
+                                              where m.subject_id = o.repayment_id and m.subject_kind = 'receipt'))
    and not exists (select
                      from ledger.matches m
                     where m.subject_id = r.repayment_id and m.subject_kind in ('receipt', 'receipt_undone'))

@@ -1,0 +1,237 @@
+"""The auditor: after every step it holds the books against what the bank really did and has told.
+
+It shares no code with the engine, and asks nothing but SQL of the books and the bank's own record.
+
+**Safety**, after every step:
+
+1. every line in the books is the bank's, with its amount, and there once
+2. a line that a rule matched is what the truth says: this payout leaving or coming back, this receipt, this account
+3. a payout is booked only if a line shows it leaving, returned only if a line or an announcement shows that, rejected
+   only if the bank or people said so, or it was never handed over
+4. what left more often than the books say has a break that names it
+5. a next attempt is made only of what was told not to be paid
+6. what is handed over, and not seen leaving, never exceeds what the statements show on the account
+7. what an investor earned is in payouts or in the balance, but for what people made good
+8. every entry sums to zero, every balance is the sum of its postings, the account is the statement, every step is legal
+
+**Liveness**, at the end, when the bank has told the whole truth and people have answered:
+
+9. no break is open but what the source must mend; nothing is in transit or in suspense; every day is closed; every
+   payout has ended; every line of the bank is in the books, and what is owed is held with a reason
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from settlement.domain.breaks import WAYS, Way
+
+from settlement_lab.rehearse import audit
+from settlement_lab.rehearse.audit import GIVEN_BACK, Row
+from settlement_lab.rehearse.grammar.bank import Bank
+from settlement_lab.rehearse.lender import reference_of
+
+BETWEEN = ("payouts_in_transit", "receipts_in_transit", "suspense")
+BY_PEOPLE = ("by_hand", "written_off")
+
+
+@dataclass
+class Auditor:
+    """Reads the books through a connection of their owner, and knows the bank from inside; changes nothing."""
+
+    books: psycopg.Connection[Any]
+    bank: Bank
+    _attempts: set[str] = field(default_factory=set)
+    _handed_over: set[str] = field(default_factory=set)
+
+    def violations(self, *, is_proven: bool = False, is_last: bool = False) -> list[str]:
+        """Return what is wrong, in sentences.
+
+        `is_proven`: the step brought the breaks up to date. `is_last`: nothing more is to come from anybody.
+        """
+        self.books.execute("begin isolation level repeatable read, read only")
+        try:
+            payouts = audit.rows(
+                self.books,
+                "select payout_id, end_to_end_id, investor_id, currency, amount, state, settlement_date, revision,"
+                " chunk, attempt, submitted_at from ledger.payouts order by prepared_at, payout_id",
+            )
+            lines = audit.rows(
+                self.books,
+                "select line_id, statement_id, bank_reference, amount, state from ledger.statement_lines",
+            )
+            told = self._told(lines)
+            return [
+                *self._lines_are_the_banks(lines),
+                *self._lines_are_what_they_are(payouts),
+                *self._states_were_told(payouts, told),
+                *(self._what_was_paid_twice_has_a_name(payouts, lines, told) if is_proven else ()),
+                *self._paid_again_only_what_was_not_paid(payouts, told),
+                *self._money_is_there(payouts, told),
+                *self._earned_is_accounted_for(payouts),
+                *audit.entries_balance(self.books),
+                *audit.steps_are_legal(self.books, payouts),
+                *audit.bank_account_is_the_statement(self.books, is_heard_out=is_last),
+                *(self._everything_came_to_rest(payouts, lines) if is_last else ()),
+                *(audit.balances_are_held(self.books) if is_last else ()),
+            ]
+        finally:
+            self.books.execute("rollback")
+
+    # --------------------------------------------------------------------------------------------------------- safety
+
+    def _told(self, lines: list[Row]) -> Counter[str]:
+        """Return how often lines in the books show each thing, by its truth."""
+        known = self.bank.lines
+        return Counter(known[row["bank_reference"]].truth for row in lines if row["bank_reference"] in known)
+
+    def _lines_are_the_banks(self, lines: list[Row]) -> Iterator[str]:
+        for number, times in Counter(row["bank_reference"] for row in lines).items():
+            if times > 1:
+                yield f"line [{number}] of the bank is in the books {times} times"
+        for row in lines:
+            line = self.bank.lines.get(row["bank_reference"])
+            if line is None or line.amount != row["amount"]:
+                yield f"the books have a line [{row['bank_reference']}] of [{row['amount']}], the bank has {line}"
+
+    def _lines_are_what_they_are(self, payouts: list[Row]) -> Iterator[str]:
+        ids = {payout["payout_id"]: payout["end_to_end_id"] for payout in payouts}
+        for row in audit.rows(
+            self.books,
+            "select l.bank_reference, m.subject_kind, m.subject_id, m.rule from ledger.matches m"
+            " join ledger.statement_lines l using (line_id)",
+        ):
+            truth = self.bank.lines[row["bank_reference"]].truth
+            kind, subject = row["subject_kind"], row["subject_id"]
+            said = f"{kind}:{ids.get(subject) or reference_of(subject) or subject}"
+            if said != truth and row["rule"] not in BY_PEOPLE:
+                yield f"line [{row['bank_reference']}] was matched with [{said}] by [{row['rule']}], it is [{truth}]"
+
+    def _states_were_told(self, payouts: list[Row], told: Counter[str]) -> Iterator[str]:
+        for payout in payouts:
+            e2e, state = payout["end_to_end_id"], payout["state"]
+            payment = self.bank.payments.get(e2e)
+            debits, credits = told[f"payout:{e2e}"], told[f"payout_return:{e2e}"]
+            was_said_unpaid = payout["submitted_at"] is None or (
+                payment is not None and (payment.is_refused or payment.is_said_absent)
+            )
+            is_so = {
+                "booked": debits > 0,
+                "returned": (payment is not None and payment.is_announced) or 0 < debits <= credits,
+                "rejected": was_said_unpaid,
+            }
+            if not is_so.get(state, True):
+                yield f"payout [{e2e}] is [{state}]: told were {debits} debits, {credits} credits and {payment}"
+
+    def _what_was_paid_twice_has_a_name(
+        self, payouts: list[Row], lines: list[Row], told: Counter[str]
+    ) -> Iterator[str]:
+        named = {row["subject_id"] for row in audit.rows(self.books, "select distinct subject_id from ledger.breaks")}
+        lines_of = defaultdict(set)
+        for row in lines:
+            lines_of[self.bank.lines[row["bank_reference"]].truth].add(row["line_id"])
+        for payout in payouts:
+            e2e, state = payout["end_to_end_id"], payout["state"]
+            net = told[f"payout:{e2e}"] - told[f"payout_return:{e2e}"]
+            is_promised = state == "returned" and self.bank.payments[e2e].is_announced
+            if net > (state == "booked" or is_promised) and not named & {
+                payout["payout_id"],
+                *lines_of[f"payout:{e2e}"],
+            }:
+                yield f"payout [{e2e}] is [{state}] and left {net} times more than it came back: no break names it"
+
+    def _paid_again_only_what_was_not_paid(self, payouts: list[Row], told: Counter[str]) -> Iterator[str]:
+        for payout in payouts:
+            if payout["payout_id"] in self._attempts:
+                continue
+            self._attempts.add(payout["payout_id"])
+            for former in payouts:
+                if former["attempt"] >= payout["attempt"] or _place(former) != _place(payout):
+                    continue
+                e2e = former["end_to_end_id"]
+                payment = self.bank.payments.get(e2e)
+                if payment is None or payment.is_announced:
+                    continue
+                net = told[f"payout:{e2e}"] - told[f"payout_return:{e2e}"]
+                was_said_unpaid = payment.is_refused or payment.is_said_absent or told[f"payout_return:{e2e}"]
+                if net > 0 or not was_said_unpaid:
+                    yield f"payout [{payout['end_to_end_id']}] pays again what [{e2e}] may have paid: {payment}"
+
+    def _money_is_there(self, payouts: list[Row], told: Counter[str]) -> Iterator[str]:
+        """Compare what is under way with the newest statement, whenever something is handed over."""
+        now = {payout["payout_id"] for payout in payouts if payout["submitted_at"] is not None}
+        is_new, self._handed_over = now - self._handed_over, now
+        statements = audit.rows(
+            self.books, "select closing from ledger.statements order by business_date desc, sequence desc limit 1"
+        )
+        if not is_new or not statements:
+            return
+        leaving = 0
+        for payout in payouts:
+            payment = self.bank.payments.get(payout["end_to_end_id"])
+            is_ended = payout["state"] in GIVEN_BACK or told[f"payout:{payout['end_to_end_id']}"]
+            if payout["payout_id"] in now and not is_ended and not (payment and payment.is_announced):
+                leaving += payout["amount"]
+        if leaving > statements[0]["closing"]:
+            yield f"payouts of [{leaving}] are under way, the account holds [{statements[0]['closing']}]"
+
+    def _earned_is_accounted_for(self, payouts: list[Row]) -> Iterator[str]:
+        sums: dict[str, Counter[str]] = {
+            name: Counter({row["investor_id"]: int(row["amount"]) for row in audit.rows(self.books, query)})
+            for name, query in (
+                (
+                    "earned",
+                    "select s.investor_id, sum(s.net_amount) as amount from ledger.shares s"
+                    " join ledger.days d using (settlement_date, revision) group by 1",
+                ),
+                (
+                    "owed",
+                    "select split_part(account, ':', 2) as investor_id, -amount as amount from ledger.balances"
+                    " where account like 'investor@_payable:%' escape '@'",
+                ),
+                (
+                    "made good",
+                    "select split_part(p.account, ':', 2) as investor_id, -sum(p.amount) as amount"
+                    " from ledger.postings p join ledger.entries e using (entry_id)"
+                    " left join ledger.entries r on r.entry_id = e.reverses_entry_id"
+                    " where p.account like 'investor@_payable:%' escape '@'"
+                    " and coalesce(r.event, e.event) in ('written_off', 'suspense_resolved') group by 1",
+                ),
+            )
+        }
+        living: Counter[str] = Counter()
+        for payout in payouts:
+            if payout["state"] not in GIVEN_BACK:
+                living[payout["investor_id"]] += payout["amount"]
+        for who in sorted({*living, *sums["earned"], *sums["owed"]}):
+            if sums["earned"][who] + sums["made good"][who] != living[who] + sums["owed"][who]:
+                said = {name: amounts[who] for name, amounts in sums.items()}
+                yield f"[{who}] has payouts of [{living[who]}], which does not agree with {said}"
+
+    # ------------------------------------------------------------------------------------------------------- liveness
+
+    def _everything_came_to_rest(self, payouts: list[Row], lines: list[Row]) -> Iterator[str]:
+        for row in audit.rows(
+            self.books, "select * from ledger.breaks where state in ('open', 'assigned') order by break_id"
+        ):
+            if Way.MEND not in WAYS[row["cause"], row["subject_kind"]]:
+                yield f"break [{row['break_id']}] stays open: {row}"
+        for row in audit.rows(self.books, "select account, amount from ledger.balances where amount <> 0"):
+            if row["account"] in BETWEEN:
+                yield f"[{row['amount']}] stays in [{row['account']}]"
+        for row in audit.rows(self.books, "select settlement_date, state from ledger.days where state <> 'closed'"):
+            yield f"day [{row['settlement_date']}] stays [{row['state']}]"
+        for payout in payouts:
+            if payout["state"] not in ("booked", *GIVEN_BACK):
+                yield f"payout [{payout['end_to_end_id']}] stays [{payout['state']}]"
+        known = {row["bank_reference"] for row in lines}
+        for number in sorted(set(self.bank.lines) - known):
+            yield f"line {self.bank.lines[number]} never came into the books"
+
+
+def _place(payout: Row) -> tuple[Any, ...]:
+    return tuple(payout[name] for name in ("settlement_date", "revision", "investor_id", "currency", "chunk"))
