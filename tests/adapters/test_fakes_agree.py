@@ -807,7 +807,7 @@ def test_a_name_that_is_used_again_is_of_another_statement_whose_lines_are_its_o
             (f"S1/2026-02-12/2/{second.content_key[:8]}", "S1", 2, True),
             (f"S1/2027-02-12/{next_year.content_key[:8]}", "S1", None, True),
         ]
-        assert sorted(line.amount for line in lines.lines([LineState.OPEN])) == [-50, -50, 7, 50, 50]
+        assert sorted(lines.lines([LineState.OPEN])["amount"].tolist()) == [-50, -50, 7, 50, 50]
         assert lines.contradicts(statement("S1", 1000, 8, on=later)) is True
         assert lines.contradicts(statement("S1", 1000, 8, on=later, page=1)) is False
 
