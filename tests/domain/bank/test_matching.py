@@ -392,3 +392,20 @@ def test_exact_lines_are_matched_in_less_than_twice_the_time_of_the_join_of_thei
     speed = matching_score.speed(lines=200_000, repeats=5)
     assert speed.matched == 200_000
     assert speed.ratio < 2
+
+
+@pytest.mark.parametrize("code", ["ACMT/MDOP/INTR", "LDAS/INTR/OTHR", "NINT", "NINT+818"])
+def test_a_code_of_interest_is_a_whole_word_of_its_scheme(code: str) -> None:
+    matches, _ = match([line("L1", 7, bank_code=code)], [])
+    assert told(matches) == [("L1", "bank_interest", "bank_interest")]
+
+
+@pytest.mark.parametrize("code", ["INTRABANK", "PMNT/RCDT/INTRA", "NPRINT", "XINTR", "MSC+INT"])
+def test_a_code_with_interest_in_a_part_of_a_word_is_none(code: str) -> None:
+    matches, _ = match([line("L1", 500, reference="REF-R1", bank_code=code)], [receipt("R1", 500, "REF-R1")])
+    assert told(matches) == [("L1", "R1", "bank_reference")]
+
+
+def test_a_payout_is_known_by_its_id_whatever_the_code_of_its_line() -> None:
+    matches, _ = match([line("L1", -500, end_to_end_id=E2E, bank_code="ACMT/MDOP/INTR")], [payout("P1", 500)])
+    assert told(matches) == [("L1", "P1", "end_to_end_id")]

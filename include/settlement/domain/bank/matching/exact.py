@@ -163,12 +163,13 @@ def _unambiguous(lines: pd.DataFrame, at: np.ndarray, to: np.ndarray) -> tuple[n
 def of_accounts(lines: pd.DataFrame, terms: Terms) -> list[Match]:
     """Return the matches of lines (frame `OPEN_LINES`) that belong to an account by themselves.
 
-    What the bank marks as its own belongs to an account, whatever else it names; so does what we hand on.
+    What the bank marks as its own belongs to an account, whatever else it names; so does what we hand on. Interest
+    never carries an end-to-end id.
     """
     interest = [code for code in set(lines["bank_code"]) if _is_interest(code)]
     is_own = lines["is_charge"].to_numpy(copy=True)
     if interest:
-        is_own |= lines["bank_code"].isin(interest).to_numpy()
+        is_own |= (lines["bank_code"].isin(interest) & lines["end_to_end_id"].isna()).to_numpy()
     if terms.remitted_to:
         accounts = lines["counterparty_account"].map(squeezed, na_action="ignore")
         is_own |= ((lines["amount"] < 0) & accounts.isin(terms.remitted_to)).to_numpy()
@@ -180,7 +181,7 @@ def of_accounts(lines: pd.DataFrame, terms: Terms) -> list[Match]:
 def _of_account(line: OpenLine, terms: Terms) -> Match:
     if line.is_charge:
         return _with_account(line, CHARGES, rule="bank_charge", explanation="the bank marks it as a charge of its own")
-    if _is_interest(line.bank_code):
+    if _is_interest(line.bank_code) and line.end_to_end_id is None:
         return _with_account(line, INTEREST, rule="bank_interest", explanation="the bank marks it as interest")
     account = terms.remitted_to[squeezed(line.counterparty_account or "")]
     explanation = f"it goes to an account that the policy names for [{account}]"
@@ -188,8 +189,9 @@ def _of_account(line: OpenLine, terms: Terms) -> Match:
 
 
 def _is_interest(bank_code: str) -> bool:
-    """Tell whether a bank's code (ISO 20022 domain and family, or SWIFT type) is that of interest."""
-    return "INTR" in bank_code or bank_code[1:4] == "INT"
+    """Tell whether a code is that of interest: an ISO 20022 family or sub-family, or a SWIFT type, as a whole word."""
+    iso, swift = bank_code.split("/"), bank_code.split("+")[0]
+    return (len(iso) == 3 and "INTR" in iso[1:]) or swift in ("NINT", "SINT", "FINT")
 
 
 def _with_account(line: OpenLine, account: str, *, rule: str, explanation: str) -> Match:
