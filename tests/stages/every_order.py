@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from settlement.domain.bank.messages import Message
@@ -83,12 +84,13 @@ class EveryOrder:
         entry = Entry(amount, e2e=self.e2e, **said)
         return camt053(next(self.days), opening, self.closing, [entry], name=name), "camt.053"
 
-    def tell(self, content: str, kind: str) -> None:
+    def tell(self, content: str, kind: str, *, at: datetime | None = None) -> None:
+        now = at or self.heard_at
         self.told += 1
         message = Message.of(content.encode(), kind=kind, name=f"told-{self.told}")
-        self.books.bank_lines.keep_message(message, direction="in", now=self.heard_at)
-        take_in.apply_new(self.services, now=self.heard_at)
-        match.match(self.services, now=self.heard_at)
+        self.books.bank_lines.keep_message(message, direction="in", now=now)
+        take_in.apply_new(self.services, now=now)
+        match.match(self.services, now=now)
 
     def walk(self, alphabet: Sequence[str], *, most: int, before: frozenset[str] = frozenset()) -> None:
         """Tell every sequence of facts that goes on from here, and hold each to what its set came to first."""
@@ -122,7 +124,8 @@ class EveryOrder:
         savepoint = self.connection.begin_nested()
         for name in sorted(facts):
             self.tell(*self.FACTS[name](self))
-        self.tell(camt053(DAYS[-1], self.closing, self.closing, [], name="S-last"), "camt.053")
+        last = camt053(DAYS[-1], self.closing, self.closing, [], name="S-last")
+        self.tell(last, "camt.053", at=self.asked_at)
         others = "'20260216.1.B.KRW.1.1', '20260216.1.C.KRW.1.1'"
         done: list[str] = []
         for _ in range(8):
