@@ -72,8 +72,8 @@ def new(received: pd.DataFrame, known: Set[str]) -> pd.DataFrame:
 def unchanged(quarantined: Sequence[str], findings: Sequence[Finding]) -> list[str]:
     """Return the quarantined repayments that are tried again, in order of their ids.
 
-    What was extracted is tried as it was taken, for its money stands in the books with that amount: one that has changed
-    waits.
+    What was extracted is tried as it was taken, for its money stands in the books with that amount: one that has
+    changed waits.
     """
     return sorted({*quarantined} - {found.subject_id for found in findings})
 
