@@ -190,8 +190,8 @@ def _of_account(line: OpenLine, terms: Terms) -> Match:
 
 def _is_interest(bank_code: str) -> bool:
     """Tell whether a code is that of interest: an ISO 20022 family or sub-family, or a SWIFT type, as a whole word."""
-    iso, swift = bank_code.split("/"), bank_code.split("+")[0]
-    return (len(iso) == 3 and "INTR" in iso[1:]) or swift in ("NINT", "SINT", "FINT")
+    words = bank_code.replace("+", "/").split("/")
+    return (len(words) == 3 and "INTR" in words[1:]) or words[0] in ("NINT", "SINT", "FINT")
 
 
 def _with_account(line: OpenLine, account: str, *, rule: str, explanation: str) -> Match:
