@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,19 +18,9 @@ from settlement.adapters.ledger.repository import Repository
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
 from settlement.stages import (
-    approve,
-    compute,
-    extract,
-    gate,
-    inquire,
-    match,
     open_day,
-    prepare,
-    prove,
-    report,
-    submit,
-    take_in,
 )
+from settlement_lab.rehearse.grammar.drive import STAGES
 from settlement_lab.servers import bank as demo_bank
 
 DAYS = Path(__file__).parent.parent / "days"
@@ -96,21 +86,6 @@ class Platform:
                 if name == stop_after:
                     break
         return said
-
-
-STAGES: Sequence[tuple[str, Callable[..., dict[str, Any]]]] = (
-    ("freeze_inputs", extract.freeze_inputs),
-    ("distribute", compute.distribute),
-    ("take_in", gate.wait_for_statement),
-    ("prepare", prepare.prepare),
-    ("approval", approve.ask),
-    ("submit", submit.submit),
-    ("answers", inquire.hear_answers),
-    ("statement", take_in.for_day),
-    ("match", match.for_day),
-    ("prove", prove.prove),
-    ("report", report.report),
-)
 
 
 def stage_day(on: str, run_id: str = "run-1", revision: int = 1) -> DayRun:
