@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 RUN := $(VENV)/bin/
 SLOW ?= tests
 
+# Tests of a change run in as many processes as there are cores, at most 4: each has servers of its own.
+AT_ONCE := -n logical --maxprocesses 4 --dist worksteal
+
 # The first Python on the path that `requires-python` allows.
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null && command -v $$python && break; done)
@@ -30,11 +33,10 @@ up: $(READY)  ## open Airflow's pages on the demo's data; Ctrl-C stops everythin
 	$(RUN)settlement up $(ARGS)
 
 test: $(READY)  ## the tests of every change, under 10 minutes on 2 cores
-	$(RUN)pytest $(ARGS)
+	$(RUN)pytest $(AT_ONCE) $(ARGS)
 
 coverage: $(READY)  ## the same tests, a minute slower, and how much of the domain and of the stages they run
-	$(RUN)coverage run -m pytest $(ARGS)
-	$(RUN)coverage report
+	$(RUN)pytest $(AT_ONCE) $(ARGS) --cov
 
 test-slow: $(READY)  ## the tests that need a live scheduler, a simulation or a browser; SLOW=tests/compose picks some
 	$(RUN)pytest -m slow $(SLOW) $(ARGS)

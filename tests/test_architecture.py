@@ -87,7 +87,7 @@ def test_arithmetic_asks_no_clock_and_no_environment() -> None:
 
 
 def test_what_stands_for_now_is_read_in_one_place() -> None:
-    read = re.compile(r"""environ\.get\("SETTLEMENT_NOW"|environ\["SETTLEMENT_NOW"\](?! = )""")
+    read = re.compile(r"""(environ\.get|getenv)\("SETTLEMENT_NOW"|environ\["SETTLEMENT_NOW"\](?! = )""")
     readers = [path for path in MODULES if read.search(path.read_text("utf-8"))]
     assert [path.relative_to(PACKAGE).as_posix() for path in readers] == ["config.py"]
 
