@@ -46,7 +46,7 @@ from settlement.domain.books import postings
 from settlement.domain.books.accounts import CLIENT_BANK, INVESTOR_PAYABLE, OPENING_BALANCE, REPAYMENTS_UNALLOCATED
 from settlement.domain.books.postings import Entry, JournalEntry
 from settlement.domain.breaks import BreakState, Decision, Finding, Way, why_gone
-from settlement.domain.days import BankCalendar, DayState, SettlementCalendar
+from settlement.domain.days import BankCalendar, DayState, SettlementCalendar, Window
 from settlement.domain.errors import Displaced, UnreadableMessage
 from settlement.domain.payments import approval, evidence
 from settlement.domain.payments import payouts as sums
@@ -197,6 +197,7 @@ class Kept:
     """All that the books hold. Keys are ids; what a dict or list holds is replaced, never changed."""
 
     days: dict[date, Day] = field(default_factory=dict)
+    windows: dict[date, Window] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     steps_before: dict[str, int] = field(default_factory=dict)
     controls: dict[tuple[date, str], bool] = field(default_factory=dict)
@@ -380,6 +381,12 @@ class Days:
 
     def settled(self) -> list[date]:
         return sorted(on for on, day in self._kept.days.items() if day.revision)
+
+    def windows(self) -> dict[date, Window]:
+        return dict(self._kept.windows)
+
+    def keep_window(self, settlement_date: date, window: Window) -> None:
+        self._kept.windows.setdefault(settlement_date, window)
 
     def is_newest(self, settlement_date: date) -> bool:
         return all(on <= settlement_date for on in self.settled())

@@ -30,7 +30,7 @@ from settlement.domain.books import postings
 from settlement.domain.books.postings import Entry, JournalEntry
 from settlement.domain.breaks import BreakState, Finding, Way
 from settlement.domain.breaks import Decision as BreakDecision
-from settlement.domain.days import BankCalendar, DayState, SettlementCalendar
+from settlement.domain.days import BankCalendar, DayState, SettlementCalendar, Window
 from settlement.domain.errors import Displaced
 from settlement.domain.payments.approval import Decision
 from settlement.domain.payments.evidence import FactKind
@@ -1136,6 +1136,16 @@ def test_a_day_keeps_when_it_was_settled_and_closed_first_and_goes_on_after_a_fa
         closed = books.days.find(ON)
         assert closed is not None and (closed.settled_at, closed.closed_at) == (MORNING, MORNING + HOUR)
         assert (books.days.unclosed(), books.days.totals(ON)) == ([], [])
+
+
+def test_a_date_keeps_the_window_that_it_had_first(ledger: Ledger) -> None:
+    opened(ledger)
+    first, later = (Window(MORNING - hours * HOUR, MORNING) for hours in (2, 1))
+    with ledger.books() as books:
+        assert books.days.windows() == {}
+        books.days.keep_window(ON, first)
+        books.days.keep_window(ON, later)
+        assert books.days.windows() == {ON: first}
 
 
 def test_the_newest_result_of_a_control_stands(ledger: Ledger) -> None:

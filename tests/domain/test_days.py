@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from settlement.domain.days import BankCalendar, Override, SettlementCalendar
+from settlement.domain.days import BankCalendar, Override, SettlementCalendar, Window, Windows
 from settlement.domain.errors import NotASettlementDate
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -256,3 +256,53 @@ def test_the_module_loads_nothing_heavy() -> None:
     heavy = "{'pandas', 'numpy', 'pyarrow', 'pydantic', 'sqlalchemy', 'holidays'}"
     seen = f"import sys, settlement.domain.days; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def spoken(windows: list[Window]) -> list[str]:
+    """Windows as text: the dates at whose ends in Seoul they begin and end."""
+    return [" ".join(f"{at.astimezone(SEOUL) - timedelta(days=1):%d}" for at in window) for window in windows]
+
+
+def closing(*closed: str, opened: str = "2026-02-16") -> SettlementCalendar:
+    """The Korean calendar in which the 16th is a business day, and some others are none."""
+    overrides = [Override(date.fromisoformat(on), False) for on in closed]
+    overrides.append(Override(date.fromisoformat(opened), True))
+    return korean(BankCalendar("KR", ("public", "bank"), tuple(overrides)))
+
+
+THE_16TH, THE_19TH, THE_20TH = date(2026, 2, 16), date(2026, 2, 19), date(2026, 2, 20)
+
+
+def test_windows_of_which_none_was_kept_are_those_of_the_calendar() -> None:
+    windows = Windows(closing(), {})
+    assert spoken([windows.of(THE_16TH), windows.of(THE_19TH)]) == ["13 16", "16 19"]
+    assert {on: spoken(own) for on, own in windows.pieces([THE_16TH, THE_19TH]).items()} == {
+        THE_16TH: ["13 16"],
+        THE_19TH: ["16 19"],
+    }
+
+
+def test_a_date_that_is_opened_after_the_next_one_was_settled_has_no_money_of_its_own() -> None:
+    windows = Windows(closing(), {THE_19TH: korean().window(THE_19TH)})
+    assert spoken([windows.of(THE_16TH)]) == ["13 13"]
+    assert windows.pieces([THE_16TH])[THE_16TH] == []
+    assert windows.date_of(seoul("2026-02-16T12:00")) == THE_19TH
+
+
+def test_a_date_that_was_settled_and_became_a_holiday_keeps_its_window_from_the_next_one() -> None:
+    windows = Windows(closing("2026-02-19"), {THE_19TH: closing().window(THE_19TH)})
+    assert spoken([windows.of(THE_19TH), windows.of(THE_20TH)]) == ["16 19", "19 20"]
+    assert windows.date_of(seoul("2026-02-19T12:00")) == THE_19TH
+
+
+def test_money_before_a_window_that_was_kept_is_of_the_date_that_the_calendar_names_now() -> None:
+    windows = Windows(closing("2026-02-16", "2026-02-19"), {THE_19TH: closing().window(THE_19TH)})
+    assert {on: spoken(own) for on, own in windows.pieces([THE_19TH, THE_20TH]).items()} == {
+        THE_19TH: ["16 19"],
+        THE_20TH: ["13 16", "19 20"],
+    }
+    assert [on for _, on in windows.stretches(seoul("2026-02-16T12:00"), seoul("2026-02-20T12:00"))] == [
+        THE_20TH,
+        THE_19TH,
+        THE_20TH,
+    ]

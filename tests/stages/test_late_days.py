@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .payout_stories import use_policy
+from .payout_stories import DAY, use_policy
 from .spoken_bank import Entry, Spoken, spoken
 from .test_evidence import debits, worked_day
 
@@ -193,3 +193,79 @@ def test_a_refused_reversal_that_the_source_no_longer_has_is_a_change(spoken: Sp
     spoken.source("delete from core.repayments where repayment_id = 'U1'")
     spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-3", transfer=False)
     assert spoken.breaks() == [("source_changed", "repayment", 94999)]
+
+
+def receipt(name: str, at: str, amount: int) -> str:
+    """SQL that lets the source know another receipt of the worked loan."""
+    return (
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount)"
+        f" values ('{name}', 'L1', '{at}', {amount});"
+    )
+
+
+def overrides(*opened: str, closed: str = "") -> str:
+    """The calendar's overrides, as the policy's text."""
+    days = [f'{{ date = {on}, business = true, reason = "announced", by = "ops" }}' for on in opened]
+    days += [f'{{ date = {closed}, business = false, reason = "announced", by = "ops" }}'] if closed else []
+    return f"overrides = [{', '.join(days)}]"
+
+
+def settled_on(spoken: Spoken) -> dict[str, str | None]:
+    return dict(spoken.rows("select repayment_id, settled_on::text from ledger.repayments order by 1"))
+
+
+def test_a_past_date_that_the_calendar_opens_changes_nothing_of_what_was_settled(
+    spoken: Spoken, tmp_path: Path
+) -> None:
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    use_policy(spoken, tmp_path, overrides=overrides())
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-1", transfer=False)
+    use_policy(spoken, tmp_path, overrides=overrides("2026-02-16"))
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-2", transfer=False)
+    assert [row for row in spoken.breaks() if row[0] == "source_changed"] == []
+    # What came on the 16th belongs to the 19th, which was settled: it is late, and the 16th has no money of its own.
+    spoken.source(receipt("LATE", "2026-02-16 12:00+09", 7000))
+    spoken.settle("2026-02-23", at="2026-02-24T06:00+09:00", run_id="run-3", transfer=False)
+    spoken.settle("2026-02-16", at="2026-02-24T07:00+09:00", run_id="run-4", transfer=False)
+    assert settled_on(spoken) == {"LATE": "2026-02-23", "R1": "2026-02-19"}
+    assert spoken.rows(
+        "select settlement_date::text, (window_from at time zone 'Asia/Seoul')::date::text,"
+        " (window_until at time zone 'Asia/Seoul')::date::text from ledger.days order by 1"
+    ) == [
+        ("2026-02-16", "2026-02-14", "2026-02-14"),
+        ("2026-02-19", "2026-02-14", "2026-02-20"),
+        ("2026-02-20", "2026-02-20", "2026-02-21"),
+        ("2026-02-23", "2026-02-21", "2026-02-24"),
+    ]
+    assert spoken.verify() == []
+
+
+def test_two_empty_dates_one_of_which_becomes_a_holiday_take_what_comes_late_for_either(
+    spoken: Spoken, tmp_path: Path
+) -> None:
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    spoken.source("delete from core.repayments")
+    spoken.settle("2026-02-16", at="2026-02-17T06:00+09:00", run_id="run-1", transfer=False)
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2", transfer=False)
+    use_policy(spoken, tmp_path, overrides=overrides(closed="2026-02-16"))
+    spoken.source(receipt("ONE", "2026-02-16 11:00+09", 100) + receipt("TWO", "2026-02-19 11:00+09", 200))
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-3", transfer=False)
+    assert settled_on(spoken) == {"ONE": "2026-02-20", "TWO": "2026-02-20"}
+    windows = spoken.rows("select repayment_id, window_on::text from ledger.repayments order by 1")
+    assert windows == [("ONE", "2026-02-16"), ("TWO", "2026-02-19")]
+    said = spoken.settle("2026-02-16", at="2026-02-21T07:00+09:00", run_id="run-4", transfer=False)
+    assert said["freeze_inputs"] == {"already": "computed"}
+    assert spoken.verify() == []
+
+
+def test_a_date_that_was_settled_and_became_a_holiday_keeps_its_money_from_the_next_date(
+    spoken: Spoken, tmp_path: Path
+) -> None:
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-1", transfer=False)
+    use_policy(spoken, tmp_path, overrides=overrides("2026-02-16", closed="2026-02-19"))
+    spoken.source(receipt("OWN", "2026-02-20 11:00+09", 100))
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-2", transfer=False)
+    # R1 came on the 16th, a date of its own that no run has settled; nothing of the 19th is read as the 20th's.
+    assert settled_on(spoken) == {"OWN": "2026-02-20"}
+    assert spoken.breaks() == []

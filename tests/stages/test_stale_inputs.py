@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from settlement.adapters.snapshots import ParquetSnapshots
 from settlement.domain.computation import settle
+from settlement.domain.days import Windows
 from settlement.domain.errors import Displaced, Refused
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -125,7 +126,8 @@ def post(services: Services, day: DayRun, *, input_sha256: str, loaded: str) -> 
         ) as posting,
     ):
         for part in settle.settle_in_parts(inputs, services.policy, day.settlement_date):
-            posting.take(part, arrived=compute._arrived(services, inputs.repayments, part))
+            windows = Windows(services.calendar, {})
+            posting.take(part, arrived=compute._arrived(services, windows, inputs.repayments, part))
 
 
 def test_postgresql_refuses_what_was_computed_from_older_books(books: TwoDates) -> None:

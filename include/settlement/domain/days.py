@@ -13,12 +13,14 @@ when the first date is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -244,6 +246,68 @@ class SettlementCalendar:
     def _instant(self, on: date, time_of_day: timedelta) -> datetime:
         wall_clock = datetime.combine(on, time()) + time_of_day
         return wall_clock.replace(tzinfo=ZoneInfo(self.timezone)).astimezone(UTC)
+
+
+class Windows:
+    """In whose window money lies: settled dates keep the window that they had, whatever the calendar says later."""
+
+    def __init__(self, calendar: SettlementCalendar, kept: Mapping[date, Window]) -> None:
+        self.calendar = calendar
+        self.kept = kept
+        self._ordered = sorted(
+            (window, on) for on, window in kept.items() if window.from_at < window.until_at_exclusive
+        )
+        self._begins = [window.from_at for window, _ in self._ordered]
+
+    def date_of(self, instant: datetime) -> date:
+        """Return the settlement date in whose window this instant lies."""
+        if holder := self._holder(instant):
+            return holder[1]
+        return self.calendar.settlement_date_of(instant)
+
+    def of(self, on: date) -> Window:
+        """Return the window that a date has kept, or else what no other date has of the one that the calendar gives it.
+
+        It may be empty: a date that was opened after the next one was settled has no money of its own.
+        """
+        if on in self.kept:
+            return self.kept[on]
+        from_at, until = self.calendar.window(on)
+        while from_at < until and (holder := self._holder(until - SMALLEST_STEP)):
+            until = holder[0].from_at
+        earlier = [window.until_at_exclusive for window, _ in self._ordered if window.until_at_exclusive <= until]
+        return Window(min(max([from_at, *earlier[-1:]]), until), until)
+
+    def pieces(self, dates: Sequence[date]) -> dict[date, list[Window]]:
+        """Return for each of the dates the instants that are its own, as windows that neither overlap nor part there.
+
+        Nearly always it is one. Where the calendar has changed, money between windows that were kept belongs to the
+        date that the calendar names now.
+        """
+        known = [*self.kept.values(), *(self.calendar.window(on) for on in dates)]
+        edges = sorted({instant for window in known for instant in window})
+        found: dict[date, list[Window]] = {on: [] for on in dates}
+        for from_at, until in pairwise(edges):
+            if (on := self.date_of(from_at)) in found:
+                found[on].append(Window(from_at, until))
+        return found
+
+    def stretches(self, first: datetime, last: datetime) -> list[tuple[datetime, date]]:
+        """Return the instants from `first` on at which another date begins, in UTC, each with that date; until `last`.
+
+        The first of them is `first` itself.
+        """
+        days, local = self.calendar.calendar, self.calendar.local_date
+        cuts = [self.calendar.window(on).from_at for on in days.days_between(local(first), local(last) + ONE_DAY)]
+        edges = {*cuts, *(instant for window, _ in self._ordered for instant in window)}
+        begins = [first, *sorted(edge for edge in edges if first < edge <= last)]
+        return [(at.astimezone(UTC), self.date_of(at)) for at in begins]
+
+    def _holder(self, instant: datetime) -> tuple[Window, date] | None:
+        place = bisect_right(self._begins, instant) - 1
+        if place >= 0 and instant < self._ordered[place][0].until_at_exclusive:
+            return self._ordered[place]
+        return None
 
 
 def _time_of_day(key: str, text: str) -> timedelta:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from settlement.domain.days import DayState
+    from settlement.domain.days import DayState, Window
     from settlement.domain.payments.state import PayoutState
 
 
@@ -220,6 +220,16 @@ class Days(Protocol):
     def settled(self) -> list[date]:
         """Return the settlement dates whose outcome is posted, oldest first."""
         ...
+
+    def windows(self) -> dict[date, Window]:
+        """Return the window of each settled date, as it was when the date was settled; older books lack some."""
+        ...
+
+    def keep_window(self, settlement_date: date, window: Window) -> None:
+        """Keep the window of a date that is being settled; one that it has stays.
+
+        Raises IntegrityError: it overlaps with that of another date.
+        """
 
     def is_newest(self, settlement_date: date) -> bool:
         """Tell whether no date after this one is settled: a run of it sees everything that is open."""

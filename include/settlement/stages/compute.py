@@ -12,6 +12,7 @@ from settlement.domain.alerts.day import Step
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import arrivals, settle
+from settlement.domain.days import Windows
 from settlement.domain.errors import Broken, BrokenInvariant, Refused
 from settlement.domain.frames import Inputs, Outcome
 from settlement.ports.days import DayRun, DayTotals
@@ -59,6 +60,7 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
             frozen = extract.freeze(services, books, day, extract.see(services, books, day), now=now)
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=frozen.input_sha256)
 
+        windows = Windows(services.calendar, books.days.windows())
         findings: list[Finding] = []
         with books.outcomes.posting(
             day,
@@ -68,9 +70,10 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
             now=now,
         ) as posting:
             for part in pipeline.ahead(_parts(services, day, inputs), 1):
-                posting.take(part, arrived=_arrived(services, inputs.repayments, part))
+                posting.take(part, arrived=_arrived(services, windows, inputs.repayments, part))
                 findings += _breaks(part)
 
+        books.days.keep_window(day.settlement_date, windows.of(day.settlement_date))
         passed = [control.__name__ for control in controls.CONTROLS]
         books.days.note_controls(day.settlement_date, passed, is_held=True, now=now)
         books.breaks.sync(
@@ -93,7 +96,7 @@ def _parts(services: Services, day: DayRun, inputs: Inputs) -> Iterator[Outcome]
             yield part
 
 
-def _arrived(services: Services, repayments: pd.DataFrame, part: Outcome) -> pd.DataFrame:
+def _arrived(services: Services, windows: Windows, repayments: pd.DataFrame, part: Outcome) -> pd.DataFrame:
     """Return the repayments of the part that the run takes, with when each came and in whose window that lies.
 
     Raises Refused: the source has lost a row since the inputs were frozen.
@@ -106,7 +109,7 @@ def _arrived(services: Services, repayments: pd.DataFrame, part: Outcome) -> pd.
             f"The source no longer has repayments [{', '.join(gone[:5])}], which the frozen inputs name: clear the"
             " task freeze_inputs, so that it is read again"
         )
-    return arrivals.dated(taken, repayments, came, services.calendar)
+    return arrivals.dated(taken, repayments, came, windows)
 
 
 def _breaks(part: Outcome) -> list[Finding]:

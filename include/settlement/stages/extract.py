@@ -12,7 +12,7 @@ import structlog
 from settlement.domain.alerts.day import Step
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import source_changes
-from settlement.domain.days import SettlementCalendar
+from settlement.domain.days import Window, Windows
 from settlement.domain.errors import InvalidFrame, Refused
 from settlement.domain.frames import Inputs
 from settlement.ports.books import Books
@@ -75,11 +75,12 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
 
 def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding], *, now: datetime) -> None:
     """Tell of the settled days whose repayments the source now says otherwise, and of those that it no longer does."""
+    windows = Windows(services.calendar, books.days.windows())
     by_date: dict[date, list[Finding]] = defaultdict(list)
     for found in changed:
-        by_date[services.calendar.settlement_date_of(found.evidence["taken"]["received_at"])].append(found)
+        by_date[windows.date_of(found.evidence["taken"]["received_at"])].append(found)
     told = {
-        services.calendar.settlement_date_of(datetime.fromisoformat(known.evidence["taken"]["received_at"]))
+        windows.date_of(datetime.fromisoformat(known.evidence["taken"]["received_at"]))
         for known in books.breaks.open()
         if known.cause == "source_changed"
     }
@@ -91,8 +92,9 @@ def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding
 
 def _tell_of_late(services: Services, books: Books, day: DayRun, inputs: Inputs, *, now: datetime) -> None:
     """Tell of a window in which nothing came although money came in each of the ones before, and of what came since."""
-    window, received = services.calendar.window(day.settlement_date), inputs.repayments["received_at"]
-    came = {services.calendar.settlement_date_of(at) for at in received[received < window.from_at]}
+    windows = Windows(services.calendar, books.days.windows())
+    window, received = windows.of(day.settlement_date), inputs.repayments["received_at"]
+    came = {windows.date_of(at) for at in received[received < window.from_at]}
     for on in sorted(came | ({day.settlement_date} if len(received) else set())):
         notify.input_came(books, on, SOURCE, now=now)
     before = day.settlement_date
@@ -122,7 +124,8 @@ def see(services: Services, books: Books, day: DayRun) -> Seen:
     """
     on, books_version = day.settlement_date, books.outcomes.version()
     with services.core.snapshot() as source:
-        facts, changed = _facts(services.calendar, books.inputs, source, on)
+        windows = Windows(services.calendar, books.days.windows())
+        facts, changed = _facts(windows, books.inputs, source, on)
     later = books.inputs.settled_later(on, facts.loans["loan_id"].tolist())
     if later:
         dates = ", ".join(sorted({str(date) for date, _ in later}))
@@ -134,24 +137,24 @@ def see(services: Services, books: Books, day: DayRun) -> Seen:
     return Seen(inputs=books.inputs.see(on, facts), books_version=books_version, changed=changed)
 
 
-def _facts(
-    calendar: SettlementCalendar, booked: BookedInputs, source: SourceSnapshot, on: date
-) -> tuple[Facts, list[Finding]]:
+def _facts(windows: Windows, booked: BookedInputs, source: SourceSnapshot, on: date) -> tuple[Facts, list[Finding]]:
     """Return the source's side of the day's inputs, and what it says otherwise than when it was taken.
 
     A settled window is read again only if the source's count or digest of it differs from the books': what the books
     lack is late, what differs or is gone has changed at the source.
     """
-    windows = {settled: calendar.window(settled) for settled in booked.settled_before(on)}
-    digests = source.digests(source_changes.boundaries(windows))
-    differing = source_changes.windows_that_differ(windows, source=digests, taken=booked.digests())
-    received = source.received([*(windows[settled] for settled in differing), calendar.window(on)])
+    pieces = windows.pieces([*booked.settled_before(on), on])
+    of_day, end = pieces.pop(on), windows.of(on).until_at_exclusive
+    digests = source.digests(source_changes.boundaries(pieces))
+    differing = source_changes.windows_that_differ(pieces, source=digests, taken=booked.digests())
+    late = [window for settled in differing for window in pieces[settled]]
+    received = source.received([*late, *of_day] or [Window(end, end)])
     changed = source_changes.changed(booked.taken([*differing, on]), received)
 
     repayments = source_changes.new(received, booked.known(received["repayment_id"].tolist()))
     if again := source_changes.unchanged(booked.quarantined(on), changed):
         tried = source.repayments(again)
-        has_come = tried["received_at"] < calendar.window(on).until_at_exclusive
+        has_come = tried["received_at"] < windows.calendar.window(on).until_at_exclusive
         repayments = pd.concat([repayments, tried[has_come]], ignore_index=True)
     loans = source.loans(sorted({*repayments["loan_id"], *booked.credit_loans(on)}))
     settled_in = booked.currencies(loans["loan_id"].tolist())

@@ -19,7 +19,10 @@ def open_day(services: Services, request: RunRequest, *, now: datetime) -> DayRu
     try:
         services.calendar.check(on, now=now)
     except NotASettlementDate as error:
-        raise RequestRefused(str(error)) from None
+        with services.ledger.books(read_only=True) as books:
+            is_settled = on in books.days.settled()
+        if not is_settled:  # what is settled stays a settlement date, whatever the calendar says later
+            raise RequestRefused(str(error)) from None
 
     with services.ledger.books(settlement_date=on, read_only=request.dry_run) as books:
         return books.days.open(request, settlement_date=on, now=now)

@@ -10,8 +10,8 @@ from settlement.domain.days import Window
 FIRST, SECOND = date(2026, 2, 16), date(2026, 2, 19)
 NOON = datetime(2026, 2, 16, 3, tzinfo=UTC)
 WINDOWS = {
-    FIRST: Window(datetime(2026, 2, 13, 15, tzinfo=UTC), datetime(2026, 2, 16, 15, tzinfo=UTC)),
-    SECOND: Window(datetime(2026, 2, 16, 15, tzinfo=UTC), datetime(2026, 2, 19, 15, tzinfo=UTC)),
+    FIRST: [Window(datetime(2026, 2, 13, 15, tzinfo=UTC), datetime(2026, 2, 16, 15, tzinfo=UTC))],
+    SECOND: [Window(datetime(2026, 2, 16, 15, tzinfo=UTC), datetime(2026, 2, 19, 15, tzinfo=UTC))],
 }
 
 
@@ -36,7 +36,7 @@ def test_windows_that_follow_each_other_share_a_boundary() -> None:
 
 def test_a_window_is_read_again_if_its_count_or_its_digest_differs() -> None:
     def differ(first: tuple[int, str], second: tuple[int, str]) -> list[date]:
-        source = {WINDOWS[FIRST].from_at: first, WINDOWS[SECOND].from_at: second}
+        source = {WINDOWS[FIRST][0].from_at: first, WINDOWS[SECOND][0].from_at: second}
         return source_changes.windows_that_differ(WINDOWS, source=source, taken={FIRST: (2, "77"), SECOND: (1, "5")})
 
     assert differ((2, "77"), (1, "5")) == []
@@ -44,10 +44,19 @@ def test_a_window_is_read_again_if_its_count_or_its_digest_differs() -> None:
     assert differ((2, "77"), (2, "5")) == [SECOND]
 
 
+def test_a_window_in_two_pieces_is_what_came_in_both() -> None:
+    pieces = {FIRST: [*WINDOWS[FIRST], *WINDOWS[SECOND]]}
+    source = {WINDOWS[FIRST][0].from_at: (2, "77"), WINDOWS[SECOND][0].from_at: (1, "5")}
+    assert source_changes.windows_that_differ(pieces, source=source, taken={FIRST: (3, "82")}) == []
+    assert source_changes.windows_that_differ(pieces, source=source, taken={FIRST: (2, "77")}) == [FIRST]
+
+
 def test_a_window_without_rows_on_either_side_is_the_same() -> None:
     assert source_changes.windows_that_differ(WINDOWS, source={}, taken={}) == []
     assert source_changes.windows_that_differ(WINDOWS, source={}, taken={SECOND: (1, "5")}) == [SECOND]
-    assert source_changes.windows_that_differ(WINDOWS, source={WINDOWS[FIRST].from_at: (1, "5")}, taken={}) == [FIRST]
+    assert source_changes.windows_that_differ(WINDOWS, source={WINDOWS[FIRST][0].from_at: (1, "5")}, taken={}) == [
+        FIRST
+    ]
 
 
 def test_what_the_source_says_as_it_was_taken_has_not_changed() -> None:

@@ -142,9 +142,7 @@ class Snapshot:
 
     def received(self, windows: Sequence[Window]) -> pd.DataFrame:
         """Return the repayments received in any of the windows, each once."""
-        found = [self._read("received", *window) for window in windows]
-        # Windows overlap where a date that was settled is a business day no longer.
-        return pd.concat(found, ignore_index=True).drop_duplicates()
+        return pd.concat([self._read("received", *window) for window in windows], ignore_index=True)
 
     def received_before(self, at: datetime, loan_ids: Sequence[str]) -> list[EarlierReceipts]:
         """Return what these loans received before an instant and was not undone, by currency."""

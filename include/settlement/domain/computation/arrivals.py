@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from settlement.domain.computation import encode
-from settlement.domain.days import SettlementCalendar
+from settlement.domain.days import Windows
 
 
 def elsewhere(taken: pd.DataFrame, repayments: pd.DataFrame) -> list[str]:
@@ -22,7 +22,7 @@ def elsewhere(taken: pd.DataFrame, repayments: pd.DataFrame) -> list[str]:
 
 
 def dated(
-    taken: pd.DataFrame, repayments: pd.DataFrame, came: Mapping[str, datetime], calendar: SettlementCalendar
+    taken: pd.DataFrame, repayments: pd.DataFrame, came: Mapping[str, datetime], windows: Windows
 ) -> pd.DataFrame:
     """Return what is taken with when each came, `received_at`, and the settlement date of its window, `window_on`.
 
@@ -33,18 +33,15 @@ def dated(
         ids = pd.concat([ids, pd.Series(list(came), dtype=ids.dtype)])
         instants = pd.concat([instants, pd.Series(list(came.values()), dtype=instants.dtype)])
     received_at = instants.take(encode.lookup(taken["repayment_id"], encode.text(ids))).set_axis(taken.index)
-    return taken.assign(received_at=received_at, window_on=_windows(received_at, calendar))
+    return taken.assign(received_at=received_at, window_on=_dates(received_at, windows))
 
 
-def _windows(received: pd.Series, calendar: SettlementCalendar) -> list[date]:
-    """Return the settlement date of each instant; one look into the calendar for each day, not for each row."""
+def _dates(received: pd.Series, windows: Windows) -> list[date]:
+    """Return the settlement date of each instant; one look into the windows for each of them, not for each row."""
     if received.empty:
         return []
-    first, last = (calendar.settlement_date_of(instant.to_pydatetime()) for instant in (received.min(), received.max()))
-    dates = calendar.calendar.days_between(first, last)
-    ends = np.array(
-        [calendar.window(on).until_at_exclusive.replace(tzinfo=None) for on in dates], dtype="datetime64[us]"
-    )
+    stretches = windows.stretches(received.min().to_pydatetime(), received.max().to_pydatetime())
+    begins = np.array([from_at.replace(tzinfo=None) for from_at, _ in stretches], dtype="datetime64[us]")
     instants = received.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-    places = np.searchsorted(ends, instants, side="right")
-    return [dates[place] for place in places]
+    dates = [on for _, on in stretches]
+    return [dates[place] for place in np.searchsorted(begins, instants, side="right") - 1]

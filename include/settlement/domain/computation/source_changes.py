@@ -22,20 +22,29 @@ Digest = tuple[int, str]
 NOTHING: Digest = (0, "0")
 
 
-def boundaries(windows: Mapping[date, Window]) -> list[datetime]:
+def boundaries(windows: Mapping[date, Sequence[Window]]) -> list[datetime]:
     """Return the instants at which a window begins or ends, each once, oldest first."""
-    return sorted({instant for window in windows.values() for instant in window})
+    return sorted({instant for pieces in windows.values() for window in pieces for instant in window})
 
 
 def windows_that_differ(
-    windows: Mapping[date, Window], *, source: Mapping[datetime, Digest], taken: Mapping[date, Digest]
+    windows: Mapping[date, Sequence[Window]], *, source: Mapping[datetime, Digest], taken: Mapping[date, Digest]
 ) -> list[date]:
     """Return the settlement dates of whose windows the source says something else than what was taken.
 
-    `source` has the digest of what came from a boundary to the next one, by that boundary; `taken` that of what was
-    taken, by settlement date. Where there is no row there is no digest.
+    `windows` has the pieces of each; `source` the digest of what came from a boundary to the next one, by that
+    boundary; `taken` that of what was taken, by settlement date. Where there is no row there is no digest.
     """
-    return [on for on, window in windows.items() if source.get(window.from_at, NOTHING) != taken.get(on, NOTHING)]
+    return [
+        on
+        for on, pieces in windows.items()
+        if _together([source.get(window.from_at, NOTHING) for window in pieces]) != taken.get(on, NOTHING)
+    ]
+
+
+def _together(digests: Sequence[Digest]) -> Digest:
+    """Return the digest of what several digests are of: numbers of rows, and sums of numbers that rows have."""
+    return sum(count for count, _ in digests), str(sum(int(number) for _, number in digests))
 
 
 def changed(taken: pd.DataFrame, received: pd.DataFrame) -> list[Finding]:

@@ -1,18 +1,20 @@
 """The part of the books that knows the days: their states, their runs, and which run may write."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import date, datetime
 
 import sqlalchemy as sa
 
 from settlement.adapters.ledger.days.backfills import Backfills
 from settlement.adapters.ledger.repository import Repository, sql
-from settlement.domain.days import DayState
+from settlement.domain.days import DayState, Window
 from settlement.domain.errors import Displaced
 from settlement.domain.payments.state import PayoutState
 from settlement.ports.days import Day, DayRun, DayTotals, PayoutSum, Run, RunRequest
 
 HERE = __package__
+COLUMNS = tuple(field.name for field in fields(Day))
 
 
 class Days(Repository):
@@ -89,7 +91,9 @@ class Days(Repository):
             .mappings()
             .first()
         )
-        return Day(**{**row, "state": DayState(row["state"])}) if row else None
+        if row is None:
+            return None
+        return Day(**{name: row[name] for name in COLUMNS} | {"state": DayState(row["state"])})
 
     def set_state(self, settlement_date: date, state: DayState, *, now: datetime, failure: str | None = None) -> None:
         """Say where the day stands; the first time that it is settled or closed keeps its instant."""
@@ -159,6 +163,23 @@ class Days(Repository):
             self.transaction.execute(
                 sa.text("select settlement_date from ledger.days where revision > 0 order by settlement_date")
             ).scalars()
+        )
+
+    def windows(self) -> dict[date, Window]:
+        """Return the window of each settled date, as it was when the date was settled."""
+        rows = self.transaction.execute(
+            sa.text("select settlement_date, window_from, window_until from ledger.days where window_from is not null")
+        )
+        return {row.settlement_date: Window(row.window_from, row.window_until) for row in rows}
+
+    def keep_window(self, settlement_date: date, window: Window) -> None:
+        """Keep the window of a date that is being settled; one that it has stays."""
+        self.transaction.execute(
+            sa.text(
+                "update ledger.days set window_from = :from_at, window_until = :until"
+                " where settlement_date = :on and window_from is null"
+            ),
+            {"on": settlement_date, "from_at": window.from_at, "until": window.until_at_exclusive},
         )
 
     def is_newest(self, settlement_date: date) -> bool:
