@@ -15,6 +15,7 @@ COMMANDS = {
     Way.ABSENT: "`absent`",
     Way.ANSWER: "`answer`",
     Way.MEND: "mend the source",
+    Way.RUN: "run the date",
 }
 
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from settlement.stages import breaks as deciding
+
 from .payout_stories import DAY, use_policy
 from .spoken_bank import Entry, Spoken, spoken
 from .test_evidence import debits, worked_day
@@ -269,3 +271,67 @@ def test_a_date_that_was_settled_and_became_a_holiday_keeps_its_money_from_the_n
     # R1 came on the 16th, a date of its own that no run has settled; nothing of the 19th is read as the 20th's.
     assert settled_on(spoken) == {"OWN": "2026-02-20"}
     assert spoken.breaks() == []
+
+
+def passed_over(spoken: Spoken) -> list[tuple[Any, ...]]:
+    """Every break of a date that stands, as (date, amount, receipts, later dates and loans that are in its way)."""
+    return spoken.rows(
+        "select subject_id, amount, evidence ->> 'receipts', evidence ->> 'settled_later', evidence ->> 'loans'"
+        " from ledger.breaks where cause = 'date_not_settled' and state in ('open', 'assigned') order by 1"
+    )
+
+
+def after_an_outage(spoken: Spoken) -> None:
+    """Let the worked day be settled, nobody run the 19th and the 20th, and the 23rd be settled."""
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    spoken.settle("2026-02-16", at="2026-02-17T06:00+09:00", run_id="run-1", transfer=False)
+    spoken.source(
+        "insert into core.loans values ('L2', 'KRW', '2026-01-15');"
+        "insert into core.notes values ('M1', 'L2', 1000);"
+        "insert into core.note_holdings values ('M1', 'A', '2026-01-15', null);"
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount) values"
+        " ('R2', 'L1', '2026-02-19 11:00+09', 3000), ('R3', 'L2', '2026-02-19 11:00+09', 500),"
+        " ('R4', 'L2', '2026-02-20 11:00+09', 40), ('R5', 'L1', '2026-02-23 11:00+09', 1000)"
+    )
+    spoken.settle("2026-02-23", at="2026-02-24T06:00+09:00", run_id="run-2", transfer=False)
+
+
+def test_dates_that_were_passed_over_are_breaks_with_their_money_and_what_is_in_their_way(spoken: Spoken) -> None:
+    after_an_outage(spoken)
+    assert passed_over(spoken) == [
+        ("2026-02-19", 3500, "2", '["2026-02-23"]', '["L1"]'),
+        ("2026-02-20", 40, "1", '["2026-02-23"]', '["L1"]'),
+    ]
+
+
+def test_a_date_that_can_be_settled_after_all_ends_its_break_by_its_run(spoken: Spoken) -> None:
+    spoken.settle("2026-02-16", at="2026-02-17T06:00+09:00", run_id="run-1", transfer=False)
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-2", transfer=False)
+    assert passed_over(spoken) == [("2026-02-19", None, "0", None, None)]
+    spoken.settle("2026-02-19", at="2026-02-21T07:00+09:00", run_id="run-3", transfer=False)
+    assert spoken.breaks() == []
+    assert spoken.rows("select resolution from ledger.breaks") == [
+        ("the date was settled, or is no settlement date any more",)
+    ]
+
+
+def test_a_date_that_cannot_be_settled_is_answered_for_and_asked_again_when_its_money_changes(spoken: Spoken) -> None:
+    after_an_outage(spoken)
+    now = spoken.at("2026-02-24T08:00+09:00")
+    with spoken.services() as services:
+        for on in ("2026-02-19", "2026-02-20"):
+            ((number,),) = spoken.rows("select break_id from ledger.breaks where subject_id = :on", on=on)
+            deciding.answer(services, number, reason="booked by hand", by="kim", now=now)
+            if on == "2026-02-19":  # 3 500 won are above the limit up to which one person answers
+                deciding.approve(services, number, by="lee", now=now)
+    spoken.hear("2026-02-24T09:00+09:00")
+    assert passed_over(spoken) == []
+    spoken.source(receipt("R6", "2026-02-20 12:00+09", 2))
+    spoken.hear("2026-02-24T10:00+09:00")
+    assert passed_over(spoken) == [("2026-02-20", 42, "2", '["2026-02-23"]', '["L1"]')]
+
+
+def test_dates_before_the_oldest_settled_one_count_from_the_policys_first(spoken: Spoken, tmp_path: Path) -> None:
+    use_policy(spoken, tmp_path, timezone='timezone = "Asia/Seoul"\nfirst_settlement_date = 2026-02-12')
+    spoken.settle("2026-02-16", at="2026-02-17T06:00+09:00", run_id="run-1", transfer=False)
+    assert [row[0] for row in passed_over(spoken)] == ["2026-02-12", "2026-02-13"]

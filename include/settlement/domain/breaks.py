@@ -25,6 +25,7 @@ SIDES: Mapping[str, str] = {
     "ambiguous": "ours",
     "statement_chain": "bank",
     "message_refused": "bank",
+    "date_not_settled": "ours",
 }
 
 
@@ -43,6 +44,8 @@ class Way(StrEnum):
     """Answer for it by name, where there is nothing to book: it is not asked again as long as its amount stands."""
     MEND = "mend"
     """Mend the source; the next run finds that it is gone."""
+    RUN = "run"
+    """Run the settlement date."""
 
 
 _OF_A_LINE = (Way.MATCH, Way.BOOK, Way.WRITE_OFF)
@@ -66,8 +69,12 @@ WAYS: Mapping[tuple[str, str], tuple[Way, ...]] = {
     ("statement_chain", "message"): (Way.ANSWER,),
     ("message_refused", "message"): (Way.ANSWER,),
     ("message_refused", "payout"): (Way.ANSWER,),
+    ("date_not_settled", "date"): (Way.RUN, Way.ANSWER),
 }
-"""By cause and kind of subject: what a person may do that ends a break of it. All but mending are kept as decisions."""
+"""By cause and kind of subject: what a person may do that ends a break of it.
+
+All but mending and running are kept as decisions.
+"""
 
 POSTS: Mapping[Way, str] = {
     Way.MATCH: "`suspense_resolved` to what the line is; what a bank kept of a payout as `tolerance_booked`",
@@ -76,6 +83,7 @@ POSTS: Mapping[Way, str] = {
     Way.ABSENT: "`payout_rejected`, always by two people; undone when a statement shows the payout after all",
     Way.ANSWER: "nothing; it is not asked again as long as its amount stands",
     Way.MEND: "what the next run takes, or nothing",
+    Way.RUN: "what the date comes to",
 }
 """What each way posts."""
 
@@ -139,6 +147,7 @@ _GONE: Mapping[str, str] = {
     "quarantined": "a later run took the repayment after all",
     "overpaid": "the held credit was taken",
     "missing_at_bank": "it is expected no longer",
+    "date_not_settled": "the date was settled, or is no settlement date any more",
 }
 
 

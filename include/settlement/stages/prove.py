@@ -18,7 +18,7 @@ from settlement.ports.bank_lines import KeptStatement, RefusedMessage
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import close, match, notify
+from settlement.stages import close, match, notify, passed_over
 
 CAUSES = (
     "investor_overdrawn",
@@ -30,6 +30,7 @@ CAUSES = (
     "statement_chain",
     "message_refused",
     "late_return",
+    "date_not_settled",
 )
 
 ANSWERS = ("pain.", "pacs.", "camt.054")
@@ -92,6 +93,7 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
             *_refused_answers(refused, whole, calendar=services.calendar),
             *_missing(services, books, whole),
             *_unexplained(services, books),
+            *passed_over.find(services, books),
         ]
         counts = books.breaks.sync(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
         if counts["opened"]:
