@@ -54,6 +54,7 @@ class BankDays(Timetable):
             "timezone": self.days.timezone,
             "cut_off": self.days.cut_off,
             "run_at": self.days.run_at,
+            "schedule": {"catch_up": self.days.catch_up},
             "first_settlement_date": self.days.first and self.days.first.isoformat(),
             "last_settlement_date": self.days.last and self.days.last.isoformat(),
             "calendar": {
@@ -74,8 +75,9 @@ class BankDays(Timetable):
     ) -> DagRunInfo | None:
         """Return the run of the settlement date after the last one, within the restriction's dates.
 
-        Runs of a backfill count as last ones too. Without catch-up the answer is therefore never older than the newest
-        date whose run is due, or a backfill of last month would be followed by every date since.
+        Runs of a backfill count as last ones too. After an outage the dates that were missed follow, oldest first, as
+        far back as the newest `schedule.catch_up` ones reach: a backfill of last year is not followed by every date
+        since. A first start takes the newest date alone. What Airflow calls catch-up is how it asks for a backfill.
         """
         on = self._date_after(last_automated_data_interval, restriction)
         if on is None or (restriction.latest and on > self.days.date_named_by(restriction.latest)):
@@ -121,20 +123,13 @@ class BankDays(Timetable):
             candidates.append(self.days.calendar.next_business_day(settled))
         if restriction.earliest:
             candidates.append(self.days.date_named_by(restriction.earliest))
-        if not restriction.catchup and (due := self._newest_due()):
+        now = _still_now() or datetime.now(UTC)
+        due = self.days.oldest_caught_up(now) if last else self.days.newest_due(now)
+        if due and not restriction.catchup:
             candidates.append(due)
         if not candidates and self.days.first:
             candidates.append(self.days.first)
         return self.days.oldest_from(max(candidates)) if candidates else None
-
-    def _newest_due(self) -> date | None:
-        """Return the newest settlement date whose run should have started by now."""
-        now = _still_now() or datetime.now(UTC)
-        today = self.days.local_date(now)
-        newest = self.days.newest_until(today)
-        while newest and self.days.run_after(newest) > now:
-            newest = self.days.newest_until(self.days.calendar.previous_business_day(newest))
-        return newest
 
 
 def read_policy(path: Path) -> SettlementCalendar:
@@ -170,6 +165,7 @@ def settlement_calendar(policy: dict[str, Any]) -> SettlementCalendar:
         timezone=policy.get("timezone", "Asia/Seoul"),
         cut_off=policy.get("cut_off", "24:00"),
         run_at=policy.get("run_at", "06:00"),
+        catch_up=policy.get("schedule", {}).get("catch_up", 10),
         first=first and date.fromisoformat(str(first)),
         last=last and date.fromisoformat(str(last)),
     )

@@ -382,6 +382,9 @@ class Days:
     def settled(self) -> list[date]:
         return sorted(on for on, day in self._kept.days.items() if day.revision)
 
+    def begun_before(self, settlement_date: date) -> list[date]:
+        return sorted(on for on, day in self._kept.days.items() if not day.revision and on < settlement_date)
+
     def windows(self) -> dict[date, Window]:
         return dict(self._kept.windows)
 

@@ -177,6 +177,7 @@ def calendar_of(policy: Policy) -> SettlementCalendar:
         timezone=policy.timezone,
         cut_off=policy.cut_off,
         run_at=policy.run_at,
+        catch_up=policy.schedule.catch_up,
         first=policy.first_settlement_date,
         last=policy.last_settlement_date,
     )

@@ -1131,6 +1131,7 @@ def test_a_day_keeps_when_it_was_settled_and_closed_first_and_goes_on_after_a_fa
         assert again is not None and (again.state, again.failure, again.run_id) == (DayState.OPEN, None, "run-3")
         books.days.set_state(ON, DayState.SETTLED_WITH_BREAKS, now=MORNING)
         assert (books.days.newest(), books.days.settled(), books.days.unclosed()) == (NEXT, [], [ON])
+        assert (books.days.begun_before(NEXT), books.days.begun_before(ON)) == ([ON], [])
         books.days.set_state(ON, DayState.CLOSED, now=MORNING + HOUR)
         books.days.set_state(ON, DayState.CLOSED, now=MORNING + 2 * HOUR)
         closed = books.days.find(ON)

@@ -107,11 +107,12 @@ def interval(days: BankDays, on: str) -> DataInterval:
         pytest.param("2026-02-20T05:59", None, "2026-02-13", id="unpaused before the run is due"),
         pytest.param("2026-02-20T06:00", None, "2026-02-19", id="unpaused when the run is due"),
         pytest.param("2026-02-20T06:00", "2026-02-19", "2026-02-20", id="after the newest"),
-        pytest.param("2026-02-20T06:00", "2026-01-09", "2026-02-19", id="after a backfill of last month"),
+        pytest.param("2026-02-20T06:00", "2026-02-10", "2026-02-11", id="after an outage the oldest that was missed"),
+        pytest.param("2026-02-20T06:00", "2026-01-09", "2026-02-03", id="after a backfill of last month"),
         pytest.param("2026-02-17T12:00", "2026-02-13", "2026-02-19", id="over the holidays"),
     ],
 )
-def test_without_catch_up_the_next_run_is_never_older_than_the_newest_due(
+def test_the_next_run_follows_the_newest_without_gaps_as_far_back_as_the_policy_catches_up(
     clock: type[Clock], now: str, last: str | None, scheduled: str
 ) -> None:
     clock.at = at(now)
@@ -123,9 +124,35 @@ def test_without_catch_up_the_next_run_is_never_older_than_the_newest_due(
     assert run and run.data_interval == interval(days, scheduled)
 
 
-def test_a_backfill_of_last_month_is_followed_by_one_run_and_not_by_all_since(clock: type[Clock]) -> None:
-    clock.at = at("2026-02-20T10:00")
+def scheduled(days: BankDays, last: DagRunInfo | None, *, until: str) -> list[str]:
+    """The dates whose runs the scheduler starts until an instant, one after the other."""
+    restriction, started = TimeRestriction(None, None, catchup=False), list[DagRunInfo]()
+    while run := days.next_dagrun_info_v2(last_dagrun_info=last, restriction=restriction):
+        if run.run_after > at(until):
+            return dates(days, started)
+        last = run
+        started.append(run)
+    return dates(days, started)
+
+
+def test_dates_that_an_outage_missed_follow_oldest_first_and_none_is_passed_over(clock: type[Clock]) -> None:
+    clock.at = at("2026-02-24T10:00")
     days = timetable()
+    before = backfilled(days, "2026-02-12T00:00Z", "2026-02-12T00:00Z")[-1]
+    assert scheduled(days, before, until="2026-02-24T10:00") == ["2026-02-13", "2026-02-19", "2026-02-20", "2026-02-23"]
+    assert scheduled(days, None, until="2026-02-24T10:00") == ["2026-02-23"]
+
+
+def test_dates_before_the_policys_first_are_not_caught_up(clock: type[Clock]) -> None:
+    clock.at = at("2026-02-24T10:00")
+    days = timetable(first_settlement_date=date(2026, 2, 20))
+    before = backfilled(timetable(), "2026-02-12T00:00Z", "2026-02-12T00:00Z")[-1]
+    assert scheduled(days, before, until="2026-02-24T10:00") == ["2026-02-20", "2026-02-23"]
+
+
+def test_a_policy_that_catches_up_no_date_but_the_newest_passes_the_others_over(clock: type[Clock]) -> None:
+    clock.at = at("2026-02-20T10:00")
+    days = timetable(schedule={"catch_up": 1})
     backfill = backfilled(days, "2026-01-05T00:00Z", "2026-01-09T00:00Z")
     assert dates(days, backfill)[-1] == "2026-01-09"
     restriction = TimeRestriction(None, None, catchup=False)
@@ -233,6 +260,7 @@ def test_what_is_serialised_answers_the_same() -> None:
         timezone="Europe/Berlin",
         cut_off="17:00",
         run_at="07:30",
+        schedule={"catch_up": 3},
         first_settlement_date=date(2026, 2, 9),
         last_settlement_date=date(2026, 12, 30),
         calendar={
@@ -265,6 +293,7 @@ def test_the_policy_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ('first_settlement_date = "soon"', r"policy\.toml.*soon"),
         ("[calendar]\noverrides = [{ business = false }]", r"policy\.toml.*lacks its \[date\]"),
         ("calendar = 3", r"policy\.toml"),
+        ("[schedule]\ncatch_up = 0", r"policy\.toml.*schedule\.catch_up \[0\]"),
     ],
 )
 def test_an_unreadable_policy_is_named(text: str, message: str, tmp_path: Path) -> None:

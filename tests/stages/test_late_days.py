@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+from settlement.domain.errors import NotYet, Refused
+from settlement.ports.days import RunRequest
 from settlement.stages import breaks as deciding
+from settlement.stages import compute, extract, open_day
 
 from .payout_stories import DAY, use_policy
 from .spoken_bank import Entry, Spoken, spoken
@@ -335,3 +340,25 @@ def test_dates_before_the_oldest_settled_one_count_from_the_policys_first(spoken
     use_policy(spoken, tmp_path, timezone='timezone = "Asia/Seoul"\nfirst_settlement_date = 2026-02-12')
     spoken.settle("2026-02-16", at="2026-02-17T06:00+09:00", run_id="run-1", transfer=False)
     assert [row[0] for row in passed_over(spoken)] == ["2026-02-12", "2026-02-13"]
+
+
+def test_a_scheduled_run_waits_for_an_older_one_that_has_begun_and_one_by_hand_does_not(spoken: Spoken) -> None:
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    now = spoken.at("2026-02-20T10:00+09:00")
+    with spoken.services() as services:
+        request = RunRequest(settlement_date=date(2026, 2, 16), run_id="scheduled__2026-02-16", run_type="scheduled")
+        older = open_day.open_day(services, request, now=now)
+        request = RunRequest(settlement_date=date(2026, 2, 19), run_id="scheduled__2026-02-19", run_type="scheduled")
+        newer = open_day.open_day(services, request, now=now)
+        with pytest.raises(NotYet, match=r"\[2026-02-19\] waits for \[2026-02-16\], whose run has begun"):
+            extract.freeze_inputs(services, newer, now=now)
+        late = now + timedelta(hours=6)
+        with pytest.raises(Refused, match=r"Mend what stops \[2026-02-16\] and let its run go on"):
+            extract.freeze_inputs(services, newer, now=late)
+        extract.freeze_inputs(services, older, now=now)
+        compute.distribute(services, older, now=now)
+        assert extract.freeze_inputs(services, newer, now=now)["repayments"] == 0
+    with spoken.services() as services:
+        request = RunRequest(settlement_date=date(2026, 2, 23), run_id="by-hand")
+        by_hand = open_day.open_day(services, request, now=now + timedelta(days=5))
+        assert extract.freeze_inputs(services, by_hand, now=now)["repayments"] == 0

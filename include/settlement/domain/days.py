@@ -28,6 +28,7 @@ from settlement.domain.errors import NotASettlementDate
 
 ONE_DAY = timedelta(days=1)
 SMALLEST_STEP = timedelta(microseconds=1)
+LARGEST_CATCH_UP = 400
 
 
 class DayState(StrEnum):
@@ -139,6 +140,7 @@ class SettlementCalendar:
     timezone: str
     cut_off: str = "24:00"
     run_at: str = "06:00"
+    catch_up: int = 10
     first: date | None = None
     last: date | None = None
 
@@ -150,6 +152,8 @@ class SettlementCalendar:
         _time_of_day("cut_off", self.cut_off)
         if _time_of_day("run_at", self.run_at) == ONE_DAY:
             raise ValueError(f"run_at [{self.run_at}] must lie before 24:00")
+        if not 1 <= self.catch_up <= LARGEST_CATCH_UP:
+            raise ValueError(f"schedule.catch_up [{self.catch_up}] is no number of dates from 1 to {LARGEST_CATCH_UP}")
         if self.first and self.last and self.last < self.first:
             raise ValueError(f"last_settlement_date [{self.last}] lies before first_settlement_date [{self.first}]")
 
@@ -170,6 +174,21 @@ class SettlementCalendar:
     def run_after(self, on: date) -> datetime:
         """Return when the scheduled run of this date starts: `run_at` on the calendar day after it, in UTC."""
         return self._instant(on + ONE_DAY, _time_of_day("run_at", self.run_at))
+
+    def newest_due(self, now: datetime) -> date | None:
+        """Return the newest settlement date whose scheduled run should have started, or None before the first."""
+        newest = self.newest_until(self.local_date(now))
+        while newest and self.run_after(newest) > now:
+            newest = self.newest_until(self.calendar.previous_business_day(newest))
+        return newest
+
+    def oldest_caught_up(self, now: datetime) -> date | None:
+        """Return the oldest of the `catch_up` newest dates that are due, or None before the first."""
+        oldest = self.newest_due(now)
+        for _ in range(self.catch_up - 1):
+            if oldest:
+                oldest = self.newest_until(self.calendar.previous_business_day(oldest)) or self.first
+        return oldest
 
     def newest_settleable(self, now: datetime) -> date | None:
         """Return the newest settlement date whose cut-off has passed, or None before the first."""

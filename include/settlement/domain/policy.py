@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from settlement.domain.alerts.event import Severity
 from settlement.domain.alerts.routing import Language
-from settlement.domain.days import BankCalendar
+from settlement.domain.days import LARGEST_CATCH_UP, BankCalendar
 from settlement.domain.errors import InvalidPolicy
 
 Component = Literal["cost", "late_interest", "interest", "principal"]
@@ -160,6 +160,10 @@ class Matching(_Table):
     remitted_to: dict[Remitted, tuple[str, ...]] = {}
 
 
+class Schedule(_Table):
+    catch_up: Annotated[int, Field(ge=1, le=LARGEST_CATCH_UP, strict=True)] = 10
+
+
 class Deadlines(_Table):
     settled_by: ClockTime = "12:00"
 
@@ -194,6 +198,7 @@ class Policy(_Table):
     gate: Gate = Gate()
     approval: Approval = Approval()
     matching: Matching = Matching()
+    schedule: Schedule = Schedule()
     deadlines: Deadlines = Deadlines()
     alerts: Alerts = Alerts()
 

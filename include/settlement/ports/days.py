@@ -221,6 +221,10 @@ class Days(Protocol):
         """Return the settlement dates whose outcome is posted, oldest first."""
         ...
 
+    def begun_before(self, settlement_date: date) -> list[date]:
+        """Return the older dates that a run has taken on and none has posted, oldest first."""
+        ...
+
     def windows(self) -> dict[date, Window]:
         """Return the window of each settled date, as it was when the date was settled; older books lack some."""
         ...

@@ -47,7 +47,7 @@ def request_of(run: AirflowRun, *, calendar: SettlementCalendar, now: datetime) 
         run_id=run.run_id,
         run_type=run.run_type,
         triggered_by=run.triggered_by,
-        reason=_text("reason", run.params.get("reason")) or (run.run_id if run.run_type == "backfill" else None),
+        reason=_text("reason", run.params.get("reason")) or (run.run_id if run.run_type in HAVE_AN_INTERVAL else None),
         dry_run=_flag("dry_run", run.params.get("dry_run", False)),
         transfer=_flag("transfer", run.params.get("transfer", True)),
         clear_number=run.clear_number,

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ from settlement.domain.alerts.day import Step
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import source_changes
 from settlement.domain.days import Window, Windows
-from settlement.domain.errors import InvalidFrame, Refused
+from settlement.domain.errors import InvalidFrame, NotYet, Refused
 from settlement.domain.frames import Inputs
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
@@ -21,11 +21,13 @@ from settlement.ports.inputs import BookedInputs
 from settlement.ports.outcomes import Frozen, Seen
 from settlement.ports.services import Services
 from settlement.ports.source import Facts, SourceSnapshot
-from settlement.stages import notify
+from settlement.stages import notify, standing
 
 log = structlog.get_logger(__name__)
 
 SOURCE = "lending_core"
+WAITS_FOR_OLDER = timedelta(hours=6)
+"""At least so long a scheduled run waits for the runs of older dates: an outage is caught up long after any deadline."""
 USUALLY = 5
 """After so many settlement dates with repayments, one without any is told of: the source may be late."""
 
@@ -36,11 +38,13 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
     They are read in one snapshot of the books and kept in a transaction after it. What is posted in between makes them
     stale, and `distribute` freezes them again.
 
-    Raises Refused: a later day has already settled loans that this one would move.
+    Raises NotYet: the run is a scheduled one, and an older date whose run has begun is not posted yet.
+    Raises Refused: it has not been posted in time, or a later day has already settled loans that this one would move.
     """
     with services.ledger.books(day=day, read_only=True) as books:
         if books.outcomes.is_computed(day):
             return {"already": "computed"}
+        _wait_for_older(services, books, day, now=now)
         seen = see(services, books, day)
         first_date = services.calendar.first or min([day.settlement_date, *books.days.settled()])
     inputs = seen.inputs
@@ -71,6 +75,27 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
         notify.day_started(services, books, day, expected=_expected(inputs), count=len(inputs.repayments), now=now)
         notify.step_done(books, day, Step.EXTRACT, row_count=len(inputs.repayments), now=now)
         return totals | {"input_sha256": frozen.input_sha256}
+
+
+def _wait_for_older(services: Services, books: Books, day: DayRun, *, now: datetime) -> None:
+    """Let a scheduled run settle nothing before the older dates whose runs have begun, or those could not follow it.
+
+    Raises NotYet: one of them is not posted yet; it is waited for until the date's deadline, or six hours if that is
+        later, as it is after an outage.
+    Raises Refused: it has not been posted by then.
+    """
+    run = books.days.run(day.run_id)
+    older = books.days.begun_before(day.settlement_date)
+    if day.run_type != "scheduled" or day.dry_run or run is None or not older:
+        return
+    until = max(standing.deadline(services).of(day.settlement_date), run.started_at + WAITS_FOR_OLDER)
+    said = f"[{day.settlement_date}] waits for [{older[0]}], whose run has begun and has posted nothing"
+    if now < until:
+        raise NotYet(f"{said}; it is waited for until [{until.isoformat()}]", until=until)
+    raise Refused(
+        f"{said}. Mend what stops [{older[0]}] and let its run go on, then clear this task; a run of"
+        f" [{day.settlement_date}] by hand goes before it"
+    )
 
 
 def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding], *, now: datetime) -> None:

@@ -165,6 +165,18 @@ class Days(Repository):
             ).scalars()
         )
 
+    def begun_before(self, settlement_date: date) -> list[date]:
+        """Return the older dates that a run has taken on and none has posted, oldest first."""
+        return list(
+            self.transaction.execute(
+                sa.text(
+                    "select settlement_date from ledger.days where revision = 0 and settlement_date < :on"
+                    " order by settlement_date"
+                ),
+                {"on": settlement_date},
+            ).scalars()
+        )
+
     def windows(self) -> dict[date, Window]:
         """Return the window of each settled date, as it was when the date was settled."""
         rows = self.transaction.execute(
