@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 SOURCE = "lending_core"
 WAITS_FOR_OLDER = timedelta(hours=6)
-"""At least so long a scheduled run waits for the runs of older dates: an outage is caught up long after any deadline."""
+"""A scheduled run waits at least so long for older dates: an outage is caught up long after their deadlines."""
 USUALLY = 5
 """After so many settlement dates with repayments, one without any is told of: the source may be late."""
 
