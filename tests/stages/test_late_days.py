@@ -278,6 +278,42 @@ def test_a_date_that_was_settled_and_became_a_holiday_keeps_its_money_from_the_n
     assert spoken.breaks() == []
 
 
+def test_what_is_cancelled_on_a_friday_and_came_after_its_cut_off_is_monday_s_and_not_gone(
+    spoken: Spoken, tmp_path: Path
+) -> None:
+    use_policy(spoken, tmp_path, cut_off='cut_off = "17:00"')
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    spoken.source(
+        receipt("EVE", "2026-02-20 19:00+09", 500)
+        + "insert into core.repayments (repayment_id, loan_id, received_at, amount, reverses_repayment_id)"
+        " values ('U1', 'L1', '2026-02-20 11:00+09', 500, 'EVE')"
+    )
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-1", transfer=False)
+    spoken.settle("2026-02-23", at="2026-02-24T06:00+09:00", run_id="run-2", transfer=False)
+    windows = spoken.rows("select repayment_id, window_on::text, state from ledger.repayments order by 1")
+    assert windows == [("EVE", "2026-02-23", "cancelled"), ("U1", "2026-02-20", "cancelled")]
+    assert [row for row in spoken.breaks() if row[0] == "source_changed"] == []
+
+
+def test_a_receipt_that_is_gone_makes_no_change_of_a_larger_one_that_is_kept_back(spoken: Spoken) -> None:
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    spoken.source(
+        "insert into core.loans values ('L2', 'KRW', '2026-01-15');"
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount)"
+        " values ('Q1', 'L2', '2026-02-16 12:00+09', 9007199254740993)"
+    )
+    spoken.settle("2026-02-16", at="2026-02-17T06:00+09:00", run_id="run-1", transfer=False)
+    assert spoken.breaks() == [("quarantined", "loan", 9007199254740993)]
+    spoken.source("delete from core.repayments where repayment_id = 'R1'")
+    spoken.source("insert into core.notes values ('M1', 'L2', 1000)")
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2", transfer=False)
+    assert spoken.rows("select repayment_id, settled_on::text from ledger.repayments order by 1") == [
+        ("Q1", "2026-02-19"),
+        ("R1", "2026-02-16"),
+    ]
+    assert [row for row in spoken.breaks() if row[0] != "overpaid"] == [("source_changed", "repayment", 95000)]
+
+
 def passed_over(spoken: Spoken) -> list[tuple[Any, ...]]:
     """Every break of a date that stands, as (date, amount, receipts, later dates and loans that are in its way)."""
     return spoken.rows(

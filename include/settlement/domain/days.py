@@ -317,7 +317,10 @@ class Windows:
         The first of them is `first` itself.
         """
         days, local = self.calendar.calendar, self.calendar.local_date
-        cuts = [self.calendar.window(on).from_at for on in days.days_between(local(first), local(last) + ONE_DAY)]
+        # A cut-off lies on its own date, or, at 24:00, where the next one begins.
+        cuts = [
+            self.calendar.window(on).until_at_exclusive for on in days.days_between(local(first) - ONE_DAY, local(last))
+        ]
         edges = {*cuts, *(instant for window, _ in self._ordered for instant in window)}
         begins = [first, *sorted(edge for edge in edges if first < edge <= last)]
         return [(at.astimezone(UTC), self.date_of(at)) for at in begins]

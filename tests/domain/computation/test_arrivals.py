@@ -51,6 +51,15 @@ def test_what_is_cancelled_ahead_of_its_own_run_came_when_the_source_says() -> N
     assert dated["window_on"].tolist() == [date(2026, 2, 24), date(2026, 2, 20)]
 
 
+def test_what_came_last_after_a_fridays_cut_off_belongs_to_the_monday_after_it() -> None:
+    calendar = SettlementCalendar(
+        calendar=BankCalendar("KR", ("public", "bank")), timezone="Asia/Seoul", cut_off="17:00"
+    )
+    inputs = repayments(R1="2026-02-20T16:59+09:00", R2="2026-02-20T17:00+09:00", R3="2026-02-20T19:00+09:00")
+    dated = arrivals.dated(taken("R1", "R2", "R3"), inputs, {}, Windows(calendar, {}))
+    assert dated["window_on"].tolist() == [date(2026, 2, 20), date(2026, 2, 23), date(2026, 2, 23)]
+
+
 def test_nothing_taken_is_in_no_window() -> None:
     assert arrivals.dated(taken(), repayments(), {}, WINDOWS)["window_on"].tolist() == []
 

@@ -84,6 +84,14 @@ def test_a_row_that_the_source_no_longer_has_is_gone() -> None:
     assert (found.subject_id, found.evidence["source"]) == ("R2", "gone")
 
 
+def test_an_amount_that_no_float_can_hold_has_not_changed_beside_a_row_that_is_gone() -> None:
+    large = ("R1", "L1", 2**53 + 1)
+    (found,) = source_changes.changed(
+        repayments(large, ("R2", "L1", 200), currency="KRW", state="settled"), repayments(large)
+    )
+    assert (found.subject_id, found.evidence["source"]) == ("R2", "gone")
+
+
 def test_what_some_run_has_taken_is_not_taken_again() -> None:
     received = repayments(("R1", "L1", 100), ("R2", "L1", 200), ("R3", "L1", 300))
     assert source_changes.new(received, {"R2"})["repayment_id"].tolist() == ["R1", "R3"]

@@ -53,6 +53,7 @@ def changed(taken: pd.DataFrame, received: pd.DataFrame) -> list[Finding]:
     A reversal that was refused has moved nothing, so another one in its place is no change: the next run tries it.
     """
     columns = ["loan_id", "received_at", "amount", "reverses_repayment_id"]
+    received = received.astype({"amount": "Int64"})  # what is gone has no amount, and none becomes a float for it
     both = taken.merge(received, how="left", on="repayment_id", suffixes=("", "_now"), validate="one_to_one")
     findings = []
     for row in both.to_dict("records"):
