@@ -143,6 +143,14 @@ def test_dates_that_an_outage_missed_follow_oldest_first_and_none_is_passed_over
     assert scheduled(days, None, until="2026-02-24T10:00") == ["2026-02-23"]
 
 
+def test_a_date_that_ran_and_is_closed_by_now_is_followed_by_the_next_one(clock: type[Clock]) -> None:
+    clock.at = at("2026-02-23T10:00")
+    ran = backfilled(timetable(), "2026-02-19T00:00Z", "2026-02-19T00:00Z")[-1]
+    closed = timetable(calendar={"overrides": [{"date": "2026-02-19", "business": False}]})
+    assert dates(closed, [ran]) == ["2026-02-19"]
+    assert scheduled(closed, ran, until="2026-02-23T10:00") == ["2026-02-20"]
+
+
 def test_dates_before_the_policys_first_are_not_caught_up(clock: type[Clock]) -> None:
     clock.at = at("2026-02-24T10:00")
     days = timetable(first_settlement_date=date(2026, 2, 20))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from settlement.domain.errors import NotYet, Refused
-from settlement.ports.days import RunRequest
+from settlement.ports.days import DayRun, RunRequest
 from settlement.stages import breaks as deciding
 from settlement.stages import compute, extract, open_day
 
@@ -235,10 +236,7 @@ def test_a_past_date_that_the_calendar_opens_changes_nothing_of_what_was_settled
     spoken.settle("2026-02-23", at="2026-02-24T06:00+09:00", run_id="run-3", transfer=False)
     spoken.settle("2026-02-16", at="2026-02-24T07:00+09:00", run_id="run-4", transfer=False)
     assert settled_on(spoken) == {"LATE": "2026-02-23", "R1": "2026-02-19"}
-    assert spoken.rows(
-        "select settlement_date::text, (window_from at time zone 'Asia/Seoul')::date::text,"
-        " (window_until at time zone 'Asia/Seoul')::date::text from ledger.days order by 1"
-    ) == [
+    assert kept_windows(spoken) == [
         ("2026-02-16", "2026-02-14", "2026-02-14"),
         ("2026-02-19", "2026-02-14", "2026-02-20"),
         ("2026-02-20", "2026-02-20", "2026-02-21"),
@@ -276,6 +274,53 @@ def test_a_date_that_was_settled_and_became_a_holiday_keeps_its_money_from_the_n
     # R1 came on the 16th, a date of its own that no run has settled; nothing of the 19th is read as the 20th's.
     assert settled_on(spoken) == {"OWN": "2026-02-20"}
     assert spoken.breaks() == []
+
+
+def kept_windows(spoken: Spoken) -> list[tuple[Any, ...]]:
+    """The windows that dates keep, as (date, first day, day after the last)."""
+    return spoken.rows(
+        "select settlement_date::text, (window_from at time zone 'Asia/Seoul')::date::text,"
+        " (window_until at time zone 'Asia/Seoul')::date::text from ledger.days order by 1"
+    )
+
+
+def as_before_windows_were_kept(spoken: Spoken) -> None:
+    engine = sa.create_engine(spoken.ledger_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("update ledger.days set window_from = null, window_until = null")
+
+
+def test_dates_that_were_settled_before_windows_were_kept_get_theirs_with_the_next_run(
+    spoken: Spoken, tmp_path: Path
+) -> None:
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    use_policy(spoken, tmp_path, overrides=overrides())
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-1", transfer=False)
+    as_before_windows_were_kept(spoken)
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-2", transfer=False)
+    use_policy(spoken, tmp_path, overrides=overrides("2026-02-16"))
+    spoken.source(receipt("LATE", "2026-02-16 12:00+09", 7000))
+    spoken.settle("2026-02-23", at="2026-02-24T06:00+09:00", run_id="run-3", transfer=False)
+    assert kept_windows(spoken) == [
+        ("2026-02-19", "2026-02-14", "2026-02-20"),
+        ("2026-02-20", "2026-02-20", "2026-02-21"),
+        ("2026-02-23", "2026-02-21", "2026-02-24"),
+    ]
+    assert settled_on(spoken) == {"LATE": "2026-02-23", "R1": "2026-02-19"}
+
+
+def test_what_lies_in_another_window_by_now_is_not_gone(spoken: Spoken, tmp_path: Path) -> None:
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    use_policy(spoken, tmp_path, overrides=overrides())
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-1", transfer=False)
+    as_before_windows_were_kept(spoken)
+    use_policy(spoken, tmp_path, overrides=overrides("2026-02-16"))
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-2", transfer=False)
+    assert [row for row in spoken.breaks() if row[0] == "source_changed"] == []
+    spoken.source("update core.repayments set received_at = '2026-02-26 11:00+09' where repayment_id = 'R1'")
+    spoken.settle("2026-02-23", at="2026-02-24T06:00+09:00", run_id="run-3", transfer=False)
+    said = "select evidence #>> '{source,received_at}' from ledger.breaks where cause = 'source_changed'"
+    assert spoken.rows(said) == [("2026-02-26 02:00:00+00:00",)]
 
 
 def test_what_is_cancelled_on_a_friday_and_came_after_its_cut_off_is_monday_s_and_not_gone(
@@ -378,23 +423,49 @@ def test_dates_before_the_oldest_settled_one_count_from_the_policys_first(spoken
     assert [row[0] for row in passed_over(spoken)] == ["2026-02-12", "2026-02-13"]
 
 
+def begin(spoken: Spoken, on: str, *, at: str) -> DayRun:
+    """Let the scheduled run of a date be opened."""
+    request = RunRequest(settlement_date=date.fromisoformat(on), run_id=f"scheduled__{on}", run_type="scheduled")
+    with spoken.services() as services:
+        return open_day.open_day(services, request, now=spoken.at(at))
+
+
+def frozen(spoken: Spoken, day: DayRun, *, at: str) -> dict[str, Any]:
+    with spoken.services() as services:
+        return extract.freeze_inputs(services, day, now=spoken.at(at))
+
+
 def test_a_scheduled_run_waits_for_an_older_one_that_has_begun_and_one_by_hand_does_not(spoken: Spoken) -> None:
     spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
-    now = spoken.at("2026-02-20T10:00+09:00")
+    older = begin(spoken, "2026-02-16", at="2026-02-20T10:00+09:00")
+    newer = begin(spoken, "2026-02-19", at="2026-02-20T10:00+09:00")
+    with pytest.raises(NotYet, match=r"\[2026-02-19\] waits for \[2026-02-16\], whose run has begun"):
+        frozen(spoken, newer, at="2026-02-20T10:00+09:00")
+    with pytest.raises(Refused, match=r"Mend what stops \[2026-02-16\] and let its run go on"):
+        frozen(spoken, newer, at="2026-02-20T16:00+09:00")
+    by_hand = spoken.settle("2026-02-20", at="2026-02-21T10:00+09:00", run_id="by-hand", stop_after="freeze_inputs")
+    assert by_hand["freeze_inputs"]["repayments"] == 0
+    frozen(spoken, older, at="2026-02-21T10:00+09:00")
     with spoken.services() as services:
-        request = RunRequest(settlement_date=date(2026, 2, 16), run_id="scheduled__2026-02-16", run_type="scheduled")
-        older = open_day.open_day(services, request, now=now)
-        request = RunRequest(settlement_date=date(2026, 2, 19), run_id="scheduled__2026-02-19", run_type="scheduled")
-        newer = open_day.open_day(services, request, now=now)
-        with pytest.raises(NotYet, match=r"\[2026-02-19\] waits for \[2026-02-16\], whose run has begun"):
-            extract.freeze_inputs(services, newer, now=now)
-        late = now + timedelta(hours=6)
-        with pytest.raises(Refused, match=r"Mend what stops \[2026-02-16\] and let its run go on"):
-            extract.freeze_inputs(services, newer, now=late)
-        extract.freeze_inputs(services, older, now=now)
-        compute.distribute(services, older, now=now)
-        assert extract.freeze_inputs(services, newer, now=now)["repayments"] == 0
+        compute.distribute(services, older, now=spoken.at("2026-02-21T10:00+09:00"))
+    assert frozen(spoken, newer, at="2026-02-21T10:00+09:00")["repayments"] == 0
+
+
+def test_a_date_for_which_somebody_has_answered_is_waited_for_no_longer(spoken: Spoken) -> None:
+    spoken.settle("2026-02-16", at="2026-02-17T06:00+09:00", run_id="first", transfer=False)
+    begin(spoken, "2026-02-19", at="2026-02-20T06:00+09:00")
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="by-hand", transfer=False)
+    day = begin(spoken, "2026-02-23", at="2026-02-24T06:00+09:00")
+    with pytest.raises(Refused, match=r"\[2026-02-23\] waits for \[2026-02-19\].*date_not_settled"):
+        frozen(spoken, day, at="2026-02-24T18:00+09:00")
+    ((number,),) = spoken.rows("select break_id from ledger.breaks where subject_id = '2026-02-19'")
     with spoken.services() as services:
-        request = RunRequest(settlement_date=date(2026, 2, 23), run_id="by-hand")
-        by_hand = open_day.open_day(services, request, now=now + timedelta(days=5))
-        assert extract.freeze_inputs(services, by_hand, now=now)["repayments"] == 0
+        deciding.answer(services, number, reason="nothing came", by="kim", now=spoken.at("2026-02-24T18:00+09:00"))
+    assert frozen(spoken, day, at="2026-02-24T18:10+09:00")["repayments"] == 0
+
+
+def test_a_date_that_the_calendar_has_closed_is_waited_for_no_longer(spoken: Spoken, tmp_path: Path) -> None:
+    begin(spoken, "2026-02-19", at="2026-02-20T06:00+09:00")
+    use_policy(spoken, tmp_path, overrides=overrides(closed="2026-02-19"))
+    day = begin(spoken, "2026-02-20", at="2026-02-21T06:00+09:00")
+    assert frozen(spoken, day, at="2026-02-21T06:00+09:00")["repayments"] == 0

@@ -163,13 +163,12 @@ class SettlementCalendar:
 
     def settlement_date_of(self, instant: datetime) -> date:
         """Return the business day in whose window this instant lies."""
-        on = self.local_date(instant)
-        first_open = on if instant < self._cut_off_at(on) else on + ONE_DAY
-        return first_open if self.calendar.is_business_day(first_open) else self.calendar.next_business_day(first_open)
+        on = self._next_cut_off(instant)
+        return on if self.calendar.is_business_day(on) else self.calendar.next_business_day(on)
 
     def settlement_date_of_window(self, until_at_exclusive: datetime) -> date:
-        """Return the business day whose window ends at this instant."""
-        return self.settlement_date_of(until_at_exclusive - SMALLEST_STEP)
+        """Return the date whose window ends at this instant, even where it is a business day no longer."""
+        return self._next_cut_off(until_at_exclusive - SMALLEST_STEP)
 
     def run_after(self, on: date) -> datetime:
         """Return when the scheduled run of this date starts: `run_at` on the calendar day after it, in UTC."""
@@ -258,6 +257,11 @@ class SettlementCalendar:
         if coming is None:
             return "The policy has no settlement date that could be settled."
         return f"No date can be settled yet; the first will be [{coming}], after its cut-off at {self.cut_off}."
+
+    def _next_cut_off(self, instant: datetime) -> date:
+        """Return the date, business day or not, whose cut-off is the first after this instant."""
+        on = self.local_date(instant)
+        return on if instant < self._cut_off_at(on) else on + ONE_DAY
 
     def _cut_off_at(self, on: date) -> datetime:
         return self._instant(on, _time_of_day("cut_off", self.cut_off))

@@ -15,6 +15,7 @@ from settlement.domain.computation import arrivals, settle
 from settlement.domain.days import Windows
 from settlement.domain.errors import Broken, BrokenInvariant, Refused
 from settlement.domain.frames import Inputs, Outcome
+from settlement.ports.books import Books
 from settlement.ports.days import DayRun, DayTotals
 from settlement.ports.services import Services
 from settlement.stages import extract, notify, standing
@@ -73,7 +74,7 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
                 posting.take(part, arrived=_arrived(services, windows, inputs.repayments, part))
                 findings += _breaks(part)
 
-        books.days.keep_window(day.settlement_date, windows.of(day.settlement_date))
+        _keep_windows(services, books)
         passed = [control.__name__ for control in controls.CONTROLS]
         books.days.note_controls(day.settlement_date, passed, is_held=True, now=now)
         books.breaks.sync(
@@ -86,6 +87,15 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
         )
         notify.step_done(books, day, Step.COMPUTE, row_count=len(inputs.repayments), now=now)
         return _summary(books.days.totals(day.settlement_date))
+
+
+def _keep_windows(services: Services, books: Books) -> None:
+    """Keep the window of the date that was posted just now, and of those that were settled before any were kept."""
+    kept = books.days.windows()
+    for on in books.days.settled():
+        if on not in kept:
+            kept[on] = Windows(services.calendar, kept).of(on)
+            books.days.keep_window(on, kept[on])
 
 
 def _parts(services: Services, day: DayRun, inputs: Inputs) -> Iterator[Outcome]:

@@ -80,21 +80,32 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
 def _wait_for_older(services: Services, books: Books, day: DayRun, *, now: datetime) -> None:
     """Let a scheduled run settle nothing before the older dates whose runs have begun, or those could not follow it.
 
+    What would be no break `date_not_settled`, or one that somebody has answered for, is not waited for.
+
     Raises NotYet: one of them is not posted yet; it is waited for until the date's deadline, or six hours if that is
         later, as it is after an outage.
     Raises Refused: it has not been posted by then.
     """
-    run = books.days.run(day.run_id)
-    older = books.days.begun_before(day.settlement_date)
-    if day.run_type != "scheduled" or day.dry_run or run is None or not older:
+    run, begun = books.days.run(day.run_id), books.days.begun_before(day.settlement_date)
+    if day.run_type != "scheduled" or day.dry_run or run is None or not begun:
+        return
+    since = services.calendar.first or min(books.days.settled() or begun)
+    answered = {subject for cause, _, subject, _ in books.breaks.answered() if cause == "date_not_settled"}
+    older = [
+        on
+        for on in services.calendar.days_between(since, day.settlement_date)
+        if on in begun and on.isoformat() not in answered
+    ]
+    if not older:
         return
     until = max(standing.deadline(services).of(day.settlement_date), run.started_at + WAITS_FOR_OLDER)
     said = f"[{day.settlement_date}] waits for [{older[0]}], whose run has begun and has posted nothing"
     if now < until:
         raise NotYet(f"{said}; it is waited for until [{until.isoformat()}]", until=until)
     raise Refused(
-        f"{said}. Mend what stops [{older[0]}] and let its run go on, then clear this task; a run of"
-        f" [{day.settlement_date}] by hand goes before it"
+        f"{said}. Mend what stops [{older[0]}] and let its run go on, then clear this task. A run of"
+        f" [{day.settlement_date}] by hand goes before it, and [{older[0]}] is then a break date_not_settled: once that"
+        " is answered for, later dates wait for it no longer"
     )
 
 
@@ -166,7 +177,8 @@ def _facts(windows: Windows, booked: BookedInputs, source: SourceSnapshot, on: d
     """Return the source's side of the day's inputs, and what it says otherwise than when it was taken.
 
     A settled window is read again only if the source's count or digest of it differs from the books': what the books
-    lack is late, what differs or is gone has changed at the source.
+    lack is late, what differs has changed at the source. What was taken and lies in none of these windows is asked for
+    by its id: only what is nowhere is gone.
     """
     pieces = windows.pieces([*booked.settled_before(on), on])
     of_day, end = pieces.pop(on), windows.of(on).until_at_exclusive
@@ -174,7 +186,11 @@ def _facts(windows: Windows, booked: BookedInputs, source: SourceSnapshot, on: d
     differing = source_changes.windows_that_differ(pieces, source=digests, taken=booked.digests())
     late = [window for settled in differing for window in pieces[settled]]
     received = source.received([*late, *of_day] or [Window(end, end)])
-    changed = source_changes.changed(booked.taken([*differing, on]), received)
+    taken = booked.taken([*differing, on])
+    if elsewhere := sorted({*taken["repayment_id"]} - {*received["repayment_id"]}):
+        changed = source_changes.changed(taken, pd.concat([received, source.repayments(elsewhere)], ignore_index=True))
+    else:
+        changed = source_changes.changed(taken, received)
 
     repayments = source_changes.new(received, booked.known(received["repayment_id"].tolist()))
     if again := source_changes.unchanged(booked.quarantined(on), changed):
