@@ -388,6 +388,12 @@ def test_dates_that_were_passed_over_are_breaks_with_their_money_and_what_is_in_
         ("2026-02-19", 3500, "2", '["2026-02-23"]', '["L1"]'),
         ("2026-02-20", 40, "1", '["2026-02-23"]', '["L1"]'),
     ]
+    told = spoken.rows(
+        "select line ->> 'subject_id', line -> 'amount' ->> 'amount' from ledger.alert_outbox,"
+        " jsonb_array_elements(payload -> 'breaks.opened' -> 'fields' -> 'breaks') line"
+        " where line ->> 'cause' = 'date_not_settled' order by 1"
+    )
+    assert told == [("2026-02-19", "3500"), ("2026-02-20", "40")]
 
 
 def test_a_date_that_can_be_settled_after_all_ends_its_break_by_its_run(spoken: Spoken) -> None:
