@@ -1751,12 +1751,13 @@ class MemoryCore:
         return {name: at for name, (_, at) in self.received.items() if name in repayment_ids}
 
     def receipts(
-        self, *, references: Sequence[str], repayment_ids: Sequence[str], calendar: SettlementCalendar
+        self, *, references: Sequence[str], since: date, repayment_ids: Sequence[str], calendar: SettlementCalendar
     ) -> pd.DataFrame:
+        opens_at = calendar.window(since).from_at
         found = [
             asdict(subject) | {"on": calendar.settlement_date_of(at)}
             for name, (subject, at) in self.received.items()
-            if name in repayment_ids or subject.reference in references
+            if name in repayment_ids or (subject.reference in references and at >= opens_at)
         ]
         return frames.build(frames.SUBJECTS, found)
 

@@ -1351,8 +1351,8 @@ def test_the_source_says_who_is_paid_where_and_what_came_in(core: LendingCore) -
     assert len(core.payees(["C"])) == 0
     assert core.received_at(["R1", "R9"]) == {"R1": MORNING}
 
-    def receipts(*references: str, ids: Sequence[str] = ()) -> list[Subject]:
-        found = core.receipts(references=references, repayment_ids=ids, calendar=CALENDAR)
+    def receipts(*references: str, since: date = NEXT, ids: Sequence[str] = ()) -> list[Subject]:
+        found = core.receipts(references=references, since=since, repayment_ids=ids, calendar=CALENDAR)
         return sorted(matching.subjects_in(found), key=lambda subject: subject.subject_id)
 
     came = replace(subject(SubjectKind.RECEIPT, "R1", 95_000), reference="REF-R1", on=NEXT, group="L1")
@@ -1360,6 +1360,8 @@ def test_the_source_says_who_is_paid_where_and_what_came_in(core: LendingCore) -
     assert receipts("REF-R1") == [came]
     assert receipts("REF-R1", ids=["R2", "R9"]) == [came, undone]
     assert receipts("REF-R9") == []
+    assert receipts("REF-R1", since=date(2026, 2, 19)) == []
+    assert receipts("REF-R1", since=date(2026, 2, 19), ids=["R1"]) == [came]
 
 
 def test_a_room_that_is_not_kept_in_memory_says_so_when_a_test_enters_it() -> None:

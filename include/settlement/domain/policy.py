@@ -29,10 +29,13 @@ MILLION = 1_000_000
 Ppm = Annotated[int, Field(ge=0, le=MILLION, strict=True)]
 Amount = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 CODE, CLOCK, CUT_OFF = r"^[A-Z]{3}$", r"^([01][0-9]|2[0-3]):[0-5][0-9]$", r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"
+OURS, WRITTEN = r"^[^{}]*\{number(:0[1-9][0-9]?)?\}[^{}]*$", r"^[^{}]*\{number\}[^{}]*$"
 ALLOWED_TEXTS = {
     CODE: "a currency is three capital letters (ISO 4217), such as KRW",
     CLOCK: "a time of day is HH:MM, from 00:00 to 23:59",
     CUT_OFF: "a cut-off is HH:MM, from 00:00 to 24:00 (the end of the day)",
+    OURS: "a text with {number} in it once, or {number:06} where the source writes six digits, such as INV-{number:06}",
+    WRITTEN: "a text with {number} in it once, such as Invoice #{number}",
 }
 Currency = Annotated[str, Field(pattern=CODE)]
 ClockTime = Annotated[str, Field(pattern=CLOCK)]
@@ -152,11 +155,18 @@ Remitted = Literal["fee_income", "vat_payable", "tax_payable:national", "tax_pay
 """An account whose money leaves the bank account when it is handed on: to us, or to the tax office."""
 
 
+class References(_Table):
+    ours: Annotated[str, Field(pattern=OURS)]
+    written: tuple[Annotated[str, Field(pattern=WRITTEN)], ...] = ()
+
+
 class Matching(_Table):
     tolerance: dict[Currency, Amount] = {}
     tolerance_ppm: dict[Currency, Ppm] = {}
     write_off_limit: dict[Currency, Amount] = {}
     within_business_days: Annotated[int, Field(ge=0, le=30, strict=True)] = 3
+    shared_within_business_days: Annotated[int, Field(ge=0, le=30, strict=True)] = 10
+    references: tuple[References, ...] = ()
     remitted_to: dict[Remitted, tuple[str, ...]] = {}
 
 

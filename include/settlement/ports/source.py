@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -89,6 +89,9 @@ class LendingCore(Protocol):
         """Return when each of these repayments came."""
 
     def receipts(
-        self, *, references: Sequence[str], repayment_ids: Sequence[str], calendar: SettlementCalendar
+        self, *, references: Sequence[str], since: date, repayment_ids: Sequence[str], calendar: SettlementCalendar
     ) -> pd.DataFrame:
-        """Return the receipts that carry one of the references or ids, as a line would show them: frame `SUBJECTS`."""
+        """Return the receipts that carry one of the references or ids, as a line would show them: frame `SUBJECTS`.
+
+        One reference may be that of many years: by it only those are found that came since the window of a date.
+        """

@@ -363,9 +363,17 @@ def _subject(services: Services, books: Books, line: OpenLine, name: str) -> Sub
     if kind == SubjectKind.PAYOUT:
         meant = _movement(services, books, line, books.payouts.by_end_to_end([subject_id]))
     elif kind == SubjectKind.RECEIPT:
-        offered = services.core.receipts(references=[], repayment_ids=[subject_id], calendar=services.calendar)
+        since = match.first_taken(services, books, line.booking_date)
+        offered = services.core.receipts(
+            references=[], since=since, repayment_ids=[subject_id], calendar=services.calendar
+        )
         taken = books.bank_lines.matched_subjects(sorted(RECEIPT_KINDS), [subject_id])
         meant = next((receipt for receipt in matching.subjects_in(offered) if receipt.key not in taken), None)
+        if meant is not None and meant.on is not None and meant.on < since:
+            raise Refused(
+                f"[{name}] came on [{meant.on}], before [{since}], the first date of which a run takes receipts: no run"
+                " will take it. Book or write off the line instead"
+            )
     if meant is None:
         raise Refused(
             f"[{name}] is not there, has its line already, or cannot be what this line of [{line.amount}"

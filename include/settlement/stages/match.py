@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from settlement.domain import frames
 from settlement.domain.bank import matching
 from settlement.domain.bank.matching import Mismatch, SubjectKind, Terms, references
 from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS
+from settlement.domain.bank.matching.spelling import Spelling
 from settlement.domain.bank.statement import LineState
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.payments import evidence
@@ -62,8 +63,9 @@ def book_lines(services: Services, books: Books, *, now: datetime) -> dict[str, 
 
 def match_lines(services: Services, books: Books, lines: pd.DataFrame) -> tuple[pd.DataFrame, list[Mismatch]]:
     """Return what the lines are (frame `MATCHES`), and which of them point at something of ours without fitting it."""
+    terms = _terms(services)
     said = frames.rows(lines, "line_id", "end_to_end_id", "reference", "bank_reference", "remittance")
-    named = {line_id: references.references_of(*texts) for line_id, *texts in said}
+    named = {line_id: references.references_of(*texts, spellings=terms.spellings) for line_id, *texts in said}
     keys = sorted({key for of_line in named.values() for key in of_line})
     payouts = books.payouts.by_end_to_end(keys)
     has_others = len(payouts) < len(lines)
@@ -72,11 +74,26 @@ def match_lines(services: Services, books: Books, lines: pd.DataFrame) -> tuple[
     offered, taken = movements_of(books, payouts, lines, named=named, calendar=services.calendar)
     if has_others:
         unmatched = [row.repayment_id for row in books.in_transit.receipts()]
-        receipts = services.core.receipts(references=keys, repayment_ids=unmatched, calendar=services.calendar)
+        receipts = services.core.receipts(
+            references=keys,
+            since=first_taken(services, books, lines["booking_date"].min().date()),
+            repayment_ids=unmatched,
+            calendar=services.calendar,
+        )
         shown = books.bank_lines.matched_subjects(sorted(RECEIPT_KINDS), receipts["subject_id"].tolist())
         is_taken = np.array([key in shown for key in frames.rows(receipts, *frames.SUBJECTS.key)], dtype=bool)
         offered, taken = pd.concat([receipts[~is_taken], offered]), pd.concat([receipts[is_taken], taken])
-    return matching.match(lines, offered, taken=taken, terms=_terms(services))
+    return matching.match(lines, offered, taken=taken, terms=terms)
+
+
+def first_taken(services: Services, books: Books, shown_on: date) -> date:
+    """Return the date from whose window on runs take receipts: what came before it is nobody's to match.
+
+    It is the policy's first date, or the oldest that is settled; before there is any, that on which the bank shows
+    the oldest line.
+    """
+    named = [services.calendar.first] if services.calendar.first else []
+    return min([*named, *books.days.settled()], default=shown_on)
 
 
 def movements_of(
@@ -175,6 +192,8 @@ def _terms(services: Services) -> Terms:
             for theirs in named
         },
         within_days=services.policy.matching.within_business_days,
+        shared_within_days=services.policy.matching.shared_within_business_days,
+        spellings=tuple(Spelling(**kind.model_dump()) for kind in services.policy.matching.references),
         days_apart=lambda first, last: max(0, len(calendar.days_between(min(first, last), max(first, last))) - 1),
     )
 

@@ -186,8 +186,9 @@ def test_a_difference_is_tolerated_up_to_the_limit_and_no_further(amount: int, r
 
 def test_a_tolerance_in_parts_per_million_is_of_the_subject() -> None:
     terms = Terms(tolerance_ppm={"KRW": 5000})
-    assert terms.tolerated(receipt("A", 1000)) == 5
-    assert terms.tolerated(receipt("A", 199)) == 0
+    assert terms.tolerated([receipt("A", 1000)]) == 5
+    assert terms.tolerated([receipt("A", 199)]) == 0
+    assert terms.tolerated([receipt("A", 199), receipt("B", 1)]) == 1
 
 
 def test_amount_and_date_alone_match_only_where_nothing_speaks_against_it() -> None:

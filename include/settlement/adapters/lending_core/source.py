@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -67,11 +67,11 @@ class PostgresLendingCore:
         return dict(zip(rows["repayment_id"], rows["received_at"], strict=True))
 
     def receipts(
-        self, *, references: Sequence[str], repayment_ids: Sequence[str], calendar: SettlementCalendar
+        self, *, references: Sequence[str], since: date, repayment_ids: Sequence[str], calendar: SettlementCalendar
     ) -> pd.DataFrame:
         """Return the receipts, as a statement line would show them, that carry one of the references or ids."""
         with self._reading() as read:
-            rows = read("receipts", _joined(references), _joined(repayment_ids))
+            rows = read("receipts", _joined(references), _joined(repayment_ids), calendar.window(since).from_at)
         is_undone = rows["reverses_repayment_id"].notna()
         dates = [calendar.settlement_date_of(at.to_pydatetime()) for at in rows["received_at"]]
         return frames.of_columns(

@@ -71,7 +71,7 @@ def match(
     own, mismatches = exact.of_accounts(shown, allowed), list[Mismatch]()
     if own:
         shown = shown[~shown["line_id"].isin([found.match_id for found in own])]
-    pairs = exact.exactly(shown, subjects)
+    pairs = exact.exactly(shown, subjects, taken=before, terms=allowed)
     matches = exact.matches_of(pairs, shown, subjects)
     if len(pairs) < len(shown):
         left, free = exact.left_over(pairs, shown, subjects)

@@ -22,7 +22,7 @@ from settlement.domain.bank.matching.model import (
     lines_in,
     subjects_in,
 )
-from settlement.domain.bank.matching.references import Names, by_our_reference, squeezed
+from settlement.domain.bank.matching.references import Names, by_our_reference, references_in, squeezed
 from settlement.domain.bank.matching.sums import by_sums
 
 
@@ -39,14 +39,14 @@ def closely(
     sides: dict[tuple[str, bool], list[OpenLine]] = defaultdict(list)
     for line in sorted(lines_in(lines), key=attrgetter("line_id")):
         sides[line.currency, line.amount > 0].append(line)
-    keys = {key for its_lines in sides.values() for line in its_lines for key in (line.end_to_end_id, line.reference)}
-    named_before = taken["reference"].isin(keys - {None, ""})
+    keys = {key for its_lines in sides.values() for line in its_lines for key in references_in(line, terms)}
+    named_before = taken["reference"].isin(keys)
     matches: list[Match] = []
     mismatches: list[Mismatch] = []
     for (currency, is_credit), its_lines in sorted(sides.items()):
         its_free = _in_order(subjects[(subjects["currency"] == currency) & ((subjects["amount"] > 0) == is_credit)])
         its_taken = _in_order(taken[named_before & ((taken["amount"] > 0) == is_credit)])
-        names = Names([*its_free, *its_taken])
+        names = Names([*its_free, *its_taken], terms)
         named = {line.line_id: names.of(line) for line in its_lines}
         side = Side(lines=its_lines, free=its_free, taken=its_taken, named=named, terms=terms)
         for close in CLOSE_RULES:
@@ -61,7 +61,10 @@ def _in_order(subjects: pd.DataFrame) -> list[Subject]:
 
 
 def by_tolerance(side: Side) -> list[Match]:
-    """Match a line with the one subject that it names, and that no other line names, within the policy's tolerance."""
+    """Match a line with all that it names, and that no other line names, within the policy's tolerance.
+
+    Of a payout, and of several together, only a fee is tolerated: less comes in, or more leaves, than is due.
+    """
     named_by: dict[Key, list[str]] = defaultdict(list)
     for line_id in side.lines:
         for subject in side.names_free(line_id):
@@ -69,22 +72,22 @@ def by_tolerance(side: Side) -> list[Match]:
     found = []
     for line_id, line in side.lines.items():
         subjects = side.names_free(line_id)
-        if len(subjects) != 1 or len(named_by[subjects[0].key]) != 1 or line_id in side.rivals:
+        if not subjects or line_id in side.rivals or any(len(named_by[subject.key]) > 1 for subject in subjects):
             continue
-        subject = subjects[0]
-        allowed, difference = side.terms.tolerated(subject), subject.amount - line.amount
-        # Of a payout the bank may keep a fee, and nothing else is tolerated: more leaves, or less comes back.
-        if 0 < abs(difference) <= allowed and (difference > 0 or subject.kind not in PAYOUT_KINDS):
-            explanation = f"the line names [{subject.reference}]; the difference of [{difference}] is tolerated"
-            found.append(Match(lines=(line,), subjects=(subject,), rule="tolerance", explanation=explanation))
+        difference = sum(subject.amount for subject in subjects) - line.amount
+        is_fee = difference > 0 and (line.amount < 0 or difference < max(subject.amount for subject in subjects))
+        may_differ = is_fee or (len(subjects) == 1 and subjects[0].kind not in PAYOUT_KINDS)
+        if may_differ and 0 < abs(difference) <= side.terms.tolerated(subjects):
+            named = ", ".join(subject.reference or subject.subject_id for subject in subjects)
+            explanation = f"the line names [{named}]; the difference of [{difference}] is tolerated"
+            found.append(Match(lines=(line,), subjects=tuple(subjects), rule="tolerance", explanation=explanation))
     return found
 
 
 def by_amount_and_date(side: Side) -> list[Match]:
     """Match on amount, account and date alone, where one line and one subject fit each other and no third does.
 
-    What a line says must not speak against it: it names nothing of ours, and no reference of somebody else's. Where
-    both name the other party's account, the accounts must be the same, and then the line's text does not matter.
+    Nothing is guessed: both name the other party's account, and it is the same, or the line says nothing at all.
     """
     by_amount: dict[int, list[Subject]] = defaultdict(list)
     for subject in side.free.values():
@@ -123,7 +126,7 @@ def _may_be(line: OpenLine, subject: Subject) -> bool:
         return squeezed(line.counterparty_account) == squeezed(subject.account)
     if subject.kind in PAYOUT_KINDS:
         return False  # a payout without its id and without its payee's account is nobody's
-    return not subject.reference or not (line.end_to_end_id or line.reference or line.remittance.strip())
+    return not (line.end_to_end_id or line.reference or line.remittance.strip())
 
 
 CLOSE_RULES: tuple[Callable[[Side], list[Match]], ...] = (

@@ -1,8 +1,8 @@
 """Lines that are certain by themselves: they carry the very reference and the very amount of one subject, or the bank
 marks them as its own.
 
-This is most of a day, so references are joined on whole columns. A line that fits several subjects is left to the
-rules that read closely.
+This is most of a day, so references are joined on whole columns. Of several receipts under one reference a line is
+that of the nearest day; what days do not tell apart is left to the rules that read closely.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from settlement.domain import frames
+from settlement.domain.bank.matching import dates
 from settlement.domain.bank.matching.model import (
     EARLIEST,
     PAYOUT_KINDS,
@@ -75,14 +76,21 @@ EXPLANATIONS = pd.array([rule.says for rule in EXACT_RULES], dtype="str")
 KINDS = frozenset(rule.kinds for rule in EXACT_RULES)
 
 
-def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
+def exactly(
+    lines: pd.DataFrame, subjects: pd.DataFrame, *, taken: pd.DataFrame | None = None, terms: Terms | None = None
+) -> pd.DataFrame:
     """Pair every line with the one subject whose very reference and very amount it carries, on whole columns.
 
-    The frames are `OPEN_LINES` and `SUBJECTS`. A line that fits several subjects is not paired; of several equal lines
-    for one subject the earliest is it.
+    The frames are `OPEN_LINES` and `SUBJECTS`; `taken` are those that have their line already. A reference that several
+    receipts share, whatever their amounts, says only so much: each of them is at most `terms.shared_within_days` from
+    its line. Of several that a line fits, and of several lines that fit one, see `dates.told_apart`; of several lines
+    for a payout the earliest is it.
 
     There is one row per pair, in the order of lines: the places `line` and `subject` in the frames, and the `rule`.
     """
+    allowed, free = terms or Terms(), len(subjects)
+    if taken is not None and len(taken):
+        subjects = pd.concat([subjects, taken])
     references = _texts(subjects["reference"])
     currencies, due_currencies = _texts(lines["currency"]), _texts(subjects["currency"])
     is_of_kind = {kinds: subjects["kind"].isin(kinds).to_numpy() for kinds in KINDS}
@@ -97,9 +105,10 @@ def exactly(lines: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
             continue
         at, to = _joined(keys.take(asking), references.take(asked))
         at, to = asking[at], asked[to]
-        agree = amounts[at] == due[to]
+        is_shared = np.bincount(at, (amounts[at] > 0) == (due[to] > 0))[at] > 1
+        agree = (amounts[at] == due[to]) & (to < free)
         agree &= pc.equal(currencies.take(at), due_currencies.take(to)).to_numpy(zero_copy_only=False)
-        at, to = _unambiguous(lines, at[agree], to[agree])
+        at, to = _unambiguous(lines, subjects, at[agree], to[agree], is_shared=is_shared[agree], terms=allowed)
         line_is_left[at] = subject_is_left[to] = False
         paired = np.hstack([paired, [at, to, np.full(len(at), place)]])
     # Pairs of each rule ascend already: a stable sort merges them.
@@ -151,13 +160,34 @@ def _joined(keys: pa.Array, references: pa.Array) -> tuple[np.ndarray, np.ndarra
     return np.repeat(np.arange(len(asking)), times), order[np.repeat(first, times) + which]
 
 
-def _unambiguous(lines: pd.DataFrame, at: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs without lines that fit several subjects, and with the earliest of several equal lines."""
-    if not len(at) or (np.bincount(at).max() == 1 and np.bincount(to).max() == 1):
+def _unambiguous(
+    lines: pd.DataFrame, subjects: pd.DataFrame, at: np.ndarray, to: np.ndarray, *, is_shared: np.ndarray, terms: Terms
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of which days say that they are one another; most are alone and need not be asked."""
+    is_receipt = subjects["kind"].isin(RECEIPT_KINDS).to_numpy()[to]
+    rival = (np.bincount(at)[at] > 1) | (np.bincount(to)[to] > 1) | (is_shared & is_receipt)
+    if not rival.any():
         return at, to
-    pairs = lines[list(EARLIEST)].take(at).assign(at=at, to=to).drop_duplicates("at", keep=False)
-    earliest = pairs.sort_values(list(EARLIEST), na_position="first").drop_duplicates("to")
-    return earliest["at"].to_numpy(), earliest["to"].to_numpy()
+    alone, shown, asked, is_receipt = np.flatnonzero(~rival), at[rival], to[rival], is_receipt[rival]
+    days = lines["booking_date"].to_numpy()[shown].astype("datetime64[D]")
+    apart = np.zeros(len(shown), dtype=np.int64)
+    apart[is_receipt] = dates.days_apart(days[is_receipt], subjects["on"].to_numpy()[asked[is_receipt]], terms)
+    may_be = np.flatnonzero(~(is_shared[rival] & is_receipt) | (apart <= terms.shared_within_days))
+    ordered = lines[list(EARLIEST)].take(np.unique(shown)).assign(at=np.unique(shown))
+    ordered = ordered.sort_values(list(EARLIEST), na_position="first")
+    places = np.empty(len(lines), dtype=np.int64)
+    places[ordered["at"]] = np.arange(len(ordered))
+    found = may_be[
+        dates.told_apart(
+            shown[may_be],
+            asked[may_be],
+            apart=apart[may_be],
+            shown=np.where(is_receipt, days.astype(np.int64), 0)[may_be],
+            places=places[shown[may_be]],
+        )
+    ]
+    kept = np.sort(np.concatenate([alone, np.flatnonzero(rival)[found]]))
+    return at[kept], to[kept]
 
 
 def of_accounts(lines: pd.DataFrame, terms: Terms) -> list[Match]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 import pandas as pd
 
 from settlement.domain import frames
+from settlement.domain.bank.matching.spelling import Spelling
 from settlement.domain.books.accounts import PAYOUTS_IN_TRANSIT, RECEIPTS_IN_TRANSIT
 
 EARLIEST = ("booking_date", "amount", "end_to_end_id", "reference", "remittance", "counterparty_account", "line_id")
@@ -146,19 +147,19 @@ class Match(NamedTuple):
         """Yield which part of which line pays which subject, and what of the difference it clears.
 
         Lines in their order and subjects by their ids are poured into each other; amounts of one match have one sign.
+        The largest subject bears the difference.
         """
-        if len(self.lines) == 1 and len(self.subjects) == 1:
-            yield self.lines[0], self.subjects[0], self.lines[0].amount, self.difference
-            return
         lines = sorted(self.lines, key=attrgetter("place"))
-        subjects = sorted(self.subjects, key=lambda subject: subject.key)
+        subjects = sorted(self.subjects, key=attrgetter("key"))
+        bearer = max(subjects, key=lambda subject: abs(subject.amount))
         place, left = 0, lines[0].amount
         for subject in subjects:
-            needed = subject.amount
+            lacking = self.difference if subject is bearer else 0
+            needed = subject.amount - lacking
             while needed:
                 part = min(left, needed, key=abs)
-                yield lines[place], subject, part, 0
-                needed, left = needed - part, left - part
+                yield lines[place], subject, part, lacking
+                needed, left, lacking = needed - part, left - part, 0
                 if not left and place + 1 < len(lines):
                     place, left = place + 1, lines[place + 1].amount
 
@@ -219,21 +220,28 @@ def _calendar_days(first: date, last: date) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the policy allows: differences by currency, and how far apart the days of an amount match may lie.
+    """What the policy allows: differences by currency, and how far apart days may lie.
 
-    `remitted_to` says of the other party's account, squeezed, which of our own it is paid from: fees, taxes, costs.
+    `within_days` is of a match by amount alone, `shared_within_days` of one by a reference that several receipts share.
+    `remitted_to` says of the other party's account, squeezed, which of our own it is paid from: fees, taxes, costs;
+    `spellings` how payers write our references.
     """
 
     tolerance: Mapping[str, int] = field(default_factory=dict)
     tolerance_ppm: Mapping[str, int] = field(default_factory=dict)
     remitted_to: Mapping[str, str] = field(default_factory=dict)
     within_days: int = 3
+    shared_within_days: int = 10
+    spellings: tuple[Spelling, ...] = ()
     days_apart: Callable[[date, date], int] = _calendar_days
 
-    def tolerated(self, subject: Subject) -> int:
-        """Return the largest difference allowed on a subject: the amount, or the part of its own if that is more."""
-        part = abs(subject.amount) * self.tolerance_ppm.get(subject.currency, 0) // 1_000_000
-        return max(self.tolerance.get(subject.currency, 0), part)
+    def tolerated(self, subjects: Sequence[Subject]) -> int:
+        """Return the largest difference allowed on subjects of one currency and direction, together: the amount, or
+        the part of their own if that is more.
+        """
+        currency, due = subjects[0].currency, sum(subject.amount for subject in subjects)
+        part = abs(due) * self.tolerance_ppm.get(currency, 0) // 1_000_000
+        return max(self.tolerance.get(currency, 0), part)
 
 
 class Side:

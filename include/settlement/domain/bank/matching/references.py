@@ -9,9 +9,10 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from operator import attrgetter
 
-from settlement.domain.bank.matching.model import Key, Match, OpenLine, Side, Subject
+from settlement.domain.bank.matching import dates, spelling
+from settlement.domain.bank.matching.model import PAYOUT_KINDS, Key, Match, OpenLine, Side, Subject, Terms
+from settlement.domain.bank.matching.spelling import Spelling
 
 SHORTEST_REFERENCE = 4
 SHORTEST_FRAGMENT, MOST_FRAGMENT_NAMES = 8, 10
@@ -22,19 +23,28 @@ _NOT_SAID = re.compile(r"[\W_]+")
 
 
 def by_our_reference(side: Side) -> list[Match]:
-    """Match where a line names exactly one open subject, as banks write references, and carries its amount."""
-    claims: dict[Key, list[OpenLine]] = defaultdict(list)
+    """Match where a line names one reference of open subjects, as banks write references, and carries the amount.
+
+    Several receipts under it, and several lines for one, are told apart by their days.
+    """
+    pairs: list[tuple[OpenLine, Subject]] = []
     for line in side.lines.values():
         fitting = [s for s in side.names_free(line.line_id) if s.amount == line.amount]
-        if len(fitting) == 1 and not _names_more(side, line, fitting[0]):
-            claims[fitting[0].key].append(line)
-    found = []
-    for key, lines in claims.items():
-        subject = side.free[key]
-        explanation = f"the line names [{subject.reference}], and the amount is the same"
-        # Several equal lines for one subject: the earliest is it, the others are duplicates of it.
-        line = min(lines, key=attrgetter("place"))
-        found.append(Match(lines=(line,), subjects=(subject,), rule="our_reference", explanation=explanation))
+        if len({s.reference for s in fitting}) == 1 and not _names_more(side, line, fitting[0]):
+            pairs += [(line, subject) for subject in fitting]
+    found = [
+        Match(
+            lines=(line,),
+            subjects=(subject,),
+            rule="our_reference",
+            explanation=f"the line names [{subject.reference}], and the amount is the same",
+        )
+        for line, subject in dates.pairs_told_apart(pairs, side.terms)
+    ]
+    matched = {one.match_id for one in found} | {subject.key for one in found for subject in one.subjects}
+    for line, subject in pairs:
+        if line.line_id not in matched and subject.key not in matched:
+            side.rivals[line.line_id].add(subject.key)
     return found
 
 
@@ -50,8 +60,19 @@ def _is_in_full(line: OpenLine, subject: Subject) -> bool:
     return any(squeezed(subject.reference) in text for text in _texts(line))
 
 
+def references_in(line: OpenLine, terms: Terms) -> list[str]:
+    """Return everything that a line says that may be a reference as we write it."""
+    said = (line.end_to_end_id, line.reference, line.bank_reference, line.remittance)
+    return references_of(*said, spellings=terms.spellings)
+
+
 def references_of(
-    end_to_end_id: str | None, reference: str | None, bank_reference: str | None, remittance: str
+    end_to_end_id: str | None,
+    reference: str | None,
+    bank_reference: str | None,
+    remittance: str,
+    *,
+    spellings: Sequence[Spelling] = (),
 ) -> list[str]:
     """Return everything that a line says that may be a reference as we write it: to ask the books and the source for.
 
@@ -61,6 +82,7 @@ def references_of(
     ours = [found for text in _squeezed(said) for found in _PAYOUT_REFERENCE.findall(text)]
     words = remittance.split()
     whole = [*words, *(first + second for first, second in pairwise(words))]
+    ours += spelling.read(spellings, said)
     keys = (end_to_end_id, reference, bank_reference, *whole, *(word.upper() for word in whole), *ours)
     return list(dict.fromkeys(key for key in keys if key))
 
@@ -73,37 +95,53 @@ def squeezed(text: str) -> str:
 class Names:
     """Which subjects a line names: their references and groups, found in the text of lines as banks mangle it."""
 
-    def __init__(self, subjects: Sequence[Subject]) -> None:
-        self._full: dict[str, list[Key]] = defaultdict(list)
+    def __init__(self, subjects: Sequence[Subject], terms: Terms) -> None:
+        self._terms = terms
+        self._whole: dict[str, list[Subject]] = defaultdict(list)
         self._groups: dict[str, list[Key]] = defaultdict(list)
         for subject in subjects:
-            reference = squeezed(subject.reference)
-            if len(reference) >= SHORTEST_REFERENCE:
-                self._full[reference].append(subject.key)
+            if subject.reference:
+                self._whole[squeezed(subject.reference)].append(subject)
             if subject.group:
                 self._groups[squeezed(subject.group)].append(subject.key)
+        self._full = {reference for reference in self._whole if len(reference) >= SHORTEST_REFERENCE}
         self._ordered = sorted(self._full)
         self._lengths = sorted({len(reference) for reference in self._full}, reverse=True)
 
     def of(self, line: OpenLine) -> list[Key]:
         """Return the keys of the subjects that the line names: by reference, else by a fragment, else by group.
 
-        The bank's number of the booking is digits that may hold any others: it names a subject only as a whole.
+        The bank's number of the booking is digits that may hold any others: it names a subject only as a whole. Of the
+        receipts that share a reference those are named that are near enough.
         """
         texts, number = _texts(line), squeezed(line.bank_reference or "")
-        references = self._references(texts) or [number] * (number in self._full) or self._truncated(texts)
-        keys = [key for reference in references for key in self._full[reference]]
+        spelled = [squeezed(one) for one in spelling.read(self._terms.spellings, _said(line))]
+        references = [one for one in spelled if one in self._whole] + self._references(texts, within=spelled)
+        references = references or [number] * (number in self._full) or self._truncated(texts)
+        keys = [key for reference in references for key in self._near(line, reference)]
         if not keys:
             keys = [key for word in _words(line) for key in self._groups.get(word, ())]
         return sorted(set(keys))
 
-    def _references(self, texts: Sequence[str]) -> list[str]:
+    def _near(self, line: OpenLine, reference: str) -> list[Key]:
+        """Return the subjects of a reference that the line may be; of one that is not shared, its own."""
+        named, most = self._whole[reference], self._terms.shared_within_days
+        receipts = [subject for subject in named if subject.kind not in PAYOUT_KINDS]
+        far = {
+            subject.key
+            for subject in receipts
+            if len(receipts) > 1 and subject.on and self._terms.days_apart(subject.on, line.booking_date) > most
+        }
+        return [subject.key for subject in named if subject.key not in far]
+
+    def _references(self, texts: Sequence[str], *, within: Sequence[str]) -> list[str]:
+        """Return the references that stand in the texts, but not those that are part of another, longer one."""
         found: list[str] = []
         for text in texts:
             for length in self._lengths:
                 for start in range(len(text) - length + 1):
                     piece = text[start : start + length]
-                    if piece in self._full and not any(piece in longer for longer in found):
+                    if piece in self._full and not any(piece in longer for longer in (*within, *found)):
                         found.append(piece)
         return found
 
@@ -122,7 +160,11 @@ class Names:
 
 def _texts(line: OpenLine) -> list[str]:
     """Return what a line says, in capitals and without anything but letters and digits."""
-    return _squeezed((line.end_to_end_id, line.reference, line.remittance))
+    return _squeezed(_said(line))
+
+
+def _said(line: OpenLine) -> tuple[str | None, ...]:
+    return (line.end_to_end_id, line.reference, line.remittance)
 
 
 def _squeezed(said: Iterable[str | None]) -> list[str]:
