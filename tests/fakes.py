@@ -1093,6 +1093,7 @@ class BankLines:
 
     def match_totals(self, on: date) -> list[LineTotals]:
         of_date: dict[str, list[KeptLine]] = defaultdict(list)
+        by_amount = {part.line_id for part in self._kept.matches if part.rule == "amount_and_date"}
         for kept in self._kept.lines.values():
             if self._kept.statements[kept.statement_id].business_date == on:
                 of_date[kept.line.currency].append(kept)
@@ -1101,6 +1102,7 @@ class BankLines:
                 currency=currency,
                 line_count=len(lines),
                 matched_count=sum(kept.state is LineState.MATCHED for kept in lines),
+                by_amount_count=sum(kept.line.line_id in by_amount for kept in lines),
                 line_amount=sum(abs(kept.line.amount) for kept in lines),
                 matched_amount=sum(abs(kept.line.amount) for kept in lines if kept.state is LineState.MATCHED),
             )

@@ -865,7 +865,7 @@ def test_lines_are_suspended_and_matched_and_each_is_booked(ledger: Ledger) -> N
         lines.suspend(opened[opened["amount"].isin([40, 3])], now=MORNING)
         suspended = {line.amount: line for line in matching.lines_in(lines.lines([LineState.SUSPENDED]))}
         assert suspended == {amount: replace(open_lines[amount], is_suspended=True) for amount in (40, 3)}
-        paid = Match((open_lines[-100],), (subject(SubjectKind.PAYOUT, "P1", -100),), "by_reference", "its id")
+        paid = Match((open_lines[-100],), (subject(SubjectKind.PAYOUT, "P1", -100),), "amount_and_date", "no more")
         charged = Match((open_lines[-7],), (subject(SubjectKind.ACCOUNT, "bank_charges", -7),), "by_hand", "a fee")
         received = Match((suspended[40],), (subject(SubjectKind.RECEIPT, "R1", 42),), "tolerance", "2 less")
         gone = Match((suspended[3],), (subject(SubjectKind.ACCOUNT, "difference", 3),), "written_off", "small")
@@ -878,6 +878,7 @@ def test_lines_are_suspended_and_matched_and_each_is_booked(ledger: Ledger) -> N
         }
         (totals,) = lines.match_totals(ON)
         assert (totals.line_count, totals.matched_count, totals.line_amount, totals.matched_amount) == (4, 4, 150, 150)
+        assert totals.by_amount_count == 1
         assert lines.match_totals(NEXT) == []
         assert books.journal.balances("") == {
             ("client_bank", "KRW"): 936,

@@ -55,11 +55,15 @@ class KeptStatement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineTotals:
-    """How many lines a date's statements have in one currency, and how many are matched, with their absolute sums."""
+    """How many lines a date's statements have in one currency, and how many are matched, with their absolute sums.
+
+    `by_amount_count` of them are matched by the weakest rule, by amount and date alone.
+    """
 
     currency: str
     line_count: int
     matched_count: int
+    by_amount_count: int
     line_amount: int
     matched_amount: int
 

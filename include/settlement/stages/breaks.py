@@ -363,9 +363,9 @@ def _subject(services: Services, books: Books, line: OpenLine, name: str) -> Sub
     if kind == SubjectKind.PAYOUT:
         meant = _movement(services, books, line, books.payouts.by_end_to_end([subject_id]))
     elif kind == SubjectKind.RECEIPT:
-        since = match.first_taken(services, books, line.booking_date)
+        since = match.first_taken(services, books) or date.min
         offered = services.core.receipts(
-            references=[], since=since, repayment_ids=[subject_id], calendar=services.calendar
+            references=[], since=line.booking_date, repayment_ids=[subject_id], calendar=services.calendar
         )
         taken = books.bank_lines.matched_subjects(sorted(RECEIPT_KINDS), [subject_id])
         meant = next((receipt for receipt in matching.subjects_in(offered) if receipt.key not in taken), None)

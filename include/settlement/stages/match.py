@@ -76,7 +76,7 @@ def match_lines(services: Services, books: Books, lines: pd.DataFrame) -> tuple[
         unmatched = [row.repayment_id for row in books.in_transit.receipts()]
         receipts = services.core.receipts(
             references=keys,
-            since=first_taken(services, books, lines["booking_date"].min().date()),
+            since=first_taken(services, books) or lines["booking_date"].min().date(),
             repayment_ids=unmatched,
             calendar=services.calendar,
         )
@@ -86,14 +86,13 @@ def match_lines(services: Services, books: Books, lines: pd.DataFrame) -> tuple[
     return matching.match(lines, offered, taken=taken, terms=terms)
 
 
-def first_taken(services: Services, books: Books, shown_on: date) -> date:
-    """Return the date from whose window on runs take receipts: what came before it is nobody's to match.
+def first_taken(services: Services, books: Books) -> date | None:
+    """Return the date from whose window on runs take receipts: the policy's first date, or the oldest settled one.
 
-    It is the policy's first date, or the oldest that is settled; before there is any, that on which the bank shows
-    the oldest line.
+    What came before it is nobody's to match. None before there is any.
     """
     named = [services.calendar.first] if services.calendar.first else []
-    return min([*named, *books.days.settled()], default=shown_on)
+    return min([*named, *books.days.settled()], default=None)
 
 
 def movements_of(

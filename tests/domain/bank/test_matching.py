@@ -33,12 +33,17 @@ def payout(subject_id: str, amount: int, reference: str = E2E, **more: Any) -> S
 
 
 def match(
-    lines: Sequence[OpenLine], subjects: Sequence[Subject], *, terms: Terms | None = None
+    lines: Sequence[OpenLine],
+    subjects: Sequence[Subject],
+    *,
+    taken: Sequence[Subject] = (),
+    terms: Terms | None = None,
 ) -> tuple[list[Match], list[Mismatch]]:
     """Match records, and return the matches as records of which the rows are the parts."""
     found, mismatches = matching.match(
         frames.build(frames.OPEN_LINES, map(asdict, lines)),
         frames.build(frames.SUBJECTS, map(asdict, subjects)),
+        taken=frames.build(frames.SUBJECTS, map(asdict, taken)),
         terms=terms,
     )
     line_of, ours = {x.line_id: x for x in lines}, {s.key: s for s in subjects}

@@ -541,6 +541,10 @@ def _match_lines(day: DayCompleted, words: Words) -> list[str]:
         )
         for item in day.matches
         if item.line_count
+    ] + [
+        words.say("day", "matched_by_amount", count=item.by_amount_count, currency=item.currency)
+        for item in day.matches
+        if item.by_amount_count
     ]
 
 

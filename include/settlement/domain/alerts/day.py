@@ -139,13 +139,14 @@ class BreakTotal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchTotals:
-    """How much of what the bank said we agree with, in one currency."""
+    """How much of what the bank said we agree with, in one currency; and how many lines by amount and date alone."""
 
     currency: str
     line_count: int
     matched_count: int
     line_amount: int
     matched_amount: int
+    by_amount_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ def closely(
     for line in sorted(lines_in(lines), key=attrgetter("line_id")):
         sides[line.currency, line.amount > 0].append(line)
     keys = {key for its_lines in sides.values() for line in its_lines for key in references_in(line, terms)}
-    named_before = taken["reference"].isin(keys)
+    named_before = taken["reference"].isin(keys | set(subjects["reference"]))
     matches: list[Match] = []
     mismatches: list[Mismatch] = []
     for (currency, is_credit), its_lines in sorted(sides.items()):
