@@ -163,31 +163,37 @@ def _joined(keys: pa.Array, references: pa.Array) -> tuple[np.ndarray, np.ndarra
 def _unambiguous(
     lines: pd.DataFrame, subjects: pd.DataFrame, at: np.ndarray, to: np.ndarray, *, is_shared: np.ndarray, terms: Terms
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs of which days say that they are one another; most are alone and need not be asked."""
+    """Return the pairs that are near enough, and of those that compete the ones that days tell apart."""
     is_receipt = subjects["kind"].isin(RECEIPT_KINDS).to_numpy()[to]
-    rival = (np.bincount(at)[at] > 1) | (np.bincount(to)[to] > 1) | (is_shared & is_receipt)
-    if not rival.any():
+    far = np.zeros(len(at), dtype=bool)
+    asked = np.flatnonzero(is_shared & is_receipt)
+    far[asked] = _apart(lines, subjects, at[asked], to[asked], terms) > terms.shared_within_days
+    at, to, is_receipt = at[~far], to[~far], is_receipt[~far]
+    competes = (np.bincount(at)[at] > 1) | (np.bincount(to)[to] > 1)
+    if not competes.any():
         return at, to
-    alone, shown, asked, is_receipt = np.flatnonzero(~rival), at[rival], to[rival], is_receipt[rival]
-    days = lines["booking_date"].to_numpy()[shown].astype("datetime64[D]")
-    apart = np.zeros(len(shown), dtype=np.int64)
-    apart[is_receipt] = dates.days_apart(days[is_receipt], subjects["on"].to_numpy()[asked[is_receipt]], terms)
-    may_be = np.flatnonzero(~(is_shared[rival] & is_receipt) | (apart <= terms.shared_within_days))
-    ordered = lines[list(EARLIEST)].take(np.unique(shown)).assign(at=np.unique(shown))
-    ordered = ordered.sort_values(list(EARLIEST), na_position="first")
+    (rivals,) = np.nonzero(competes)
+    shown, due, is_dated = at[rivals], to[rivals], is_receipt[rivals]
+    told = lines[list(EARLIEST)].take(np.unique(shown)).assign(at=np.unique(shown))
     places = np.empty(len(lines), dtype=np.int64)
-    places[ordered["at"]] = np.arange(len(ordered))
-    found = may_be[
-        dates.told_apart(
-            shown[may_be],
-            asked[may_be],
-            apart=apart[may_be],
-            shown=np.where(is_receipt, days.astype(np.int64), 0)[may_be],
-            places=places[shown[may_be]],
-        )
-    ]
-    kept = np.sort(np.concatenate([alone, np.flatnonzero(rival)[found]]))
+    places[told.sort_values(list(EARLIEST), na_position="first")["at"]] = np.arange(len(told))
+    days = lines["booking_date"].to_numpy()[shown].astype("datetime64[D]").astype(np.int64)
+    found = dates.told_apart(
+        shown,
+        due,
+        apart=np.where(is_dated, _apart(lines, subjects, shown, due, terms), 0),
+        shown=np.where(is_dated, days, 0),
+        places=places[shown],
+    )
+    kept = np.sort(np.concatenate([np.flatnonzero(~competes), rivals[found]]))
     return at[kept], to[kept]
+
+
+def _apart(lines: pd.DataFrame, subjects: pd.DataFrame, at: np.ndarray, to: np.ndarray, terms: Terms) -> np.ndarray:
+    """Return how many days lie between the lines and the subjects at these places."""
+    if not len(at):
+        return np.zeros(0, dtype=np.int64)
+    return dates.days_apart(lines["booking_date"].to_numpy()[at], subjects["on"].to_numpy()[to], terms)
 
 
 def of_accounts(lines: pd.DataFrame, terms: Terms) -> list[Match]:
