@@ -122,30 +122,32 @@ def test_of_several_debits_of_a_payout_the_earliest_is_it_whatever_day_was_expec
 
 
 days = st.integers(1, 28).map(on)
-some_days = st.lists(st.tuples(days, st.sampled_from([95000, 94000])), max_size=6)
+some_days = st.lists(st.tuples(days, st.sampled_from([95000, 94000])), max_size=5)
 
 
 @given(some_days, some_days, some_days, st.randoms())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_what_days_tell_apart_depends_on_no_order_and_is_the_same_on_columns_and_read_closely(
     lines: list[tuple[date, int]], free: list[tuple[date, int]], taken: list[tuple[date, int]], random: Any
 ) -> None:
     receipts = [came(f"R{number}", day, amount) for number, (day, amount) in enumerate(free)]
     known = [came(f"T{number}", day, amount) for number, (day, amount) in enumerate(taken)]
 
-    def found(**said: str) -> tuple[list[tuple[str, str]], list[tuple[str, str, list[str]]]]:
+    def found(rule: str, **said: str) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, list[str]]]]:
         said_so = [line(f"L{n}", amount, booking_date=day, **said) for n, (day, amount) in enumerate(lines)]
         first = match(said_so, receipts, taken=known)
         for rows in (said_so, receipts, known):
             random.shuffle(rows)
         assert match(said_so, receipts, taken=known) == first
-        return [(line_id, subject_id) for line_id, subject_id, _ in told(first[0])], causes(first[1])
+        pairs = [(one, other, "by days" if by == rule else by) for one, other, by in told(first[0])]
+        return pairs, causes(first[1])
 
-    pairs, why = found(reference=VA)
-    assert found(remittance=VA) == (pairs, why)
+    pairs, why = found("bank_reference", reference=VA)
+    assert found("our_reference", remittance=VA) == (pairs, why)
     day_of = {f"L{n}": day for n, (day, _) in enumerate(lines)} | {s.subject_id: s.on for s in receipts}
     if len(free) + len(taken) > 1:
-        assert all(abs(day_of[line_id] - day_of[receipt_id]) <= timedelta(10) for line_id, receipt_id in pairs)
+        apart = [abs(day_of[one] - day_of[other]) for one, other, by in pairs if by == "by days"]
+        assert max(apart, default=timedelta(0)) <= timedelta(10)
 
 
 # ------------------------------------------------------------------------------------------ a group less a fee
