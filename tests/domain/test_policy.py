@@ -97,6 +97,17 @@ def test_a_waterfall_that_forgets_a_component_is_refused() -> None:
     assert "exactly once" in refusal('name="a"\n[waterfall]\norder=["interest","principal","cost"]')
 
 
+@pytest.mark.parametrize("ours", ["INV-422", "INV-{number}-{number}", "INV-{number:6}", "INV-{n}"])
+def test_a_reference_that_is_declared_without_its_number_once_is_refused(ours: str) -> None:
+    assert "matching.references.0.ours" in refusal(f'name="a"\n[matching]\nreferences=[{{ ours = "{ours}" }}]')
+    assert "such as INV-{number:06}" in refusal(f'name="a"\n[matching]\nreferences=[{{ ours = "{ours}" }}]')
+
+
+def test_references_are_declared_as_the_source_and_as_payers_write_them() -> None:
+    read = policy.parse(b'name="a"\n[matching]\nreferences=[{ ours = "INV-{number:06}", written = ["No. {number}"] }]')
+    assert [(kind.ours, kind.written) for kind in read.matching.references] == [("INV-{number:06}", ("No. {number}",))]
+
+
 def test_a_file_that_is_no_toml_is_refused_with_its_place() -> None:
     assert "line 2" in refusal('name = "a"\ncut_off = 24:00')
 

@@ -25,9 +25,11 @@ from settlement.domain import frames
 from settlement.domain.bank import matching
 from settlement.domain.bank.matching import OpenLine, Subject, SubjectKind, Terms, exact
 from settlement.domain.bank.matching.model import Key
+from settlement.domain.bank.matching.spelling import Spelling
 
 FIRST = date(2026, 3, 2)
 TOLERANCE = 500
+INVOICES = Spelling(ours="INV-{number:07}", written=("Invoice #{number}",))
 Pair = tuple[str, Key]
 
 
@@ -47,7 +49,14 @@ class Truth:
         amount = int(10 ** self.random.uniform(3.5, 8))
         return amount // 1000 * 1000 + 1000 if self.random.random() < 0.3 else amount
 
-    def receipt(self, *, amount: int | None = None, loan: str | None = None) -> Subject:
+    def receipt(
+        self,
+        *,
+        amount: int | None = None,
+        loan: str | None = None,
+        reference: str | None = None,
+        days_before: int = 0,
+    ) -> Subject:
         """Make a receipt of a loan."""
         number = next(self.numbers)
         subject = Subject(
@@ -55,8 +64,8 @@ class Truth:
             subject_id=f"R{number:07d}",
             amount=amount or self.amount(),
             currency="KRW",
-            reference=f"VA{self.random.randrange(10**9):09d}-{number:07d}",
-            on=FIRST + timedelta(days=self.random.randrange(5)),
+            reference=f"VA{self.random.randrange(10**9):09d}-{number:07d}" if reference is None else reference,
+            on=FIRST + timedelta(days=self.random.randrange(5) - days_before),
             group=loan or f"LN-2026-{number:07d}",
         )
         self.subjects.append(subject)
@@ -156,6 +165,40 @@ def _fee(truth: Truth) -> None:
     truth.line("fee_deducted", receipt.amount - truth.random.choice((200, 500)), receipt, reference=receipt.reference)
 
 
+def _batch_fee(truth: Truth) -> None:
+    loan = f"LN-2026-F{next(truth.numbers):06d}"
+    receipts = [truth.receipt(loan=loan) for _ in range(truth.random.randrange(2, 8))]
+    total = sum(r.amount for r in receipts)
+    truth.line("batch_less_fee", total - truth.random.choice((99, 500)), *receipts, remittance=f"{loan} 일괄")
+
+
+def _virtual(truth: Truth) -> None:
+    """An instalment by a virtual account, whose former one no statement has shown."""
+    former = truth.receipt(days_before=31)
+    receipt = truth.receipt(amount=former.amount, reference=former.reference)
+    truth.line("virtual_account", receipt.amount, receipt, reference=receipt.reference)
+
+
+def _twice(truth: Truth) -> None:
+    """A receipt, and a line of days before that says the same."""
+    receipt = truth.receipt()
+    truth.line("exact", receipt.amount, receipt, reference=receipt.reference)
+    truth.line("duplicate", receipt.amount, reference=receipt.reference, days_later=-4)
+
+
+def _unreferenced(truth: Truth) -> None:
+    """A receipt without a reference, and a line of the same amount about something else."""
+    receipt = truth.receipt(reference="")
+    truth.line("foreign", receipt.amount, remittance=f"RENT-{truth.random.randrange(10**6):06d}")
+
+
+def _invoice(truth: Truth) -> None:
+    number = next(truth.numbers)
+    receipt = truth.receipt(reference=f"INV-{number:07d}")
+    said = truth.random.choice((f"INV-{number}", f"Invoice #{number}", f"inv {number:05d} 상환"))
+    truth.line("as_payers_write", receipt.amount, receipt, remittance=said)
+
+
 def _account(truth: Truth) -> None:
     payout = truth.payout()
     truth.line("amount_and_account", payout.amount, payout, counterparty_account=payout.account, days_later=1)
@@ -196,6 +239,11 @@ KINDS: tuple[tuple[int, Callable[[Truth], None]], ...] = (
     (3, _missing),
     (4, _foreign),
     (1, _differs),
+    (3, _batch_fee),
+    (4, _virtual),
+    (2, _twice),
+    (2, _unreferenced),
+    (3, _invoice),
 )
 
 
@@ -234,7 +282,7 @@ def make(*, seed: int, lines: int) -> Truth:
 def score(*, seed: int, lines: int) -> list[Score]:
     """Return the score by kind, and of all kinds together as the last."""
     truth = make(seed=seed, lines=lines)
-    terms = Terms(tolerance={"KRW": TOLERANCE}, within_days=3)
+    terms = Terms(tolerance={"KRW": TOLERANCE}, within_days=3, spellings=(INVOICES,))
     statement = frames.build(frames.OPEN_LINES, map(asdict, truth.lines))
     books = frames.build(frames.SUBJECTS, map(asdict, truth.subjects))
     matches, _ = matching.match(statement, books, terms=terms)

@@ -189,6 +189,15 @@ def test_a_day_of_all_currencies_and_causes_fits() -> None:
     assert_fits(renderer_in("en").message(row_of((*EVENTS["day.progress"], full))).blocks)
 
 
+def test_lines_that_are_matched_by_amount_and_date_alone_are_told_and_none_is_not() -> None:
+    day = EVENTS["day.completed"][-1]
+    assert isinstance(day, DayCompleted)
+    weak = dataclasses.replace(day, matches=(dataclasses.replace(day.matches[0], by_amount_count=3),))
+    told = "Of these by amount and date alone, without a reference: 3 (KRW) - to be looked at"
+    assert told in text_of(vars_of(renderer_in("en").message(row_of((*EVENTS["day.progress"], weak)))))
+    assert told not in text_of(vars_of(renderer_in("en").message(row_of((*EVENTS["day.progress"], day)))))
+
+
 def test_a_backfill_of_two_years_shows_its_newest_days_and_how_many_more() -> None:
     start = date(2024, 1, 2)
     days = tuple(
