@@ -37,14 +37,14 @@ def came(subject_id: str, day: date, amount: int = 95000, **more: Any) -> Subjec
 
 @SAYING
 def test_of_several_receipts_under_one_reference_a_line_is_that_of_the_nearest_day(
-    said: dict[str, str], rule: str
+    said: dict[str, Any], rule: str
 ) -> None:
     matches, mismatches = match([shown("L1", 16, **said)], [came("R1", on(16)), came("R0", on(13)), came("R2", on(18))])
     assert (told(matches), mismatches) == ([("L1", "R1", rule)], [])
 
 
 @SAYING
-def test_each_of_several_lines_is_the_receipt_of_its_own_day(said: dict[str, str], rule: str) -> None:
+def test_each_of_several_lines_is_the_receipt_of_its_own_day(said: dict[str, Any], rule: str) -> None:
     matches, mismatches = match(
         [shown("L1", 18, **said), shown("L2", 16, **said)], [came("R1", on(16)), came("R2", on(17))]
     )
@@ -52,31 +52,31 @@ def test_each_of_several_lines_is_the_receipt_of_its_own_day(said: dict[str, str
 
 
 @SAYING
-def test_the_amount_tells_receipts_of_one_day_apart(said: dict[str, str], rule: str) -> None:
+def test_the_amount_tells_receipts_of_one_day_apart(said: dict[str, Any], rule: str) -> None:
     matches, _ = match([shown("L1", 16, **said)], [came("R1", on(16), 94000), came("R2", on(16))])
     assert told(matches) == [("L1", "R2", rule)]
 
 
 @SAYING
-def test_receipts_that_are_equally_near_are_ambiguous(said: dict[str, str], rule: str) -> None:
+def test_receipts_that_are_equally_near_are_ambiguous(said: dict[str, Any], rule: str) -> None:
     matches, mismatches = match([shown("L1", 16, **said)], [came("R1", on(15)), came("R2", on(17))])
     assert (matches, causes(mismatches)) == ([], [("L1", "ambiguous", ["R1", "R2"])])
 
 
 @SAYING
-def test_a_receipt_under_a_shared_reference_is_at_most_ten_days_from_its_line(said: dict[str, str], rule: str) -> None:
+def test_a_receipt_under_a_shared_reference_is_at_most_ten_days_from_its_line(said: dict[str, Any], rule: str) -> None:
     eleven, ten = date(2026, 2, 5), date(2026, 2, 6)
     assert match([shown("L1", 16, **said)], [came("R1", eleven), came("R0", on(1, 1))]) == ([], [])
     assert told(match([shown("L1", 16, **said)], [came("R1", ten), came("R0", on(1, 1))])[0]) == [("L1", "R1", rule)]
 
 
 @SAYING
-def test_a_reference_that_is_one_receipts_alone_says_enough_at_any_distance(said: dict[str, str], rule: str) -> None:
+def test_a_reference_that_is_one_receipts_alone_says_enough_at_any_distance(said: dict[str, Any], rule: str) -> None:
     assert told(match([shown("L1", 16, **said)], [came("R1", on(2, 1))])[0]) == [("L1", "R1", rule)]
 
 
 @SAYING
-def test_receipts_that_have_their_lines_share_the_reference_too(said: dict[str, str], rule: str) -> None:
+def test_receipts_that_have_their_lines_share_the_reference_too(said: dict[str, Any], rule: str) -> None:
     """The line's own receipt is recorded late: an older one without its line is not taken for it."""
     older, known = came("R1", on(2)), [came("R0", on(15, 1))]
     assert match([shown("L1", 16, **said)], [older], taken=known) == ([], [])
@@ -101,7 +101,7 @@ def test_the_days_between_receipts_under_one_reference_are_those_of_the_terms() 
 
 @SAYING
 def test_of_equal_lines_the_one_whose_day_fits_is_it_and_an_earlier_one_is_a_duplicate(
-    said: dict[str, str], rule: str
+    said: dict[str, Any], rule: str
 ) -> None:
     matches, mismatches = match([shown("L1", 12, **said), shown("L2", 16, **said)], [came("R1", on(16))])
     assert told(matches) == [("L2", "R1", rule)]
@@ -109,7 +109,7 @@ def test_of_equal_lines_the_one_whose_day_fits_is_it_and_an_earlier_one_is_a_dup
 
 
 @SAYING
-def test_lines_of_several_days_that_fit_equally_well_are_ambiguous(said: dict[str, str], rule: str) -> None:
+def test_lines_of_several_days_that_fit_equally_well_are_ambiguous(said: dict[str, Any], rule: str) -> None:
     matches, mismatches = match([shown("L1", 15, **said), shown("L2", 17, **said)], [came("R1", on(16))])
     assert (matches, causes(mismatches)) == ([], [("L1", "ambiguous", ["R1"]), ("L2", "ambiguous", ["R1"])])
 
@@ -144,7 +144,7 @@ def test_what_days_tell_apart_depends_on_no_order_and_is_the_same_on_columns_and
 
     pairs, why = found("bank_reference", reference=VA)
     assert found("our_reference", remittance=VA) == (pairs, why)
-    day_of = {f"L{n}": day for n, (day, _) in enumerate(lines)} | {s.subject_id: s.on for s in receipts}
+    day_of = {f"{of}{n}": day for of, rows in (("L", lines), ("R", free)) for n, (day, _) in enumerate(rows)}
     if len(free) + len(taken) > 1:
         apart = [abs(day_of[one] - day_of[other]) for one, other, by in pairs if by == "by days"]
         assert max(apart, default=timedelta(0)) <= timedelta(10)
