@@ -449,7 +449,7 @@ def test_money_of_a_receipt_that_was_undone_before_it_was_taken_is_missing_until
     undone_before_it_was_taken(spoken)
     assert spoken.balances()["receipts_in_transit"] == -95000
     assert spoken.breaks() == [("missing_at_bank", "repayment", -95000)]
-    spoken.statement("2026-02-19", Entry(-95000, text="cheque without cover"))
+    spoken.statement("2026-02-19", Entry(-95000))
     spoken.hear("2026-02-20T05:00+09:00")
     assert "receipts_in_transit" not in spoken.balances()
     assert (spoken.breaks(), spoken.verify()) == ([], [])
