@@ -103,6 +103,7 @@ def csv(*entries: Entry, opening: int = BEFORE, on: str = ON, account: str = ACC
 
 
 def told(bank: Spoken, *contents: str, at: str = "2026-02-17T05:00+09:00") -> dict[str, Any]:
+    bank.at(at)
     for content in contents:
         bank.say(content, kind="camt.053" if content.startswith("<") else "file")
     return bank.hear(at)
@@ -423,7 +424,7 @@ def test_a_statement_of_a_day_far_ahead_is_refused_and_opens_no_gate(bank: Spoke
     told(bank, camt(on="2026-02-13", name="S-13"), at="2026-02-14T05:00+09:00")
     told(bank, write(RECEIPT, on="2027-02-16"))
     (refusal,) = [found for state, found in bank.rows(MESSAGES) if state == "refused"]
-    assert "is of [2027-02-16], and today is [2026-02-17]: ask the bank for the day that it means" in refusal
+    assert "is of [2027-02-16], and it came on [2026-02-17]: ask the bank for the day that it means" in refusal
     assert bank.rows(STATEMENTS) == [("2026-02-13", BEFORE, BEFORE)]
     assert ("statement_chain", "message", None) in bank.breaks()
     with pytest.raises(Refused, match=r"\(the newest is of \[2026-02-13\]\)"):

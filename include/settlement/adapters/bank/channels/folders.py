@@ -18,6 +18,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -185,10 +186,12 @@ class PickupFolder:
 
 
 def _read(path: Path) -> Message | None:
-    content = _content(path)
-    if content is None:
+    try:
+        content, written = path.read_bytes(), path.stat().st_mtime
+    except FileNotFoundError:
         return None  # another reader acknowledged it meanwhile
-    return Message.of(content, kind=_kind(path.name), name=path.name)
+    written_at = datetime.fromtimestamp(written, UTC)
+    return Message.of(content, kind=_kind(path.name), name=path.name, written_at=written_at)
 
 
 def _content(path: Path) -> bytes | None:
