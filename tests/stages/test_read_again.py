@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from settlement.adapters.bank.channels import folders
+from settlement.adapters.bank.formats import csv_statement
 from settlement.domain.bank.messages import Message, Reading
 from settlement.domain.errors import Refused, UnreadableMessage
 from settlement.stages import prove, take_in
@@ -111,13 +113,34 @@ def test_a_day_of_which_only_a_part_was_exported_is_over_when_the_next_day_opens
     assert gate_of_the_16th(bank) == 3
 
 
+def test_a_file_whose_name_is_no_text_and_one_too_large_keep_none_of_the_others_back(
+    bank: Spoken, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "LARGEST_MESSAGE", 10_000)
+    monkeypatch.setattr(csv_statement, "LARGEST_MESSAGE", 10_000)
+    (landing / os.fsdecode("입출금.csv".encode("cp949"))).write_text(csv(RECEIPT), encoding="utf-8")
+    (landing / os.fsdecode(b"\xff\xfe.csv")).write_text("half", encoding="utf-8")
+    (landing / "backup.csv").write_bytes(b"0" * 10_000_000)
+    bank.hear("2026-02-17T05:00+09:00")
+    assert bank.rows("select name, state, length(content) from ledger.bank_messages order by length(content)") == [
+        ("\ufffd\ufffd.csv", "refused", 4),
+        ("입출금.csv", "applied", len(csv(RECEIPT).encode())),
+        ("backup.csv", "refused", 10_001),
+    ]
+    assert (landing / "processed" / "backup.csv").stat().st_size == 10_000_000
+    assert bank.rows(STATEMENTS) == [(ON, BEFORE, AFTER, True)]
+
+
 # ------------------------------------------------------------------------------------------------ what nobody could use
 
 
 def test_an_export_that_came_before_its_columns_were_declared_is_read_once_they_are(bank: Spoken) -> None:
     configure(bank, statement_columns=None)
     told(bank, csv(RECEIPT))
-    refusal = "line 1: not well-formed XML: Start tag expected, '<' not found, line 1, column 1"
+    refusal = (
+        "line 1: it begins neither as XML nor as an MT940; for a CSV, statement_columns of connection settlement_bank"
+        " declare what its columns mean"
+    )
     assert bank.rows(OUTCOMES) == [("refused", refusal, None, None, None)]
     assert bank.breaks() == [("statement_chain", "message", None)]
     configure(bank, statement_columns="korean_export")

@@ -131,10 +131,15 @@ def refuse(services: Services, message: Message, error: UnreadableMessage, *, no
                 MessageState.REFUSED,
                 read_with=_read_with(services),
                 now=now,
-                refusal=str(error),
-                statement_id=error.statement_id,
+                refusal=_printable(str(error)),
+                statement_id=error.statement_id and _printable(error.statement_id),
                 difference=error.difference,
             )
+
+
+def _printable(text: str) -> str:
+    """Return a text with a question mark for each sign that the books cannot hold, which it may be refused for."""
+    return text.replace("\0", "?").encode("utf-8", "replace").decode()
 
 
 def _order(said: Any) -> tuple[int, str, int, int]:
