@@ -359,6 +359,9 @@ READ: dict[str, list[Said]] = {
     "mt940/dutch-batch-named-by-pref.sta": [
         ("NL71RABO0123456789", "EUR", "2026-02-16", 100000, 93000, [-7000]),
     ],
+    "mt940/dutch-blank-lines-in-a-text-and-a-wide-envelope.sta": [
+        ("NL47INGB0001212121", "EUR", "2026-02-16", 10000, 9000, [-1000]),
+    ],
     "mt940/dutch-ing-structured.sta": [
         ("NL69INGB0123456789", "EUR", "2026-02-16", 66223, 66436, [-100, 156, 157]),
     ],
@@ -408,6 +411,9 @@ READ: dict[str, list[Said]] = {
         ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
         ("10020030/111", "EUR", "2026-02-17", 15000, 15500, [500]),
     ],
+    "mt940/german-spaces-behind-every-tag.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
+    ],
     "mt940/german-mark-and-lines-before.sta": [
         ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
     ],
@@ -420,6 +426,9 @@ READ: dict[str, list[Said]] = {
     ],
     "mt940/german-page-without-a-number.sta": [
         ("10020030/111", "EUR", "2026-02-16", 10000, 15000, [5000]),
+    ],
+    "mt940/german-references-longer-than-they-may-be.sta": [
+        ("10020030/111", "EUR", "2026-02-16", 10000, 8192, [-2000, 100, 92]),
     ],
     "mt940/german-space-before-the-type.sta": [
         ("10020030/111", "EUR", "2026-02-16", 0, 5000, [5000]),
@@ -470,6 +479,9 @@ READ: dict[str, list[Said]] = {
     ],
     "mt940/mt942-text-that-looks-like-tags.sta": [
         ("110-123-456789", "KRW", None, None, None, [500]),
+    ],
+    "mt940/mt942-totals-without-a-count.sta": [
+        ("10020030/111", "EUR", None, None, None, [500]),
     ],
     "mt940/mt942-two-accounts-one-reference.sta": [
         ("110-123-456789", "KRW", None, None, None, [500]),
@@ -558,10 +570,11 @@ REFUSED = {
     "mt940/dead-currency.sta": "line 4: Currency [DEM] is not an active code of ISO 4217",
     "mt940/does-not-add-up.sta": "line 1: statement [REF:1:2026-02-16] does not add up",
     "mt940/expected-not-booked.sta": "line 5: [2602160216EC2000,NTRFNONREF] is not a statement line",
-    "mt940/german-absurd-amount.sta": "line 5: [2602160216C99999999999999999,00NTRFNONRE] has an amount of more digits",
+    "mt940/german-absurd-amount.sta": "line 5: [2602160216C99999999999999999,00NTRFNONRE] has an amount that goes on b",
     "mt940/german-absurd-number.sta": "line 3: [99999999999999999999] is not the number of a statement",
     "mt940/german-absurd-page.sta": "line 3: [1/99999999999] is not the number of a statement",
     "mt940/german-absurd-total.sta": "line 6: :90C: says [99999] entries of [5000], there are [1] of [5000]",
+    "mt940/german-dot-between-thousands.sta": "line 5: [2602160216C1.000,00NTRFNONREF] has an amount that goes on behi",
     "mt940/german-empty-account.sta": "line 2: the statement names no account",
     "mt940/german-entry-on-the-thirtieth-of-february.sta": "line 5: [0230] is not a day of a year",
     "mt940/german-next-begins-inside-a-text.sta": "line 1: the statement has 0 fields :62F: or :62M:, not one",
@@ -573,7 +586,7 @@ REFUSED = {
     "mt940/korean-totals-wrong.sta": "line 7: :90C: says [2] entries of [95000], there are [1] of [95000]",
     "mt940/korean-won-with-jeon.sta": "line 6: [1095000.50] has more decimals than the 0 that KRW has",
     "mt940/lines-before-the-statement.sta": "line 1: field :61: stands before the first :20:",
-    "mt940/mt942-absurd-amount.sta": "line 6: [2602160216C9999999999999999999,NTRFNONRE] has an amount of more digits ",
+    "mt940/mt942-absurd-amount.sta": "line 6: [2602160216C9999999999999999999,NTRFNONRE] has an amount that goes on b",
     "mt940/mt942-beside-a-statement.sta": "line 8: it holds statements and reports (MT942) together",
     "mt940/mt942-no-currency.sta": "line 1: the report has no field :34F: that names its currency",
     "mt940/mt942-no-number.sta": "line 1: the statement has 0 fields :28: or :28C:, not one",

@@ -152,5 +152,5 @@ def test_a_number_is_read_whole_or_not_at_all(number: str) -> None:
 
 
 def test_an_amount_is_read_whole_or_not_at_all() -> None:
-    with pytest.raises(UnreadableMessage, match="an amount of more digits than are read"):
+    with pytest.raises(UnreadableMessage, match=r"has an amount that goes on behind \[123456789012345\]"):
         report(":61:2602160216D1234567890123456,NTRFNONREF")

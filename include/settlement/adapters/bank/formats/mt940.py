@@ -58,16 +58,16 @@ _KNOWN = frozenset(_KNOWN_TAGS.split(" "))
 _BALANCE = re.compile(r"([CD])(\d{6})([A-Z]{3})([\d,]{1,20})", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _EXPECTED = re.compile(r"\d{6}(?:\d{4})?E[CD]", re.ASCII)
-_TOTAL = re.compile(r"(\d{1,5})([A-Z]{3})([\d,]{1,20})", re.ASCII)
+_TOTAL = re.compile(r"(\d{1,5})?([A-Z]{3})([\d,]{1,20})", re.ASCII)
 _NUMBER = re.compile(r"(\d{1,12}(?!\d))?\s*(?:/\s*(\d{1,5})(?!\d))?(?!\d|/\s*\d)", re.ASCII)
 _HEAD = frozenset(("13", "13D", "20", "21", "25", "25P", "28", "28C", "34F"))
 """Fields that stand before the opening balance and nowhere else."""
 _LONGEST_HEAD = 40
 """Lines that a bank writes between the beginning of a statement and its opening balance, at most."""
 _SHAPES = {
-    "61": re.compile(r"\d{6}", re.ASCII),
-    "90": re.compile(r"\d{1,5}[A-Z]{3}", re.ASCII),
-    "6": re.compile(r"[CD]\d{6}[A-Z]{3}", re.ASCII),
+    "61": re.compile(r" *\d{6}", re.ASCII),
+    "90": re.compile(r" *\d{0,5}[A-Z]{3}", re.ASCII),
+    "6": re.compile(r" *[CD]\d{6}[A-Z]{3}", re.ASCII),
 }
 """How the content of a field begins, by the beginning of its tag: it tells a field from a text that looks like one."""
 _CODED = re.compile(
@@ -373,10 +373,11 @@ def _prove_totals(raw: _Raw, movements: list[Movement], currency: str) -> None:
         if shape is None or shape[2] != currency:
             raise UnreadableMessage(f"[{total.text[:40]}] is not a count and a sum in {currency}", line=total.line)
         amounts = [abs(movement.amount) for movement in movements if movement.amount * sign > 0]
-        stated = _amount(shape[3], currency, total)
-        if (int(shape[1]), stated) != (len(amounts), sum(amounts)):
+        stated = _amount(shape[3].rjust(len(shape[3]) + shape[3].startswith(","), "0"), currency, total)
+        count = int(shape[1] or len(amounts))  # a total without a count says nothing of it
+        if (count, stated) != (len(amounts), sum(amounts)):
             raise UnreadableMessage(
-                f":{tag}: says [{int(shape[1])}] entries of [{stated}], there are [{len(amounts)}] of [{sum(amounts)}]",
+                f":{tag}: says [{count}] entries of [{stated}], there are [{len(amounts)}] of [{sum(amounts)}]",
                 line=total.line,
             )
 
@@ -428,8 +429,10 @@ def _line(found: _Field) -> dict[str, Any]:
     for pattern in _LINE_PATTERNS:
         text = found.text.strip()
         shape = pattern.re.match(text)
-        if shape and text[shape.end("amount") :].startswith(tuple("0123456789,")):
-            raise UnreadableMessage(f"[{text[:40]}] has an amount of more digits than are read", line=found.line)
+        if shape and text[shape.end("amount") :].startswith(tuple("0123456789,.")):
+            raise UnreadableMessage(
+                f"[{text[:40]}] has an amount that goes on behind [{shape['amount']}]", line=found.line
+            )
         if shape:
             return dict(shape.groupdict())
     raise UnreadableMessage(f"[{found.text.splitlines()[0][:60]}] is not a statement line", line=found.line)
