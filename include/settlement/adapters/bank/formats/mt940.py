@@ -373,7 +373,7 @@ def _prove_totals(raw: _Raw, movements: list[Movement], currency: str) -> None:
         if shape is None or shape[2] != currency:
             raise UnreadableMessage(f"[{total.text[:40]}] is not a count and a sum in {currency}", line=total.line)
         amounts = [abs(movement.amount) for movement in movements if movement.amount * sign > 0]
-        stated = _amount(shape[3].rjust(len(shape[3]) + shape[3].startswith(","), "0"), currency, total)
+        stated = _amount(shape[3], currency, total)
         count = int(shape[1] or len(amounts))  # a total without a count says nothing of it
         if (count, stated) != (len(amounts), sum(amounts)):
             raise UnreadableMessage(
