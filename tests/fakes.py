@@ -57,7 +57,7 @@ from settlement.domain.payments.state import PayoutState
 from settlement.domain.policy import Policy
 from settlement.ports.approvals import AnsweredObjection, Question
 from settlement.ports.bank import Debtor
-from settlement.ports.bank_lines import KeptStatement, LineTotals, RefusedMessage
+from settlement.ports.bank_lines import KeptStatement, LineTotals, RefusedMessage, WaitingMessage
 from settlement.ports.books import Books
 from settlement.ports.breaks import Break, BreakEvent
 from settlement.ports.close import Certificate
@@ -136,11 +136,15 @@ class KeptMessage:
 
     message: Message
     recorded_at: datetime
+    came_at: datetime
     state: MessageState
     refusal: str | None = None
     statement_id: str | None = None
     difference: int | None = None
-    foreign_to: str = ""
+    read_with: str = ""
+    first_read_at: datetime | None = None
+    read_as_of: datetime | None = None
+    refused_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -970,41 +974,63 @@ class BankLines:
         self._journal = journal
 
     def keep_message(self, message: Message, *, direction: str, now: datetime) -> bool:
-        if message.sha256 in self._kept.messages:
+        came_at, known = min(now, message.written_at or now), self._kept.messages.get(message.sha256)
+        if known is not None:
+            if message.written_at:
+                self._kept.messages[message.sha256] = replace(known, came_at=max(known.came_at, came_at))
             return False
         state = MessageState.NEW if direction == "in" else MessageState.APPLIED
-        self._kept.messages[message.sha256] = KeptMessage(message=message, recorded_at=now, state=state)
+        self._kept.messages[message.sha256] = KeptMessage(
+            message=message, recorded_at=now, came_at=came_at, state=state
+        )
         return True
 
-    def new_messages(self, *, ours: str) -> list[Message]:
-        waiting = self._messages(MessageState.NEW, MessageState.FOREIGN)
-        return [kept.message for kept in waiting if self.is_new(kept.message.sha256, ours=ours)]
+    def new_messages(self, *, read_with: str) -> list[WaitingMessage]:
+        return [
+            WaitingMessage(message=kept.message, came_at=kept.came_at, first_read_at=kept.first_read_at)
+            for kept in self._messages(*MessageState)
+            if self.is_new(kept.message.sha256, read_with=read_with)
+        ]
 
-    def is_new(self, sha256: str, *, ours: str) -> bool:
+    def is_new(self, sha256: str, *, read_with: str) -> bool:
         kept = self._kept.messages[sha256]
-        is_foreign = kept.state is MessageState.FOREIGN and kept.foreign_to != ours
-        return kept.state is MessageState.NEW or is_foreign
+        is_unused = kept.state in (MessageState.FOREIGN, MessageState.REFUSED)
+        if kept.state is MessageState.NEW or (is_unused and kept.read_with != read_with):
+            return True
+        if kept.read_as_of is None or kept.came_at <= kept.read_as_of:
+            return False
+        days = [self._day_of(found) for found in self._kept.statements.values() if found.is_last]
+        is_part = any(
+            found.sha256 == sha256 and self._day_of(found) not in days for found in self._kept.statements.values()
+        )
+        return kept.state is MessageState.REFUSED or is_part
+
+    def _day_of(self, kept: KeptStatement) -> tuple[str, str, date]:
+        return (kept.account, kept.currency, kept.business_date)
 
     def close_message(
         self,
         sha256: str,
         state: MessageState,
         *,
-        ours: str,
+        read_with: str,
         now: datetime,
         refusal: str | None = None,
         statement_id: str | None = None,
         difference: int | None = None,
     ) -> None:
         kept = self._kept.messages[sha256]
+        is_refused_now = state is MessageState.REFUSED and kept.refused_at is None
         self._kept.messages[sha256] = replace(
             kept,
             state=state,
             refusal=refusal,
             statement_id=statement_id,
             difference=difference,
-            foreign_to=ours if state is MessageState.FOREIGN else kept.foreign_to,
-            recorded_at=now if kept.state is MessageState.FOREIGN and state is not kept.state else kept.recorded_at,
+            read_with=read_with,
+            first_read_at=kept.first_read_at or now,
+            read_as_of=min(kept.came_at, now),
+            refused_at=(kept.recorded_at if kept.first_read_at is None else now) if is_refused_now else kept.refused_at,
         )
 
     def refused_messages(self) -> list[RefusedMessage]:
@@ -1013,7 +1039,7 @@ class BankLines:
                 sha256=kept.message.sha256,
                 kind=kept.message.kind,
                 name=kept.message.name,
-                recorded_at=kept.recorded_at,
+                recorded_at=kept.refused_at or kept.recorded_at,
                 refusal=kept.refusal,
                 statement_id=kept.statement_id,
                 difference=kept.difference,
@@ -1331,6 +1357,14 @@ class Breaks:
                 part = max(parts, key=lambda part: part.matched_at)
                 other = f"{part.subject_kind} {part.subject_id}" if is_line else part.line_id
                 return f"matched with [{other}] by {part.rule}: {part.explanation}"
+        if gone.subject_kind == "message":
+            again = [
+                kept
+                for kept in self._kept.messages.values()
+                if kept.message.sha256.startswith(gone.subject_id) and kept.state is not MessageState.REFUSED
+            ]
+            if again:
+                return f"message [{again[0].message.name}] was read again and is {again[0].state}"
         return why_gone(gone.cause)
 
     def _is_late(self, row: Row, returned: PayoutStep) -> bool:

@@ -50,6 +50,7 @@ def services() -> Iterator[Services]:
     engine = settlement_engine()
     try:
         bank, debtor = bank_channel()
+        columns, zone = statement_columns(), ZoneInfo(policy.timezone)
         yield Services(
             policy=policy,
             calendar=calendar_of(policy),
@@ -62,7 +63,8 @@ def services() -> Iterator[Services]:
             code_version=code_version(),
             write_file=pain001.write,
             write_report=reports.workbook,
-            read_message=partial(reading.read, columns=statement_columns(), zone=ZoneInfo(policy.timezone)),
+            read_message=partial(reading.read, columns=columns, zone=zone),
+            reader=hashlib.sha256(f"{code_version()} {columns} {zone}".encode()).hexdigest()[:16],
             is_now_set=config.is_now_set(),
             landing=landing_folder(),
         )

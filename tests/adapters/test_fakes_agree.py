@@ -41,6 +41,7 @@ from settlement.domain.payments.state import PayoutState
 from settlement.domain.policy import AlertChannel, Alerts
 from settlement.ports import outbox
 from settlement.ports.approvals import Question
+from settlement.ports.bank_lines import WaitingMessage
 from settlement.ports.books import Books, Ledger
 from settlement.ports.days import BackfillEnd, DayRun, RunRequest
 from settlement.ports.payouts import Uncredited, UnderWay
@@ -704,14 +705,19 @@ def test_a_message_is_kept_once_and_closed_with_what_became_of_it(ledger: Ledger
         lines = books.bank_lines
         assert lines.keep_message(second, direction="in", now=MORNING + HOUR) is True
         assert lines.keep_message(first, direction="in", now=MORNING) is True
-        assert lines.keep_message(first, direction="in", now=MORNING + 2 * HOUR) is False
+        again = replace(first, written_at=MORNING + 3 * HOUR)
+        assert lines.keep_message(again, direction="in", now=MORNING + 2 * HOUR) is False
         assert lines.keep_message(out, direction="out", now=MORNING) is True
-        assert lines.new_messages(ours="A") == [first, second]
-        assert (lines.is_new(first.sha256, ours="A"), lines.is_new(out.sha256, ours="A")) == (True, False)
+        assert lines.new_messages(read_with="A") == [
+            WaitingMessage(message=first, came_at=MORNING + 2 * HOUR),
+            WaitingMessage(message=second, came_at=MORNING + HOUR),
+        ]
+        assert (lines.is_new(first.sha256, read_with="A"), lines.is_new(out.sha256, read_with="A")) == (True, False)
         refused = MessageState.REFUSED
-        lines.close_message(first.sha256, refused, ours="A", now=MORNING, refusal="no", statement_id="S1", difference=7)
-        lines.close_message(second.sha256, MessageState.FOREIGN, ours="A", now=MORNING)
-        assert lines.new_messages(ours="A") == []
+        said: dict[str, Any] = {"refusal": "no", "statement_id": "S1", "difference": 7}
+        lines.close_message(first.sha256, refused, read_with="A", now=MORNING + 2 * HOUR, **said)
+        lines.close_message(second.sha256, MessageState.FOREIGN, read_with="A", now=MORNING)
+        assert lines.new_messages(read_with="A") == []
         assert [
             (r.sha256, r.kind, r.name, r.recorded_at, r.refusal, r.statement_id, r.difference)
             for r in lines.refused_messages()
@@ -729,15 +735,59 @@ def test_a_foreign_message_is_read_again_once_our_account_is_called_otherwise(
     with ledger.books() as books:
         lines = books.bank_lines
         lines.keep_message(foreign, direction="in", now=MORNING)
-        lines.close_message(foreign.sha256, MessageState.FOREIGN, ours="A", now=MORNING)
-        assert (lines.new_messages(ours="A"), lines.is_new(foreign.sha256, ours="A")) == ([], False)
-        assert (lines.new_messages(ours="A B"), lines.is_new(foreign.sha256, ours="A B")) == ([foreign], True)
-        lines.close_message(foreign.sha256, MessageState.FOREIGN, ours="A B", now=MORNING + HOUR)
-        assert lines.new_messages(ours="A B") == []
-        lines.close_message(foreign.sha256, state, ours="A C", now=MORNING + HOUR, **said)
-        assert (lines.new_messages(ours="A"), lines.is_new(foreign.sha256, ours="A")) == ([], False)
+        lines.close_message(foreign.sha256, MessageState.FOREIGN, read_with="A", now=MORNING)
+        assert (lines.new_messages(read_with="A"), lines.is_new(foreign.sha256, read_with="A")) == ([], False)
+        waiting = [WaitingMessage(message=foreign, came_at=MORNING, first_read_at=MORNING)]
+        assert (lines.new_messages(read_with="A B"), lines.is_new(foreign.sha256, read_with="A B")) == (waiting, True)
+        lines.close_message(foreign.sha256, MessageState.FOREIGN, read_with="A B", now=MORNING + HOUR)
+        assert lines.new_messages(read_with="A B") == []
+        lines.close_message(foreign.sha256, state, read_with="A C", now=MORNING + HOUR, **said)
+        assert lines.is_new(foreign.sha256, read_with="A") is (state is MessageState.REFUSED)
         found = [(r.refusal, r.statement_id, r.difference, r.recorded_at) for r in lines.refused_messages()]
         assert found == refused
+
+
+def test_a_refused_message_is_read_again_with_another_reader_or_when_it_comes_again(ledger: Ledger) -> None:
+    unread = message("unread")
+    with ledger.books() as books:
+        lines = books.bank_lines
+
+        def closed(reader: str, state: MessageState, at: datetime, refusal: str | None = None) -> list[tuple[Any, ...]]:
+            lines.close_message(unread.sha256, state, read_with=reader, now=at, refusal=refusal)
+            return [(r.refusal, r.recorded_at) for r in lines.refused_messages()]
+
+        def waits(reader: str) -> bool:
+            return lines.is_new(unread.sha256, read_with=reader)
+
+        lines.keep_message(replace(unread, written_at=MORNING - HOUR), direction="in", now=MORNING)
+        (waiting,) = lines.new_messages(read_with="1")
+        assert (waiting.came_at, waiting.first_read_at) == (MORNING - HOUR, None)
+        assert closed("1", MessageState.REFUSED, MORNING, "what is it") == [("what is it", MORNING)]
+        assert (waits("1"), waits("2")) == (False, True)
+        assert closed("2", MessageState.REFUSED, MORNING + HOUR, "what is it") == [("what is it", MORNING)]
+        assert closed("3", MessageState.REFUSED, MORNING + 2 * HOUR, "not XML") == [("not XML", MORNING)]
+        assert (waits("3"), waits("4")) == (False, True)
+        lines.keep_message(replace(unread, written_at=MORNING - HOUR), direction="in", now=MORNING + 3 * HOUR)
+        assert waits("3") is False
+        lines.keep_message(replace(unread, written_at=MORNING + 3 * HOUR), direction="in", now=MORNING + 3 * HOUR)
+        (waiting,) = lines.new_messages(read_with="3")
+        assert (waiting.came_at, waiting.first_read_at) == (MORNING + 3 * HOUR, MORNING)
+        assert closed("3", MessageState.APPLIED, MORNING + 3 * HOUR) == []
+        assert (waits("3"), waits("4"), lines.new_messages(read_with="4")) == (False, False, [])
+
+
+def test_what_brought_a_part_of_a_day_is_read_again_when_it_comes_again_until_the_day_is_over(ledger: Ledger) -> None:
+    part = statement("S1", 1000, 50, is_last=False)
+    with ledger.books(posting=True) as books:
+        lines, sha256 = books.bank_lines, message("S1").sha256
+        keep(books, part)
+        lines.close_message(sha256, MessageState.APPLIED, read_with="A", now=MORNING)
+        assert lines.is_new(sha256, read_with="B") is False
+        later = replace(message("S1"), written_at=MORNING + HOUR)
+        assert lines.keep_message(later, direction="in", now=MORNING + HOUR) is False
+        assert lines.is_new(sha256, read_with="A") is True
+        keep(books, statement("S2", 1050, 7))
+        assert lines.is_new(sha256, read_with="A") is False
 
 
 def naming(payout_id: str, amount: int, *, on: date = ON, **said: Any) -> Movement:

@@ -90,7 +90,7 @@ insert into ledger.objections values
 insert into ledger.refused_accounts values ('Z', '110-9', '', 'AC04', now(), '20260216.1.A.KRW.1.1');
 insert into ledger.payout_facts (payout_id, kind, source, amount, recorded_at)
   values ('20260216.1.A.KRW.1.1', 'credit_explained', 'L8', 7, now());
-insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, state, foreign_to)
+insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, state, read_with)
   values (encode(sha256('theirs'), 'hex'), 'in', 'file', 'theirs', 'theirs', now(), 'foreign', 'KRW 110');
 insert into ledger.messages_read_again (sha256, state, read_at)
   values (encode(sha256('theirs'), 'hex'), 'applied', now());

@@ -6,6 +6,7 @@ Each bank speaks camt.053, MT940 or a CSV; a story is told in every format that 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -17,8 +18,9 @@ from typing import Any
 import pytest
 import structlog
 from settlement.domain.bank import statement as statements
+from settlement.domain.bank.messages import Message
 from settlement.domain.bank.statement import Movement, Statement
-from settlement.domain.errors import Refused, Unavailable
+from settlement.domain.errors import Refused, Unavailable, UnreadableMessage
 from settlement.stages import take_in
 
 from .payout_stories import DAY, MORNING, ON, use_policy
@@ -103,6 +105,7 @@ def csv(*entries: Entry, opening: int = BEFORE, on: str = ON, account: str = ACC
 
 
 def told(bank: Spoken, *contents: str, at: str = "2026-02-17T05:00+09:00") -> dict[str, Any]:
+    bank.at(at)
     for content in contents:
         bank.say(content, kind="camt.053" if content.startswith("<") else "file")
     return bank.hear(at)
@@ -415,6 +418,37 @@ def test_a_message_of_a_day_that_moves_nothing_stands_before_those_that_do(bank:
     assert bank.balances()["client_bank"] == 595
 
 
+REPORTS = {
+    "camt.052": camt(RECEIPT).replace("camt.053", "camt.052").replace("BkToCstmrStmt", "BkToCstmrAcctRpt")
+    .replace("<Stmt>", "<Rpt>").replace("</Stmt>", "</Rpt>"),
+    "MT942": f":20:R\n:25:{ACCOUNT}\n:28C:1\n:34F:KRW0,\n:61:2602160216C95000,NTRFNONREF\n:86:/EREF/REF-R1\n-\n",
+    "camt.053 up to a balance between pages": camt(RECEIPT).replace(
+        "<Cd>CLBD</Cd></CdOrPrtry>", "<Cd>CLBD</Cd></CdOrPrtry><SubTp><Cd>INTM</Cd></SubTp>"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_what_tells_of_a_day_that_goes_on_opens_no_gate_and_is_no_break(bank: Spoken, name: str) -> None:
+    told(bank, camt(on="2026-02-13", name="S-13"), REPORTS[name])
+    assert bank.rows(MESSAGES) == [("applied", None), ("applied", None)]
+    assert [found for found in bank.breaks() if found[1] in ("message", "statement")] == []
+    with pytest.raises(Refused, match=r"\(the newest is of \[2026-02-13\]"):
+        gate_of_the_16th(bank)
+    told(bank, camt(RECEIPT), at="2026-02-17T06:30+09:00")
+    assert gate_of_the_16th(bank, "run-2") == 3
+    assert bank.balances()["client_bank"] == AFTER
+
+
+def test_a_report_of_the_day_proves_that_the_bank_has_a_payment(bank: Spoken) -> None:
+    told(bank, camt(RECEIPT))
+    bank.settle(ON, at=MORNING)
+    lines = "".join(f":61:2602170217D{-entry.amount},NTRFNONREF\n:86:/EREF/{entry.e2e}\n" for entry in paid(bank))
+    told(bank, f":20:R\n:25:{ACCOUNT}\n:28C:2\n:34F:KRW0,\n{lines}-\n", at="2026-02-17T12:00+09:00")
+    assert bank.rows("select distinct state from ledger.payouts") == [("accepted",)]
+    assert bank.balances()["client_bank"] == AFTER
+
+
 # -------------------------------------------------------------------------------------------------------- a day to come
 
 
@@ -423,7 +457,7 @@ def test_a_statement_of_a_day_far_ahead_is_refused_and_opens_no_gate(bank: Spoke
     told(bank, camt(on="2026-02-13", name="S-13"), at="2026-02-14T05:00+09:00")
     told(bank, write(RECEIPT, on="2027-02-16"))
     (refusal,) = [found for state, found in bank.rows(MESSAGES) if state == "refused"]
-    assert "is of [2027-02-16], and today is [2026-02-17]: ask the bank for the day that it means" in refusal
+    assert "is of [2027-02-16], and it came on [2026-02-17]: ask the bank for the day that it means" in refusal
     assert bank.rows(STATEMENTS) == [("2026-02-13", BEFORE, BEFORE)]
     assert ("statement_chain", "message", None) in bank.breaks()
     with pytest.raises(Refused, match=r"\(the newest is of \[2026-02-13\]\)"):
@@ -443,6 +477,9 @@ def test_a_statement_of_tomorrow_is_kept_and_opens_no_gate_today(bank: Spoken) -
 
 
 # ----------------------------------------------------------------------------------------------- what cannot be applied
+
+
+LONG = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(200))
 
 
 def a_statement(*movements: Movement, name: str, opening: int = AFTER) -> Statement:
@@ -476,6 +513,16 @@ UNFIT: dict[str, tuple[Sequence[Statement], str]] = {
         "DataError",
     ),
     "no statement at all": ([], "IndexError"),
+    "half a character": ([a_statement(replace(MOVEMENT, remittance="a\ud800"), name="X")], "UnicodeEncodeError"),
+    "an id that no index holds": ([replace(a_statement(MOVEMENT, name="X"), statement_id=LONG)], "OperationalError"),
+    "a number above two to the sixty-third": (
+        [replace(a_statement(MOVEMENT, name="X"), sequence=2**63)],
+        "DataError",
+    ),
+    "the same line twice": (
+        [replace(UNPROVEN := a_statement(MOVEMENT, name="X"), lines=UNPROVEN.lines * 2)],
+        "IntegrityError",
+    ),
 }
 
 
@@ -498,6 +545,18 @@ def test_a_message_that_cannot_be_applied_is_put_aside_and_the_others_are_applie
     assert bank.rows(STATEMENTS) == [(ON, BEFORE, AFTER)]
     bank.hear("2026-02-17T05:15+09:00")
     assert ("statement_chain", "message", None) in bank.breaks()
+
+
+def test_a_reason_that_the_books_do_not_hold_puts_its_message_aside_all_the_same(bank: Spoken) -> None:
+    def refuses(message: Message) -> Any:
+        raise UnreadableMessage("a\0b \ud800", statement_id="S\0", line=3)
+
+    bank.say("unfit", kind="file")
+    with bank.services() as services:
+        reading = replace(services, read_message=refuses)
+        assert take_in.apply_new(reading, now=bank.at(MORNING)) == {"refused": 1}
+    assert bank.rows(MESSAGES) == [("refused", "line 3: a?b ?")]
+    assert bank.rows("select statement_id from ledger.bank_messages") == [("S?",)]
 
 
 def test_what_keeps_the_books_away_is_no_fault_of_a_message(bank: Spoken) -> None:

@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingMessage:
+    """A message that waits to be read, or since `first_read_at` to be read again.
+
+    It speaks of nothing that happened after it was read first. `came_at` is when it came last, or was written, if that
+    is known to be before: so far may what it says of a day that goes on reach.
+    """
+
+    message: Message
+    came_at: datetime
+    first_read_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedMessage:
     """A message that could not be used, without its content; `difference` is what a statement does not explain.
 
@@ -108,17 +121,22 @@ class BankLines(Protocol):
     """Messages of the bank, statements, their lines, and what they were matched with."""
 
     def keep_message(self, message: Message, *, direction: str, now: datetime) -> bool:
-        """Keep a message as it travelled, `in` or `out`; False when these very bytes are kept already."""
-        ...
+        """Keep a message as it travelled, `in` or `out`; False when these very bytes are kept already.
 
-    def new_messages(self, *, ours: str) -> list[Message]:
-        """Return the messages that wait, oldest first: those that nobody read, and foreign ones to be read again.
-
-        `ours` is what our account is called now. What was foreign when it was called otherwise is read again, once.
+        Of a kept one that was written anew it is kept when that was.
         """
         ...
 
-    def is_new(self, sha256: str, *, ours: str) -> bool:
+    def new_messages(self, *, read_with: str) -> list[WaitingMessage]:
+        """Return the messages that wait, oldest first: those that nobody read, and those to be read again.
+
+        `read_with` is all on which reading depends: what our account is called, and the reader. What was foreign or
+        refused when it was read with something else is read again, once; and so is, when it was written anew since,
+        what was refused or brought a part of a day.
+        """
+        ...
+
+    def is_new(self, sha256: str, *, read_with: str) -> bool:
         """Tell whether a message still waits, and keep it so for whoever asks until the transaction ends."""
         ...
 
@@ -127,15 +145,15 @@ class BankLines(Protocol):
         sha256: str,
         state: MessageState,
         *,
-        ours: str,
+        read_with: str,
         now: datetime,
         refusal: str | None = None,
         statement_id: str | None = None,
         difference: int | None = None,
     ) -> None:
-        """Say what became of a message: applied, refused and why, or foreign: of no account of [ours].
+        """Say what became of a message when it was read with this: applied, refused and why, or of no account of ours.
 
-        Of a foreign one that was read again it is kept beside what was said of it first.
+        Of one that was read again it is kept beside what was said of it first, where it is something else.
         """
 
     def refused_messages(self) -> list[RefusedMessage]:

@@ -41,5 +41,7 @@ class Services(Notifications):
     write_file: Callable[[PaymentFile], bytes]
     write_report: Callable[[DayReport], bytes]
     read_message: Callable[[Message], Reading]
+    reader: str = ""
+    """What `read_message` is made of, in short: what one could not use, another one may."""
     is_now_set: bool = False
     landing: Inbox | None = None

@@ -33,7 +33,7 @@ CAUSES = (
     "date_not_settled",
 )
 
-ANSWERS = ("pain.", "pacs.", "camt.054")
+ANSWERS = ("pain.", "pacs.", "camt.052", "camt.054")
 """How the kinds of messages begin that say less than the statement which follows them."""
 
 

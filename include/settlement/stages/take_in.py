@@ -7,6 +7,7 @@ a crash at any point loses nothing and applies nothing twice. What the lines of 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ from settlement.domain.errors import Broken, BrokenInvariant, Refused, Unavailab
 from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.files import FileState
 from settlement.domain.payments.state import UNPROVEN, UNSENT, PayoutState
+from settlement.ports.bank_lines import WaitingMessage
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
@@ -60,6 +62,8 @@ def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
         while messages:
             with services.ledger.books() as books:
                 for message in messages:
+                    if services.is_now_set and message.written_at:  # the clock of files is another one
+                        message = replace(message, written_at=now)
                     counts["new" if books.bank_lines.keep_message(message, direction="in", now=now) else "known"] += 1
             messages = list(inbox.acknowledge(messages))
     counts.update(apply_new(services, now=now))
@@ -70,24 +74,27 @@ def apply_new(services: Services, *, now: datetime) -> dict[str, int]:
     """Apply the kept messages that are not applied yet: status reports and returns, then statements by their days.
 
     What another process has applied since they were read is not applied again. One that cannot be used, for whatever
-    reason, is put aside with it and keeps none of the others back. Raises what speaks of the books or of what holds
-    them, and of no message: Unavailable, Refused, Broken, BrokenInvariant.
+    reason, is put aside with it and keeps none of the others back; it is read again when it may be read otherwise.
+    Raises what speaks of the books or of what holds them, and of no message: Unavailable, Refused, Broken,
+    BrokenInvariant.
     """
+    read_with = _read_with(services)
     with services.ledger.books(read_only=True) as books:
-        messages = books.bank_lines.new_messages(ours=_ours(services))
-    read: list[tuple[Any, Message, Any]] = []
+        waiting = books.bank_lines.new_messages(read_with=read_with)
+    read: list[tuple[Any, WaitingMessage, Any]] = []
     counts: Counter[str] = Counter()
-    for message in messages:
-        with _putting_aside(services, message, counts, now=now):
-            said = services.read_message(message)
-            read.append((_order(said), message, said))
-    for _, message, said in sorted(read, key=lambda item: item[0]):
-        with _putting_aside(services, message, counts, now=now):
+    for kept in waiting:
+        with _putting_aside(services, kept.message, counts, now=now):
+            said = services.read_message(kept.message)
+            read.append((_order(said), kept, said))
+    for _, kept, said in sorted(read, key=lambda item: item[0]):
+        sha256 = kept.message.sha256
+        with _putting_aside(services, kept.message, counts, now=now):
             with services.ledger.books(posting=True) as books, apply.notifying_of_answers(services, books, now=now):
-                if not books.bank_lines.is_new(message.sha256, ours=_ours(services)):
+                if not books.bank_lines.is_new(sha256, read_with=read_with):
                     continue
-                state, refusal = _apply(services, books, said, message, now=now)
-                books.bank_lines.close_message(message.sha256, state, ours=_ours(services), refusal=refusal, now=now)
+                state, refusal = _apply(services, books, said, kept, now=now)
+                books.bank_lines.close_message(sha256, state, read_with=read_with, refusal=refusal, now=now)
             counts[state.value] += 1
     return dict(counts)
 
@@ -108,26 +115,31 @@ def _putting_aside(services: Services, message: Message, counts: Counter[str], *
         counts[MessageState.REFUSED.value] += 1
 
 
-def _ours(services: Services) -> str:
-    """Return all that our account is called, as one text; empty where there is none."""
+def _read_with(services: Services) -> str:
+    """Return all on which reading depends, as one text: the reader, and what our account is called if there is one."""
     debtor = services.debtor
-    return " ".join((debtor.currency, *sorted(debtor.names))) if debtor else ""
+    return " ".join((services.reader, *((debtor.currency, *sorted(debtor.names)) if debtor else ())))
 
 
 def refuse(services: Services, message: Message, error: UnreadableMessage, *, now: datetime) -> None:
     """Keep a message that cannot be used, with the reason; it changes nothing else. One that was used stays so."""
     log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=str(error))
     with services.ledger.books(posting=True) as books:
-        if books.bank_lines.is_new(message.sha256, ours=_ours(services)):
+        if books.bank_lines.is_new(message.sha256, read_with=_read_with(services)):
             books.bank_lines.close_message(
                 message.sha256,
                 MessageState.REFUSED,
-                ours=_ours(services),
+                read_with=_read_with(services),
                 now=now,
-                refusal=str(error),
-                statement_id=error.statement_id,
+                refusal=_printable(str(error)),
+                statement_id=error.statement_id and _printable(error.statement_id),
                 difference=error.difference,
             )
+
+
+def _printable(text: str) -> str:
+    """Return a text with a question mark for each sign that the books cannot hold, which it may be refused for."""
+    return text.replace("\0", "?").encode("utf-8", "replace").decode()
 
 
 def _order(said: Any) -> tuple[int, str, int, int]:
@@ -143,14 +155,18 @@ def _order(said: Any) -> tuple[int, str, int, int]:
 
 
 def _apply(
-    services: Services, books: Books, said: Any, message: Message, *, now: datetime
+    services: Services, books: Books, said: Any, kept: WaitingMessage, *, now: datetime
 ) -> tuple[MessageState, str | None]:
-    """Apply what a message says; return what became of it, and what of it could not be used."""
+    """Apply what a message says; return what became of it, and what of it could not be used.
+
+    It speaks of what had happened when it was read first, whenever it is read again.
+    """
+    message = kept.message
     if isinstance(said, FileAnswer):
         _apply_answer(services, books, said, now=now)
         return MessageState.APPLIED, None
     if isinstance(said[0], Return):
-        told = [_apply_return(services, books, returned, message, now=now) for returned in said]
+        told = [_apply_return(services, books, returned, kept, now=now) for returned in said]
         odd = [why for why in told if why]
         return (MessageState.REFUSED, "; ".join(odd)) if odd else (MessageState.APPLIED, None)
     debtor = services.debtor
@@ -172,7 +188,7 @@ def _apply(
         if isinstance(part, Notification):
             _apply_notification(books, part, now=now)
         else:
-            _apply_statement(services, books, part, message, now=now)
+            _apply_statement(services, books, part, kept, now=now)
     return (MessageState.APPLIED if ours else MessageState.FOREIGN), None
 
 
@@ -250,11 +266,14 @@ def _payments_of(books: Books, answer: FileAnswer) -> pd.DataFrame:
     return answer.payments.merge(named, on="end_to_end_id", validate="one_to_one")
 
 
-def _apply_return(services: Services, books: Books, returned: Return, message: Message, *, now: datetime) -> str | None:
+def _apply_return(
+    services: Services, books: Books, returned: Return, kept: WaitingMessage, *, now: datetime
+) -> str | None:
     """Keep that the bank announces a return, also less a fee; return why one cannot be what it says it is."""
     found = books.payouts.by_end_to_end([returned.end_to_end_id])
-    for payout_id, amount, currency, state in frames.rows(found, "payout_id", "amount", "currency", "state"):
-        if PayoutState(state).is_unsent:
+    columns, known_at = ("payout_id", "amount", "currency", "state", "submitted_at"), kept.first_read_at or now
+    for payout_id, amount, currency, state, submitted_at in frames.rows(found, *columns):
+        if PayoutState(state).is_unsent or (submitted_at is not None and submitted_at > known_at):
             return f"the return of [{returned.end_to_end_id}] is of a payout that was never handed over"
         if currency != returned.currency or not 0 < returned.amount <= amount:
             return (
@@ -265,7 +284,7 @@ def _apply_return(services: Services, books: Books, returned: Return, message: M
         books.payouts.keep_facts(
             [payout_id],
             FactKind.RETURN_ANNOUNCED,
-            source=returned.return_id or message.sha256,
+            source=returned.return_id or kept.message.sha256,
             amounts=[returned.amount],
             evidence=said | ({"bank_reason": returned.reason} if returned.reason else {}),
             now=now,
@@ -285,22 +304,24 @@ def _apply_notification(books: Books, notification: Notification, *, now: dateti
 
 
 def _apply_statement(
-    services: Services, books: Books, statement: Statement, message: Message, *, now: datetime
+    services: Services, books: Books, statement: Statement, kept: WaitingMessage, *, now: datetime
 ) -> None:
     """Keep a statement; its lines are booked by whoever matches next, in one transaction with all that is open.
 
     One that is kept already, perhaps with more or less detail, is not kept again; of one that tells a day from its
     beginning, of which a part is kept, only the rest is.
 
-    Raises UnreadableMessage: its day has not come, or one of its name is kept that says something else.
+    Raises UnreadableMessage: its day had not come, or one of its name is kept that says something else.
     """
-    today = services.calendar.local_date(now)
-    if statement.business_date > today + AHEAD:
+    message = kept.message
+    came_on = services.calendar.local_date(kept.first_read_at or now)
+    if statement.business_date > came_on + AHEAD:
         raise UnreadableMessage(
-            f"statement [{statement.statement_id}] is of [{statement.business_date}], and today is [{today}]: ask the"
-            " bank for the day that it means",
+            f"statement [{statement.statement_id}] is of [{statement.business_date}], and it came on [{came_on}]: ask"
+            " the bank for the day that it means",
             statement_id=statement.statement_id,
         )
+    statement = statements.as_of(statement, services.calendar.local_date(kept.came_at))
     if any(books.bank_lines.has_statement(reading) for reading in (statement, statement.otherwise) if reading):
         return
     if statement.otherwise:

@@ -1,6 +1,7 @@
 """Statements and notifications: what becomes a line, and which contradiction refuses the whole message."""
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,8 @@ from settlement.domain.errors import UnreadableMessage
 
 from .camt_files import ACCOUNT, balance, camt053, camt054, detail, entry, statement
 from .readings import parts
+
+CORPUS = Path(__file__).parents[2] / "corpus" / "camt"
 
 
 def the_statement(content: bytes) -> Statement:
@@ -365,6 +368,41 @@ def test_a_page_before_the_last_and_an_interim_closing_are_not_the_days_last() -
     last = [balance("ITBD", "1500"), balance("CLBD", "2000")]
     evening = the_statement(camt053(statement(entry("500"), balances=last, more=page.format(2, "true"))))
     assert (evening.page, evening.is_last, evening.opening) == (2, True, 1500)
+
+
+def test_a_balance_between_pages_ends_no_day_and_begins_none() -> None:
+    def read(name: str) -> Statement:
+        (found,) = parts(reading.read_content((CORPUS / f"swiss-08-{name}-between-pages.xml").read_bytes()), Statement)
+        return found
+
+    first, last = read("closing"), read("opening")
+    assert [(page.opening, page.closing, page.page, page.is_last) for page in (first, last)] == [
+        (1000, 1500, None, False),
+        (1500, 1490, 2, True),
+    ]
+
+
+def test_a_report_of_a_day_that_goes_on_is_no_statement_whatever_its_balances() -> None:
+    content = (CORPUS / "korean-052-balances-that-explain-nothing.xml").read_bytes()
+    (found,) = parts(reading.read_content(content), Notification)
+    assert ([line.amount for line in found.lines], found.not_booked) == ([500], 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("korean-02-batch-named-by-msgid", "F260216-1"),
+        ("korean-02-batch-named-by-pmtinfid", "FILE-1"),
+        ("korean-052-batch-named-by-pmtinfid", "F260216-1"),
+        ("korean-054-batch-named-by-msgid", "F260216-1"),
+    ],
+)
+def test_a_batch_is_found_by_each_of_its_names(name: str, named: str) -> None:
+    told = reading.read_content((CORPUS / f"{name}.xml").read_bytes())
+    assert isinstance(told, tuple)
+    (found,) = told
+    assert isinstance(found, Statement | Notification)
+    assert [(line.file_id, line.transaction_count) for line in found.lines] == [(named, 2)]
 
 
 def test_statements_of_one_name_on_two_days_or_accounts_are_two() -> None:

@@ -4,7 +4,9 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from settlement.adapters.bank import reading
@@ -208,3 +210,38 @@ def test_a_file_goes_to_a_real_bank_and_its_answers_come_back(
 
     ours.acknowledge(messages)
     assert list(ours.fetch()) == []
+
+
+def test_a_file_is_as_old_as_it_was_written_and_named_in_text(folders: Folders) -> None:
+    path = folders[1] / os.fsdecode("입출금.csv".encode("cp949"))
+    path.write_bytes(b"x")
+    os.utime(path, (1_771_200_000, 1_771_200_000))
+    (message,) = channel(folders).fetch()
+    assert message.name == "입출금.csv"
+    assert message.written_at == datetime(2026, 2, 16, tzinfo=UTC)
+    channel(folders).acknowledge([message])
+    assert names(folders[1]) == ["processed/입출금.csv"]
+
+
+def test_what_was_claimed_under_a_name_that_is_no_text_is_handed_out_under_one(folders: Folders) -> None:
+    (folders[1] / "claimed").mkdir()
+    (folders[1] / "claimed" / os.fsdecode("잔액.csv".encode("cp949"))).write_bytes(b"x")
+    assert [message.name for message in channel(folders).fetch()] == ["잔액.csv"]
+
+
+def test_a_file_that_cannot_be_read_keeps_none_of_the_others_back(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.xml", "b.xml"):
+        (folders[1] / name).write_bytes(name.encode())
+    opened = Path.open
+
+    def refusing(path: Path, *mode: Any) -> Any:
+        if path.name == "a.xml":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *mode)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    assert [message.content for message in channel(folders).fetch()] == [b"b.xml"]
+    monkeypatch.undo()
+    assert [message.content for message in channel(folders).fetch()] == [b"a.xml", b"b.xml"]

@@ -47,6 +47,13 @@ GOOD = [
         "mt940/dutch-several-86.sta",
         "mt940/german-text-that-looks-like-every-tag.sta",
         "csv/korean-opposites-without-times.csv",
+        "camt/korean-052-balances-that-explain-nothing.xml",
+        "camt/korean-054-charge-at-the-transaction.xml",
+        "camt/swiss-08-opening-between-pages.xml",
+        "mt940/mt942-expected-and-booked.sta",
+        "mt940/mt942-text-that-looks-like-tags.sta",
+        "mt940/nigerian-lines-without-a-type.sta",
+        "csv/branch-charge-in-its-own-column.csv",
     )
 ] + [
     b'<?xml version="1.0"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><CstmrPmtStsRpt><GrpHdr>'
@@ -60,6 +67,7 @@ GOOD = [
 ]
 
 NEW_YORK = ZoneInfo("America/New_York")
+BRANCH_HEADER = "\n거래일시,시각,적요,출금액,입금액,수수료,거래후잔액,거래특이사항,거래번호\n".encode()
 KOREAN_HEADER = "\n거래일시,적요,출금액,입금액,거래후잔액,거래특이사항,거래번호\n계좌번호,1\n".encode()
 
 WORDS = [
@@ -107,6 +115,10 @@ WORDS += [
     b"9999-12-31T23:59:59-12:00",
     b"<DtTm>",
     b":86:",
+    b":34F:",
+    b":13D:",
+    b"EC",
+    b"<SubTp><Cd>INTM</Cd></SubTp>",
     b":60F:",
     b"\x1a",
     b"MS949",
@@ -203,6 +215,22 @@ FORMATS: dict[str, Callable[[bytes], object]] = {
     "XML": lambda content: document.parse(content, zone=NEW_YORK),
     "MT940": mt940.read,
     "CSV": lambda content: csv_statement.read(content, KOREAN_EXPORT),
+    "CSV with charges": lambda content: csv_statement.read(
+        content, replace(KOREAN_EXPORT, charge="수수료", booked_time="시각", account="1", account_label=None)
+    ),
+    "signed CSV": lambda content: csv_statement.read(
+        content,
+        replace(
+            KOREAN_EXPORT,
+            money_in=None,
+            money_out=None,
+            amount="출금액",
+            direction="적요",
+            debit=("출금",),
+            credit=("입금",),
+        ),
+    ),
+    "any bytes": lambda content: reading.read_content(content, zone=NEW_YORK),
     "day-first CSV": lambda content: csv_statement.read(content, replace(KOREAN_EXPORT, date_order="dmy", decimal=",")),
 }
 FIELDS = [
@@ -213,11 +241,24 @@ FIELDS = [
     b":62M:",
     b":64:",
     b":90D:",
+    b":34F:KRW0,",
+    b":13D:2602161200+0900",
     b":NS:",
     b"C260216KRW1,",
     b"2602160216D1,NTRFX",
 ]
-PIECES = [*WORDS, *FIELDS, b"/1", b"-", KOREAN_HEADER, b"2026.02.16 10:00:00,", b'"1,000",', b"\xc1\xb6", b"="]
+PIECES = [
+    *WORDS,
+    *FIELDS,
+    b"/1",
+    b"-",
+    KOREAN_HEADER,
+    BRANCH_HEADER,
+    b"2026.02.16 10:00:00,",
+    b'"1,000",',
+    b"\xc1\xb6",
+    b"=",
+]
 PIECES += [b"<?xml version='1.0' encoding='", b"'?>"]
 
 

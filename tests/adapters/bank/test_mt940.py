@@ -4,7 +4,7 @@ import pytest
 from settlement.adapters.bank import reading
 from settlement.adapters.bank.formats import mt940
 from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT
-from settlement.domain.bank.statement import Statement
+from settlement.domain.bank.statement import Notification, Statement
 from settlement.domain.errors import UnreadableMessage
 
 from .readings import parts
@@ -14,8 +14,8 @@ LINE = ":61:2602160216D30,NTRFNONREF"
 TAIL = [":62F:C260216KRW970,", "-"]
 
 
-def read(*lines: str) -> tuple[Statement, ...]:
-    return mt940.read("\r\n".join(lines).encode())
+def read(*lines: str) -> list[Statement]:
+    return parts(mt940.read("\r\n".join(lines).encode()), Statement)
 
 
 def told(*lines: str) -> list[tuple[str | None, str | None, str]]:
@@ -114,3 +114,43 @@ def test_xml_that_holds_fields_is_xml(content: bytes) -> None:
 def test_a_text_that_never_ends_is_refused_where_it_begins() -> None:
     with pytest.raises(UnreadableMessage, match=r"line 6: .* characters, more than the 10000 that are kept"):
         told(":86:begins", *["x" * 65] * 160)
+
+
+def report(*lines: str) -> Notification:
+    head = [":20:REF", ":25:110-123-456789", ":28C:34", ":34F:KRW0,", ":13D:2602161200+0900"]
+    (found,) = parts(mt940.read("\n".join([*head, *lines, "-"]).encode()), Notification)
+    return found
+
+
+def test_a_report_notifies_of_what_is_booked_and_counts_what_is_expected() -> None:
+    found = report(
+        LINE,
+        ":86:/EREF/P-1",
+        ":61:260216EC900,NTRFNONREF",
+        ":86:/EREF/P-2",
+        ":61:2602160216ED5,NTRFNONREF",
+        ":90D:1KRW30,",
+    )
+    assert (found.notification_id, found.currency, found.not_booked) == ("REF:34:2602161200+0900", "KRW", 2)
+    assert [(line.amount, line.end_to_end_id) for line in found.lines] == [(-30, "P-1")]
+
+
+def test_a_text_of_a_report_may_look_like_its_head_and_the_next_report_does_not() -> None:
+    assert [line.remittance for line in report(LINE, ":86:at", ":20:30", ":25:x", ":34F:y", ":13D:z").lines] == [
+        "at\n:20:30\n:25:x\n:34F:y\n:13D:z"
+    ]
+    one = [":20:A", ":25:1", ":28C:1", ":34F:KRW0,", LINE, ":86:rent"]
+    two = [":20:B", ":25:1", ":28C:2", ":34F:KRW0,", LINE]
+    found = parts(mt940.read("\n".join([*one, *two]).encode()), Notification)
+    assert [part.notification_id for part in found] == ["A:1", "B:2"]
+
+
+@pytest.mark.parametrize("number", ["9" * 13, "1/" + "9" * 6, "9" * 30 + "/1"])
+def test_a_number_is_read_whole_or_not_at_all(number: str) -> None:
+    with pytest.raises(UnreadableMessage, match="is not the number of a statement"):
+        read(*HEAD[:2], f":28C:{number}", *HEAD[3:], LINE, *TAIL)
+
+
+def test_an_amount_is_read_whole_or_not_at_all() -> None:
+    with pytest.raises(UnreadableMessage, match=r"has an amount that goes on behind \[123456789012345\]"):
+        report(":61:2602160216D1234567890123456,NTRFNONREF")

@@ -9,6 +9,7 @@ from settlement.domain.bank.statement import (
     Movement,
     Notification,
     Statement,
+    as_of,
     bounded,
     going_on,
     in_order,
@@ -198,6 +199,8 @@ def test_what_a_statement_may_tell_again_opens_with_it_and_has_no_gap() -> None:
         ([of_day(13, 0, 5), of_day(16, 5, 12, page=7)], 16),
         ([of_day(13, 0, 5), of_day(16, 7, 12)], 16),
         ([of_day(13, 0, 5), of_day(18, 5, 7)], 13),
+        ([of_day(16, 0, 5, is_last=False), of_day(17, 5, 9, is_last=False)], 16),
+        ([of_day(16, 0, 5, is_last=False), of_day(17, 6, 9, is_last=False)], None),
     ],
 )
 def test_a_day_is_whole_when_its_last_statement_is_there_and_no_page_is_missed(
@@ -205,6 +208,19 @@ def test_a_day_is_whole_when_its_last_statement_is_there_and_no_page_is_missed(
 ) -> None:
     found = last_whole(chain, until=date(2026, 2, 17))
     assert (found.business_date.day if found else None) == whole
+
+
+def test_an_export_of_its_own_day_is_a_part_of_it_and_one_of_a_later_day_is_the_whole() -> None:
+    export = replace(statement("KR23", MOVEMENT), may_go_on=True)
+    assert as_of(export, date(2026, 2, 17)) == export
+    for made_on in (date(2026, 2, 15), date(2026, 2, 16)):
+        part = as_of(export, made_on)
+        assert (part.is_last, part.lines) == (False, export.lines)
+        assert part.content_key != export.content_key
+    said = replace(export, may_go_on=False)
+    assert as_of(said, date(2026, 2, 16)) == said
+    either = as_of(replace(export, otherwise=export), date(2026, 2, 16)).otherwise
+    assert either is not None and not either.is_last
 
 
 def test_a_statement_that_moves_nothing_follows_before_those_that_do() -> None:

@@ -5,6 +5,10 @@ from datetime import tzinfo
 from settlement.adapters.bank.formats import camt, csv_statement, document, mt940, pacs004, pain002
 from settlement.adapters.bank.formats.csv_statement import ColumnMap
 from settlement.domain.bank.messages import Message, Reading
+from settlement.domain.errors import UnreadableMessage
+
+_BLANK = b"\xef\xbb\xbf\0\x1a \t\r\n"
+"""What a message may have around what it says."""
 
 
 def read(message: Message, *, columns: ColumnMap | None = None, zone: tzinfo | None = None) -> Reading:
@@ -13,7 +17,7 @@ def read(message: Message, *, columns: ColumnMap | None = None, zone: tzinfo | N
 
 
 def read_content(content: bytes, *, columns: ColumnMap | None = None, zone: tzinfo | None = None) -> Reading:
-    """Return what these bytes say: XML, MT940, or with declared [columns] a CSV; instants are dates of [zone].
+    """Return what these bytes say: XML, MT940 or MT942, or with declared [columns] a CSV; instants are dates of [zone].
 
     Raises UnreadableMessage.
     """
@@ -23,7 +27,13 @@ def read_content(content: bytes, *, columns: ColumnMap | None = None, zone: tzin
         return mt940.read(content)
     if columns is not None:
         return csv_statement.read(content, columns)
-    return _read_xml(content, zone)
+    if not content.strip(_BLANK):
+        raise UnreadableMessage("the message is empty")
+    raise UnreadableMessage(
+        "it begins neither as XML nor as an MT940; for a CSV, statement_columns of connection settlement_bank declare"
+        " what its columns mean",
+        line=1,
+    )
 
 
 def _read_xml(content: bytes, zone: tzinfo | None) -> Reading:

@@ -26,6 +26,9 @@ LOCK_OF_DATES = 7301
 LOCK_OF_BOOKS = (7302, 0)
 APPLICATION = "settlement"
 
+_BEYOND_LIMITS = "54"
+"""PostgreSQL's class of what it can never hold, such as a key too long for its index: asking again does not help."""
+
 B = TypeVar("B", bound="NotifyingBooks")
 
 
@@ -80,6 +83,8 @@ class Transactions(Generic[B]):
                     books.days.hold_fence(day)
                 yield books
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            if str(getattr(error.orig, "sqlstate", None)).startswith(_BEYOND_LIMITS):
+                raise
             raise Unavailable(f"Settlement database {describe(self.engine.url)}: {_first_line(error)}") from error
         except sa.exc.ProgrammingError as error:
             if "does not exist" in str(error.orig) or "permission denied" in str(error.orig):

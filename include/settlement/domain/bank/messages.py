@@ -141,18 +141,24 @@ class MessageState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """The bytes of one message as they came, with the name by which the channel knows it and the kind it claims."""
+    """The bytes of one message as they came, with the name by which the channel knows it and the kind it claims.
+
+    `written_at` is when they were written, where the channel knows it: each time that they are is another coming.
+    """
 
     name: str
     kind: str
     content: bytes = field(repr=False)
     sha256: str
+    written_at: datetime | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, content: bytes, *, kind: str, name: str | None = None) -> "Message":
+    def of(cls, content: bytes, *, kind: str, name: str | None = None, written_at: datetime | None = None) -> "Message":
         """Wrap [content]; without a name of its own, a message is named after its kind and its hash."""
         sha256 = hashlib.sha256(content).hexdigest()
-        return cls(name=name or f"{kind}-{sha256[:16]}", kind=kind, content=content, sha256=sha256)
+        return cls(
+            name=name or f"{kind}-{sha256[:16]}", kind=kind, content=content, sha256=sha256, written_at=written_at
+        )
 
 
 class SubmissionOutcome(StrEnum):

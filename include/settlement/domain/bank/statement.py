@@ -10,7 +10,8 @@ balance and the movements make the closing balance. Whoever holds a `Statement` 
 
 Chain. Each statement of an account opens where the one before it closed, or the gap has an amount. Several statements
 of one day (pages, or a bank that sends more than one) need not say in which order they follow; then their balances do.
-A day is whole when its last statement is there and nothing before it is missing (`last_whole`).
+A day is whole when its last statement is there and nothing before it is missing (`last_whole`). An export that people
+make says nothing of whether its day is over: it is if the export is known to be of a later day (`as_of`).
 
 Bounds. What a bank writes is bounded before anything is made of it: an amount, a count, an id or a text that the books
 could not hold refuses its message, with the line, instead of failing somewhere behind it.
@@ -132,7 +133,8 @@ class Statement:
     balance and are not lines.
 
     `page` is None where it is in one piece. `is_last` is False where its closing is an interim one (a page before the
-    last, or the first message of a day that comes in several): the day goes on behind it. `sequence` orders the
+    last, or the first message of a day that comes in several): the day goes on behind it. `may_go_on` is True where
+    nothing in it says whether it does, and `as_of` decides. `sequence` orders the
     statements of an account; `legal_sequence` is the bank's other number, where it has two. `duplicate` is what the
     bank says of it as a repetition (`DUPL`, `COPY`, `CODU`). `notes` are what a person should know about how it was
     proven. `otherwise` is the same statement read in the other order of its rows, where nothing in it tells which of
@@ -153,6 +155,7 @@ class Statement:
     not_booked: int = 0
     page: int | None = None
     is_last: bool = True
+    may_go_on: bool = False
     legal_sequence: int | None = None
     duplicate: str | None = None
     notes: tuple[str, ...] = ()
@@ -241,21 +244,37 @@ def of_account(part: Part, account: str) -> Part:
     if isinstance(part, Notification):
         lines = lines_of(part.lines, statement_id=part.notification_id, account=account, currency=part.currency or "")
         return replace(part, account=account, lines=lines)
-    return replace(
+    named = replace(
         part,
         account=account,
         lines=lines_of(part.lines, statement_id=part.statement_id, account=account, currency=part.currency),
-        content_key=content_key(
-            account=account,
-            currency=part.currency,
-            business_date=part.business_date,
-            opening=part.opening,
-            closing=part.closing,
-            said=[line.said() for line in part.lines],
-            is_last=part.is_last,
-        ),
         otherwise=part.otherwise and of_account(part.otherwise, account),
     )
+    return replace(named, content_key=_key_of(named))
+
+
+def _key_of(statement: Statement) -> str:
+    return content_key(
+        account=statement.account,
+        currency=statement.currency,
+        business_date=statement.business_date,
+        opening=statement.opening,
+        closing=statement.closing,
+        said=[line.said() for line in statement.lines],
+        is_last=statement.is_last,
+    )
+
+
+def as_of(statement: Statement, made_on: date) -> Statement:
+    """Return a statement as it is if it was made on this date at the latest: of a day not over by then it is a part.
+
+    That is said only of one that does not say itself whether its day goes on.
+    """
+    if not statement.may_go_on or made_on > statement.business_date:
+        return statement
+    otherwise = statement.otherwise and as_of(statement.otherwise, made_on)
+    part = replace(statement, is_last=False, otherwise=otherwise)
+    return replace(part, content_key=_key_of(part))
 
 
 def under_its_whole_name(statement: Statement) -> Statement:
@@ -504,15 +523,18 @@ def gaps(statements: Sequence[Row]) -> list[tuple[Row, Row]]:
 def last_whole(chain: Sequence[Page], *, until: date) -> Page | None:
     """Return the last statement of the newest day, of [until] at the latest, that is whole; None before the first.
 
-    `chain` is in order. A day goes on behind an interim closing and behind a page that is not the last one. A page that
-    is missing before the last is missed, unless the balances follow without it.
+    `chain` is in order. A day goes on behind an interim closing and behind a page that is not the last one, unless the
+    next day opens with what it closed with. A page that is missing before the last is missed, unless the balances
+    follow without it.
     """
     days = [list(of_day) for _, of_day in groupby(chain, key=lambda statement: statement.business_date)]
     for number in range(len(days) - 1, -1, -1):
         of_day, before = days[number], days[number - 1][-1:] if number else []
+        behind = days[number + 1][:1] if number + 1 < len(days) else []
         pages = {statement.page for statement in of_day if statement.page is not None}
         follows = bool(before) and not gaps([*before, *of_day])
-        is_whole = of_day[-1].is_last and (follows or pages == set(range(1, len(pages) + 1)))
+        is_over = of_day[-1].is_last or (bool(behind) and not gaps([*of_day[-1:], *behind]))
+        is_whole = is_over and (follows or pages == set(range(1, len(pages) + 1)))
         if is_whole and of_day[-1].business_date <= until:
             return of_day[-1]
     return None

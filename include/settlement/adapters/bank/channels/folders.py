@@ -8,7 +8,8 @@ check for duplicates.
 **Picking up.** A file is read once, by one reader, and never half:
 
 1. Hidden and temporary names are left alone, and so is a file that changes while it is looked at.
-2. It is claimed by renaming it into `claimed/`; of two readers one succeeds. Only claimed files are read.
+2. It is claimed by renaming it into `claimed/`, under a name that is text in every encoding; of two readers one
+   succeeds. Only claimed files are read, and of one too large for any message no more than shows that.
 3. When the caller has kept it, `acknowledge` moves it to `processed/`. What a crash left in `claimed/` is handed out
    again: a message may come twice, and the caller knows it by its hash.
 """
@@ -18,10 +19,12 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
+from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
 from settlement.domain.bank.messages import Message, Submission, SubmissionOutcome
 from settlement.domain.errors import Refused, Unavailable
 
@@ -129,6 +132,7 @@ class PickupFolder:
             for path in self._settled():
                 self._claim(path)
             claimed = sorted(path for path in self._claimed.iterdir() if path.is_file() and not path.is_symlink())
+            claimed = [self._named_as_text(path) for path in claimed]
         except OSError as failure:
             raise Unavailable(
                 f"The pickup folder [{self._folder}] cannot be read ({failure.strerror}); check that it is mounted and "
@@ -179,16 +183,31 @@ class PickupFolder:
 
     def _claim(self, path: Path) -> None:
         try:
-            path.rename(_free_name(self._claimed / path.name))
+            path.rename(_free_name(self._claimed / _text(path.name)))
         except FileNotFoundError:
-            log.info("bank.claimed_by_another_reader", name=path.name)
+            log.info("bank.claimed_by_another_reader", name=_text(path.name))
+
+    def _named_as_text(self, path: Path) -> Path:
+        """Return a claimed file under a name that is text, whoever put it there."""
+        if _text(path.name) == path.name:
+            return path
+        named = _free_name(path.with_name(_text(path.name)))
+        with suppress(FileNotFoundError):  # another reader named it meanwhile
+            path.rename(named)
+        return named
 
 
 def _read(path: Path) -> Message | None:
-    content = _content(path)
-    if content is None:
+    try:
+        with path.open("rb") as file:
+            content, written = file.read(LARGEST_MESSAGE + 1), os.fstat(file.fileno()).st_mtime
+    except FileNotFoundError:
         return None  # another reader acknowledged it meanwhile
-    return Message.of(content, kind=_kind(path.name), name=path.name)
+    except OSError as failure:
+        log.error("bank.file_cannot_be_read", name=path.name, failure=failure.strerror)
+        return None  # it keeps none of the others back, and is tried again
+    written_at = datetime.fromtimestamp(written, UTC)
+    return Message.of(content, kind=_kind(path.name), name=path.name, written_at=written_at)
 
 
 def _content(path: Path) -> bytes | None:
@@ -196,6 +215,14 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _text(name: str) -> str:
+    """Return the name of a file as text: in UTF-8, or as Korean systems write it, with a mark for what is neither."""
+    try:
+        return os.fsencode(name).decode("utf-8")
+    except UnicodeDecodeError:
+        return os.fsencode(name).decode("cp949", "replace")
 
 
 def _kind(name: str) -> str:

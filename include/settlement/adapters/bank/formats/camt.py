@@ -1,6 +1,8 @@
-"""Reading statements (camt.053) and notifications (camt.054), versions .02 to .13 as banks write them.
+"""Reading statements (camt.053), notifications (camt.054) and reports of a day that goes on (camt.052), as banks write
+their versions .01 to .14.
 
-One `Statement` per `Stmt` (or per page of one), one `Notification` per `Ntfctn`. An entry becomes
+One `Statement` per `Stmt` (or per page of one), one `Notification` per `Ntfctn` and per `Rpt`: whatever balances a
+report has, it is none of a day. An entry becomes
 
 - one line, when it stands for one transaction or does not tell its parts (a batch in one sum);
 - one line per `TxDtls`, when each states its amount and they sum to the entry;
@@ -14,10 +16,10 @@ Only booked entries are lines: what is pending or for information moves no balan
 indicator of a reversal tells the direction of the reversing entry).
 
 **Proofs before use.** Opening + lines = closing, from `OPBD` (or `PRCD`, or `ITBD` of a message that goes on) and
-`CLBD`, or `ITBD` of a message that does not end the day. Where the bank states nothing else, `OPAV` and `CLAV` serve if
-they add up, and balances without a direction are credits if they do; both are noted. `NbOfTxs` and `TtlAmt` of a batch
-of which the parts are told, and `TxsSummry`, hold where stated. One currency per statement. A message that fails one
-of them is refused whole, with the line and both values.
+`CLBD`, or `ITBD` of a message that does not end the day; a balance of the sub-type `INTM` is one between pages. Where
+the bank states nothing else, `OPAV` and `CLAV` serve if they add up, and balances without a direction are credits if
+they do; both are noted. `NbOfTxs` and `TtlAmt` of a batch of which the parts are told, and `TxsSummry`, hold where
+stated. One currency per statement. A message that fails one of them is refused whole, with the line and both values.
 
 Known limits: a statement whose account has several currencies is refused; the numbers in `TxsSummry` of a statement in
 pages are not compared, because banks state there those of the page or of the whole as they like.
@@ -51,11 +53,14 @@ _CHARGE_FAMILIES = frozenset({"CHRG", "FEES", "COMM", "COME", "COMI", "COMT"})
 _AVAILABLE = {"OPAV": "OPBD", "CLAV": "CLBD"}
 """Available balances, and the booked ones for which they serve where a statement has no booked ones."""
 
+_INTERIM = "INTM"
+"""The sub-type of a balance between two pages: `OPBD` of a page behind the first, `CLBD` of one before the last."""
+
 _NOT_PROVIDED = frozenset({"NOTPROVIDED", "NOT PROVIDED", "NONREF"})
 
 
 def read(message: Document) -> tuple[Statement, ...] | tuple[Notification, ...]:
-    """Return what a parsed camt.053 or camt.054 says, at least one of them. Raises UnreadableMessage."""
+    """Return what a parsed camt.052, camt.053 or camt.054 says, one at least. Raises UnreadableMessage."""
     if message.kind == "camt.053":
         return _statements(message)
     return _notifications(message)
@@ -146,6 +151,8 @@ def _balances(element: Element, zone: tzinfo | None, *, is_last_page: bool) -> _
     for found in element.iterfind("Bal"):
         code = text(found, "Tp/CdOrPrtry/Cd", "Tp/Cd")
         if code in ("OPBD", "PRCD", "CLBD", "ITBD", *_AVAILABLE):
+            if _INTERIM in (text(found, "Tp/SubTp/Cd"), text(found, "Tp/SubTp/Prtry")):
+                code = f"{code} {_INTERIM}"
             by_code.setdefault(code, []).append(_balance(found, zone))
     is_available = not by_code.keys() - _AVAILABLE.keys()
     if is_available:
@@ -155,11 +162,11 @@ def _balances(element: Element, zone: tzinfo | None, *, is_last_page: bool) -> _
             raise UnreadableMessage(f"the statement has more than one balance [{code}]", line=document.line(element))
 
     interim = by_code.get("ITBD", [])
-    begins = by_code.get("OPBD") or by_code.get("PRCD")
-    ends = by_code.get("CLBD")
+    begins = by_code.get("OPBD") or by_code.get("PRCD") or by_code.get(f"OPBD {_INTERIM}")
+    ends, between = by_code.get("CLBD"), by_code.get(f"CLBD {_INTERIM}")
     opening = begins or interim[:1]
     # An interim balance closes what it does not open already: a page, or a message of a day that goes on.
-    closing = ends or (interim[-1:] if begins or len(interim) > 1 or not is_last_page else [])
+    closing = ends or between or (interim[-1:] if begins or len(interim) > 1 or not is_last_page else [])
     if not opening or not closing:
         missing = "an opening balance (OPBD or PRCD)" if not opening else "a closing balance (CLBD or ITBD)"
         raise UnreadableMessage(f"the statement has not {missing}", line=document.line(element))
@@ -226,9 +233,10 @@ def _decimal(amount: int, currency: str) -> Decimal:
 
 
 def _notifications(message: Document) -> tuple[Notification, ...]:
-    found = tuple(_notification(element, message) for element in message.body.iterfind("Ntfctn"))
+    name, word = ("Rpt", "report") if message.kind == "camt.052" else ("Ntfctn", "notification")
+    found = tuple(_notification(element, message) for element in message.body.iterfind(name))
     if not found:
-        raise UnreadableMessage("the message holds no notification", line=document.line(message.body))
+        raise UnreadableMessage(f"the message holds no {word}", line=document.line(message.body))
     return found
 
 

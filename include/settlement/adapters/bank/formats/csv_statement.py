@@ -14,9 +14,9 @@ guessed but the encoding and the delimiter, and those are proven by the header t
    readings, and the account's other statements tell.
 4. A row of totals, where there is one, must agree.
 
-One `Statement` per booking date, because an export covers whatever period somebody asked for. Only whole days make a
-statement that stays true: export up to yesterday. Known limit: an export without running balances proves nothing and is
-refused.
+One `Statement` per booking date, because an export covers whatever period somebody asked for. A day behind which
+another stands is over; nothing in the export tells it of the last one, which is whole only if the export is known to be
+of a later day. Known limit: an export without running balances proves nothing and is refused.
 """
 
 import csv
@@ -169,7 +169,7 @@ def read(content: bytes, columns: ColumnMap) -> tuple[Statement, ...]:
         raise UnreadableMessage("the export holds no movement, so nothing in it proves a balance")
     if totals is not None:
         _prove_totals(totals, header, columns, entries)
-    read, *otherwise = [tuple(_days(ordered, account, columns.currency)) for ordered in _orders(entries)]
+    read, *otherwise = [_days(ordered, account, columns.currency) for ordered in _orders(entries)]
     if otherwise and otherwise[0][0].content_key != read[0].content_key:  # then all rows are of one day
         return (replace(read[0], otherwise=otherwise[0][0]),)
     return read
@@ -418,7 +418,13 @@ def _prove_totals(totals: _Row, header: list[str], columns: ColumnMap, entries: 
             raise UnreadableMessage(f"the total of [{name}] is [{text}], the rows sum to [{held}]", line=totals.line)
 
 
-def _days(entries: list[_Entry], account: str, currency: str) -> Iterator[Statement]:
+def _days(entries: list[_Entry], account: str, currency: str) -> tuple[Statement, ...]:
+    """Return one statement per booking date; the last day may go on behind the export."""
+    *over, last = _statements(entries, account, currency)
+    return (*over, replace(last, may_go_on=True))
+
+
+def _statements(entries: list[_Entry], account: str, currency: str) -> Iterator[Statement]:
     for booked_on, group in groupby(entries, key=lambda entry: entry.movement.booking_date):
         day = list(group)
         yield prove(

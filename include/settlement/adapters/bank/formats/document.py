@@ -31,6 +31,7 @@ LARGEST_MESSAGE = 64 * 1024 * 1024
 
 KINDS = {
     "CstmrPmtStsRpt": "pain.002",
+    "BkToCstmrAcctRpt": "camt.052",
     "BkToCstmrStmt": "camt.053",
     "BkToCstmrDbtCdtNtfctn": "camt.054",
     "PmtRtr": "pacs.004",

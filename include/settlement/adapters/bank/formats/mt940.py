@@ -1,4 +1,4 @@
-"""Reading statements as MT940, in the dialects that banks write.
+"""Reading statements as MT940, in the dialects that banks write, and reports of a day that goes on as MT942.
 
 1. The text is decoded (UTF-8, else CP949, else Latin-1: only names and remittance have such characters), the SWIFT
    envelope and bank headers are dropped, and fields are cut where a known tag begins a line. A line of a text that only
@@ -11,12 +11,14 @@
    money is read here: as a whole that package merges a line without a type into the line before it, and finds nothing
    wrong with a statement without balances.
 3. Opening (`60F`, or `60M` of a page) + lines = closing (`62F`, `62M`), and `:90D:`/`:90C:` hold where stated.
+4. What has no balance and a `:34F:` or `:13D:` is a report (MT942): its lines notify, and it is no statement of a day.
 
 A direction `RC` takes back a credit and is a debit; `RD` the other way round. A line's booking date is its entry date,
 else its value date. A value date of 30 February, which banks that count 30 days to every month do write, is the last
 day of February.
 
-Known limits: an interim report (MT942) has no balances and is refused; `EC` and `ED` (expected, not booked) are too.
+Known limits: a line that is expected and not booked (`EC`, `ED`) refuses a statement, and is only counted in a report.
+A file of statements and reports together is refused.
 """
 
 import calendar
@@ -24,32 +26,48 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import takewhile
 from typing import Any
 
 import mt940 as package
 
 from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
 from settlement.domain import currencies
-from settlement.domain.bank.statement import LONGEST_TEXT, Movement, Statement, bounded, each_once, prove, too_long
+from settlement.domain.bank.statement import (
+    LONGEST_ID,
+    LONGEST_TEXT,
+    Movement,
+    Notification,
+    Statement,
+    bounded,
+    each_once,
+    lines_of,
+    prove,
+    too_long,
+)
 from settlement.domain.errors import UnreadableMessage
 
 _BEGINS = re.compile(rb"(?:^|[\r\n}])[ \t]*:(?:20|25P?):")
 _GOES_ON = re.compile(rb"[\r\n][ \t]*:(?:25P?|28C?|60[FM]|61|86):")
 """The first field of a file, and what follows it: together they are in no other format."""
+_FRAGMENT = re.compile(rb"\A[\s-]*:(?:20|21|25P?|28C?|60[FM]|61|62[FM]|64|86):")
+"""A part of an MT940, cut from it: it is read for its refusal."""
 _TAG = re.compile(r":(\d{2}[A-Z]?|NS):")
 _KNOWN_TAGS = "13 13D 20 21 25 25P 28 28C 34F 60F 60M 61 62F 62M 64 65 86 90C 90D NS"
 _KNOWN = frozenset(_KNOWN_TAGS.split(" "))
 _BALANCE = re.compile(r"([CD])(\d{6})([A-Z]{3})([\d,]{1,20})", re.ASCII)
-_TOTAL = re.compile(r"(\d{1,5})([A-Z]{3})([\d,]{1,20})", re.ASCII)
-_NUMBER = re.compile(r"(\d{1,12})?\s*(?:/\s*(\d{1,5}))?", re.ASCII)
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_EXPECTED = re.compile(r"\d{6}(?:\d{4})?E[CD]", re.ASCII)
+_TOTAL = re.compile(r"(\d{1,5})?([A-Z]{3})([\d,]{1,20})", re.ASCII)
+_NUMBER = re.compile(r"(\d{1,12}(?!\d))?\s*(?:/\s*(\d{1,5})(?!\d))?(?!\d|/\s*\d)", re.ASCII)
 _HEAD = frozenset(("13", "13D", "20", "21", "25", "25P", "28", "28C", "34F"))
 """Fields that stand before the opening balance and nowhere else."""
 _LONGEST_HEAD = 40
 """Lines that a bank writes between the beginning of a statement and its opening balance, at most."""
 _SHAPES = {
-    "61": re.compile(r"\d{6}", re.ASCII),
-    "90": re.compile(r"\d{1,5}[A-Z]{3}", re.ASCII),
-    "6": re.compile(r"[CD]\d{6}[A-Z]{3}", re.ASCII),
+    "61": re.compile(r" *\d{6}", re.ASCII),
+    "90": re.compile(r" *\d{0,5}[A-Z]{3}", re.ASCII),
+    "6": re.compile(r" *[CD]\d{6}[A-Z]{3}", re.ASCII),
 }
 """How the content of a field begins, by the beginning of its tag: it tells a field from a text that looks like one."""
 _CODED = re.compile(
@@ -69,19 +87,26 @@ def looks_like(content: bytes) -> bool:
     """Say whether [content] begins as an MT940 does, behind whatever envelope or header a bank puts before it."""
     head = content[:4096].lstrip(b"\xef\xbb\xbf\0\x01\x1a")
     begins = _BEGINS.search(head)
-    return begins is not None and _GOES_ON.search(head, begins.end()) is not None
+    is_whole = begins is not None and _GOES_ON.search(head, begins.end()) is not None
+    return is_whole or _FRAGMENT.match(head) is not None
 
 
-def read(content: bytes) -> tuple[Statement, ...]:
-    """Return the statements of an MT940 file, at least one. Raises UnreadableMessage."""
+def read(content: bytes) -> tuple[Statement, ...] | tuple[Notification, ...]:
+    """Return the statements of an MT940 file, or the reports of an MT942, at least one. Raises UnreadableMessage."""
     if len(content) > LARGEST_MESSAGE:
         raise UnreadableMessage(f"{len(content)} bytes are more than the {LARGEST_MESSAGE} that are read")
     found: list[Statement] = []
+    reports: list[Notification] = []
     for raw in _raw_statements(_decode(content)):
-        found.append(_statement(raw, found[-1] if found else None))
-    if not found:
+        if raw.is_report:
+            reports.append(_report(raw))
+        else:
+            found.append(_statement(raw, found[-1] if found else None))
+        if found and reports:
+            raise UnreadableMessage("it holds statements and reports (MT942) together", line=raw.fields[0].line)
+    if not found and not reports:
         raise UnreadableMessage("it holds no field :20: or :25:, with which an MT940 begins")
-    return each_once(found)
+    return each_once(found) if found else tuple(reports)
 
 
 def _decode(content: bytes) -> str:
@@ -132,6 +157,16 @@ class _Raw:
             raise UnreadableMessage(f"the statement has {len(found)} fields {names}, not one", line=self.fields[0].line)
         return found[0]
 
+    @property
+    def has_begun(self) -> bool:
+        """Its head is over: a balance or, in a report, a line has come."""
+        return self.is_opened or (self.is_report and any(found.tag == "61" for found in self.fields))
+
+    @property
+    def is_report(self) -> bool:
+        tags = {candidate.tag for candidate in self.fields}
+        return not tags & {"60F", "60M", "62F", "62M"} and bool(tags & {"34F", "13D"})
+
     def perhaps(self, *tags: str) -> _Field | None:
         return next((candidate for candidate in self.fields if candidate.tag in tags), None)
 
@@ -143,13 +178,13 @@ def _raw_statements(text: str) -> Iterator[_Raw]:
     is_open = False
     for place, line in enumerate(lines):
         is_between = current is not None and current.is_opened and not current.is_closed
-        if line == "" or line.startswith(("-}", "{")) or (line.strip() == "-" and not is_between):
+        if line == "" or line.startswith(("-}", "{")) or _is_end(line, current, is_between=is_between):
             is_open = is_open and line == ""
             continue
         begun = _TAG.match(line)
         tag = begun[1] if begun and begun[1] in _KNOWN else None
-        if tag and is_open and current and current.is_opened and current.fields[-1].tag in ("61", "86", "NS"):
-            tag = tag if _is_field(tag, lines, place) else None
+        if tag and is_open and current and current.has_begun and current.fields[-1].tag in ("61", "86", "NS"):
+            tag = tag if _is_field(tag, lines, place, is_report=current.is_report) else None
         if begun and tag:
             if tag == "20" or (tag in ("25", "25P") and (current is None or current.is_closed)):
                 if current is not None:
@@ -172,12 +207,21 @@ def _bare(line: str) -> str:
     return re.sub(r"^\{.*\{4:", "", line.lstrip("\ufeff\x1a\x01\x03")).rstrip(" \t\x03\x1a")
 
 
-def _is_field(tag: str, lines: list[str], place: int) -> bool:
+def _is_end(line: str, current: "_Raw | None", *, is_between: bool) -> bool:
+    """Say whether a line is the mark behind a statement: a dash, with a word where no text can go on."""
+    is_behind = current is not None and current.is_closed and current.fields[-1].tag in ("62F", "62M", "64", "65")
+    return (line.strip() == "-" and not is_between) or (line.startswith("-") and is_behind)
+
+
+def _is_field(tag: str, lines: list[str], place: int, *, is_report: bool) -> bool:
     """Say whether a line behind a text, which begins as the field [tag] does, is one."""
     if tag in ("20", "25", "25P"):  # the next statement, if an opening balance comes before anything else of one
         ahead = lines[place + 1 : place + 1 + _LONGEST_HEAD]
-        tags = (begun[1] for line in ahead if (begun := _TAG.match(line)) and _has_shape(begun[1], line))
-        return next((found for found in tags if found.startswith("6")), "").startswith("60")
+        tags = [begun[1] for line in ahead if (begun := _TAG.match(line)) and _has_shape(begun[1], line)]
+        head = list(takewhile(lambda found: not found.startswith("6"), tags))
+        if is_report:  # the next report, if it has a number before its first line
+            return "28C" in head or "28" in head
+        return tags[len(head) : len(head) + 1] in (["60F"], ["60M"])
     return tag not in _HEAD and _has_shape(tag, lines[place])
 
 
@@ -197,10 +241,7 @@ def _statement(raw: _Raw, before: Statement | None) -> Statement:
         raise UnreadableMessage(
             f"the balances are in [{opening.currency}] and [{closing.currency}]", line=raw.fields[0].line
         )
-    number = raw.one("28", "28C")
-    counted = _NUMBER.match(number.text.strip())
-    if counted is None or not counted[0]:
-        raise UnreadableMessage(f"[{number.text[:40]}] is not the number of a statement", line=number.line)
+    number, counted = _number(raw)
     sequence = int(counted[1] or 0) or None
     account = _account(raw.one("25", "25P"), closing.currency)
     page = _page(
@@ -211,7 +252,7 @@ def _statement(raw: _Raw, before: Statement | None) -> Statement:
     )
     reference = raw.perhaps("20")
     name = number.text.strip() + (f"/{page}" if page and not counted[2] else "")
-    movements = list(_movements(raw, closing))
+    movements = list(_movements(raw, closing.currency))
     _prove_totals(raw, movements, closing.currency)
     return prove(
         statement_id=":".join(([reference.text.strip()] if reference else []) + [name, closing.on.isoformat()]),
@@ -228,6 +269,61 @@ def _statement(raw: _Raw, before: Statement | None) -> Statement:
         is_last=closes.tag == "62F",
         line=raw.fields[0].line,
     )
+
+
+def _number(raw: _Raw) -> tuple[_Field, re.Match[str]]:
+    number = raw.one("28", "28C")
+    counted = _NUMBER.match(number.text.strip())
+    if counted is None or not counted[0]:
+        raise UnreadableMessage(f"[{number.text[:40]}] is not the number of a statement", line=number.line)
+    return number, counted
+
+
+def _report(raw: _Raw) -> Notification:
+    """Return what a report of a day that goes on says, in the currency of its limit (`34F`) or of its totals."""
+    named = next(
+        (
+            code[0]
+            for tag in ("34F", "90D", "90C")
+            if (found := raw.perhaps(tag)) and (code := _CURRENCY.search(found.text))
+        ),
+        None,
+    )
+    if named is None:
+        raise UnreadableMessage("the report has no field :34F: that names its currency", line=raw.fields[0].line)
+    account = _account(raw.one("25", "25P"), named)
+    booked, expected = _booked(raw)
+    movements = list(_movements(booked, named))
+    _prove_totals(raw, movements, named)
+    at, reference = raw.perhaps("13D"), raw.perhaps("20")
+    parts = (found.text.strip() for found in (reference, _number(raw)[0], at) if found)
+    name = ":".join(parts)
+    if len(name) > LONGEST_ID:
+        raise UnreadableMessage(too_long(name, LONGEST_ID), line=raw.fields[0].line)
+    return Notification(
+        notification_id=name,
+        account=account,
+        currency=named,
+        lines=lines_of(
+            [movement for movement in movements if movement.amount],
+            statement_id=name,
+            account=account,
+            currency=named,
+        ),
+        not_booked=expected,
+    )
+
+
+def _booked(raw: _Raw) -> tuple[_Raw, int]:
+    """Return a report without the lines that are only expected, and how many these are."""
+    kept, expected, is_expected = [], 0, False
+    for found in raw.fields:
+        if found.tag != "86":
+            is_expected = found.tag == "61" and _EXPECTED.match(found.text) is not None
+            expected += is_expected
+        if not is_expected:
+            kept.append(found)
+    return _Raw(fields=kept), expected
 
 
 def _page(stated: str | None, opens: _Field, closes: _Field, before: Statement | None) -> int | None:
@@ -261,8 +357,8 @@ def _balance(found: _Field) -> _Balance:
 
 
 def _account(found: _Field, currency: str) -> str:
-    """Return the account without spaces, and without its currency, which some banks write behind it."""
-    account = "".join(found.text.split("\n")[0].split()).removesuffix(currency)
+    """Return the account without spaces and slashes around it, and without the currency that some banks put behind."""
+    account = "".join(found.text.split("\n")[0].split()).removesuffix(currency).strip("/")
     if not account:
         raise UnreadableMessage("the statement names no account", line=found.line)
     return account
@@ -278,9 +374,10 @@ def _prove_totals(raw: _Raw, movements: list[Movement], currency: str) -> None:
             raise UnreadableMessage(f"[{total.text[:40]}] is not a count and a sum in {currency}", line=total.line)
         amounts = [abs(movement.amount) for movement in movements if movement.amount * sign > 0]
         stated = _amount(shape[3], currency, total)
-        if (int(shape[1]), stated) != (len(amounts), sum(amounts)):
+        count = int(shape[1] or len(amounts))  # a total without a count says nothing of it
+        if (count, stated) != (len(amounts), sum(amounts)):
             raise UnreadableMessage(
-                f":{tag}: says [{int(shape[1])}] entries of [{stated}], there are [{len(amounts)}] of [{sum(amounts)}]",
+                f":{tag}: says [{count}] entries of [{stated}], there are [{len(amounts)}] of [{sum(amounts)}]",
                 line=total.line,
             )
 
@@ -288,19 +385,19 @@ def _prove_totals(raw: _Raw, movements: list[Movement], currency: str) -> None:
 # ------------------------------------------------------------------------------------------------------------- lines
 
 
-def _movements(raw: _Raw, closing: _Balance) -> Iterator[Movement]:
+def _movements(raw: _Raw, currency: str) -> Iterator[Movement]:
     fields = raw.fields
     for place, found in enumerate(fields):
         if found.tag == "61":
             ends = next((at for at in range(place + 1, len(fields)) if fields[at].tag != "86"), len(fields))
             told = [following.text for following in fields[place + 1 : ends]]
-            yield bounded(_movement(found, told, closing), line=found.line)
+            yield bounded(_movement(found, told, currency), line=found.line)
 
 
-def _movement(found: _Field, told: list[str], closing: _Balance) -> Movement:
+def _movement(found: _Field, told: list[str], currency: str) -> Movement:
     shape = _line(found)
     mark = shape["status"].upper()
-    amount = _amount(shape["amount"], closing.currency, found)
+    amount = _amount(shape["amount"], currency, found)
     value_date = _value_date(shape, found)
     type_code = (shape["id"] or "").strip()
     details = _details(told)
@@ -330,7 +427,12 @@ def _movement(found: _Field, told: list[str], closing: _Balance) -> Movement:
 def _line(found: _Field) -> dict[str, Any]:
     """Take a line apart by the first of the package's patterns that fits it."""
     for pattern in _LINE_PATTERNS:
-        shape = pattern.re.match(found.text.strip())
+        text = found.text.strip()
+        shape = pattern.re.match(text)
+        if shape and text[shape.end("amount") :].startswith(tuple("0123456789,.")):
+            raise UnreadableMessage(
+                f"[{text[:40]}] has an amount that goes on behind [{shape['amount']}]", line=found.line
+            )
         if shape:
             return dict(shape.groupdict())
     raise UnreadableMessage(f"[{found.text.splitlines()[0][:60]}] is not a statement line", line=found.line)

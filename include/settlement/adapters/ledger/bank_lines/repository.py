@@ -19,7 +19,7 @@ from settlement.domain.bank.statement import LineState, Statement, StatementLine
 from settlement.domain.books import postings
 from settlement.domain.books.accounts import OPENING_BALANCE
 from settlement.domain.books.postings import JournalEntry
-from settlement.ports.bank_lines import KeptStatement, LineTotals, RefusedMessage
+from settlement.ports.bank_lines import KeptStatement, LineTotals, RefusedMessage, WaitingMessage
 
 # What is written of a line, with the dtypes of it, and of a match.
 LINE = dict.fromkeys(
@@ -50,36 +50,52 @@ class BankLines(Repository):
         self._journal = journal
 
     def keep_message(self, message: Message, *, direction: str, now: datetime) -> bool:
-        """Keep a message as it travelled; False when these very bytes are kept already."""
-        return (
-            self.transaction.execute(
+        """Keep a message as it travelled; False when these very bytes are kept already: then, when they came again."""
+        run = self.transaction.execute
+        values = {
+            "sha": message.sha256,
+            "direction": direction,
+            "kind": message.kind,
+            "name": message.name,
+            "content": message.content,
+            "now": now,
+            "came": min(now, message.written_at or now),
+            "state": MessageState.NEW if direction == "in" else MessageState.APPLIED,
+        }
+        kept = run(
+            sa.text(
+                "insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, came_at, state)"
+                " values (:sha, :direction, :kind, :name, :content, :now, :came, :state)"
+                " on conflict (sha256) do nothing returning sha256"
+            ),
+            values,
+        ).scalar()
+        if kept is None and message.written_at:
+            run(
                 sa.text(
-                    "insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, state)"
-                    " values (:sha, :direction, :kind, :name, :content, :now, :state) on conflict (sha256) do nothing"
-                    " returning sha256"
+                    "update ledger.bank_messages set came_at = :came"
+                    " where sha256 = :sha and coalesce(came_at, recorded_at) < :came"
                 ),
-                {
-                    "sha": message.sha256,
-                    "direction": direction,
-                    "kind": message.kind,
-                    "name": message.name,
-                    "content": message.content,
-                    "now": now,
-                    "state": MessageState.NEW if direction == "in" else MessageState.APPLIED,
-                },
-            ).scalar()
-            is not None
-        )
+                values,
+            )
+        return kept is not None
 
-    def new_messages(self, *, ours: str) -> list[Message]:
-        """Return the messages that nobody read, and those that were foreign to other names of ours, oldest first."""
-        rows = self.transaction.execute(sql(__package__, "waiting_messages"), {"ours": ours, "sha": None})
-        return [Message(name=row.name, kind=row.kind, content=bytes(row.content), sha256=row.sha256) for row in rows]
+    def new_messages(self, *, read_with: str) -> list[WaitingMessage]:
+        """Return the messages that wait to be read, or to be read again with this, oldest first."""
+        rows = self.transaction.execute(sql(__package__, "waiting_messages"), {"with": read_with, "sha": None})
+        return [
+            WaitingMessage(
+                message=Message(name=row.name, kind=row.kind, content=bytes(row.content), sha256=row.sha256),
+                came_at=row.came_at,
+                first_read_at=row.first_read_at,
+            )
+            for row in rows
+        ]
 
-    def is_new(self, sha256: str, *, ours: str) -> bool:
+    def is_new(self, sha256: str, *, read_with: str) -> bool:
         """Tell whether a kept message still waits to be read, or to be read again."""
         return (
-            self.transaction.execute(sql(__package__, "waiting_messages"), {"ours": ours, "sha": sha256}).first()
+            self.transaction.execute(sql(__package__, "waiting_messages"), {"with": read_with, "sha": sha256}).first()
             is not None
         )
 
@@ -88,17 +104,25 @@ class BankLines(Repository):
         sha256: str,
         state: MessageState,
         *,
-        ours: str,
+        read_with: str,
         now: datetime,
         refusal: str | None = None,
         statement_id: str | None = None,
         difference: int | None = None,
     ) -> None:
-        """Say what became of a message; what was foreign first stays so, with what became of it beside it."""
+        """Say what became of a message; what was said first stays, with whatever else it came to since beside it."""
         said = {"sha": sha256, "state": state, "refusal": refusal, "statement": statement_id, "difference": difference}
         run = self.transaction.execute
-        former = run(sa.text("select state from ledger.bank_messages where sha256 = :sha"), said).scalar_one()
-        if former != MessageState.FOREIGN:
+        former = run(
+            sa.text(
+                "select state, refusal, statement_id, difference from (select sha256, number, state, refusal,"
+                " statement_id, difference from ledger.messages_read_again union all select sha256, 0, state, refusal,"
+                " statement_id, difference from ledger.bank_messages) as said where sha256 = :sha"
+                " order by number desc limit 1"
+            ),
+            said,
+        ).one()
+        if former.state == MessageState.NEW:
             run(
                 sa.text(
                     "update ledger.bank_messages set state = :state, refusal = :refusal, statement_id = :statement,"
@@ -106,19 +130,22 @@ class BankLines(Repository):
                 ),
                 said,
             )
-        elif state is not MessageState.FOREIGN:
+        elif tuple(former) != (state.value, refusal, statement_id, difference):
             run(
                 sa.text(
-                    "insert into ledger.messages_read_again (sha256, state, refusal, statement_id, difference, read_at)"
-                    " values (:sha, :state, :refusal, :statement, :difference, :now)"
+                    "insert into ledger.messages_read_again (sha256, number, state, refusal, statement_id, difference,"
+                    " read_at) select :sha, count(*) + 1, :state, :refusal, :statement, :difference, :now"
+                    " from ledger.messages_read_again where sha256 = :sha"
                 ),
                 said | {"now": now},
             )
-        if state is MessageState.FOREIGN:
-            run(
-                sa.text("update ledger.bank_messages set foreign_to = :ours where sha256 = :sha"),
-                {"sha": sha256, "ours": ours},
-            )
+        run(
+            sa.text(
+                "update ledger.bank_messages set read_with = :with, first_read_at = coalesce(first_read_at, :now),"
+                " read_as_of = least(coalesce(came_at, recorded_at), :now) where sha256 = :sha"
+            ),
+            {"sha": sha256, "with": read_with, "now": now},
+        )
 
     def refused_messages(self) -> list[RefusedMessage]:
         """Return the messages that could not be used, oldest first, without their content."""

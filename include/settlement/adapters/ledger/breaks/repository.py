@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository, sql
+from settlement.domain.bank.messages import MessageState
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.domain.breaks import BreakState, Decision, Finding, Way, why_gone
 from settlement.domain.days import SettlementCalendar
@@ -135,6 +136,16 @@ class Breaks(Repository):
             if found is not None:
                 other = found.line_id if row.subject_kind != "line" else f"{found.subject_kind} {found.subject_id}"
                 return f"matched with [{other}] by {found.rule}: {found.explanation}"
+        if row.subject_kind == "message":
+            again = self.transaction.execute(
+                sa.text(
+                    "select m.name, a.state from ledger.bank_messages m join ledger.messages_read_again a"
+                    " using (sha256) where left(m.sha256, 16) = :id order by a.number desc limit 1"
+                ),
+                {"id": row.subject_id},
+            ).first()
+            if again is not None and again.state != MessageState.REFUSED:
+                return f"message [{again.name}] was read again and is {again.state}"
         return why_gone(row.cause)
 
     def answered(self) -> set[tuple[str, str, str, int | None]]:

@@ -116,7 +116,12 @@ SEALED: Mapping[str, Sealed] = {
         columns="sha256, direction, kind, name, content, recorded_at, state, refusal, statement_id, difference",
         only="t.state <> 'new'",
     ),
-    "messages_read_again": Sealed(table="messages_read_again", key="t.sha256"),
+    "messages_read_again": Sealed(
+        table="messages_read_again",
+        # What a message came to when it was read again first is sealed as it was before there was more than that.
+        key="t.sha256 || left('/' || t.number, 9 * (t.number - 1))",
+        columns="sha256, state, refusal, statement_id, difference, read_at",
+    ),
     "statements": Sealed(
         table="statements",
         key="t.statement_id",
