@@ -19,16 +19,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize(
-    "alphabet",
+    ("alphabet", "sets", "told"),
     [
-        ("debit", "second debit", "credit", "second credit", "return announced", "rejected"),
-        ("debit with a fee", "debit", "credit less a fee", "credit", "accepted", "return announced"),
-        ("debit", "second debit", "debit with a fee", "second credit", "rejected", "accepted"),
+        (("debit", "second debit", "credit", "second credit", "return announced", "rejected"), 47, 1010),
+        (("debit with a fee", "debit", "credit less a fee", "credit", "accepted", "return announced"), 63, 1956),
+        (("debit", "second debit", "debit with a fee", "second credit", "rejected", "accepted"), 47, 1010),
     ],
     ids=["doubled and returned", "fees", "doubled and rejected"],
 )
-def test_every_order_of_six_facts_comes_to_the_same_and_has_a_way_out(spoken: Spoken, alphabet: Sequence[str]) -> None:
+def test_every_order_of_six_facts_comes_to_the_same_and_has_a_way_out(
+    spoken: Spoken, alphabet: Sequence[str], sets: int, told: int
+) -> None:
     worked_day(spoken)
-    tree, ways = every_order(spoken, most=6, alphabet=alphabet)
-    assert (len(tree.outcomes), len(ways)) == (63, 63)
-    assert tree.told >= 1956
+    tree = every_order(spoken, most=6, alphabet=alphabet)
+    assert (len(tree.outcomes), len(tree.ways), tree.told) == (sets, sets, told + sets)
