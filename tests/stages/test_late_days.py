@@ -475,3 +475,20 @@ def test_a_date_that_the_calendar_has_closed_is_waited_for_no_longer(spoken: Spo
     use_policy(spoken, tmp_path, overrides=overrides(closed="2026-02-19"))
     day = begin(spoken, "2026-02-20", at="2026-02-21T06:00+09:00")
     assert frozen(spoken, day, at="2026-02-21T06:00+09:00")["repayments"] == 0
+
+
+def test_a_day_behind_a_gap_that_somebody_answered_for_closes_and_names_the_gap(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"), opening=spoken.closing - 500, name="S-19")
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2")
+    assert spoken.breaks() == [("statement_chain", "statement", -500)]
+    with spoken.services() as services:
+        number = spoken.break_of("statement_chain", "statement")
+        deciding.answer(services, number, reason="a fee of the bank", by="kim", now=spoken.at("2026-02-20T07:00+09:00"))
+    spoken.hear("2026-02-20T08:00+09:00")
+    assert (spoken.day("2026-02-16"), spoken.day("2026-02-19")) == ("closed", "closed")
+    first, last = certificates(spoken)
+    assert first["gaps"] == []
+    assert [(gap["after"], gap["amount"]) for gap in last["gaps"]] == [("S-19", -500)]
+    assert last["movements"]["bank KRW"] == {"opening": 1095000, "came": 0, "went": 88050, "closing": 1006950}
+    assert spoken.verify() == []
