@@ -1,6 +1,7 @@
 """No order of up to six facts about a payout leaves other balances, and no set of them is without a way out.
 
-12 minutes on 2 cores: three alphabets of six facts, 1956 orders each, and how people end each of their 63 sets.
+Three alphabets of six facts: every order of each, and how people end each of their sets. Measured at 10, 18 and 13
+minutes on 2 cores that ten other jobs shared.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tests.stages.test_evidence import worked_day
 
 __all__ = ["spoken"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.parametrize(

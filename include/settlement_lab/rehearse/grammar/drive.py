@@ -87,6 +87,21 @@ WRONG_CONFS: Sequence[Mapping[str, Any]] = (
 """What people write into a run's conf and mean something by."""
 
 
+CHANCES: dict[str, float] = {
+    "hearings before the run": 0.3,
+    "holidays declared or withdrawn": 0.06,
+    "runs asked wrongly": 0.1,
+    "dry runs": 0.05,
+    "days settled late": 0.12,
+    "days settled twice": 0.15,
+    "days crossed by the one before": 0.4,
+    "runs beside another": 0.12,
+    "runs in two processes": 0.06,
+    "receipts late at the source": 0.1,
+}
+"""By what the clock does: how often it does, of the times that it can."""
+
+
 class PayersOfSharedAccounts(Lender):
     """The lender, some of whose loans have one virtual account each, into which every payer of the loan pays."""
 
@@ -228,22 +243,22 @@ class _Rehearsal:
     def _day(self, on: date, since: date) -> bool:
         """Live through a day and settle it; True: the bank has no more to say, and people have no more to do."""
         if not self.is_quiet:
-            self.lender.live_through(on, since)
+            self.lender.live_through(
+                on, since - timedelta(days=3) if self._is("receipts late at the source") else since
+            )
         self.bank.live_through(on)
         self.bank.deliver()
         morning = datetime.combine(on + timedelta(days=1), time(6), SEOUL)
-        if self._is(0.3):
+        if self._is("hearings before the run"):
             self._hear(on, morning - timedelta(hours=1))
         self.unsettled.append(on)
-        if self._is(0.06):
+        if self._is("holidays declared or withdrawn"):
             self._change_the_calendar(on)
-        if self._is(0.1):
+        if self._is("runs asked wrongly"):
             self._ask_wrongly(on, morning)
-        if self._is(0.05):
+        if self._is("dry runs"):
             self._run_dry(on, morning)
-        if self._is(0.12):
-            self.count["days settled late"] += 1
-        else:
+        if not self._is("days settled late"):
             self._settle_all(morning)
         self.bank.collect()
         self.bank.deliver()
@@ -256,10 +271,9 @@ class _Rehearsal:
         return is_last and not ended and not self.unsettled
 
     def _settle_all(self, morning: datetime) -> None:
-        if self._is(0.06):
+        if self.unsettled and self._is("runs in two processes"):
             self._settle_in_two_processes(morning)
-        elif len(self.unsettled) > 1 and self._is(0.4):
-            self.count["days crossed by the one before"] += 1
+        elif len(self.unsettled) > 1 and self._is("days crossed by the one before"):
             before, on = self.unsettled[-2:]
             meets = (JUST_FROZEN, before)
             if self._settle(on, morning, run_id=f"crossed-{on}-{morning:%m%d}", meets=meets):
@@ -268,8 +282,7 @@ class _Rehearsal:
             now = morning + timedelta(minutes=20 * (place + 1))
             if self._settle(on, now, run_id=f"scheduled-{on}-{now:%m%d}"):
                 self.unsettled.remove(on)
-                if self._is(0.15):
-                    self.count["days settled twice"] += 1
+                if self._is("days settled twice"):
                     self._settle(on, now + timedelta(minutes=5), run_id=f"again-{on}-{now:%m%d}")
 
     def _settle_in_two_processes(self, now: datetime) -> None:
@@ -302,7 +315,6 @@ class _Rehearsal:
         conf = {"settlement_date": on.isoformat()} | dict(self.random.choice(WRONG_CONFS))
         params = {"settlement_date": None, "dry_run": False, "transfer": True, "reason": None} | conf
         run = AirflowRun(run_id=f"asked-{on}", run_type="manual", triggered_at=now, conf=conf, params=params)
-        self.count["runs asked wrongly"] += 1
         try:
             request = asked.request_of(run, calendar=self.services.calendar, now=now)
         except RequestRefused:
@@ -311,7 +323,6 @@ class _Rehearsal:
 
     def _run_dry(self, on: date, now: datetime) -> None:
         """Run a day dry: it may say whatever it likes, and changes nothing."""
-        self.count["dry runs"] += 1
         before = self.auditor.everything(), sorted(self.bank.drop.iterdir())
         request = RunRequest(settlement_date=on, run_id=f"dry-{on}", triggered_by="maker", dry_run=True)
         try:
@@ -344,9 +355,11 @@ class _Rehearsal:
             self.unsettled = sorted({*self.unsettled, day})
         self.unsettled = [due for due in self.unsettled if self.calendar.is_business_day(due)]
 
-    def _is(self, chance: float) -> bool:
-        """Tell whether something happens that has a chance; nothing does in quiet days."""
-        return self.random.random() < chance and not self.is_quiet
+    def _is(self, what: str) -> bool:
+        """Tell whether something happens that has a chance, and count it; nothing does in quiet days."""
+        happens = self.random.random() < CHANCES[what] and not self.is_quiet
+        self.count[what] += happens
+        return happens
 
     # ----------------------------------------------------------------------------------------------------- a run
 
@@ -357,9 +370,8 @@ class _Rehearsal:
 
         `meets` says at which place the run of which day comes in between, instead.
         """
-        if meets is None and is_met and self._is(0.12):
+        if meets is None and is_met and self._is("runs beside another"):
             meets = self.random.randrange(len(STAGES)), on
-            self.count["runs beside another"] += 1
         request = RunRequest(settlement_date=on, run_id=run_id, triggered_by="maker", reason="rehearsal")
         try:
             day = open_day.open_day(self.services, request, now=now)

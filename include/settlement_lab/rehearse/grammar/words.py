@@ -19,6 +19,9 @@ from settlement_lab.servers.bank import CURRENCY
 
 CHARGE, INTEREST = "charge", "interest"
 
+LONGEST_IN_61 = 16
+"""Characters of a reference in field 61 of an MT940: a longer one stands in field 86."""
+
 COLUMNS = {
     "currency": CURRENCY,
     "booked_on": "booked on",
@@ -146,7 +149,7 @@ def mt940(*told: Statement, is_named: bool = True, has_several_86: bool = False)
         for line in said.lines:
             kind = {CHARGE: "CHG", INTEREST: "INT"}.get(line.own) or ("RTI" if line.reason else "TRF")
             mark = "RD" if line.is_reversal else "C" if line.amount > 0 else "D"
-            reference = line.reference or "NONREF"
+            reference = (line.reference if len(line.reference) <= LONGEST_IN_61 else "KREF") or "NONREF"
             rows.append(f":61:{day}{day[2:]}{mark}{abs(line.amount)},N{kind}{reference}//{line.number}")
             rows += _field_86(line, is_cut=has_several_86)
         return [*rows, balance(closes, said.closing), "-"]
@@ -157,6 +160,7 @@ def mt940(*told: Statement, is_named: bool = True, has_several_86: bool = False)
 def _field_86(line: Line, *, is_cut: bool) -> list[str]:
     words = {
         "EREF": line.end_to_end_id,
+        "KREF": line.reference if len(line.reference) > LONGEST_IN_61 else "",
         "PREF": line.file_id,
         "RTRN": line.reason,
         "REMI": line.text and f"USTD//{line.text}",
