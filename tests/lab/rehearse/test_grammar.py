@@ -106,6 +106,18 @@ def test_a_day_is_told_whole_however_it_is_told(bank: Bank, number: int) -> None
     assert max(part.closing for part in ours if part.is_last) == 51_710
 
 
+def test_a_charge_and_what_it_was_taken_for_are_one_entry_of_a_camt(bank: Bank) -> None:
+    charge = Line(number="B3", truth="account:bank_charges", amount=-300, own=words.CHARGE, charged_to="B2")
+    content = words.camt053(bank.statement(500, [*LINES, charge]))
+    assert content.count(b"<Ntry>") == 2
+    (said,) = read(content, "camt.053")
+    assert [(line.amount, line.bank_reference, line.is_charge) for line in said.lines] == [
+        (95_000, "B1", False),
+        (-43_790, "B2", False),
+        (-300, "B3", True),
+    ]
+
+
 # ------------------------------------------------------------------------------------------------------------- slowly
 
 

@@ -187,18 +187,19 @@ class Bank:
         self._numbers[kind] += 1
         return f"{kind}{self._numbers[kind]:06d}"
 
-    def book(self, truth: str, amount: int, *, after: int, payments: Sequence[Payment] = (), **said: Any) -> None:
-        """Book a line on a later day."""
+    def book(self, truth: str, amount: int, *, after: int, payments: Sequence[Payment] = (), **said: Any) -> str:
+        """Book a line on a later day, and return its number."""
         line = Line(number=self.number("B"), truth=truth, amount=amount, **said)
         self._due[self.day(after)].append((line, payments))
         for payment in payments:
             payment.to_come += 1
+        return line.number
 
-    def debit(self, payment: Payment, *, after: int, fee: int = 0, **said: Any) -> None:
-        """Book a payment as leaving, under its id unless something else is said."""
+    def debit(self, payment: Payment, *, after: int, fee: int = 0, **said: Any) -> str:
+        """Book a payment as leaving, under its id unless something else is said, and return its line's number."""
         e2e = payment.end_to_end_id
         told = said or {"end_to_end_id": e2e}
-        self.book(f"payout:{e2e}", -payment.amount - fee, after=after, payments=[payment], **told)
+        return self.book(f"payout:{e2e}", -payment.amount - fee, after=after, payments=[payment], **told)
 
     def credit(self, payment: Payment, *, after: int, fee: int = 0, reason: str = "", **said: Any) -> None:
         """Book a payment as coming back."""

@@ -153,6 +153,12 @@ def paid_with_a_fee(bank: Bank, payment: Payment) -> None:
     bank.debit(payment, after=1, fee=FEE)
 
 
+def paid_with_its_charge_told(bank: Bank, payment: Payment) -> None:
+    """It leaves with what the bank takes for it on top, and the bank says how much that is."""
+    number = bank.debit(payment, after=1)
+    bank.book("account:bank_charges", -FEE, after=1, own=words.CHARGE, text="charge", charged_to=number)
+
+
 def paid_returned_and_paid_again(bank: Bank, payment: Payment) -> None:
     """It leaves, comes back, and leaves for good."""
     bank.debit(payment, after=1)
@@ -227,6 +233,7 @@ PAYMENTS = (
     (4, netted_away),
     (5, returned_less_a_fee),
     (5, paid_with_a_fee),
+    (4, paid_with_its_charge_told),
     (3, paid_returned_and_paid_again),
     (3, credited_before_it_leaves),
     (6, rejected),

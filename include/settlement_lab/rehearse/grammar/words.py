@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -45,7 +45,7 @@ class Line:
     `truth` is what it really is: "payout:" or "payout_return:" with an end-to-end id, "receipt:" with a reference, or
     "account:" with the account of the books that takes it; of a sum of several there are several, with spaces between.
     `own` marks what the bank books for itself, `code` is what it calls its kind of booking, `file_id` the payment file
-    that it says it is of.
+    that it says it is of. `charged_to` is the number of the line whose charge it is: a camt tells both in one entry.
     """
 
     number: str
@@ -58,6 +58,7 @@ class Line:
     own: str = ""
     code: str = ""
     file_id: str = ""
+    charged_to: str = ""
     is_reversal: bool = False
 
     @property
@@ -116,7 +117,7 @@ def camt053(
             f"<Stmt><Id>{said.name}</Id>{page if said.page else ''}<ElctrncSeqNb>{said.sequence}</ElctrncSeqNb>"
             f"{_account(said.account)}{balance(said.on, opens if said.begins else 'ITBD', said.opening)}"
             f"{balance(said.on, closes if said.ends else 'ITBD', said.closing)}"
-            f"{''.join(_entry(said.on, line) for line in said.lines)}</Stmt>"
+            f"{''.join(_entries(said.on, said.lines))}</Stmt>"
         )
 
     first = told[0]
@@ -241,7 +242,7 @@ def camt054(name: str, account: str, on: date, lines: Sequence[Line]) -> bytes:
     return _document(
         "camt.054.001.08",
         f"<BkToCstmrDbtCdtNtfctn><GrpHdr><MsgId>M-{name}</MsgId><CreDtTm>{on}T12:00:00</CreDtTm></GrpHdr>"
-        f"<Ntfctn><Id>{name}</Id>{_account(account)}{''.join(_entry(on, line) for line in lines)}"
+        f"<Ntfctn><Id>{name}</Id>{_account(account)}{''.join(_entries(on, lines))}"
         "</Ntfctn></BkToCstmrDbtCdtNtfctn>",
     )
 
@@ -292,7 +293,17 @@ def _because(reason: str) -> str:
     return f"<StsRsnInf><Rsn><Cd>{reason}</Cd></Rsn></StsRsnInf>" if reason else ""
 
 
-def _entry(on: date, line: Line) -> str:
+def _entries(on: date, lines: Sequence[Line]) -> Iterator[str]:
+    """Yield the entries of lines: a charge and what it was taken for are one."""
+    numbers = {line.number for line in lines}
+    charges = {line.charged_to: line for line in lines if line.charged_to in numbers}
+    for line in lines:
+        if line not in charges.values():
+            yield _entry(on, line, charges.get(line.number))
+
+
+def _entry(on: date, line: Line, charge: Line | None = None) -> str:
+    """Return the entry of a line; with a charge it is of both, and its own number is the charge's."""
     families = {CHARGE: ("MDOP", "CHRG"), INTEREST: ("MCOP", "INTR")}
     code = f"<BkTxCd><Prtry><Cd>{line.code}</Cd></Prtry></BkTxCd>" if line.code else ""
     if line.own:
@@ -303,16 +314,24 @@ def _entry(on: date, line: Line) -> str:
         )
     refs = "".join(
         f"<{name}>{escape(value)}</{name}>"
-        for name, value in (("PmtInfId", line.file_id), ("EndToEndId", line.end_to_end_id))
+        for name, value in (
+            ("AcctSvcrRef", line.number if charge else ""),
+            ("PmtInfId", line.file_id),
+            ("EndToEndId", line.end_to_end_id),
+        )
         if value
     )
+    amount, number, told_charge = line.amount, line.number, ""
+    if charge:
+        amount, number = line.amount + charge.amount, charge.number
+        told_charge = f"{_amount(line.amount)}<Chrgs><Rcrd>{_amount(charge.amount)}</Rcrd></Chrgs>"
     told = f"<Ustrd>{escape(line.text)}</Ustrd>" if line.text else ""
     if line.reference:
         told += f"<Strd><CdtrRefInf><Ref>{escape(line.reference)}</Ref></CdtrRefInf></Strd>"
     why = f"<RtrInf><Rsn><Cd>{line.reason}</Cd></Rsn></RtrInf>" if line.reason else ""
     return (
-        f"<Ntry>{_amount(line.amount)}{'<RvslInd>true</RvslInd>' if line.is_reversal else ''}"
-        f"<Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>{on}</Dt></BookgDt><AcctSvcrRef>{line.number}</AcctSvcrRef>{code}"
-        f"<NtryDtls><TxDtls><Refs>{refs}</Refs>{f'<RmtInf>{told}</RmtInf>' if told else ''}{why}</TxDtls></NtryDtls>"
-        "</Ntry>"
+        f"<Ntry>{_amount(amount)}{'<RvslInd>true</RvslInd>' if line.is_reversal else ''}"
+        f"<Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>{on}</Dt></BookgDt><AcctSvcrRef>{number}</AcctSvcrRef>{code}"
+        f"<NtryDtls><TxDtls><Refs>{refs}</Refs>{told_charge}{f'<RmtInf>{told}</RmtInf>' if told else ''}{why}</TxDtls>"
+        "</NtryDtls></Ntry>"
     )
