@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,10 @@ def a_missing_receipt_cannot_be_written_off(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def what_is_issued_again_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A statement that comes again under another number is taken for a new one."""
+    """A statement that comes again under another number is taken for a new one, whatever it says."""
+    number = count(1)
     monkeypatch.setattr(statements, "untold", lambda *_arguments, **_options: None)
+    monkeypatch.setattr(statements, "content_key", lambda **_said: f"{next(number):064x}")
 
 
 def one_bad_message_keeps_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:

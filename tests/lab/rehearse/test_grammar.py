@@ -49,10 +49,20 @@ def bank(tmp_path: Path) -> Bank:
 
 
 def read(content: bytes, kind: str) -> Sequence[Statement]:
-    columns = ColumnMap(**words.COLUMNS | {"remittance": ("text",)})
+    columns = ColumnMap(
+        currency="KRW",
+        booked_on="booked on",
+        balance="balance",
+        amount="amount",
+        account_label="account",
+        remittance=("text",),
+        end_to_end_id="end-to-end",
+        reference="reference",
+        bank_reference="number",
+    )
     message = Message.of(content, kind=kind if kind == "camt.053" else "file", name="said")
     said = reading.read(message, columns=columns, zone=ZoneInfo("Asia/Seoul"))
-    return [part for part in said if isinstance(part, Statement)]
+    return [part for part in said if isinstance(part, Statement)] if isinstance(said, tuple) else []
 
 
 def read_if_it_can_be(path: Path) -> Sequence[Statement]:
