@@ -28,7 +28,7 @@ from settlement import wiring
 from settlement.adapters.bank.channels.folders import DirectoryBank
 from settlement.adapters.ledger import migrate
 from settlement.domain.days import BankCalendar
-from settlement.domain.errors import Displaced, Refused, RequestRefused
+from settlement.domain.errors import Displaced, NotYet, Refused, RequestRefused
 from settlement.ports.days import AirflowRun, DayRun, RunRequest
 from settlement.ports.services import Services
 from settlement.stages import (
@@ -396,6 +396,8 @@ class _Rehearsal:
                 place += 1
         except Displaced:
             self.count["runs displaced"] += 1
+        except NotYet:
+            self.count["runs that wait"] += 1
         except Refused:
             self.count["runs refused"] += 1
         else:
