@@ -552,7 +552,9 @@ class Payouts:
             totals.setdefault(currency, []).append(amount)
         return totals
 
-    def prepare(self, day: DayRun, payouts: pd.DataFrame, holds: pd.DataFrame, *, now: datetime) -> None:
+    def prepare(
+        self, day: DayRun, payouts: pd.DataFrame, holds: pd.DataFrame, *, booked_on: date, now: datetime
+    ) -> None:
         frames.check(payouts, frames.NEW_PAYOUTS)
         frames.check(holds, frames.HOLDS)
         before = dict(self._kept.holds)

@@ -67,7 +67,8 @@ def rehearse(
 ) -> None:
     """Rehearse months of bad days: a random lender, a bank and a network that misbehave, kills, and an auditor.
 
-    Exit status 1: the auditor found a violation; the command that plays it again is printed.
+    With --bank grammar it prints how often each production was drawn, and names those that never were: in a few days
+    some are not. Exit status 1: the auditor found a violation; the command that plays it again is printed.
     """
     from settlement_lab.rehearse import play
 

@@ -124,7 +124,7 @@ def prepared(ledger: Ledger, **owed: int) -> DayRun:
     day = opened(ledger)
     with ledger.books(day=day, posting=True) as books:
         give(books, owed, now=MORNING)
-        books.payouts.prepare(day, new_payouts(*owed.items()), NO_HOLDS, now=MORNING)
+        books.payouts.prepare(day, new_payouts(*owed.items()), NO_HOLDS, booked_on=day.settlement_date, now=MORNING)
     return day
 
 
@@ -163,7 +163,7 @@ def test_what_is_owed_is_prepared_and_held(ledger: Ledger) -> None:
             ("A", "KRW", 100, 1), ("B", "KRW", 70, 1), ("C", "KRW", 5, 1)
         ]  # fmt: skip
         assert books.payouts.has_paid("run-1") is False
-        books.payouts.prepare(day, new_payouts(("A", 100), ("B", 70)), held, now=MORNING)
+        books.payouts.prepare(day, new_payouts(("A", 100), ("B", 70)), held, booked_on=day.settlement_date, now=MORNING)
     with ledger.books(read_only=True) as books:
         assert rows(books.payouts.payables(), "investor_id", "amount") == [("C", 5)]
         assert rows(books.payouts.holds(), *frames.HOLDS.column_names) == [("C", "KRW", 5, "frozen")]
@@ -194,7 +194,7 @@ def test_a_payout_above_its_balance_is_refused_and_nothing_of_its_transaction_is
     def pay_too_much() -> None:
         with ledger.books(day=day, posting=True) as books:
             give(books, {"A": 100}, now=MORNING)
-            books.payouts.prepare(day, new_payouts(("A", 101)), NO_HOLDS, now=MORNING)
+            books.payouts.prepare(day, new_payouts(("A", 101)), NO_HOLDS, booked_on=day.settlement_date, now=MORNING)
 
     with pytest.raises(REFUSED):
         pay_too_much()
@@ -208,14 +208,14 @@ def test_a_second_payout_lives_in_a_place_only_when_the_first_is_proven_unpaid(l
     with ledger.books(day=day, posting=True) as books:
         give(books, {"A": 100}, now=MORNING)
     with pytest.raises(REFUSED), ledger.books(day=day, posting=True) as books:
-        books.payouts.prepare(day, second, NO_HOLDS, now=MORNING)
+        books.payouts.prepare(day, second, NO_HOLDS, booked_on=day.settlement_date, now=MORNING)
     with ledger.books(day=day, posting=True) as books:
         books.payouts.step([A], PayoutState.REJECTED, cause="released", now=MORNING)
         books.payouts.credit_back(books.payouts.find(), state=PayoutState.REJECTED, settlement_date=ON, now=MORNING)
         assert rows(books.payouts.payables(), "investor_id", "amount", "attempt") == [("A", 200, 2)]
         assert rows(books.payouts.slots(day), "chunk", "attempt", "is_free") == [(1, 1, True)]
         assert (books.payouts.under_way(), books.payouts.usual_totals([ON])) == ([], {})
-        books.payouts.prepare(day, second, NO_HOLDS, now=MORNING + HOUR)
+        books.payouts.prepare(day, second, NO_HOLDS, booked_on=day.settlement_date, now=MORNING + HOUR)
         assert rows(books.payouts.slots(day), "chunk", "attempt", "is_free") == [(1, 2, False)]
 
 
@@ -269,7 +269,7 @@ def test_a_payout_that_is_paid_again_may_turn_out_to_have_been_paid_at_first(led
     second = new_payouts(("A", 100), attempt=2)
     with ledger.books(day=day, posting=True) as books:
         books.payouts.credit_back(books.payouts.find(), state=PayoutState.REJECTED, settlement_date=ON, now=MORNING)
-        books.payouts.prepare(day, second, NO_HOLDS, now=MORNING + HOUR)
+        books.payouts.prepare(day, second, NO_HOLDS, booked_on=day.settlement_date, now=MORNING + HOUR)
     step(ledger, A, PayoutState.BOOKED, booked_on="2026-02-13")
     with ledger.books(posting=True) as books:
         first = books.payouts.find(states=[PayoutState.BOOKED])
@@ -1216,7 +1216,7 @@ def test_runs_join_the_backfill_under_way_and_its_end_says_what_it_came_to(ledge
     with ledger.books(posting=True) as books:
         day = DayRun(settlement_date=ON, revision=1, run_id="run-1", backfill_id="1")
         give(books, {"A": 100}, now=MORNING)
-        books.payouts.prepare(day, new_payouts(("A", 100)), NO_HOLDS, now=MORNING)
+        books.payouts.prepare(day, new_payouts(("A", 100)), NO_HOLDS, booked_on=day.settlement_date, now=MORNING)
         books.days.end_run(day, outcome="settled", now=MORNING)
     step(ledger, A, *TO_THE_BANK)
     with ledger.books() as books:

@@ -14,7 +14,7 @@ from settlement.ports.days import DayRun, RunRequest
 from settlement.stages import breaks as deciding
 from settlement.stages import compute, extract, open_day
 
-from .payout_stories import DAY, use_policy
+from .payout_stories import DAY, status_report, use_policy
 from .spoken_bank import Entry, Spoken, spoken
 from .test_evidence import debits, worked_day
 
@@ -475,3 +475,43 @@ def test_a_date_that_the_calendar_has_closed_is_waited_for_no_longer(spoken: Spo
     use_policy(spoken, tmp_path, overrides=overrides(closed="2026-02-19"))
     day = begin(spoken, "2026-02-20", at="2026-02-21T06:00+09:00")
     assert frozen(spoken, day, at="2026-02-21T06:00+09:00")["repayments"] == 0
+
+
+def test_a_day_behind_a_gap_that_somebody_answered_for_closes_and_names_the_gap(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"), opening=spoken.closing - 500, name="S-19")
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2")
+    assert spoken.breaks() == [("statement_chain", "statement", -500)]
+    with spoken.services() as services:
+        number = spoken.break_of("statement_chain", "statement")
+        deciding.answer(services, number, reason="a fee of the bank", by="kim", now=spoken.at("2026-02-20T07:00+09:00"))
+    spoken.hear("2026-02-20T08:00+09:00")
+    assert (spoken.day("2026-02-16"), spoken.day("2026-02-19")) == ("closed", "closed")
+    first, last = certificates(spoken)
+    assert first["gaps"] == []
+    assert [(gap["after"], gap["amount"]) for gap in last["gaps"]] == [("S-19", -500)]
+    assert last["movements"]["bank KRW"] == {"opening": 1095000, "came": 0, "went": 88050, "closing": 1006950}
+    assert spoken.verify() == []
+
+
+def test_what_an_open_day_pays_after_a_later_one_was_certified_stands_in_the_next_certificate(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "B", "C"))
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2")
+    spoken.hear("2026-02-20T07:00+09:00")
+    assert (spoken.day("2026-02-16"), spoken.day("2026-02-19")) == ("settled_with_breaks", "closed")
+    ((file_id,),) = spoken.rows("select file_id from ledger.payout_files")
+    spoken.say(status_report("P-R", file_id, {spoken.e2e("A"): ("RJCT", "AM04")}), kind="pain.002")
+    spoken.settle("2026-02-16", at="2026-02-20T08:00+09:00", run_id="run-again")
+    assert spoken.payouts()[:2] == [("A", 43790, 1, "rejected"), ("A", 43790, 2, "submitted")]
+    spoken.accept()
+    spoken.statement("2026-02-20", Entry(-43790, e2e=spoken.e2e("A", 2)))
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-3")
+    spoken.hear("2026-02-21T07:00+09:00")
+    investors = {
+        found["settlement_date"]: found["movements"]["investors KRW"]["closing"] for found in certificates(spoken)
+    }
+    assert investors == {"2026-02-19": 0, "2026-02-16": 0, "2026-02-20": 0}
+    last = next(found for found in certificates(spoken) if found["settlement_date"] == "2026-02-20")
+    assert last["movements"]["investors KRW"]["opening"] == 0
+    assert spoken.verify() == []

@@ -114,7 +114,7 @@ def test_a_payout_above_the_balance_is_refused_by_the_database(platform: Platfor
         pytest.raises(sa.exc.IntegrityError, match="Payout above the balance"),
         services.ledger.books(day=day, posting=True) as books,
     ):
-        books.payouts.prepare(day, payouts, holds, now=platform.at(MORNING))
+        books.payouts.prepare(day, payouts, holds, booked_on=day.settlement_date, now=platform.at(MORNING))
     assert states(platform) == []
     assert owed(platform) == OWED
 

@@ -74,8 +74,12 @@ class Payouts(Protocol):
         """Return what was paid on these settlement dates, by currency, newest first; a date without payouts is none."""
         ...
 
-    def prepare(self, day: DayRun, payouts: pd.DataFrame, holds: pd.DataFrame, *, now: datetime) -> None:
+    def prepare(
+        self, day: DayRun, payouts: pd.DataFrame, holds: pd.DataFrame, *, booked_on: date, now: datetime
+    ) -> None:
         """Write payouts (frame `NEW_PAYOUTS`) with their entries, and all holds as they stand now (frame `HOLDS`).
+
+        Their entries are of `booked_on`: of the day itself, or of one after every date that is certified by now.
 
         The database refuses a payout above its balance, and a second living attempt in one place.
 

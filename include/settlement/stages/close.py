@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from settlement.domain import controls, frames
+from settlement.domain.bank import statement as statements
 from settlement.domain.computation import settle
 from settlement.domain.errors import Refused
 from settlement.ports.bank_lines import KeptStatement
@@ -72,6 +73,10 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "totals": status["totals"],
         "payouts": status["payouts"],
         "movements": _movements(services, books, chain, on),
+        "gaps": [
+            {"before": before.statement_id, "after": after.statement_id, "amount": after.opening - before.closing}
+            for before, after in _gaps(chain, on)
+        ],
         "statements": [
             {name: getattr(found, name) for name in ("statement_id", "sha256", "opening", "closing")}
             for found in chain
@@ -191,7 +196,8 @@ def replay(services: Services, on: date) -> dict[str, Any]:
 def _movements(services: Services, books: Books, chain: Sequence[KeptStatement], on: date) -> dict[str, dict[str, int]]:
     """Return what each side had, what came, what went, and what it has; the bank's closing is that of its statement.
 
-    So the lines of the day are held against a balance that they were not counted from.
+    So the lines of the day are held against a balance that they were not counted from. What no statement tells, a gap
+    that somebody answered for, is not in it: the certificate names it beside.
     """
     before = services.calendar.calendar.previous_business_day(on)
     moved = {
@@ -200,8 +206,14 @@ def _movements(services: Services, books: Books, chain: Sequence[KeptStatement],
     }
     shown = [found for found in chain if found.business_date <= on]
     if shown:
-        moved[f"bank {shown[-1].currency}"]["closing"] = shown[-1].closing
+        untold = sum(after.opening - before.closing for before, after in _gaps(chain, on))
+        moved[f"bank {shown[-1].currency}"]["closing"] = shown[-1].closing - untold
     return moved
+
+
+def _gaps(chain: Sequence[KeptStatement], on: date) -> list[tuple[KeptStatement, KeptStatement]]:
+    """Return every statement until a day that does not open where the one before it closed, with the one before it."""
+    return statements.gaps([found for found in chain if found.business_date <= on])
 
 
 def _held(books: Books) -> dict[str, dict[str, int]]:

@@ -46,7 +46,8 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
         )
         proposal = gate.proposed(services, books, day, prepared=prepared, now=now)
         gate.answer_for(books, day, questions.objections(proposal, services.policy), now=now)
-        books.payouts.prepare(day, prepared, holds, now=now)
+        booked_on = apply.open_date(services, books, day.settlement_date)
+        books.payouts.prepare(day, prepared, holds, booked_on=booked_on, now=now)
         waiting = books.payouts.find(day.settlement_date, states=(PayoutState.PREPARED,))
         if len(waiting):
             books.days.set_state(day.settlement_date, DayState.PAYING, now=now)

@@ -218,7 +218,7 @@ class _Rehearsal:
 
     def __post_init__(self) -> None:
         log = self.folder / "rehearsal.log"
-        self.worker, self.other = (_Worker(self.serve, self.environment, log) for _ in range(2))
+        self.worker, self.other = (Worker(self.serve, self.environment, log) for _ in range(2))
         self.count = self.summary.counts
 
     def play(self, days: int) -> Summary:
@@ -391,7 +391,7 @@ class _Rehearsal:
         self.worker.give(order)
         return self._await(self.worker)
 
-    def _await(self, at_work: _Worker) -> int:
+    def _await(self, at_work: Worker) -> int:
         status = at_work.outcome()
         if status == worker.KILLED:
             self.count["kills"] += 1
@@ -422,7 +422,7 @@ class _Rehearsal:
                 ).fetchone() or (0,)
 
 
-class _Worker:
+class Worker:
     """A process that carries out orders, started anew after it was killed."""
 
     def __init__(self, serve: Serve, environment: dict[str, str], log: Path) -> None:
@@ -456,10 +456,11 @@ class _Worker:
             return status if status == worker.KILLED else worker.BROKEN
 
     def end(self) -> None:
-        """End the process, whatever it does: it is made to be killed anywhere."""
+        """End the process, whatever it does: it is made to be killed anywhere. The next order starts another."""
         if self.process is not None:
             self.process.kill()
             self.process.join()
+            self.process = None
 
 
 @contextmanager

@@ -105,10 +105,14 @@ class Lender:
         self._write(
             "insert into core.repayments (repayment_id, loan_id, received_at, amount, bank_reference)"
             " values (%s, %s, %s, %s, %s)",
-            (repayment_of(reference), loan, received_at, paid, reference),
+            (repayment_of(reference), loan, received_at, paid, self.reference_at_bank(loan, reference)),
         )
         if rng.random() < 0.97:  # sometimes the lender believes in money that never came
             self.bank.receive(reference=reference, amount=paid, on=received_on, payer="차입자")
+
+    def reference_at_bank(self, loan: str, reference: str) -> str:
+        """Return the reference that a payer of the loan gives to the bank: that of the receipt itself."""
+        return reference
 
     def _undo_a_receipt(self, on: date) -> None:
         found = self.core.execute(

@@ -27,6 +27,7 @@ WORDS = {
         "all": "합계",
         "days": "일",
         "none": "위반 없음",
+        "never": "한 번도 나오지 않음",
     },
     "en": {
         "violation": "violation",
@@ -35,6 +36,7 @@ WORDS = {
         "all": "in all",
         "days": "days",
         "none": "no violation",
+        "never": "never drawn",
     },
 }
 
@@ -102,12 +104,16 @@ def _print_sum(done: list[Summary], words: dict[str, str]) -> None:
     counts: Counter[str] = Counter()
     for summary in done:
         faults += summary.faults
-        productions += summary.productions
+        productions.update(summary.productions)  # keeps what was drawn 0 times, which += does not
         counts += summary.counts
     violations = sum(len(summary.violations) for summary in done)
     print(f"{words['all']}: {sum(summary.days for summary in done)} {words['days']}, seeds {len(done)}")
-    for title, each in (("faults", faults), ("productions", productions)):
-        if each:
-            print(f"  {title}: " + ", ".join(f"{name} {count}" for name, count in sorted(each.items())))
+    if faults:
+        print("  faults: " + ", ".join(f"{name} {count}" for name, count in sorted(faults.items())))
+    for name, count in sorted(productions.items()):
+        print(f"  {count:>7}  {name}")
+    never = sorted(name for name, count in productions.items() if not count)
+    if never:
+        print(f"  {words['never']}: {', '.join(never)}")
     print("  " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count))
     print(f"  {words['violation']} {violations}" if violations else f"  {words['none']}")

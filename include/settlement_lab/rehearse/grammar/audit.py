@@ -13,11 +13,12 @@ It shares no code with the engine, and asks nothing but SQL of the books and the
 6. what is handed over, and not seen leaving, never exceeds what the statements show on the account
 7. what an investor earned is in payouts or in the balance, but for what people made good
 8. every entry sums to zero, every balance is the sum of its postings, the account is the statement, every step is legal
+9. certificates follow one another: what investors had at the end of a day is what they had at the next one's beginning
 
 **Liveness**, at the end, when the bank has told the whole truth and people have answered:
 
-9. no break is open but what the source must mend; nothing is in transit or in suspense; every day is closed; every
-   payout has ended; every line of the bank is in the books, and what is owed is held with a reason
+10. no break is open but what the source must mend; nothing is in transit or in suspense; every day is closed; every
+    payout has ended; every line of the bank is in the books, and what is owed is held with a reason
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Auditor:
                 *self._paid_again_only_what_was_not_paid(payouts, told),
                 *self._money_is_there(payouts, told),
                 *self._earned_is_accounted_for(payouts),
+                *(self._certificates_follow() if is_proven else ()),
                 *audit.entries_balance(self.books),
                 *audit.steps_are_legal(self.books, payouts),
                 *audit.bank_account_is_the_statement(self.books, is_heard_out=is_last),
@@ -87,7 +89,9 @@ class Auditor:
     def _told(self, lines: list[Row]) -> Counter[str]:
         """Return how often lines in the books show each thing, by its truth."""
         known = self.bank.lines
-        return Counter(known[row["bank_reference"]].truth for row in lines if row["bank_reference"] in known)
+        return Counter(
+            truth for row in lines if row["bank_reference"] in known for truth in known[row["bank_reference"]].truths
+        )
 
     def _lines_are_the_banks(self, lines: list[Row]) -> Iterator[str]:
         for number, times in Counter(row["bank_reference"] for row in lines).items():
@@ -105,11 +109,11 @@ class Auditor:
             "select l.bank_reference, m.subject_kind, m.subject_id, m.rule from ledger.matches m"
             " join ledger.statement_lines l using (line_id)",
         ):
-            truth = self.bank.lines[row["bank_reference"]].truth
+            truths = self.bank.lines[row["bank_reference"]].truths
             kind, subject = row["subject_kind"], row["subject_id"]
             said = f"{kind}:{ids.get(subject) or reference_of(subject) or subject}"
-            if said != truth and row["rule"] not in BY_PEOPLE:
-                yield f"line [{row['bank_reference']}] was matched with [{said}] by [{row['rule']}], it is [{truth}]"
+            if said not in truths and row["rule"] not in BY_PEOPLE:
+                yield f"line [{row['bank_reference']}] was matched with [{said}] by [{row['rule']}], it is {truths}"
 
     def _states_were_told(self, payouts: list[Row], told: Counter[str]) -> Iterator[str]:
         for payout in payouts:
@@ -133,7 +137,8 @@ class Auditor:
         named = {row["subject_id"] for row in audit.rows(self.books, "select distinct subject_id from ledger.breaks")}
         lines_of = defaultdict(set)
         for row in lines:
-            lines_of[self.bank.lines[row["bank_reference"]].truth].add(row["line_id"])
+            for truth in self.bank.lines[row["bank_reference"]].truths:
+                lines_of[truth].add(row["line_id"])
         for payout in payouts:
             e2e, state = payout["end_to_end_id"], payout["state"]
             net = told[f"payout:{e2e}"] - told[f"payout_return:{e2e}"]
@@ -211,6 +216,34 @@ class Auditor:
             if sums["earned"][who] + sums["made good"][who] != living[who] + sums["owed"][who]:
                 said = {name: amounts[who] for name, amounts in sums.items()}
                 yield f"[{who}] has payouts of [{living[who]}], which does not agree with {said}"
+
+    def _certificates_follow(self) -> Iterator[str]:
+        """Compare what the newest certificates of two days, of which one follows the other, say of the investors.
+
+        Lines of the bank count for the bank's own day, whenever they are told: of the bank a late statement says more.
+        """
+        certified = {
+            row["settlement_date"]: row["investors"]
+            for row in audit.rows(
+                self.books,
+                "select settlement_date, body::json->'movements'->'investors KRW' as investors from ledger.certificates"
+                " order by number",
+            )
+        }
+        for on, moved in certified.items():
+            after = certified.get(self.bank.calendar.next_business_day(on))
+            if moved and after and moved["closing"] != after["opening"]:
+                yield f"investors have [{moved['closing']}] by the certificate of [{on}], the next begins as {after}"
+
+    def everything(self) -> dict[str, str]:
+        """Return a digest of each table of the books."""
+        tables = audit.rows(
+            self.books,
+            "select c.oid::regclass::text as name from pg_class c where relnamespace = 'ledger'::regnamespace"
+            " and relkind = 'r' order by 1",
+        )
+        query = "select coalesce(md5(string_agg(t::text, '|' order by t::text)), '') as said from {} t"
+        return {row["name"]: audit.rows(self.books, query.format(row["name"]))[0]["said"] for row in tables}
 
     # ------------------------------------------------------------------------------------------------------- liveness
 

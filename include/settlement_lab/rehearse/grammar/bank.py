@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -85,8 +85,15 @@ class Bank:
     """By file id: how it was taken, "taken" or "refused"."""
     lines: dict[str, Line] = field(default_factory=dict)
     """Every line that was booked, by its number."""
-    drawn: Counter[str] = field(default_factory=Counter)
-    _due: dict[date, list[tuple[Line, Payment | None]]] = field(default_factory=lambda: defaultdict(list))
+    drawn: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(productions.names(), 0)))
+    """How often each production was drawn."""
+    known_as: dict[str, str] = field(default_factory=dict)
+    """By the reference of a receipt: what its payer writes instead, the virtual account of his loan."""
+    together: list[tuple[str, int]] = field(default_factory=list)
+    """Receipts, each a reference and an amount, that are booked in one sum on the next day."""
+    names: list[str] = field(default_factory=list)
+    """The names of its statements so far."""
+    _due: dict[date, list[tuple[Line, Sequence[Payment]]]] = field(default_factory=lambda: defaultdict(list))
     _mail: list[Letter] = field(default_factory=list)
     _numbers: Counter[str] = field(default_factory=Counter)
 
@@ -101,6 +108,10 @@ class Bank:
     def receive(self, *, reference: str, amount: int, on: date, payer: str) -> None:
         """Let money arrive for the platform, on the next day that the bank lives through."""
         productions.draw(self, productions.RECEIPTS)(self, reference, amount, payer)
+
+    def shown(self, reference: str) -> str:
+        """Return what a payer writes who pays a receipt."""
+        return self.known_as.get(reference, reference)
 
     # ------------------------------------------------------------------------------------------------------ its days
 
@@ -121,18 +132,21 @@ class Bank:
             self.files[file_id] = "taken"
             productions.draw(self, productions.FILES)(self, file_id, payments)
             if self.files[file_id] == "taken":
-                for payment in payments:
+                for payment in productions.draw(self, productions.SUMS)(self, file_id, payments):
                     productions.draw(self, productions.PAYMENTS)(self, payment)
 
     def live_through(self, on: date) -> None:
         """Book what is due until a day, and tell it by the day's statement."""
         self.today = on
         productions.draw(self, productions.OWN_LINES)(self)
+        if self.together:
+            productions.draw(self, productions.TOGETHER)(self)
+            self.together.clear()
         booked: list[Line] = []
         for day in sorted(day for day in self._due if day <= on):
-            for line, payment in self._due.pop(day):
+            for line, payments in self._due.pop(day):
                 booked.append(line)
-                if payment is not None:
+                for payment in payments:
                     payment.debits += line.amount < 0
                     payment.credits += line.amount > 0
                     payment.to_come -= 1
@@ -157,7 +171,7 @@ class Bank:
 
     def is_still_to_come(self, reference: str) -> bool:
         """Tell whether a receipt is still to be booked."""
-        return any(line.truth == f"receipt:{reference}" for due in self._due.values() for line, _ in due)
+        return any(f"receipt:{reference}" in line.truths for due in self._due.values() for line, _ in due)
 
     # ------------------------------------------------------------------------------------- what productions are made of
 
@@ -173,25 +187,26 @@ class Bank:
         self._numbers[kind] += 1
         return f"{kind}{self._numbers[kind]:06d}"
 
-    def book(self, truth: str, amount: int, *, after: int, payment: Payment | None = None, **said: Any) -> None:
-        """Book a line on a later day."""
+    def book(self, truth: str, amount: int, *, after: int, payments: Sequence[Payment] = (), **said: Any) -> str:
+        """Book a line on a later day, and return its number."""
         line = Line(number=self.number("B"), truth=truth, amount=amount, **said)
-        self._due[self.day(after)].append((line, payment))
-        if payment is not None:
+        self._due[self.day(after)].append((line, payments))
+        for payment in payments:
             payment.to_come += 1
+        return line.number
 
-    def debit(self, payment: Payment, *, after: int, fee: int = 0, is_in_text: bool = False) -> None:
-        """Book a payment as leaving."""
+    def debit(self, payment: Payment, *, after: int, fee: int = 0, **said: Any) -> str:
+        """Book a payment as leaving, under its id unless something else is said, and return its line's number."""
         e2e = payment.end_to_end_id
-        said = {"text": f"transfer {e2e}"} if is_in_text else {"end_to_end_id": e2e}
-        self.book(f"payout:{e2e}", -payment.amount - fee, after=after, payment=payment, **said)
+        told = said or {"end_to_end_id": e2e}
+        return self.book(f"payout:{e2e}", -payment.amount - fee, after=after, payments=[payment], **told)
 
     def credit(self, payment: Payment, *, after: int, fee: int = 0, reason: str = "", **said: Any) -> None:
         """Book a payment as coming back."""
         e2e = payment.end_to_end_id
         amount = payment.amount - fee
         self.book(
-            f"payout_return:{e2e}", amount, after=after, payment=payment, end_to_end_id=e2e, reason=reason, **said
+            f"payout_return:{e2e}", amount, after=after, payments=[payment], end_to_end_id=e2e, reason=reason, **said
         )
 
     def announce(self, payment: Payment, *, after: int, reason: str = "MS03", fee: int = 0) -> None:
@@ -223,24 +238,40 @@ class Bank:
             payment.to_come += 1
         self._mail.append(Letter(due=self.day(after), name=name, content=content, about=about, is_refusal=is_refusal))
 
-    def statement(self, opening: int, lines: Sequence[Line], *, account: str = "") -> Statement:
-        """Return a statement of the day, under the next number."""
-        name = self.number("S")
+    def statement(self, opening: int, lines: Sequence[Line], *, account: str = "", name: str = "") -> Statement:
+        """Return a statement of the day, under the next number or under a name."""
+        number = self.number("S")
+        name = name or number
+        self.names.append(name)
         return Statement(
             name=name,
-            sequence=int(name[1:]),
+            sequence=int(number[1:]),
             account=account or self.account,
             on=self.today,
             opening=opening,
             lines=tuple(lines),
         )
 
-    def tell(self, said: Statement, *, after: int = 0, into: str = "") -> tuple[str, bytes]:
-        """Send a statement in a format, or in one that is drawn; return the format and the bytes."""
-        kinds = [kind for kind in words.FORMATS if said.lines or kind != "CSV"]  # an export of nothing proves nothing
-        kind = into or self.random.choice(kinds)
-        ending, write = words.FORMATS[kind]
-        content = write(said)
+    def kind(self, said: Statement, *kinds: str) -> str:
+        """Draw a format for a statement, of those named or of all; an export of nothing proves nothing."""
+        return self.random.choice([kind for kind in kinds or words.FORMATS if said.lines or kind != "CSV"])
+
+    def tell(
+        self,
+        said: Statement,
+        *,
+        after: int = 0,
+        into: str = "",
+        write: Callable[[Statement], bytes] | None = None,
+        dress: Callable[[bytes], bytes] = bytes,
+    ) -> tuple[str, bytes]:
+        """Send a statement in a format, or in one that is drawn; return the format and the bytes.
+
+        `write` writes it otherwise than plainly, `dress` is what is done to the bytes.
+        """
+        kind = into or self.kind(said)
+        ending, plainly = words.FORMATS[kind]
+        content = dress((write or plainly)(said))
         self.drawn[f"as {kind}"] += 1
         self.send(f"{kind}-{self.number('F')}.{ending}", content, after=after)
         return kind, content

@@ -117,7 +117,10 @@ class Operator:
         ((number,),) = self.books.execute(
             "select bank_reference from ledger.statement_lines where line_id = %s", (found.subject_id,)
         ).fetchall()
-        kind, _, what = self.bank.lines[number].truth.partition(":")
+        truths = self.bank.lines[number].truths
+        if len(truths) > 1:
+            return ((Way.WRITE_OFF, ""),)
+        kind, _, what = truths[0].partition(":")
         if kind == "account":
             return (Way.BOOK, what), (Way.WRITE_OFF, "")
         if kind == "receipt":

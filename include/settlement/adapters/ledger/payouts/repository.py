@@ -71,7 +71,9 @@ class Payouts(Repository):
             found.setdefault(row.currency, []).append(row.amount)
         return found
 
-    def prepare(self, day: DayRun, payouts: pd.DataFrame, holds: pd.DataFrame, *, now: datetime) -> None:
+    def prepare(
+        self, day: DayRun, payouts: pd.DataFrame, holds: pd.DataFrame, *, booked_on: date, now: datetime
+    ) -> None:
         """Write the payouts with their entries, and the holds as they stand now."""
         frames.check(payouts, frames.NEW_PAYOUTS)
         frames.check(holds, frames.HOLDS)
@@ -84,7 +86,7 @@ class Payouts(Repository):
         of_day = {"settlement_date": day.settlement_date, "revision": day.revision, "run_id": day.run_id}
         rows = payouts.astype({"chunk": "int32", "attempt": "int32"})  # as the ledger keeps them
         copying.frame_into(self.transaction, "ledger.payouts", copying.keyed(rows, {**of_day, "prepared_at": now}))
-        self._post(payouts, postings.payout_prepared, settlement_date=day.settlement_date, now=now)
+        self._post(payouts, postings.payout_prepared, settlement_date=booked_on, now=now)
 
     def holds(self) -> pd.DataFrame:
         """Return what is owed and not paid now, and why, as it stood when payouts were prepared last."""
