@@ -22,7 +22,7 @@ from settlement.domain.bank.matching.model import (
     lines_in,
     subjects_in,
 )
-from settlement.domain.bank.matching.references import Names, by_our_reference, squeezed
+from settlement.domain.bank.matching.references import Names, by_our_reference, references_of, squeezed
 from settlement.domain.bank.matching.sums import by_sums
 
 
@@ -39,8 +39,8 @@ def closely(
     sides: dict[tuple[str, bool], list[OpenLine]] = defaultdict(list)
     for line in sorted(lines_in(lines), key=attrgetter("line_id")):
         sides[line.currency, line.amount > 0].append(line)
-    keys = {key for its_lines in sides.values() for line in its_lines for key in (line.end_to_end_id, line.reference)}
-    named_before = taken["reference"].isin(keys - {None, ""})
+    keys = {key for its_lines in sides.values() for line in its_lines for key in _named(line)}
+    named_before = taken["reference"].isin(keys)
     matches: list[Match] = []
     mismatches: list[Mismatch] = []
     for (currency, is_credit), its_lines in sorted(sides.items()):
@@ -53,6 +53,10 @@ def closely(
             matches += side.take(close(side))
         mismatches += side.mismatches()
     return sorted(matches, key=attrgetter("match_id")), sorted(mismatches, key=lambda m: m.line.line_id)
+
+
+def _named(line: OpenLine) -> list[str]:
+    return references_of(line.end_to_end_id, line.reference, line.bank_reference, line.remittance)
 
 
 def _in_order(subjects: pd.DataFrame) -> list[Subject]:
