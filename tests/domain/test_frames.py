@@ -48,6 +48,20 @@ def test_a_bound_names_the_row_and_the_value() -> None:
     assert _message(notes) == "Frame [notes] column [principal] row [note_id=N2]: must be at least 1, is [0]"
 
 
+def test_an_id_that_no_key_of_the_books_could_hold_is_refused_and_told_by_its_beginning() -> None:
+    longest = frames.build(frames.NOTES, [NOTE | {"note_id": "한" * 140}])
+    assert frames.check(longest, frames.NOTES) is longest
+    said = (
+        f"Frame [notes] column [note_id] row [note_id={'N' * 40}…]: must have at most 140 characters, is [{'N' * 40}…]"
+    )
+    for dtype in ("str", "category"):
+        notes = frames.build(frames.NOTES, [NOTE, NOTE | {"note_id": "N2"}])
+        notes["note_id"] = pd.Series(["N1", "N" * 141], dtype="str").astype(dtype)
+        assert _message(notes) == said
+    none = frames.build(frames.REPAYMENTS).astype({"loan_id": "category", "reverses_repayment_id": "category"})
+    assert frames.check(none, frames.REPAYMENTS) is none
+
+
 def test_a_null_is_refused_where_a_value_is_needed() -> None:
     notes = frames.build(frames.NOTES, [NOTE])
     notes["loan_id"] = pd.Series([None], dtype="str")

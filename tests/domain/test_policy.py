@@ -66,6 +66,8 @@ def test_an_unknown_key_is_refused_by_name() -> None:
 def test_a_value_out_of_bounds_is_refused_with_what_is_allowed() -> None:
     said = refusal('name = "a"\n[gate]\nneeds = "hope"')
     assert "gate.needs ['hope']" in said and "'statement' or 'ledger'" in said
+    said = refusal('name = "a"\n[payouts.KRW]\nmaximum = 1000000000000000000')
+    assert "payouts.KRW.maximum [1000000000000000000]" in said and "less than or equal to 999999999999999999" in said
 
 
 def test_a_calendar_that_nobody_knows_is_refused_before_a_day_is_settled_by_it() -> None:

@@ -6,7 +6,7 @@ Payment files go into a folder that nobody reads; what became of them is told by
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import count
@@ -28,9 +28,10 @@ NUMBERS = count(1)
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a statement: a credit of the bank is positive."""
+    """One entry of a statement: a credit of the bank is positive. `file` is the payment file that it books as one."""
 
     amount: int
+    file: str = ""
     e2e: str = ""
     ref: str = ""
     text: str = ""
@@ -42,6 +43,7 @@ class Entry:
 class Spoken(Platform):
     """A platform whose bank says what the story tells it to say. `closing` is where its newest statement closed."""
 
+    write: Callable[..., str]
     closing: int = 0
 
     def at(self, instant: str) -> datetime:
@@ -55,11 +57,12 @@ class Spoken(Platform):
             books.bank_lines.keep_message(message, direction="in", now=config.now())
 
     def statement(self, on: str, *entries: Entry, opening: int | None = None, name: str | None = None) -> None:
-        """Say a day's camt.053, which opens where the one before it closed."""
+        """Say a day's statement, in the format of this bank, which opens where the one before it closed."""
         opening = self.closing if opening is None else opening
         self.closing = opening + sum(entry.amount for entry in entries)
         name = name or f"S-{on}-{next(NUMBERS)}"
-        self.say(camt053(on, opening, self.closing, entries, name=name), kind="camt.053")
+        said = self.write(on, opening, self.closing, entries, name=name)
+        self.say(said, kind="camt.053" if said.startswith("<") else "file")
 
     def accept(self) -> None:
         """Say that the newest payment file is accepted."""
@@ -144,13 +147,58 @@ def _entry(on: str, entry: Entry) -> str:
     return (
         f"<Ntry>{_amount(entry.amount)}{'<RvslInd>true</RvslInd>' if entry.is_reversal else ''}"
         f"<Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>{on}</Dt></BookgDt>"
-        f"<NtryDtls><TxDtls>{refs}{told}{why}</TxDtls></NtryDtls></Ntry>"
+        f"<NtryDtls>{f'<Btch><PmtInfId>{entry.file}</PmtInfId></Btch>' if entry.file else ''}"
+        f"<TxDtls>{refs}{told}{why}</TxDtls></NtryDtls></Ntry>"
     )
+
+
+def mt940(on: str, opening: int, closing: int, entries: Sequence[Entry], *, name: str) -> str:
+    """An MT940 of one day, with the words between slashes in which its `:86:` tell references."""
+    day = on[2:].replace("-", "")
+    lines = [f":20:{name[-16:]}", f":25:{ACCOUNT}", ":28C:1", f":60F:{_signed(opening, day)}"]
+    for entry in entries:
+        mark = ("C" if entry.amount >= 0 else "D") if not entry.is_reversal else ("RD" if entry.amount >= 0 else "RC")
+        lines.append(f":61:{day}{day[2:]}{mark}{abs(entry.amount)},{'NRTI' if entry.reason else 'NTRF'}NONREF")
+        told = {"RTRN": entry.reason, "PREF": entry.file, "EREF": entry.e2e or entry.ref, "REMI": entry.text}
+        lines.append(":86:" + "".join(f"/{word}/{said}" for word, said in told.items() if said))
+    return "\n".join([*lines, f":62F:{_signed(closing, day)}", "-", ""])
+
+
+def _signed(balance: int, day: str) -> str:
+    return f"{'C' if balance >= 0 else 'D'}{day}KRW{abs(balance)},"
+
+
+def csv(on: str, opening: int, closing: int, entries: Sequence[Entry], *, name: str) -> str:
+    """A Korean bank's export of one day, which tells every reference in its text; one of nothing has no rows.
+
+    What corrects a booking stands with a minus in the column of that booking.
+    """
+    lines = [f"계좌번호,{ACCOUNT}", "거래일시,적요,출금액,입금액,거래후잔액,거래특이사항,거래번호"]
+    for number, entry in enumerate(entries, start=1):
+        opening += entry.amount
+        is_out = (entry.amount < 0) != entry.is_reversal
+        out, came = (-entry.amount, 0) if is_out else (0, entry.amount)
+        told = " ".join(said for said in (entry.text, entry.file, entry.e2e, entry.ref) if said)
+        lines.append(f"{on} 10:00:{number:02d},이체,{out},{came},{opening},{told},{name}-{number}")
+    assert opening == closing
+    return "\n".join([*lines, ""])
+
+
+in_every_format = pytest.mark.parametrize("spoken", [camt053, mt940, csv], indirect=True, ids=["camt", "mt940", "csv"])
+"""Tells a story at a bank of each format."""
+
+where_a_day_may_be_empty = pytest.mark.parametrize("spoken", [camt053, mt940], indirect=True, ids=["camt", "mt940"])
+"""Tells a story with days on which nothing is booked: an export to CSV without rows proves no balance, and is none."""
 
 
 @pytest.fixture
 def spoken(
-    lending_core: Any, settlement_db_url: str, slack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lending_core: Any,
+    settlement_db_url: str,
+    slack: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Spoken:
     for name in ("drop", "pickup"):
         (tmp_path / name).mkdir()
@@ -159,6 +207,7 @@ def spoken(
         "debtor_name": "Lender",
         "debtor_agent": "MOCKKRSE",
         "currency": "KRW",
+        "statement_columns": "korean_export",
         "drop": str(tmp_path / "drop"),
         "pickup": str(tmp_path / "pickup"),
     }
@@ -176,4 +225,5 @@ def spoken(
         ledger_url=settlement_db_url,
         bank=None,  # type: ignore[arg-type]  # this bank is words
         monkeypatch=monkeypatch,
+        write=getattr(request, "param", camt053),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,24 @@ def test_a_loan_whose_currency_is_another_than_its_money_was_settled_in_waits_un
     assert sorted(paid(platform)) == [("R2", 100), ("R3", -100), ("R4", 100)]
     assert platform.rows("select 1 from reporting.breaks where cause = 'source_changed' and state = 'open'") == []
     assert broken(platform) == []
+
+
+@pytest.mark.parametrize(
+    ("id_", "where"),
+    [
+        ("L2", "[loans] column [loan_id]"),
+        ("N4", "[notes] column [note_id]"),
+        ("C", "[holdings] column [investor_id]"),
+        ("L2-1-P", "[receivables] column [receivable_id]"),
+        ("R2", "[repayments] column [repayment_id]"),
+    ],
+)
+def test_an_id_that_is_too_long_for_the_books_refuses_the_day_by_name_before_anything_is_posted(
+    platform: Platform, id_: str, where: str
+) -> None:
+    said = WORKED_DAY + ANOTHER_LOAN.format(held_from="2026-01-15", held_until="null")
+    said += "insert into core.repayments values ('R2', 'L2', '2026-02-16 12:00+09', 100);"
+    platform.source(said.replace(f"'{id_}'", f"'{id_ * 1000}'"))
+    with pytest.raises(Refused, match=re.escape(f"Frame {where}") + ".* must have at most 140 characters"):
+        settle(platform, "2026-02-16")
+    assert platform.rows("select count(*) from ledger.entries") == [(0,)]

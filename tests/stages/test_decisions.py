@@ -241,6 +241,25 @@ def test_approved_payouts_leave_in_one_file_that_was_kept_before_the_bank_was_ca
     assert world.ledger.kept.files[file_of(world)].state is FileState.RECEIVED
 
 
+def test_an_investor_who_was_frozen_after_the_approval_is_not_paid_and_everybody_else_is() -> None:
+    world = approved_day()
+    world.core.payee_rows["B"] |= {"status": "frozen", "account": "110-20-300099"}
+    world.core.payee_rows["C"] |= {"account": "110-20-300099"}
+    assert submit.submit(world.services, world.day, now=MORNING) == {"files": 1, "received": 1}
+    assert world.states() == [("A", 43_790, "submitted"), ("B", 26_736, "rejected"), ("C", 17_524, "submitted")]
+    assert {key: held["reason"] for key, held in world.ledger.kept.holds.items()} == {("B", "KRW"): "frozen"}
+    assert [step.cause for step in world.ledger.kept.steps if step.to_state == "rejected"] == ["frozen"]
+    assert {row["payee_account"] for row in world.ledger.kept.payouts.values()} == {"acc-A", "acc-B", "acc-C"}
+
+
+def test_a_day_on_which_everybody_was_frozen_writes_no_file() -> None:
+    world = approved_day()
+    for payee in world.core.payee_rows.values():
+        payee |= {"status": "frozen"}
+    assert submit.submit(world.services, world.day, now=MORNING) == {"files": 0}
+    assert world.states() == in_state("rejected")
+
+
 def test_a_file_holds_as_many_payments_as_the_policy_allows() -> None:
     world = approved_day(under(payouts={"KRW": Payouts(max_per_file=2)}))
     assert submit.submit(world.services, world.day, now=MORNING) == {"files": 2, "received": 2}

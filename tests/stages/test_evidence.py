@@ -5,18 +5,21 @@ The worked day owes A 43 790, B 26 736 and C 17 524, together 88 050; the custod
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from settlement.adapters.bank.channels.http import judge
 from settlement.domain.bank.messages import Submission, SubmissionOutcome
 from settlement.domain.errors import Refused
 from settlement.ports.days import DayRun
 from settlement.stages import breaks, gate, inquire, submit
 
-from .payout_stories import DAY, MORNING, ON, returned, status_report, use_policy
-from .spoken_bank import RECEIPT, Entry, Spoken, spoken
+from .payout_stories import DAY, MORNING, ON, file_of, returned, status_report, use_policy
+from .spoken_bank import RECEIPT, Entry, Spoken, in_every_format, spoken, where_a_day_may_be_empty
 
 __all__ = ["spoken"]
 
@@ -61,6 +64,7 @@ def in_transit(spoken: Spoken) -> int:
 # ------------------------------------------------------------------------------------- doubled, and corrected again
 
 
+@in_every_format
 def test_a_doubled_debit_that_is_corrected_leaves_its_payout_booked(spoken: Spoken) -> None:
     worked_day(spoken)
     a = spoken.e2e("A")
@@ -76,6 +80,31 @@ def test_a_doubled_debit_that_is_corrected_leaves_its_payout_booked(spoken: Spok
     assert spoken.verify() == []
 
 
+@in_every_format
+def test_a_payment_file_that_is_booked_as_one_line_books_its_payouts_and_each_may_come_back(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", Entry(-88050, file=file_of(spoken)))
+    spoken.hear("2026-02-20T05:00+09:00")
+    assert spoken.payouts() == PAID
+    spoken.statement("2026-02-20", Entry(26736, e2e=spoken.e2e("B"), reason="MS03"))
+    spoken.hear("2026-02-21T05:00+09:00")
+    assert [row[3] for row in spoken.payouts()] == ["booked", "returned", "booked"]
+    assert spoken.breaks() == [("late_return", "payout", 26736)]
+    assert (in_transit(spoken), spoken.verify()) == (0, [])
+
+
+@in_every_format
+def test_a_fee_that_names_a_payout_shows_nothing_of_it(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "B", "C"), Entry(-500, e2e=spoken.e2e("A"), text="fee"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    assert spoken.payouts()[0] == ("A", 43790, 1, "accepted")
+    assert spoken.breaks() == [("amount_differs", "line", -500)]
+    with spoken.services() as services, services.ledger.books(read_only=True) as books:
+        assert gate._under_way(services, books, gate.newest_statement(services, books)) == {"KRW": 43790}
+
+
+@in_every_format
 def test_a_debit_after_a_return_takes_the_money_again(spoken: Spoken) -> None:
     worked_day(spoken)
     a = spoken.e2e("A")
@@ -91,6 +120,7 @@ def test_a_debit_after_a_return_takes_the_money_again(spoken: Spoken) -> None:
     assert (in_transit(spoken), spoken.breaks(), spoken.verify()) == (0, [], [])
 
 
+@in_every_format
 def test_a_rejected_payout_that_was_paid_again_and_is_booked_overdraws_its_payee(spoken: Spoken) -> None:
     worked_day(spoken)
     report = status_report(
@@ -111,6 +141,7 @@ def test_a_rejected_payout_that_was_paid_again_and_is_booked_overdraws_its_payee
     assert spoken.verify() == []
 
 
+@in_every_format
 def test_a_credit_that_comes_before_its_debit_waits_in_suspense_for_it(spoken: Spoken) -> None:
     worked_day(spoken)
     a = spoken.e2e("A")
@@ -127,6 +158,7 @@ def test_a_credit_that_comes_before_its_debit_waits_in_suspense_for_it(spoken: S
 # --------------------------------------------------------------------------------------------- announced and not come
 
 
+@where_a_day_may_be_empty
 def test_an_announced_return_whose_credit_never_comes_is_missing_until_two_people_write_it_off(spoken: Spoken) -> None:
     worked_day(spoken)
     spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
@@ -171,6 +203,7 @@ def test_a_returned_payout_that_the_bank_netted_away_is_under_way_until_a_later_
 # -------------------------------------------------------------------------------------------------- more, and less
 
 
+@in_every_format
 def test_a_payout_booked_with_a_fee_on_top_is_booked_and_the_fee_takes_a_persons_word(spoken: Spoken) -> None:
     worked_day(spoken, opening=0)
     a = spoken.e2e("A")
@@ -194,6 +227,7 @@ def test_a_payout_booked_with_a_fee_on_top_is_booked_and_the_fee_takes_a_persons
     assert spoken.breaks() == []
 
 
+@in_every_format
 def test_a_fee_within_the_tolerance_goes_to_the_banks_charges_by_itself(spoken: Spoken, tmp_path: Path) -> None:
     use_policy(spoken, tmp_path, tolerance="tolerance = { KRW = 500 }")
     worked_day(spoken)
@@ -206,6 +240,7 @@ def test_a_fee_within_the_tolerance_goes_to_the_banks_charges_by_itself(spoken: 
     assert (in_transit(spoken), spoken.breaks(), spoken.verify()) == (0, [], [])
 
 
+@in_every_format
 def test_a_debit_below_the_amount_is_no_booking(spoken: Spoken, tmp_path: Path) -> None:
     use_policy(spoken, tmp_path, tolerance="tolerance = { KRW = 500 }")
     worked_day(spoken)
@@ -215,6 +250,7 @@ def test_a_debit_below_the_amount_is_no_booking(spoken: Spoken, tmp_path: Path) 
     assert spoken.breaks() == [("amount_differs", "line", -43290)]
 
 
+@in_every_format
 def test_a_return_less_the_banks_fee_gives_the_investor_everything(spoken: Spoken) -> None:
     worked_day(spoken)
     spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
@@ -246,29 +282,49 @@ def test_one_odd_return_of_a_message_does_not_keep_the_other_back(spoken: Spoken
     assert ("message_refused", "message", None) in spoken.breaks()
 
 
+def test_a_return_of_less_beside_a_whole_one_returns_both(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    whole, less = returned(spoken.e2e("A"), 43790), returned(spoken.e2e("B"), 26236).replace("RTR-1", "RTR-2")
+    second = less[less.index("<TxInf>") : less.index("</TxInf>") + len("</TxInf>")]
+    spoken.say(whole.replace("</TxInf>", "</TxInf>" + second).replace("<NbOfTxs>1<", "<NbOfTxs>2<"), kind="pacs.004")
+    b = Entry(26236, e2e=spoken.e2e("B"), reason="MS03")
+    spoken.statement("2026-02-20", Entry(43790, e2e=spoken.e2e("A"), reason="MS03"), b)
+    spoken.hear("2026-02-21T05:00+09:00")
+    assert [row[3] for row in spoken.payouts()] == ["returned", "returned", "booked"]
+    owed = {name: amount for name, amount in spoken.balances().items() if name.startswith("investor_payable")}
+    assert owed == {"investor_payable:A": -43790, "investor_payable:B": -26736}
+    number = spoken.break_of("amount_differs", "line")
+    now = spoken.at("2026-02-21T05:30+09:00")
+    with spoken.services() as services:
+        breaks.match_by_hand(services, number, subject=f"payout:{b.e2e}", reason="their fee", by="kim", now=now)
+    assert spoken.balances()["bank_charges"] == 500
+    assert (in_transit(spoken), spoken.verify()) == (0, [])
+
+
 # -------------------------------------------------------------------------------------------- refused, lost, told late
 
 
-def test_one_refusal_told_twice_says_nothing_of_another_transmission(spoken: Spoken) -> None:
+def handed_over_twice(spoken: Spoken, answer: Callable[[str], Submission]) -> str:
+    """Let the first answer to the worked day's file be lost, and the second be this one; return the file's id."""
     spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
     spoken.closing = 1_000_000
     spoken.statement(ON, RECEIPT)
     now = datetime.fromisoformat(MORNING)
     spoken.settle(ON, at=MORNING, stop_after="approval")
-    answers = [
-        Submission(outcome=SubmissionOutcome.UNKNOWN, text="answer lost"),
-        Submission(outcome=SubmissionOutcome.REFUSED, text="after cut-off", status_code=422, reason="TM01"),
-    ]
 
     class Bank:
         checks_duplicates = True
         answers_later = False
+        asked = 0
 
         def describe(self) -> str:
             return "a bank whose first answer is lost"
 
         def submit(self, file_id: str, content: bytes) -> Submission:
-            return answers.pop(0)
+            self.asked += 1
+            return answer(file_id) if self.asked > 1 else Submission(outcome=SubmissionOutcome.UNKNOWN, text="lost")
 
         def fetch(self) -> list[Any]:
             return []
@@ -276,25 +332,50 @@ def test_one_refusal_told_twice_says_nothing_of_another_transmission(spoken: Spo
         def acknowledge(self, messages: Any) -> list[Any]:
             return []
 
-    from dataclasses import replace
-
     day = DayRun(settlement_date=date(2026, 2, 16), revision=1, run_id="run-1")
     with spoken.services() as services:
         behind = replace(services, bank=Bank())
         submit.submit(behind, day, now=now)
         inquire.inquire(behind, now=now.replace(hour=7))
-    ((file_id,),) = spoken.rows("select file_id from ledger.payout_files")
+    return file_of(spoken)
+
+
+def the_first_is_paid(spoken: Spoken) -> None:
+    """Let a statement show what the first handing-over came to."""
+    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    assert spoken.payouts() == PAID
+
+
+def test_one_refusal_told_twice_says_nothing_of_another_transmission(spoken: Spoken) -> None:
+    refused = Submission(outcome=SubmissionOutcome.REFUSED, text="after cut-off", status_code=422, reason="TM01")
+    file_id = handed_over_twice(spoken, lambda _: refused)
     for message_id in ("P-1", "P-2"):
         spoken.say(status_report(message_id, file_id, group="RJCT", reason="TM01"), kind="pain.002")
     named = {spoken.e2e(investor): ("RJCT", "TM01") for investor in "ABC"}
     spoken.say(status_report("P-3", file_id, named), kind="pain.002")
     spoken.hear("2026-02-17T07:30+09:00")
     assert {row[3] for row in spoken.payouts()} == {"unknown"}
-    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
-    spoken.hear("2026-02-20T05:00+09:00")
-    assert spoken.payouts() == PAID
+    the_first_is_paid(spoken)
 
 
+@pytest.mark.parametrize("status", [200, 422])
+@pytest.mark.parametrize(("group", "reason"), [("RJCT", None), (None, None), ("RJCT", "TM01")])
+def test_an_answer_that_rejects_every_payment_by_name_says_nothing_of_another_transmission(
+    spoken: Spoken, status: int, group: str | None, reason: str | None
+) -> None:
+    def answer(file_id: str) -> Submission:
+        named = {spoken.e2e(investor): ("RJCT", "TM01") for investor in "ABC"}
+        said = status_report("P-1", file_id, named, group=group, reason=reason)
+        return judge(file_id, status, said.encode(), address="http://bank:80")
+
+    handed_over_twice(spoken, answer)
+    assert spoken.rows("select state, refusal from ledger.bank_messages where kind = 'pain.002'") == [("applied", None)]
+    assert {row[3] for row in spoken.payouts()} == {"unknown"}
+    the_first_is_paid(spoken)
+
+
+@where_a_day_may_be_empty
 def test_a_payout_that_the_bank_accepted_and_lost_is_given_back_by_two_people(spoken: Spoken) -> None:
     worked_day(spoken)
     spoken.statement("2026-02-19", *debits(spoken, "B", "C"))
@@ -335,6 +416,16 @@ def test_a_rejection_after_the_booking_is_a_break_that_somebody_answers_for(spok
     spoken.hear("2026-02-20T09:00+09:00")
     assert spoken.payouts() == PAID
     assert spoken.breaks() == [("message_refused", "payout", 43790)]
+
+
+def test_a_rejection_of_the_file_after_the_booking_is_a_break_for_each_of_its_payouts(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    spoken.say(status_report("P-9", file_of(spoken), group="RJCT", reason="TM01"), kind="pain.002")
+    spoken.hear("2026-02-20T09:00+09:00")
+    assert spoken.payouts() == PAID
+    assert spoken.breaks() == [("message_refused", "payout", amount) for amount in (17524, 26736, 43790)]
 
 
 # -------------------------------------------------------------------------------------------------------- ways out
@@ -384,6 +475,7 @@ def test_a_decision_whose_amount_moved_is_asked_anew(spoken: Spoken) -> None:
     assert spoken.verify() == []
 
 
+@in_every_format
 def test_an_overdrawn_investor_is_made_good_by_a_line_that_brings_what_is_missing(spoken: Spoken) -> None:
     worked_day(spoken)
     spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
@@ -406,6 +498,7 @@ def test_an_overdrawn_investor_is_made_good_by_a_line_that_brings_what_is_missin
     assert spoken.verify() == []
 
 
+@where_a_day_may_be_empty
 def test_a_receipt_that_was_written_off_and_comes_after_all_is_written_off_no_longer(
     spoken: Spoken, tmp_path: Path
 ) -> None:
@@ -445,6 +538,7 @@ def undone_before_it_was_taken(spoken: Spoken) -> None:
     spoken.hear("2026-02-17T07:00+09:00")
 
 
+@in_every_format
 def test_money_of_a_receipt_that_was_undone_before_it_was_taken_is_missing_until_it_goes_back(spoken: Spoken) -> None:
     undone_before_it_was_taken(spoken)
     assert spoken.balances()["receipts_in_transit"] == -95000

@@ -14,8 +14,8 @@ from settlement.ports.days import DayRun, RunRequest
 from settlement.stages import breaks as deciding
 from settlement.stages import compute, extract, open_day
 
-from .payout_stories import DAY, status_report, use_policy
-from .spoken_bank import Entry, Spoken, spoken
+from .payout_stories import DAY, file_of, status_report, use_policy
+from .spoken_bank import Entry, Spoken, in_every_format, spoken
 from .test_evidence import debits, worked_day
 
 __all__ = ["spoken"]
@@ -25,6 +25,7 @@ def certificates(spoken: Spoken) -> list[dict[str, Any]]:
     return [json.loads(row[0]) for row in spoken.rows("select body from ledger.certificates order by number")]
 
 
+@in_every_format
 def test_a_closed_day_that_is_run_again_pays_nothing_and_its_certificate_stays_true(spoken: Spoken) -> None:
     worked_day(spoken)
     spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
@@ -42,6 +43,22 @@ def test_a_closed_day_that_is_run_again_pays_nothing_and_its_certificate_stays_t
     assert spoken.verify() == []
 
 
+def test_a_closed_day_with_a_rejected_payout_that_is_run_again_pays_nothing(spoken: Spoken) -> None:
+    worked_day(spoken)
+    rejected = {spoken.e2e("A"): ("RJCT", "AM04")}
+    spoken.say(status_report("P-9", file_of(spoken), rejected), kind="pain.002")
+    spoken.statement("2026-02-19", *debits(spoken, "B", "C"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    assert spoken.day("2026-02-16") == "closed"
+    said = spoken.settle("2026-02-16", at="2026-02-20T05:30+09:00", run_id="run-again")
+    assert said["prepare"] == {"skipped": "the day is closed: what is owed is paid by the run of the next date"}
+    assert (spoken.day("2026-02-16"), spoken.verify()) == ("closed", [])
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2")
+    paid = [row for row in spoken.payouts() if row[0] == "A"]
+    assert paid == [("A", 43790, 1, "rejected"), ("A", 43790, 2, "submitted")]
+
+
+@in_every_format
 def test_what_comes_back_after_the_close_stands_in_the_next_certificate(spoken: Spoken) -> None:
     worked_day(spoken)
     spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))

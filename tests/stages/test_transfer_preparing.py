@@ -12,7 +12,7 @@ from settlement.cli import app
 from settlement.domain.errors import Refused
 from settlement.domain.payments.evidence import FactKind
 from settlement.ports.days import DayRun, TaskFailure
-from settlement.stages import apply, approve, gate, inquire, notify, report, submit
+from settlement.stages import apply, approve, close, gate, inquire, notify, report, submit
 from typer.testing import CliRunner
 
 from .conftest import Platform
@@ -151,6 +151,24 @@ def test_payouts_that_a_failed_day_left_prepared_are_paid_by_the_next_day_once(p
         assert approve.ask(services, RUN_1, now=now) == {"needed": False, "payouts": 0}
         assert submit.submit(services, RUN_1, now=now) == {"files": 0}
     assert booked_at_bank(platform) == AT_BANK
+
+
+def test_an_investor_who_was_frozen_after_the_approval_is_owed_and_held_until_he_is_free(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform, stop_after="approval")
+    platform.source("update core.investors set status = 'frozen' where investor_id = 'C'")
+    with platform.services() as services:
+        assert submit.submit(services, RUN_1, now=platform.at(MORNING)) == {"files": 1, "received": 1}
+    assert states(platform) == [*in_state("submitted")[:2], ("C", 17524, 1, "rejected")]
+    assert owed(platform) == [("C", 17524)]
+    assert platform.rows("select investor_id, amount, reason from reporting.held") == [("C", 17524, "frozen")]
+    assert platform.rows("select kind, source from ledger.payout_facts") == [("withdrawn", "frozen")]
+    platform.source("update core.investors set status = 'active' where investor_id = 'C'")
+    settle_next(platform)
+    assert states(platform)[-1] == ("C", 17524, 2, "accepted")
+    assert booked_at_bank(platform) == AT_BANK
+    with platform.services() as services:
+        assert close.verify(services) == []
 
 
 def test_a_file_that_was_written_and_never_handed_over_is_released_whole(platform: Platform) -> None:

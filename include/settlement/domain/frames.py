@@ -51,6 +51,12 @@ TEXTS: Any = pd.arrays.ArrowStringArray
 NEVER_NULL = (Kind.AMOUNT, Kind.FLAG)
 """The kinds whose dtype has no null."""
 
+LONGEST_ID = 140
+"""Characters of an id of the source: three of them still fit into one key of the books, whatever they are."""
+
+LONGEST_TOLD = 40
+"""Characters of a value that a refusal tells."""
+
 FEW_ROWS = 100
 """Up to so many, keys are told apart one by one: looking at whole columns costs more than that."""
 
@@ -64,6 +70,7 @@ class Column:
     meaning: str
     is_nullable: bool = False
     at_least: int | None = None
+    longest: int | None = None
     one_of: tuple[str, ...] | None = None
 
 
@@ -84,6 +91,10 @@ class Spec:
 
 def _text(name: str, meaning: str, **rules: Any) -> Column:
     return Column(name=name, kind=Kind.TEXT, meaning=meaning, **rules)
+
+
+def _id(name: str, meaning: str, **rules: Any) -> Column:
+    return _text(name, meaning, longest=LONGEST_ID, **rules)
 
 
 def _amount(name: str, meaning: str, **rules: Any) -> Column:
@@ -113,8 +124,8 @@ LOANS = Spec(
     grain="One row per loan with money in the run.",
     key=("loan_id",),
     columns=(
-        _text("loan_id", "the loan"),
-        _text("currency", "ISO 4217; all its money is in it"),
+        _id("loan_id", "the loan"),
+        _text("currency", "ISO 4217; all its money is in it", longest=LONGEST_ID),
         _date("disbursed_on", "when the borrower got the money; chooses the withholding rule"),
     ),
 )
@@ -124,8 +135,8 @@ NOTES = Spec(
     grain="One row per note of those loans.",
     key=("note_id",),
     columns=(
-        _text("note_id", "the note; the lowest id wins ties"),
-        _text("loan_id", "its loan; must be in loans"),
+        _id("note_id", "the note; the lowest id wins ties"),
+        _id("loan_id", "its loan; must be in loans"),
         _amount("principal", "its original principal", at_least=1),
         _amount("outstanding", "principal less its principal shares so far, net of reversals; below 0 weighs 0"),
     ),
@@ -136,8 +147,8 @@ HOLDINGS = Spec(
     grain="One row per period in which one investor holds one of those notes.",
     key=("note_id", "held_from"),
     columns=(
-        _text("note_id", "the note; must be in notes"),
-        _text("investor_id", "who holds it"),
+        _id("note_id", "the note; must be in notes"),
+        _id("investor_id", "who holds it"),
         _date("held_from", "first day"),
         _date("held_until_exclusive", "first day no longer; null: still held", is_nullable=True),
     ),
@@ -148,7 +159,7 @@ INVESTORS = Spec(
     grain="One row per holder that the source knows; a holder who is missing here is unknown.",
     key=("investor_id",),
     columns=(
-        _text("investor_id", "the investor"),
+        _id("investor_id", "the investor"),
         _text("tax_class", "a key of the withholding table, as frozen with the day"),
     ),
 )
@@ -158,8 +169,8 @@ RECEIVABLES = Spec(
     grain="One row per amount that the borrower of one of those loans owes or has paid, whenever it falls due.",
     key=("receivable_id",),
     columns=(
-        _text("receivable_id", "the receivable"),
-        _text("loan_id", "its loan; must be in loans"),
+        _id("receivable_id", "the receivable"),
+        _id("loan_id", "its loan; must be in loans"),
         _amount("installment_no", "number of the instalment"),
         _text("component", "cost, late_interest, interest or principal; anything else quarantines the loan"),
         _date("due_on", "when it falls due"),
@@ -173,11 +184,11 @@ REPAYMENTS = Spec(
     grain="One row per repayment or reversal that the run takes: the window's, late arrivals, and quarantined ones.",
     key=("repayment_id",),
     columns=(
-        _text("repayment_id", "the repayment or reversal"),
-        _text("loan_id", "its loan; one that is not in loans is an orphan"),
+        _id("repayment_id", "the repayment or reversal"),
+        _id("loan_id", "its loan; one that is not in loans is an orphan"),
         _instant("received_at", "when the money came; with repayment_id the order of the run"),
         _amount("amount", "what came, or what the reversal undoes", at_least=1),
-        _text("reverses_repayment_id", "set on a reversal: the repayment it undoes", is_nullable=True),
+        _id("reverses_repayment_id", "set on a reversal: the repayment it undoes", is_nullable=True),
         _text(
             "state",
             "new, or quarantined: an earlier run extracted and quarantined it (a reversal: quarantined as bad)",
@@ -758,6 +769,11 @@ def _check_column(arrays: Mapping[str, Any], spec: Spec, column: Column) -> None
             _refuse(arrays, spec, column, pd.isna(values), "may not be null")
     if column.at_least is not None:
         _refuse(arrays, spec, column, values < column.at_least, f"must be at least {column.at_least}")
+    if column.longest is not None:
+        texts = values.categories.array if is_categorical else values
+        is_long = np.array(pc.fill_null(pc.greater(pc.utf8_length(pa.array(texts)), column.longest), False))
+        is_bad = is_long[values.codes] & (values.codes >= 0) if is_categorical and len(texts) else is_long
+        _refuse(arrays, spec, column, is_bad, f"must have at most {column.longest} characters")
     if column.one_of is not None:
         allowed = pd.Series(values).isin([*column.one_of, *([None] if column.is_nullable else [])])
         _refuse(arrays, spec, column, ~allowed.to_numpy(), f"must be one of {list(column.one_of)}")
@@ -773,8 +789,13 @@ def _refuse(arrays: Mapping[str, Any], spec: Spec, column: Column, is_bad: np.nd
         row = int(is_bad.argmax())
         raise InvalidFrame(
             f"Frame [{spec.name}] column [{column.name}] row {_key_of(arrays, spec, row)}: "
-            f"{rule}, is [{pd.Series(arrays[column.name]).iloc[row]}]"
+            f"{rule}, is [{_told(arrays[column.name], row)}]"
         )
+
+
+def _told(values: Any, row: int) -> str:
+    told = str(pd.Series(values).iloc[row])
+    return told if len(told) <= LONGEST_ID else f"{told[:LONGEST_TOLD]}…"
 
 
 def _check_key(arrays: Mapping[str, Any], spec: Spec) -> None:
@@ -812,7 +833,7 @@ def _ascend(keys: Sequence[Any]) -> bool:
 
 
 def _key_of(arrays: Mapping[str, Any], spec: Spec, row: int) -> str:
-    return ", ".join(f"[{name}={pd.Series(arrays[name]).iloc[row]}]" for name in spec.key)
+    return ", ".join(f"[{name}={_told(arrays[name], row)}]" for name in spec.key)
 
 
 # --- building ----------------------------------------------------------------------------------------------------

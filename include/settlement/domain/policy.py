@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from settlement.domain.alerts.event import Severity
 from settlement.domain.alerts.routing import Language
+from settlement.domain.currencies import LARGEST_AMOUNT
 from settlement.domain.days import LARGEST_CATCH_UP, BankCalendar
 from settlement.domain.errors import InvalidPolicy
 
@@ -121,7 +122,7 @@ class Withholding(_Table):
 
 class Payouts(_Table):
     minimum: Annotated[int, Field(ge=1, lt=2**63, strict=True)] = 1
-    maximum: Annotated[int, Field(ge=1, lt=2**63, strict=True)] = 1_000_000_000
+    maximum: Annotated[int, Field(ge=1, le=LARGEST_AMOUNT, strict=True)] = 1_000_000_000
     max_per_file: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 10_000
 
     @model_validator(mode="after")

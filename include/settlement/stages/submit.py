@@ -17,6 +17,7 @@ from settlement.domain.errors import Unavailable
 from settlement.domain.payments import payouts
 from settlement.domain.payments.files import MAY_BE_SENT, FileState
 from settlement.domain.payments.state import UNPROVEN, PayoutState
+from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.files import SentFile, Transmission
 from settlement.ports.services import Services
@@ -94,6 +95,7 @@ def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
     with services.ledger.books(day=day, posting=True) as books:
         approved = books.payouts.find(day.settlement_date, states=(PayoutState.APPROVED,))
         unwritten = approved[approved["file_id"].isna()].sort_values("end_to_end_id")
+        unwritten = _without_frozen(services, books, day, unwritten, now=now)
         for currency in sorted(set(unwritten["currency"])):
             of_currency = unwritten[unwritten["currency"] == currency]
             size = services.policy.payouts[currency].max_per_file
@@ -110,6 +112,26 @@ def _write_files(services: Services, day: DayRun, *, now: datetime) -> None:
                     payments=_payments(part),
                 )
                 books.files.keep(day, file.file_id, services.write_file(file), part, now=now)
+
+
+def _without_frozen(
+    services: Services, books: Books, day: DayRun, unwritten: pd.DataFrame, *, now: datetime
+) -> pd.DataFrame:
+    """Return the payouts (frame `PAYOUTS`) of which no payee was frozen since they were prepared.
+
+    The others are withdrawn: their money is owed again, and held. What stands in a file goes out with it.
+    """
+    if unwritten.empty:
+        return unwritten
+    payees = services.core.payees(sorted(set(unwritten["investor_id"])))
+    is_frozen = unwritten["investor_id"].isin(payees.loc[payees["status"] == "frozen", "investor_id"])
+    if is_frozen.any():
+        frozen = unwritten[is_frozen]
+        apply.withdraw(services, books, frozen, cause="frozen", said={"run_id": day.run_id}, now=now)
+        held = frozen.groupby(["investor_id", "currency"], as_index=False)["amount"].sum().assign(reason="frozen")
+        holds = pd.concat([books.payouts.holds(), held]).drop_duplicates(["investor_id", "currency"], keep="last")
+        books.payouts.prepare(day, frames.build(frames.NEW_PAYOUTS), holds.reset_index(drop=True), now=now)
+    return unwritten[~is_frozen]
 
 
 def _payments(part: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import structlog
 
 from settlement.domain import frames
 from settlement.domain.bank import statement as statements
+from settlement.domain.bank.matching import references
 from settlement.domain.bank.messages import (
     ACCEPTED,
     DUPLICATE_REASONS,
@@ -171,7 +172,7 @@ def _apply(
         return (MessageState.REFUSED, "; ".join(odd)) if odd else (MessageState.APPLIED, None)
     debtor = services.debtor
     ours = [
-        statements.of_account(part, debtor.account)
+        references.naming_payouts(statements.of_account(part, debtor.account))
         for part in said
         if debtor and debtor.is_named(part.account) and part.currency in (debtor.currency, None)
     ]

@@ -89,6 +89,7 @@ def test_a_name_is_cleaned_and_cut(name: str, written: str) -> None:
         (payment_file(payment(amount=0)), "amount"),
         (payment_file(payment(amount=-1)), "amount"),
         (payment_file(payment(amount=10**18)), "amount"),
+        (payment_file(payment("P-1", 10**18 - 1), payment("P-2", 1)), r"sum \[1000000000000000000\].*max_per_file"),
         (payment_file(payment(payee_name="\x00 ")), "name"),
         (payment_file(payment(payee_account="")), "account"),
         (payment_file(payment(payee_account="1" * 35)), "account"),

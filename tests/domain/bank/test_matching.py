@@ -11,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from settlement.domain import frames
 from settlement.domain.bank import matching, statement
-from settlement.domain.bank.matching import Match, Mismatch, OpenLine, Subject, SubjectKind, Terms, close, exact, sums
+from settlement.domain.bank.matching import (
+    Match,
+    Mismatch,
+    OpenLine,
+    Subject,
+    SubjectKind,
+    Terms,
+    close,
+    exact,
+    references,
+    sums,
+)
 from settlement_lab.scores import matching_score
 
 ON = date(2026, 2, 16)
@@ -306,8 +317,54 @@ def test_of_equal_lines_the_earliest_is_it_and_the_others_are_duplicates() -> No
     assert causes(mismatches) == [("L1", "duplicate_line", ["A"])]
 
 
+def test_of_equal_lines_that_tell_their_reference_in_a_text_the_others_are_duplicates_too() -> None:
+    said = {"remittance": "transfer REF-A1\nrepayment"}
+    matches, mismatches = match([line("L1", 100, **said), line("L2", 100, **said)], [receipt("A", 100, "REF-A1")])
+    assert told(matches) == [("L1", "A", "our_reference")]
+    assert causes(mismatches) == [("L2", "duplicate_line", ["A"])]
+
+
+THE_ID, ANOTHER_ID = "ST20260216001ABCDEFGHIJKLMNOP", "ST20260216001ZZZZZZZZZZZZZZZZ"
+
+
+@pytest.mark.parametrize(
+    ("said", "end_to_end_id"),
+    [
+        ({"remittance": f"펌뱅킹\n{THE_ID}"}, THE_ID),
+        ({"remittance": "st 2026 0216 001 abcd\nefgh-ijkl mnop KRW"}, THE_ID),
+        ({"reference": THE_ID}, THE_ID),
+        ({"end_to_end_id": f"{THE_ID} uitbetaling"}, THE_ID),
+        ({"end_to_end_id": "THEIRS-1", "remittance": f"return of {THE_ID}"}, THE_ID),
+        ({"end_to_end_id": THE_ID, "remittance": f"return of {THE_ID}"}, THE_ID),
+        ({"remittance": f"{THE_ID} {ANOTHER_ID}"}, None),
+        ({"end_to_end_id": "REF-R1", "remittance": "ST20260216001ABC"}, "REF-R1"),
+        ({"remittance": "rent"}, None),
+    ],
+)
+def test_the_one_payout_that_a_line_names_anywhere_is_what_it_is_about(
+    said: dict[str, Any], end_to_end_id: str | None
+) -> None:
+    told_so = statement.Movement(booking_date=ON, value_date=None, amount=-500, **said)
+    read = statement.prove(
+        statement_id="S-1",
+        sequence=None,
+        account="KR23",
+        currency="KRW",
+        business_date=ON,
+        from_date=None,
+        to_date=None,
+        opening=500,
+        closing=0,
+        movements=[told_so],
+    )
+    found = references.naming_payouts(replace(read, otherwise=read))
+    assert found.otherwise is not None
+    assert [one.lines[0].end_to_end_id for one in (found, found.otherwise)] == [end_to_end_id] * 2
+    assert (found.content_key, found.lines[0].line_id) == (read.content_key, read.lines[0].line_id)
+
+
 amounts = st.integers(1, 6).map(lambda n: n * 100) | st.integers(-6, -1).map(lambda n: n * 100)
-references = st.sampled_from(["REF-A", "REF-B", "REF-C", "REF-AB", "LOAN-0007", "", "RENT 12", "REF-A REF-B", E2E])
+some_references = st.sampled_from(["REF-A", "REF-B", "REF-C", "REF-AB", "LOAN-0007", "", "RENT 12", "REF-A REF-B", E2E])
 some_lines = st.lists(
     st.builds(
         lambda amount, text, place, day, account: {
@@ -317,7 +374,7 @@ some_lines = st.lists(
             ("remittance", "reference", "end_to_end_id")[place]: text,
         },
         amounts,
-        references,
+        some_references,
         st.integers(0, 2),
         st.integers(16, 18),
         st.sampled_from([None, "110-1", "110-2"]),

@@ -50,6 +50,12 @@ def test_the_maximum_as_often_as_it_fits_and_the_remainder_last(amount: int, chu
     assert holds == []
 
 
+def test_a_balance_of_nineteen_digits_is_cut_at_the_most_that_a_payment_can_say() -> None:
+    policy = policies.parse(b'name = "t"\n[payouts.KRW]\nmaximum = 999999999999999999\n')
+    payouts, _ = prepare(("A", "KRW", 1_000_000_000_000_000_005), policy=policy)
+    assert payouts == [("A", 1, 1, 999_999_999_999_999_999), ("A", 2, 1, 6)]
+
+
 def test_a_balance_below_the_minimum_is_carried_forward_and_one_at_it_is_paid() -> None:
     assert prepare(("A", "KRW", 9), ("B", "KRW", 10)) == ([("B", 1, 1, 10)], [("A", 9, "below_minimum")])
 

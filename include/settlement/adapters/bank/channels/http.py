@@ -289,7 +289,10 @@ def judge(file_id: str, status: int, answer: bytes, *, address: str) -> Submissi
         # them.
         return result(SubmissionOutcome.UNKNOWN, "answered with words that do not confirm")
     if is_taken:
-        if said.status == REJECTED and not said.speaks_of_payments and (said.is_report or said.reason):
+        if said.status == REJECTED and said.speaks_of_payments:
+            # It may have had the file before, and name each payment of it in refusing it now.
+            return result(SubmissionOutcome.UNKNOWN, "rejects by name payments of", reason=said.reason, report=report)
+        if said.status == REJECTED and (said.is_report or said.reason):
             return result(
                 SubmissionOutcome.REFUSED, "took and rejected the whole of", reason=said.reason, report=report
             )
@@ -358,8 +361,9 @@ def _said_in_xml(answer: bytes) -> _Said:
         said = pain002.read(opened)
     except UnreadableMessage:
         return _Said(is_unreadable=True)
+    are_rejected = not said.payments.empty and bool((said.payments["status"] == REJECTED).all())
     return _Said(
-        status=said.group_status,
+        status=said.group_status or (REJECTED if are_rejected else None),
         reason=said.reason,
         file_id=said.file_id,
         words=said.text,

@@ -120,6 +120,10 @@ def _refuse_what_cannot_be_written(file: PaymentFile) -> None:
         if is_wrong.any():
             row = int(np.argmax(is_wrong))
             raise refuse(why.format(id=ids.iloc[row], amount=amounts.iloc[row], bank=bank.iloc[row]))
+    if file.amount > currencies.LARGEST_AMOUNT:
+        raise refuse(
+            f"its sum [{file.amount}] has more than eighteen digits: lower max_per_file of the policy's payouts"
+        )
 
 
 def _serialise(file: PaymentFile) -> bytes:

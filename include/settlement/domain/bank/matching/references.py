@@ -7,12 +7,14 @@ and without anything but letters and digits.
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from settlement.domain.bank.matching import dates, spelling
 from settlement.domain.bank.matching.model import PAYOUT_KINDS, Key, Match, OpenLine, Side, Subject, Terms
 from settlement.domain.bank.matching.spelling import Spelling
+from settlement.domain.bank.statement import Part, Statement, StatementLine
 
 SHORTEST_REFERENCE = 4
 SHORTEST_FRAGMENT, MOST_FRAGMENT_NAMES = 8, 10
@@ -20,6 +22,26 @@ SHORTEST_FRAGMENT, MOST_FRAGMENT_NAMES = 8, 10
 
 _PAYOUT_REFERENCE = re.compile(r"ST\d{11}[A-Z2-7]{16}")
 _NOT_SAID = re.compile(r"[\W_]+")
+
+
+def naming_payouts(part: Part) -> Part:
+    """Return a statement or notification whose lines carry the id of the one payout that they name, wherever they do.
+
+    Many a bank tells the end-to-end id in a text, and an export to CSV has no other place for it. What a line shows of
+    a payout then does not depend on the format. Ids and key stay what the bank's own words make them.
+    """
+    named = replace(part, lines=tuple(_naming_payouts(part.lines)))
+    if isinstance(named, Statement) and named.otherwise:
+        return replace(named, otherwise=naming_payouts(named.otherwise))
+    return named
+
+
+def _naming_payouts(lines: Iterable[StatementLine]) -> Iterator[StatementLine]:
+    for line in lines:
+        said = _squeezed((line.end_to_end_id, line.reference, line.remittance))
+        ids = {found for text in said for found in _PAYOUT_REFERENCE.findall(text)}
+        named = ids.pop() if len(ids) == 1 else line.end_to_end_id
+        yield line if named == line.end_to_end_id else replace(line, end_to_end_id=named)
 
 
 def by_our_reference(side: Side) -> list[Match]:
