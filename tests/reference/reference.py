@@ -358,7 +358,8 @@ class Reference:
         if is_new:
             every = {r.loan_id for r in facts.repayments.values() if self.settlement_date_of(r.received_at) == day}
             held = {loan for loan in self.books if self.books_before(loan, day).credits}
-            return every | held | set(self.taken(day, facts))
+            asking = {r.loan_id for r in facts.refunds.values() if r.requested_at < self.cut_off(day)}
+            return every | held | set(self.taken(day, facts)) | asking
         return in_window | {
             loan_id
             for loan_id, (policy, saw) in self.saw[day].items()
