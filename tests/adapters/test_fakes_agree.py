@@ -100,6 +100,7 @@ def new_payouts(*payees: tuple[str, int], chunk: int = 1, attempt: int = 1, on: 
             (
                 payout_id,
                 end_to_end_id(payout_id, settlement_date=on, revision=1),
+                "investor",
                 investor,
                 "KRW",
                 chunk,
@@ -155,18 +156,20 @@ TO_THE_BANK = (PayoutState.APPROVED, PayoutState.SUBMITTED)
 
 def test_what_is_owed_is_prepared_and_held(ledger: Ledger) -> None:
     day = opened(ledger)
-    held = frames.build(frames.HOLDS, [("C", "KRW", 5, "frozen")])
+    held = frames.build(frames.HOLDS, [("investor", "C", "KRW", 5, "frozen")])
     with ledger.books(day=day, posting=True) as books:
         give(books, {"A": 100, "B": 70, "C": 5}, now=MORNING)
-        assert rows(books.payouts.payables(), "investor_id", "currency", "amount", "attempt") == [
+        assert rows(books.payouts.payables(), "payee_id", "currency", "amount", "attempt") == [
             ("A", "KRW", 100, 1), ("B", "KRW", 70, 1), ("C", "KRW", 5, 1)
         ]  # fmt: skip
         assert books.payouts.has_paid("run-1") is False
         books.payouts.prepare(day, new_payouts(("A", 100), ("B", 70)), held, now=MORNING)
     with ledger.books(read_only=True) as books:
-        assert rows(books.payouts.payables(), "investor_id", "amount") == [("C", 5)]
-        assert rows(books.payouts.holds(), *frames.HOLDS.column_names) == [("C", "KRW", 5, "frozen")]
-        assert rows(books.payouts.slots(day), "investor_id", "chunk", "attempt", "is_free") == [
+        assert rows(books.payouts.payables(), "payee_id", "amount") == [("C", 5)]
+        assert rows(books.payouts.holds(), *frames.HOLDS.column_names) == [
+            ("investor", "C", "KRW", 5, "frozen")
+        ]  # fmt: skip
+        assert rows(books.payouts.slots(day), "payee_id", "chunk", "attempt", "is_free") == [
             ("A", 1, 1, False), ("B", 1, 1, False)
         ]  # fmt: skip
         assert books.payouts.under_way() == [under_way(170, sent_at=None)]
@@ -181,8 +184,8 @@ def test_what_is_owed_is_prepared_and_held(ledger: Ledger) -> None:
         }
         found = books.payouts.find()
         assert next(frames.rows(found, *frames.PAYOUTS.column_names)) == (
-            A, end_to_end_id(A, settlement_date=ON, revision=1), "A", "KRW", 1, 1, 100, "name of A", "acc-A", None,
-            ON, 1, "prepared", None, None, None, None,
+            A, end_to_end_id(A, settlement_date=ON, revision=1), "investor", "A", "KRW", 1, 1, 100,
+            "name of A", "acc-A", None, ON, 1, "prepared", None, None, None, None,
         )  # fmt: skip
         assert dict(found.dtypes.map(str)) == {column.name: column.kind.value for column in frames.PAYOUTS.columns}
 
@@ -211,7 +214,7 @@ def test_a_second_payout_lives_in_a_place_only_when_the_first_is_proven_unpaid(l
     with ledger.books(day=day, posting=True) as books:
         books.payouts.step([A], PayoutState.REJECTED, cause="released", now=MORNING)
         books.payouts.credit_back(books.payouts.find(), state=PayoutState.REJECTED, settlement_date=ON, now=MORNING)
-        assert rows(books.payouts.payables(), "investor_id", "amount", "attempt") == [("A", 200, 2)]
+        assert rows(books.payouts.payables(), "payee_id", "amount", "attempt") == [("A", 200, 2)]
         assert rows(books.payouts.slots(day), "chunk", "attempt", "is_free") == [(1, 1, True)]
         assert (books.payouts.under_way(), books.payouts.usual_totals([ON])) == ([], {})
         books.payouts.prepare(day, second, NO_HOLDS, now=MORNING + HOUR)
@@ -255,7 +258,7 @@ def test_a_rejected_payout_gives_its_money_back_once_and_its_account_is_remember
         books.payouts.refuse_accounts({A: "AC06"}, now=MORNING)
     with ledger.books(read_only=True) as books:
         assert rows(books.payouts.find(), "state", "bank_reason") == [("rejected", "AC04")]
-        assert rows(books.payouts.refused_accounts(), "investor_id", "account", "bank") == [("A", "acc-A", "")]
+        assert rows(books.payouts.refused_accounts(), "payee_id", "account", "bank") == [("A", "acc-A", "")]
         assert books.journal.balance("investor_payable:A", "KRW") == -100
         assert books.journal.balance("payouts_in_transit", "KRW") == 0
     with pytest.raises(REFUSED), ledger.books(posting=True) as books:
@@ -397,7 +400,7 @@ def test_lines_that_name_a_payout_count_before_they_are_matched_and_once_afterwa
         assert rows(books.payouts.evidence([A]), *COUNTS) == [(2, 3, 0, 0, 2, 1, ON, "MS03")]
         assert books.journal.balance("bank_charges", "KRW") == 3
         everything = books.payouts.evidence([A])
-        assert rows(everything, "payout_id", "investor_id", "settlement_date", "currency", "amount", "state") == [
+        assert rows(everything, "payout_id", "payee_id", "settlement_date", "currency", "amount", "state") == [
             (A, "A", ON, "KRW", 100, "submitted")
         ]
         assert dict(everything.dtypes.map(str)) == {
@@ -1318,13 +1321,18 @@ def test_a_file_goes_once_into_the_thread_of_a_day_that_a_channel_shows(side: Si
 
 @pytest.fixture(params=["memory", "postgres"])
 def core(request: pytest.FixtureRequest) -> LendingCore:
-    """A source with two investors, a repayment and its undoing."""
+    """A source with two investors, a refund, a repayment and its undoing."""
     if request.param == "memory":
         memory = MemoryCore()
         memory.payee_rows["A"] = {
-            "investor_id": "A", "name": "김하나", "status": "active", "account": "110-20", "bank": "088"
+            "payee_kind": "investor", "payee_id": "A", "name": "김하나", "status": "active",
+            "account": "110-20", "bank": "088",
         }  # fmt: skip
-        memory.payee_rows["B"] = {"investor_id": "B", "name": "이세찬", "status": "frozen"}
+        memory.payee_rows["F1"] = {
+            "payee_kind": "borrower", "payee_id": "F1", "name": "홍길동", "status": "active",
+            "account": "110-9", "bank": "004",
+        }  # fmt: skip
+        memory.payee_rows["B"] = {"payee_kind": "investor", "payee_id": "B", "name": "이세찬", "status": "frozen"}
         memory.receive("R1", 95_000, reference="REF-R1", at=MORNING)
         memory.receive("R2", 95_000, reference="", at=MORNING + 18 * HOUR, undoes=True)
         return memory
@@ -1336,6 +1344,9 @@ def core(request: pytest.FixtureRequest) -> LendingCore:
             insert into core.investors (investor_id, name, status, tax_class, payout_account, payout_bank) values
               ('A', '김하나', 'active', 'individual', '110-20', '088'),
               ('B', '이세찬', 'frozen', 'individual', null, null);
+            insert into core.refunds values
+              ('F1', 'L1', 'KRW', 5, '홍길동', '110-9', '004', '2026-02-13 06:00+09'),
+              ('A', 'L1', 'KRW', 5, '임꺽정', '110-8', null, '2026-02-13 06:00+09');
             insert into core.repayments
               (repayment_id, loan_id, received_at, amount, bank_reference, reverses_repayment_id) values
               ('R1', 'L1', '2026-02-13 06:00+09', 95000, 'REF-R1', null),
@@ -1345,10 +1356,12 @@ def core(request: pytest.FixtureRequest) -> LendingCore:
 
 
 def test_the_source_says_who_is_paid_where_and_what_came_in(core: LendingCore) -> None:
-    assert rows(core.payees(["A", "B", "C"]), *frames.PAYEES.column_names) == [
-        ("A", "김하나", "active", "110-20", "088"), ("B", "이세찬", "frozen", None, None)
-    ]  # fmt: skip
-    assert len(core.payees(["C"])) == 0
+    assert rows(core.payees(["A", "B", "C"], ["F1", "F9"]), *frames.PAYEES.column_names) == [
+        ("borrower", "F1", "홍길동", "active", "110-9", "004"),
+        ("investor", "A", "김하나", "active", "110-20", "088"),
+        ("investor", "B", "이세찬", "frozen", None, None),
+    ]
+    assert len(core.payees(["C"], [])) == 0
     assert core.received_at(["R1", "R9"]) == {"R1": MORNING}
 
     def receipts(*references: str, ids: Sequence[str] = ()) -> list[Subject]:

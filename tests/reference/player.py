@@ -107,7 +107,11 @@ class Player:
             if self.calendar.settlement_date_of(refund.requested_at) <= day
             and ledger.refunds.get(refund.refund_id) != "taken"
         ]
-        ids = {row.loan_id for row in (*repayments, *refunds)} | {credit[0] for credit in ledger.credits.values()}
+        ids = (
+            {row.loan_id for row in repayments}
+            | {refund.loan_id for refund in refunds}
+            | {credit[0] for credit in ledger.credits.values()}
+        )
         loans = [facts.loans[loan_id] for loan_id in ids if loan_id in facts.loans]
         notes = [note for loan in loans for note in facts.notes.get(loan.loan_id, [])]
         holdings = [holding for note in notes for holding in facts.holdings.get(note.note_id, [])]
@@ -167,7 +171,14 @@ class Player:
             refunds=build(
                 frames.REFUNDS,
                 [
-                    (r.refund_id, r.loan_id, r.currency, r.amount, r.requested_at, ledger.refunds.get(r.refund_id, "new"))
+                    (
+                        r.refund_id,
+                        r.loan_id,
+                        r.currency,
+                        r.amount,
+                        r.requested_at,
+                        ledger.refunds.get(r.refund_id, "new"),
+                    )
                     for r in refunds
                 ],
             ),

@@ -588,9 +588,7 @@ class LoanDay:
 
     def release(self, books: Books, of: str) -> None:
         books.quarantine = [
-            replace(kept, released_on=self.day)
-            if kept.repayment_id == of and kept.released_on is None
-            else kept
+            replace(kept, released_on=self.day) if kept.repayment_id == of and kept.released_on is None else kept
             for kept in books.quarantine
         ]
 

@@ -87,7 +87,8 @@ insert into ledger.approvals values ('A-1', '2026-02-16', 1, 'x', 3, '{"KRW": 88
 insert into ledger.objections values
   ('2026-02-16', 'usual_totals', 'It is twice the usual', now(), 'run-1', null, null, null),
   ('2026-02-16', 'usual_totals', 'It is thrice the usual', now(), 'run-1', 'checker', 'New Year', now());
-insert into ledger.refused_accounts values ('Z', '110-9', '', 'AC04', now(), '20260216.1.A.KRW.1.1');
+insert into ledger.refused_accounts (payee_kind, payee_id, payee_account, payee_bank, reason, refused_at, payout_id)
+values ('investor', 'Z', '110-9', '', 'AC04', now(), '20260216.1.A.KRW.1.1');
 insert into ledger.payout_facts (payout_id, kind, source, amount, recorded_at)
   values ('20260216.1.A.KRW.1.1', 'credit_explained', 'L8', 7, now());
 insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, state, foreign_to)
@@ -203,24 +204,24 @@ TAMPERINGS = {
         "balances fee_income KRW",
     ),
     "payouts": (
-        "update ledger.payouts set payee_account = 'mine' where investor_id = 'A'",
+        "update ledger.payouts set payee_account = 'mine' where payee_id = 'A'",
         "payouts 20260216.1.A.KRW.1.1",
     ),
     "a payout's state": (
-        "update ledger.payouts set state = 'returned' where investor_id = 'B'",
+        "update ledger.payouts set state = 'returned' where payee_id = 'B'",
         "payouts 20260216.1.B.KRW.1.1",
     ),
     "a payout's booking": (
-        "update ledger.payouts set booked_on = '2026-02-20' where investor_id = 'C'",
+        "update ledger.payouts set booked_on = '2026-02-20' where payee_id = 'C'",
         "payouts 20260216.1.C.KRW.1.1",
     ),
-    "a payout's file": ("update ledger.payouts set file_id = null where investor_id = 'C'", "payout_files SF"),
+    "a payout's file": ("update ledger.payouts set file_id = null where payee_id = 'C'", "payout_files SF"),
     "what the bank said of a payout": (
-        "update ledger.payouts set bank_reason = 'AC04' where investor_id = 'B'",
+        "update ledger.payouts set bank_reason = 'AC04' where payee_id = 'B'",
         "payouts 20260216.1.B.KRW.1.1",
     ),
     "when a payout was sent": (
-        "update ledger.payouts set submitted_at = 'epoch' where investor_id = 'B'",
+        "update ledger.payouts set submitted_at = 'epoch' where payee_id = 'B'",
         "payouts 20260216.1.B.KRW.1.1",
     ),
     "payout_facts": (

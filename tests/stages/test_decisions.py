@@ -468,7 +468,7 @@ def test_all_that_is_owed_is_prepared_and_what_cannot_be_paid_is_held_with_its_r
     assert said == {"payouts": 1, "amounts": {"KRW": 43_790}, "held": 2, "held_amounts": {"KRW": 44_260}}
     assert world.states() == [("A", 43_790, "prepared")]
     assert {key: held["reason"] for key, held in world.ledger.kept.holds.items()} == {
-        ("B", "KRW"): "frozen", ("C", "KRW"): "no_account"
+        ("investor", "B", "KRW"): "frozen", ("investor", "C", "KRW"): "no_account"
     }  # fmt: skip
 
 
@@ -651,7 +651,7 @@ def test_an_account_that_the_bank_refused_for_good_is_held_and_a_passing_reason_
     heard(world, report(world, B=("RJCT", reason)))
     prepare.prepare(world.services, world.day, now=MORNING + 2 * HOUR)
     assert [hold["reason"] for hold in world.ledger.kept.holds.values()] == held
-    attempts = [row["attempt"] for row in world.ledger.kept.payouts.values() if row["investor_id"] == "B"]
+    attempts = [row["attempt"] for row in world.ledger.kept.payouts.values() if row["payee_id"] == "B"]
     assert attempts == ([1] if held else [1, 2])
 
 
@@ -810,7 +810,7 @@ def test_a_rejection_of_what_a_statement_shows_changes_no_state_and_contradicts_
     assert of_money(world) == before
     assert world.ledger.kept.refused_accounts == {}
     with world.ledger.books(read_only=True) as books:
-        assert books.payouts.contradicted()["investor_id"].tolist() == ["B"]
+        assert books.payouts.contradicted()["payee_id"].tolist() == ["B"]
 
 
 def test_a_credit_of_all_that_was_debited_is_a_return_and_another_debit_takes_its_money_again() -> None:
@@ -819,7 +819,7 @@ def test_a_credit_of_all_that_was_debited_is_a_return_and_another_debit_takes_it
     shown(world, *leaving(world, "A", "B", "C"), name="S1")
     shown(world, replace(returned, reason="AC04"), name="S2", opening=0)
     assert (world.states()[0], world.owed()) == (("A", 43_790, "returned"), {"A": 43_790})
-    assert list(world.ledger.kept.refused_accounts) == [("A", "acc-A", "")]
+    assert list(world.ledger.kept.refused_accounts) == [("investor", "A", "acc-A", "")]
     shown(world, *again, name="S3", opening=43_790)
     assert (world.states(), world.owed()) == (in_state("booked"), {})
     assert (balance(world, "payouts_in_transit"), balance(world, "suspense")) == (0, 0)

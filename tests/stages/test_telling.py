@@ -156,7 +156,7 @@ def test_a_payout_that_the_bank_has_booked_twice_is_critical(platform: Platform)
         reconcile.take_in_everything(services, now=now)
         twice, closing = platform.rows(
             "select p.end_to_end_id, (select closing from ledger.statements order by position desc limit 1)"
-            " from ledger.payouts p where investor_id = 'A' and state = 'booked'"
+            " from ledger.payouts p where payee_id = 'A' and state = 'booked'"
         )[0]
         said = statement(20, closing, line(-43790, on=date(2026, 2, 20), end_to_end_id=twice))
         with services.ledger.books() as books:

@@ -15,6 +15,7 @@ MOVEMENTS = ("side", "opening", "came", "went", "closing")
 TOTALS = (
     "currency", "repayment_count", "received_amount", "distributed_amount", "fee_amount", "vat_amount",
     "national_tax_amount", "local_tax_amount", "cost_amount", "credit_amount", "quarantined_amount",
+    "refunded_amount",
 )  # fmt: skip
 PAYOUTS = ("state", "count", "amount")
 OPEN_BREAKS = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")

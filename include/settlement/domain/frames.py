@@ -57,7 +57,10 @@ FEW_ROWS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its dtype, what it means and what its values must satisfy."""
+    """One column: its dtype, what it means and what its values must satisfy.
+
+    One that `came_later` than days that are settled by now is not hashed where it has nothing but 0.
+    """
 
     name: str
     kind: Kind
@@ -65,6 +68,7 @@ class Column:
     is_nullable: bool = False
     at_least: int | None = None
     one_of: tuple[str, ...] | None = None
+    came_later: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -508,7 +512,11 @@ TOTALS = Spec(
         _amount("cost_amount", "costs recovered"),
         _amount("credit_amount", "change of held credits"),
         _amount("quarantined_amount", "change of what is quarantined"),
-        _amount("refunded_amount", "held credits that go back to borrowers, less what reversals undo of them"),
+        _amount(
+            "refunded_amount",
+            "held credits that go back to borrowers, less what reversals undo of them",
+            came_later=True,
+        ),
     ),
 )
 
@@ -551,12 +559,17 @@ OUTCOME: Mapping[str, Spec] = {
 
 # --- what is owed and paid ---------------------------------------------------------------------------------------
 
+_PAYEE = (
+    _text("payee_kind", "as `books.accounts.PayeeKind`"),
+    _text("payee_id", "the investor, or the refund that names its borrower"),
+)
+
 PAYABLES = Spec(
     name="payables",
-    grain="One row per investor and currency with a balance.",
-    key=("investor_id", "currency"),
+    grain="One row per payee and currency with a balance.",
+    key=("payee_kind", "payee_id", "currency"),
     columns=(
-        _text("investor_id", "the investor"),
+        *_PAYEE,
         _text("currency", "ISO 4217"),
         _amount("amount", "what is owed; below zero: overdrawn"),
         _amount("attempt", "the number of the attempt that a payout of it would be", at_least=1),
@@ -565,10 +578,10 @@ PAYABLES = Spec(
 
 PAYEES = Spec(
     name="payees",
-    grain="One row per investor whom the source knows. Personal data: kept with the payout, shown nowhere.",
-    key=("investor_id",),
+    grain="One row per payee whom the source knows. Personal data: kept with the payout, shown nowhere.",
+    key=("payee_kind", "payee_id"),
     columns=(
-        _text("investor_id", "the investor"),
+        *_PAYEE,
         _text("name", "whom the bank pays"),
         _text("status", "active, or frozen: owed and never paid out"),
         _text("account", "IBAN or domestic account number", is_nullable=True),
@@ -578,10 +591,10 @@ PAYEES = Spec(
 
 SLOTS = Spec(
     name="slots",
-    grain="One row per chunk that a day and revision has for an investor and currency.",
-    key=("investor_id", "currency", "chunk"),
+    grain="One row per chunk that a day and revision has for a payee and currency.",
+    key=("payee_kind", "payee_id", "currency", "chunk"),
     columns=(
-        _text("investor_id", "the investor"),
+        *_PAYEE,
         _text("currency", "ISO 4217"),
         _amount("chunk", "its number, from 1", at_least=1),
         _amount("attempt", "its newest attempt", at_least=1),
@@ -591,19 +604,19 @@ SLOTS = Spec(
 
 REFUSED_ACCOUNTS = Spec(
     name="refused accounts",
-    grain="One row per account of an investor that a bank refused for good.",
-    key=("investor_id", "account", "bank"),
+    grain="One row per account of a payee that a bank refused for good.",
+    key=("payee_kind", "payee_id", "account", "bank"),
     columns=(
-        _text("investor_id", "the investor"),
+        *_PAYEE,
         _text("account", "the account"),
         _text("bank", "its bank, or empty"),
     ),
 )
 
 _PAYOUT = (
-    _text("payout_id", "date, revision, investor, currency, chunk and attempt"),
+    _text("payout_id", "date, revision, payee, currency, chunk and attempt"),
     _text("end_to_end_id", "its id at the bank, for life"),
-    _text("investor_id", "the payee"),
+    *_PAYEE,
     _text("currency", "ISO 4217"),
     _amount("chunk", "which part of the balance it is, from 1", at_least=1),
     _amount("attempt", "which try it is, from 1", at_least=1),
@@ -615,7 +628,7 @@ _PAYOUT = (
 
 NEW_PAYOUTS = Spec(
     name="new payouts",
-    grain="One row per payment to be made, in the order of (investor_id, currency, chunk).",
+    grain="One row per payment to be made, in the order of (payee_kind, payee_id, currency, chunk).",
     key=("payout_id",),
     columns=_PAYOUT,
 )
@@ -623,9 +636,9 @@ NEW_PAYOUTS = Spec(
 HOLDS = Spec(
     name="holds",
     grain="One row per balance that is owed and not paid now.",
-    key=("investor_id", "currency"),
+    key=("payee_kind", "payee_id", "currency"),
     columns=(
-        _text("investor_id", "the investor"),
+        *_PAYEE,
         _text("currency", "ISO 4217"),
         _amount("amount", "what is owed", at_least=1),
         _text("reason", "why it is not paid now (rules, section 7)"),
@@ -654,7 +667,7 @@ EVIDENCE = Spec(
     key=("payout_id",),
     columns=(
         _text("payout_id", "the payout"),
-        _text("investor_id", "the payee"),
+        *_PAYEE,
         _date("settlement_date", "the day that prepared it"),
         _text("currency", "ISO 4217"),
         _amount("amount", "what is paid", at_least=1),

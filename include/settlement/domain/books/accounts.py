@@ -176,6 +176,20 @@ CHART = (
 )
 """Every account that there is."""
 
+
+class PayeeKind(StrEnum):
+    """Who is paid out. The ledger keeps the same words."""
+
+    INVESTOR = "investor"
+    BORROWER = "borrower"
+    """Of one refund, which names whom to pay: its id is the payee's."""
+
+    @property
+    def payable(self) -> Account:
+        """The accounts from which payouts of this kind are made."""
+        return BORROWER_PAYABLE if self is PayeeKind.BORROWER else INVESTOR_PAYABLE
+
+
 REMITTED = (FEE_INCOME, VAT_PAYABLE, TAX_PAYABLE_NATIONAL, TAX_PAYABLE_LOCAL, COST_RECOVERED)
 """Accounts whose money leaves the custody account when it is handed on: fees and costs to us, taxes to the office."""
 
