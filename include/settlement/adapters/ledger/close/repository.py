@@ -109,7 +109,7 @@ SEALED: Mapping[str, Sealed] = {
         " payee_name, payee_account, payee_bank, prepared_at, run_id",
         new=NEW_PAYOUTS,
     ),
-    "payouts' payees": Sealed(
+    "payees of payouts": Sealed(
         table="payouts", key="t.payout_id", columns="payout_id, payee_kind, payee_id", new=NEW_PAYOUTS
     ),
     "payout_history": Sealed(
@@ -141,7 +141,7 @@ SEALED: Mapping[str, Sealed] = {
         key="t.payout_id",
         columns="payee_id, payee_account, payee_bank, reason, refused_at, payout_id",
     ),
-    "refused_accounts' payees": Sealed(
+    "payees of refused_accounts": Sealed(
         table="refused_accounts", key="t.payout_id", columns="payout_id, payee_kind, payee_id"
     ),
     "bank_messages": Sealed(
