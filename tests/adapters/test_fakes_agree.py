@@ -27,6 +27,7 @@ from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKin
 from settlement.domain.bank.messages import Message, MessageState, Submission, SubmissionOutcome
 from settlement.domain.bank.statement import LineState, Movement, Statement
 from settlement.domain.books import postings
+from settlement.domain.books.accounts import BORROWER_CREDIT, BORROWER_PAYABLE
 from settlement.domain.books.postings import Entry, JournalEntry
 from settlement.domain.breaks import BreakState, Finding, Way
 from settlement.domain.breaks import Decision as BreakDecision
@@ -37,6 +38,7 @@ from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.files import FileState
 from settlement.domain.payments.gate import Objection
 from settlement.domain.payments.payouts import end_to_end_id
+from settlement.domain.payments.refunds import RefundPart
 from settlement.domain.payments.state import PayoutState
 from settlement.domain.policy import AlertChannel, Alerts
 from settlement.ports import outbox
@@ -44,9 +46,11 @@ from settlement.ports.approvals import Question
 from settlement.ports.books import Books, Ledger
 from settlement.ports.days import BackfillEnd, DayRun, RunRequest
 from settlement.ports.payouts import Uncredited, UnderWay
+from settlement.ports.refunds import TakenRefund
 from settlement.ports.source import LendingCore
 
-from tests.fakes import MORNING, ON, Impossible, MemoryAlerts, MemoryCore, MemoryLedger, give
+from tests.fakes import MORNING, ON, Impossible, MemoryAlerts, MemoryBooks, MemoryCore, MemoryLedger, give, order
+from tests.stages.conftest import transaction_of
 
 REFUSED = (Impossible, sa.exc.DBAPIError)
 HOUR, NEXT = timedelta(hours=1), date(2026, 2, 13)
@@ -1314,6 +1318,86 @@ def test_a_file_goes_once_into_the_thread_of_a_day_that_a_channel_shows(side: Si
         ("day.completed", "C0ALL", "2026-02-12:report:1", "pending"),
         ("day.completed", "C0ALL", "2026-02-12:report:2", "pending"),
     ]
+
+
+# ------------------------------------------------------------------------------------------------------- refunds
+
+
+def ordered(ledger: Ledger, *parts: tuple[str, int]) -> None:
+    """Let a run have taken refund F1 of these parts of the credits of loan L1."""
+    total = sum(amount for _, amount in parts)
+    taken = TakenRefund(refund_id="F1", settlement_date=ON, loan_id="L1", currency="KRW", amount=total)
+    with ledger.books(posting=True) as books:
+        for repayment_id, amount in parts:
+            order(books, "F1", amount, loan_id="L1", repayment_id=repayment_id, now=MORNING)
+        if isinstance(books, MemoryBooks):
+            books.refunds.keep(taken)
+            return
+        transaction_of(books.refunds).execute(
+            sa.text("insert into ledger.refunds values ('F1', :on, 1, 'L1', 'KRW', :amount)"),
+            {"on": ON, "amount": total},
+        )
+
+
+def undo(books: Books, *parts: tuple[str, int]) -> None:
+    taken = books.refunds.find("F1")
+    assert taken is not None
+    given = [RefundPart(repayment_id=repayment_id, amount=amount) for repayment_id, amount in parts]
+    books.refunds.undo(taken, given, after=ON, settlement_date=ON, reason="closed", by="kim", now=MORNING)
+
+
+def test_a_refund_is_owed_to_its_borrower_and_prepared_beside_an_investor_of_its_id(ledger: Ledger) -> None:
+    day = opened(ledger)
+    ordered(ledger, ("R1", 40), ("R2", 60))
+    with ledger.books(day=day, posting=True) as books:
+        give(books, {"F1": 7}, now=MORNING)
+        assert rows(books.payouts.payables(), "payee_kind", "payee_id", "amount", "attempt") == [
+            ("borrower", "F1", 100, 1), ("investor", "F1", 7, 1)
+        ]  # fmt: skip
+        payout = new_payouts(("F1", 100)).assign(payee_kind="borrower", payout_id="refund.1", end_to_end_id="E1")
+        held = frames.build(frames.HOLDS, [("investor", "F1", "KRW", 7, "frozen")])
+        books.payouts.prepare(day, payout, held, now=MORNING)
+    with ledger.books(day=day, posting=True) as books:
+        assert rows(books.payouts.holds(), *frames.HOLDS.column_names) == [("investor", "F1", "KRW", 7, "frozen")]
+        assert books.journal.balances("borrower_payable:") == {}
+        books.payouts.step(["refund.1"], PayoutState.REJECTED, cause="test", now=MORNING)
+        back = books.payouts.find(states=(PayoutState.REJECTED,))
+        books.payouts.credit_back(back, state=PayoutState.REJECTED, settlement_date=ON, now=MORNING)
+        books.payouts.refuse_accounts({"refund.1": "AC04"}, now=MORNING)
+        assert books.journal.balances("borrower_payable:") == {("borrower_payable:F1", "KRW"): -100}
+        assert rows(books.payouts.payables(), "payee_kind", "payee_id", "attempt") == [
+            ("borrower", "F1", 2), ("investor", "F1", 1)
+        ]  # fmt: skip
+        assert rows(books.payouts.refused_accounts(), *frames.REFUSED_ACCOUNTS.column_names) == [
+            ("borrower", "F1", "acc-F1", "")
+        ]
+
+
+def test_parts_of_a_refund_that_are_undone_are_its_no_longer_and_no_more_than_is_owed_can_be(ledger: Ledger) -> None:
+    opened(ledger)
+    ordered(ledger, ("R1", 40), ("R2", 60))
+    with ledger.books(posting=True) as books:
+        assert [(part.repayment_id, part.amount) for part in books.refunds.parts("F1")] == [("R1", 40), ("R2", 60)]
+        assert books.refunds.find("F2") is None
+        undo(books, ("R2", 60), ("R1", 1))
+        assert [(part.repayment_id, part.amount) for part in books.refunds.parts("F1")] == [("R1", 39)]
+        assert books.journal.balances("borrower") == {
+            ("borrower_payable:F1", "KRW"): -39, ("borrower_credit:L1", "KRW"): -61
+        }  # fmt: skip
+    with pytest.raises(REFUSED), ledger.books(posting=True) as books:
+        undo(books, ("R1", 40))
+    with ledger.books(read_only=True) as books:
+        assert books.journal.balance("borrower_payable:F1", "KRW") == -39
+
+
+def test_an_overdrawn_borrower_is_a_break_of_the_refund(ledger: Ledger) -> None:
+    opened(ledger)
+    with ledger.books(posting=True) as books:
+        entry = postings.repayment_reversed([(BORROWER_PAYABLE("F1"), -5), (BORROWER_CREDIT("L1"), 5)])
+        books.journal.post(JournalEntry(entry=entry, currency="KRW"), settlement_date=ON, now=MORNING)
+        assert [
+            (found.cause, found.subject_kind, found.subject_id, found.amount) for found in books.breaks.found()
+        ] == [("borrower_overdrawn", "refund", "F1", 5)]
 
 
 # ------------------------------------------------------------------------------------------------------- the source

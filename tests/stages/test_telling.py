@@ -121,7 +121,7 @@ def test_the_controls_of_a_completed_day_are_those_that_ran(platform: Platform) 
     worked_day(platform)
     settle(platform)
     completed = fields(platform, "day.completed")
-    assert (completed["controls_passed"], completed["controls_total"]) == (8, 8)
+    assert (completed["controls_passed"], completed["controls_total"]) == (9, 9)
     assert completed["payouts"][0]["in_transit_amount"] == 88050
     with platform.services() as services, services.ledger.books() as books:
         books.days.note_controls(date(2026, 2, 16), ["suspense_is_explained"], is_held=False, now=platform.at(MORNING))
