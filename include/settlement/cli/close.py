@@ -110,7 +110,8 @@ def _print_certificate(out: output.Output, found: Mapping[str, Any]) -> None:
     for name in HASHES:
         out.line(f"{name:16} {found[name] or '-'}")
     movements = [{"side": side, **moved} for side, moved in found["movements"].items()]
-    totals = [{"currency": currency, **sums} for currency, sums in found["totals"].items()]
+    # A certificate of before there were refunds does not speak of any.
+    totals = [{"currency": currency, "refunded_amount": 0, **sums} for currency, sums in found["totals"].items()]
     payouts = [{"state": state, **sums} for state, sums in found["payouts"].items()]
     sealed = [{"table": table, "rows": rows["rows"]} for table, rows in found["sealed"].items()]
     for title, rows, columns in (
