@@ -34,7 +34,7 @@ from settlement.domain.errors import Broken, Displaced, NotYet, Refused, Unavail
 from settlement.domain.payments.files import FileState
 from settlement.domain.policy import Approval, Gate, Payouts, Policy
 from settlement.ports.days import DayRun, RunRequest, TaskFailure
-from settlement.stages import apply, approve, breaks, gate, inquire, match, notify, prepare, submit, take_in
+from settlement.stages import apply, approve, breaks, gate, inquire, match, notify, prepare, refunds, submit, take_in
 
 from tests.fakes import MORNING, ON, POLICY, Kept, MemoryBank, World, a_day, give
 
@@ -470,6 +470,25 @@ def test_all_that_is_owed_is_prepared_and_what_cannot_be_paid_is_held_with_its_r
     assert {key: held["reason"] for key, held in world.ledger.kept.holds.items()} == {
         ("investor", "B", "KRW"): "frozen", ("investor", "C", "KRW"): "no_account"
     }  # fmt: skip
+
+
+def test_a_refund_counts_towards_the_approval_and_can_be_undone_only_while_it_is_unpaid() -> None:
+    world = a_day(owed={"A": 43_790}, policy=above(48_789), triggered_by="maker")
+    world.ledger.kept.days[ON] = replace(world.ledger.kept.days[ON], revision=1)
+    world.order("F1", 5_000)
+    said = prepare.prepare(world.services, world.day, now=MORNING)
+    assert said == {"payouts": 2, "amounts": {"KRW": 48_790}, "held": 0, "held_amounts": {}}
+    assert world.states() == [("A", 43_790, "prepared"), ("F1", 5_000, "prepared")]
+    asked = approve.ask(world.services, world.day, now=MORNING)
+    assert (asked["needed"], asked["amounts"]) == (True, {"KRW": 48_790})
+    with pytest.raises(Refused, match=r"Nothing of refund \[F1\] is unpaid"):
+        refunds.undo(world.services, "F1", reason="wrong account", by="kim", now=MORNING)
+    approve.decide(world.services, world.day, approved=False, by="checker", reason="too early", now=MORNING)
+    assert world.states() == [("A", 43_790, "rejected"), ("F1", 5_000, "rejected")]
+    undone = refunds.undo(world.services, "F1", reason="wrong account", by="kim", now=MORNING)
+    assert undone == {"refund_id": "F1", "loan_id": "L1", "currency": "KRW", "undone_amount": 5_000}
+    assert world.ledger.kept.undone == [("F1", "R1", 5_000, ON, "kim", "wrong account")]
+    assert prepare.prepare(world.services, world.day, now=MORNING)["amounts"] == {"KRW": 43_790}
 
 
 def test_prepared_twice_is_prepared_once() -> None:
