@@ -43,7 +43,15 @@ from settlement.domain.bank.messages import (
 )
 from settlement.domain.bank.statement import LineState, Statement, StatementLine
 from settlement.domain.books import postings
-from settlement.domain.books.accounts import CLIENT_BANK, INVESTOR_PAYABLE, OPENING_BALANCE, REPAYMENTS_UNALLOCATED
+from settlement.domain.books.accounts import (
+    BORROWER_CREDIT,
+    BORROWER_PAYABLE,
+    CLIENT_BANK,
+    INVESTOR_PAYABLE,
+    OPENING_BALANCE,
+    REPAYMENTS_UNALLOCATED,
+    PayeeKind,
+)
 from settlement.domain.books.postings import Entry, JournalEntry
 from settlement.domain.breaks import BreakState, Decision, Finding, Way, why_gone
 from settlement.domain.days import BankCalendar, DayState, SettlementCalendar, Window
@@ -53,6 +61,7 @@ from settlement.domain.payments import payouts as sums
 from settlement.domain.payments.evidence import UNPAID, FactKind
 from settlement.domain.payments.files import FileState
 from settlement.domain.payments.gate import Objection
+from settlement.domain.payments.refunds import RefundPart
 from settlement.domain.payments.state import PayoutState
 from settlement.domain.policy import Policy
 from settlement.ports.approvals import AnsweredObjection, Question
@@ -65,6 +74,7 @@ from settlement.ports.days import BackfillEnd, Day, DayRun, DayTotals, PayoutSum
 from settlement.ports.files import SentFile, Transmission
 from settlement.ports.outbox import Alert, ConnectionTest, DeliveryReport
 from settlement.ports.payouts import Uncredited, UnderWay
+from settlement.ports.refunds import TakenRefund
 from settlement.ports.services import Services
 
 Row = dict[str, Any]
@@ -211,8 +221,10 @@ class Kept:
     payouts: dict[str, Row] = field(default_factory=dict)
     steps: list[PayoutStep] = field(default_factory=list)
     facts: dict[tuple[str, FactKind, str], Fact] = field(default_factory=dict)
-    holds: dict[tuple[str, str], Row] = field(default_factory=dict)
-    refused_accounts: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    holds: dict[tuple[str, str, str], Row] = field(default_factory=dict)
+    refused_accounts: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
+    refunds: dict[str, TakenRefund] = field(default_factory=dict)
+    undone: list[tuple[Any, ...]] = field(default_factory=list)
     files: dict[str, SentFile] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
     transmissions: dict[tuple[str, int], Transmission] = field(default_factory=dict)
@@ -424,9 +436,9 @@ class Journal:
             if made.reverses_entry_id is not None and self._is_reversed(made.reverses_entry_id):
                 raise Impossible(f"Entry [{made.reverses_entry_id}] is reversed already")
             self._kept.entries.append(Posted(made=made, settlement_date=settlement_date))
-            is_payout = made.entry.event == "payout_prepared"
-            if is_payout and any(amount > 0 and self.balance(account, made.currency) > 0 for account, amount in legs):
-                raise Impossible(f"Payout above the balance: {legs}")
+            is_limited = made.entry.event in ("payout_prepared", "refund_undone")
+            if is_limited and any(amount > 0 and self.balance(account, made.currency) > 0 for account, amount in legs):
+                raise Impossible(f"Above the balance: {legs}")
         given_back = Counter(made.payout_id for _, made in self.standing(*GIVEN_BACK))
         if twice := [payout_id for payout_id, times in given_back.items() if times > 1]:
             raise Impossible(f"Payout [{twice[0]}] has given its money back before")
@@ -486,12 +498,18 @@ class Payouts:
         self._journal = journal
 
     def payables(self) -> pd.DataFrame:
-        owed = self._journal.balances(INVESTOR_PAYABLE.prefix)
         return frames.build(
             frames.PAYABLES,
             [
-                (investor := INVESTOR_PAYABLE.subject_of(account), currency, -amount, self._attempt(investor, currency))
-                for (account, currency), amount in owed.items()
+                (
+                    kind.value,
+                    payee_id := kind.payable.subject_of(account),
+                    currency,
+                    -amount,
+                    self._attempt((kind.value, payee_id, currency)),
+                )
+                for kind in PayeeKind
+                for (account, currency), amount in self._journal.balances(kind.payable.prefix).items()
                 if amount < 0
             ],
         )
@@ -516,10 +534,10 @@ class Payouts:
         return frames.build(frames.REFUSED_ACCOUNTS, list(self._kept.refused_accounts))
 
     def slots(self, day: DayRun) -> pd.DataFrame:
-        slots: dict[tuple[str, str, int], list[Row]] = defaultdict(list)
+        slots: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
         for row in self._kept.payouts.values():
             if (row["settlement_date"], row["revision"]) == (day.settlement_date, day.revision):
-                slots[row["investor_id"], row["currency"], row["chunk"]].append(row)
+                slots[*_payee(row), row["chunk"]].append(row)
         return frames.build(
             frames.SLOTS,
             [
@@ -557,10 +575,10 @@ class Payouts:
         frames.check(holds, frames.HOLDS)
         before = dict(self._kept.holds)
         self._kept.holds.clear()
-        for investor_id, currency, amount, reason in frames.rows(holds, *frames.HOLDS.column_names):
-            held = before.get((investor_id, currency))
+        for kind, payee_id, currency, amount, reason in frames.rows(holds, *frames.HOLDS.column_names):
+            held = before.get((kind, payee_id, currency))
             since = held["since"] if held and held["reason"] == reason else day.settlement_date
-            self._kept.holds[investor_id, currency] = {"amount": amount, "reason": reason, "since": since}
+            self._kept.holds[kind, payee_id, currency] = {"amount": amount, "reason": reason, "since": since}
         names = frames.NEW_PAYOUTS.column_names
         of_day = {
             "settlement_date": day.settlement_date,
@@ -701,7 +719,7 @@ class Payouts:
     def refuse_accounts(self, refused: Mapping[str, str], *, now: datetime) -> None:
         for payout_id, reason in refused.items():
             row = self._kept.payouts[payout_id]
-            account = (row["investor_id"], row["payee_account"], row["payee_bank"] or "")
+            account = (row["payee_kind"], row["payee_id"], row["payee_account"], row["payee_bank"] or "")
             self._kept.refused_accounts.setdefault(account, reason)
 
     def has_paid(self, run_id: str) -> bool:
@@ -716,13 +734,9 @@ class Payouts:
             for row in self._kept.payouts.values()
         )
 
-    def _attempt(self, investor_id: str, currency: str) -> int:
+    def _attempt(self, payee: tuple[str, str, str]) -> int:
         """Return which attempt a payout would be: one more than what came back of the newest preparation."""
-        mine = [
-            row
-            for row in self._kept.payouts.values()
-            if (row["investor_id"], row["currency"]) == (investor_id, currency)
-        ]
+        mine = [row for row in self._kept.payouts.values() if _payee(row) == payee]
         newest = max(((row["prepared_at"], row["settlement_date"]) for row in mine), default=None)
         return 1 + max(
             (
@@ -739,9 +753,9 @@ class Payouts:
             PayoutState.REJECTED: postings.payout_rejected,
             PayoutState.RETURNED: postings.payout_returned,
         }[state]
-        columns = ("payout_id", "investor_id", "currency", "amount")
-        for payout_id, investor_id, currency, amount in frames.rows(payouts, *columns):
-            made: Entry[int] = entry(INVESTOR_PAYABLE(investor_id), amount)
+        columns = ("payout_id", "payee_kind", "payee_id", "currency", "amount")
+        for payout_id, kind, payee_id, currency, amount in frames.rows(payouts, *columns):
+            made: Entry[int] = entry(PayeeKind(kind).payable(payee_id), amount)
             self._journal.post(
                 JournalEntry(entry=made, currency=currency, payout_id=payout_id),
                 settlement_date=settlement_date,
@@ -780,7 +794,8 @@ class Payouts:
         explained_credits = len(self._facts(FactKind.CREDIT_EXPLAINED, of=payout_id))
         announced = self._facts(FactKind.RETURN_ANNOUNCED, of=payout_id)
         unpaid = self._facts(*UNPAID, of=payout_id)
-        return {name: row[name] for name in ("payout_id", "investor_id", "settlement_date", "currency", "amount")} | {
+        named = ("payout_id", "payee_kind", "payee_id", "settlement_date", "currency", "amount")
+        return {name: row[name] for name in named} | {
             "state": row["state"].value,
             "submitted_at": row["submitted_at"],
             "debits": matched_debits + len(open_debits) + explained_debits,
@@ -802,7 +817,12 @@ class Payouts:
 
 def _place(row: Row) -> tuple[Any, ...]:
     """Return the place of a payout, in which one lives at a time."""
-    return tuple(row[name] for name in ("settlement_date", "revision", "investor_id", "currency", "chunk"))
+    return (row["settlement_date"], row["revision"], *_payee(row), row["chunk"])
+
+
+def _payee(row: Row) -> tuple[str, str, str]:
+    """Return who is paid, and in which currency."""
+    return row["payee_kind"], row["payee_id"], row["currency"]
 
 
 def _payouts(rows: Iterable[Row], *, by: Sequence[str] = ("settlement_date", "payout_id")) -> pd.DataFrame:
@@ -819,6 +839,58 @@ def _as_json(said: Mapping[str, Any]) -> Row:
     """Return it as it comes back out of a column of JSON: short keys first."""
     known: Row = json.loads(json.dumps(dict(said), default=str))
     return dict(sorted(known.items(), key=lambda item: (len(item[0].encode()), item[0])))
+
+
+class Refunds:
+    """What runs took of held credits for borrowers, and what people returned to them."""
+
+    waiting = LeftOut()
+
+    def __init__(self, kept: Kept, journal: Journal) -> None:
+        self._kept = kept
+        self._journal = journal
+
+    def keep(self, taken: TakenRefund) -> None:
+        """Keep a refund that a run has taken; the database does it when it takes what a day came to."""
+        if taken.refund_id in self._kept.refunds:
+            raise Impossible(f"Refund [{taken.refund_id}] is taken already")
+        self._kept.refunds[taken.refund_id] = taken
+
+    def find(self, refund_id: str) -> TakenRefund | None:
+        return self._kept.refunds.get(refund_id)
+
+    def parts(self, refund_id: str) -> list[RefundPart]:
+        sums: Counter[str] = Counter()
+        for _, made in self._journal.standing("refund_ordered", "refund_undone"):
+            for account, amount in made.entry.legs:
+                if account == BORROWER_PAYABLE(refund_id):
+                    sums[made.repayment_id or ""] -= amount
+        return [RefundPart(repayment_id=of, amount=amount) for of, amount in sums.items() if amount]
+
+    def undo(
+        self,
+        refund: TakenRefund,
+        parts: Sequence[RefundPart],
+        *,
+        after: date,
+        settlement_date: date,
+        reason: str,
+        by: str,
+        now: datetime,
+    ) -> None:
+        payable, credit = BORROWER_PAYABLE(refund.refund_id), BORROWER_CREDIT(refund.loan_id)
+        made = [
+            JournalEntry(
+                entry=postings.refund_undone(part.amount, credit=credit, payable=payable),
+                currency=refund.currency,
+                repayment_id=part.repayment_id,
+            )
+            for part in parts
+        ]
+        self._journal.post_all(made, settlement_date=settlement_date, now=now)
+        self._kept.undone.extend(
+            (refund.refund_id, part.repayment_id, part.amount, after, by, reason) for part in parts
+        )
 
 
 class PaymentFiles:
@@ -1208,13 +1280,14 @@ class Breaks:
     def found(self) -> list[Finding]:
         overdrawn = [
             Finding(
-                cause="investor_overdrawn",
-                subject_kind="investor",
-                subject_id=INVESTOR_PAYABLE.subject_of(account),
+                cause=f"{kind}_overdrawn",
+                subject_kind=kind.payable.of or "",
+                subject_id=kind.payable.subject_of(account),
                 currency=currency,
                 amount=amount,
             )
-            for (account, currency), amount in self._journal.balances(INVESTOR_PAYABLE.prefix).items()
+            for kind in PayeeKind
+            for (account, currency), amount in self._journal.balances(kind.payable.prefix).items()
             if amount > 0
         ]
         return overdrawn + [
@@ -1371,8 +1444,7 @@ class Breaks:
         """Tell whether a payout is back since after its day was closed, and was not paid out again since."""
         closed_at = self._kept.days[row["settlement_date"]].closed_at
         is_paid_again = any(
-            (later["investor_id"], later["currency"]) == (row["investor_id"], row["currency"])
-            and later["prepared_at"] >= returned.at
+            _payee(later) == _payee(row) and later["prepared_at"] >= returned.at
             for later in self._kept.payouts.values()
         )
         is_back = row["state"] is PayoutState.RETURNED
@@ -1693,6 +1765,7 @@ class MemoryBooks:
         self.outbox = Outbox(kept, alerts=alerts)
         self.journal = Journal(kept)
         self.payouts = Payouts(kept, self.journal)
+        self.refunds = Refunds(kept, self.journal)
         self.files = PaymentFiles(kept)
         self.approvals = Approvals(kept)
         self.bank_lines = BankLines(kept, self.journal)
@@ -1780,8 +1853,11 @@ class MemoryCore:
         self.payee_rows: dict[str, Row] = {}
         self.received: dict[str, tuple[Subject, datetime]] = {}
 
-    def payees(self, investor_ids: Sequence[str]) -> pd.DataFrame:
-        return frames.build(frames.PAYEES, [row for name, row in self.payee_rows.items() if name in investor_ids])
+    def payees(self, investor_ids: Sequence[str], refund_ids: Sequence[str]) -> pd.DataFrame:
+        wanted = {"investor": investor_ids, "borrower": refund_ids}
+        return frames.build(
+            frames.PAYEES, [row for name, row in self.payee_rows.items() if name in wanted[row["payee_kind"]]]
+        )
 
     def received_at(self, repayment_ids: Sequence[str]) -> dict[str, datetime]:
         return {name: at for name, (_, at) in self.received.items() if name in repayment_ids}
@@ -1907,7 +1983,7 @@ class World:
     def states(self) -> list[tuple[str, int, str]]:
         """Return every payout as (investor, amount, state), in the order of their ids."""
         rows = [row for _, row in sorted(self.ledger.kept.payouts.items())]
-        return [(row["investor_id"], row["amount"], row["state"].value) for row in rows]
+        return [(row["payee_id"], row["amount"], row["state"].value) for row in rows]
 
     def owed(self) -> dict[str, int]:
         """Return what the books say that each investor is owed."""
@@ -1917,10 +1993,17 @@ class World:
     def owe(self, owed: Mapping[str, int]) -> None:
         """Let the day owe each investor so many won more, all of it at the bank; he has an account of his own."""
         for investor in owed:
-            payee = {"investor_id": investor, "name": investor, "status": "active", "account": f"acc-{investor}"}
-            self.core.payee_rows[investor] = payee
+            self.core.payee_rows[investor] = _payee_row(PayeeKind.INVESTOR, investor)
         with self.ledger.books(posting=True) as books:
             give(books, owed, now=MORNING)
+
+    def order(self, refund_id: str, amount: int, *, loan_id: str = "L1", repayment_id: str = "R1") -> None:
+        """Let a run have taken a refund of so many won, all of it at the bank; its borrower has an account."""
+        self.core.payee_rows[refund_id] = _payee_row(PayeeKind.BORROWER, refund_id)
+        with self.ledger.books(posting=True) as books:
+            order(books, refund_id, amount, loan_id=loan_id, repayment_id=repayment_id, now=MORNING)
+            taken = TakenRefund(refund_id=refund_id, settlement_date=ON, loan_id=loan_id, currency="KRW", amount=amount)
+            books.refunds.keep(taken)
 
     def told(self) -> list[str]:
         """Return what each message tells people of, in the order in which the messages were begun."""
@@ -1956,6 +2039,24 @@ def a_day(
     world = World(services=services, day=day, ledger=ledger, bank=bank, core=core)
     world.owe(owed)
     return world
+
+
+def _payee_row(kind: PayeeKind, payee_id: str) -> Row:
+    """Return whom the bank pays: a row of `PAYEES`."""
+    named = {"payee_kind": kind.value, "payee_id": payee_id, "name": payee_id}
+    return named | {"status": "active", "account": f"acc-{payee_id}"}
+
+
+def order(books: Books, refund_id: str, amount: int, *, loan_id: str, repayment_id: str, now: datetime) -> None:
+    """Let the books hold a credit of so many won, and let a refund take all of it."""
+    credit, payable = BORROWER_CREDIT(loan_id), BORROWER_PAYABLE(refund_id)
+    for entry in (
+        Entry("opening", ((CLIENT_BANK.name, amount), (OPENING_BALANCE.name, -amount))),
+        Entry("repayment_distributed", ((REPAYMENTS_UNALLOCATED.name, amount), (credit, -amount))),
+        postings.refund_ordered(amount, credit=credit, payable=payable),
+    ):
+        made = JournalEntry(entry=entry, currency="KRW", repayment_id=repayment_id)
+        books.journal.post(made, settlement_date=ON, now=now)
 
 
 def give(books: Books, owed: Mapping[str, int], *, now: datetime) -> None:

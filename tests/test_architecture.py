@@ -218,7 +218,8 @@ NO_STATES = {
     "adapters/ledger/inputs/repository.py settled",  # of a repayment, as `frames` names it
     "domain/computation/sequential.py settled",
     "stages/compute.py refused",  # an outcome, as `frames` names it
-    "domain/computation/encode.py new",  # a repayment that no run has seen
+    "domain/computation/encode.py new",  # a repayment, or a refund, that no run has seen
+    "domain/computation/decode.py new",
     "adapters/slack/renderer.py received",  # a total
     "adapters/slack/renderer.py resolved",  # an event
 }

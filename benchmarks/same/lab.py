@@ -34,6 +34,7 @@ RELATIONS = {
     "Receivable": "receivables",
     "Repayment": "repayments",
 }
+"""What a world has of the relations of the contract. Refunds are left out: a checkout from before them knows none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +48,12 @@ class Story:
     def rows(self, run: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the rows that the run of that number sees: the relation of the contract, and its columns."""
         for row in self.world.rows(run):
-            yield RELATIONS[type(row).__name__], asdict(row)
+            if type(row).__name__ in RELATIONS:
+                yield RELATIONS[type(row).__name__], asdict(row)
 
     def everything(self, relation: str) -> Iterable[dict[str, Any]]:
         """Return every row that the relation ever holds, in the order of the world."""
-        return (asdict(fact.row) for fact in self.world.facts if RELATIONS[type(fact.row).__name__] == relation)
+        return (asdict(fact.row) for fact in self.world.facts if RELATIONS.get(type(fact.row).__name__) == relation)
 
 
 def story(seed: int, *, loans: int, days: int) -> Story:

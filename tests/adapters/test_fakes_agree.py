@@ -27,6 +27,7 @@ from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKin
 from settlement.domain.bank.messages import Message, MessageState, Submission, SubmissionOutcome
 from settlement.domain.bank.statement import LineState, Movement, Statement
 from settlement.domain.books import postings
+from settlement.domain.books.accounts import BORROWER_CREDIT, BORROWER_PAYABLE
 from settlement.domain.books.postings import Entry, JournalEntry
 from settlement.domain.breaks import BreakState, Finding, Way
 from settlement.domain.breaks import Decision as BreakDecision
@@ -37,6 +38,7 @@ from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.files import FileState
 from settlement.domain.payments.gate import Objection
 from settlement.domain.payments.payouts import end_to_end_id
+from settlement.domain.payments.refunds import RefundPart
 from settlement.domain.payments.state import PayoutState
 from settlement.domain.policy import AlertChannel, Alerts
 from settlement.ports import outbox
@@ -45,9 +47,11 @@ from settlement.ports.bank_lines import WaitingMessage
 from settlement.ports.books import Books, Ledger
 from settlement.ports.days import BackfillEnd, DayRun, RunRequest
 from settlement.ports.payouts import Uncredited, UnderWay
+from settlement.ports.refunds import TakenRefund
 from settlement.ports.source import LendingCore
 
-from tests.fakes import MORNING, ON, Impossible, MemoryAlerts, MemoryCore, MemoryLedger, give
+from tests.fakes import MORNING, ON, Impossible, MemoryAlerts, MemoryBooks, MemoryCore, MemoryLedger, give, order
+from tests.stages.conftest import transaction_of
 
 REFUSED = (Impossible, sa.exc.DBAPIError)
 HOUR, NEXT = timedelta(hours=1), date(2026, 2, 13)
@@ -101,6 +105,7 @@ def new_payouts(*payees: tuple[str, int], chunk: int = 1, attempt: int = 1, on: 
             (
                 payout_id,
                 end_to_end_id(payout_id, settlement_date=on, revision=1),
+                "investor",
                 investor,
                 "KRW",
                 chunk,
@@ -156,18 +161,20 @@ TO_THE_BANK = (PayoutState.APPROVED, PayoutState.SUBMITTED)
 
 def test_what_is_owed_is_prepared_and_held(ledger: Ledger) -> None:
     day = opened(ledger)
-    held = frames.build(frames.HOLDS, [("C", "KRW", 5, "frozen")])
+    held = frames.build(frames.HOLDS, [("investor", "C", "KRW", 5, "frozen")])
     with ledger.books(day=day, posting=True) as books:
         give(books, {"A": 100, "B": 70, "C": 5}, now=MORNING)
-        assert rows(books.payouts.payables(), "investor_id", "currency", "amount", "attempt") == [
+        assert rows(books.payouts.payables(), "payee_id", "currency", "amount", "attempt") == [
             ("A", "KRW", 100, 1), ("B", "KRW", 70, 1), ("C", "KRW", 5, 1)
         ]  # fmt: skip
         assert books.payouts.has_paid("run-1") is False
         books.payouts.prepare(day, new_payouts(("A", 100), ("B", 70)), held, booked_on=day.settlement_date, now=MORNING)
     with ledger.books(read_only=True) as books:
-        assert rows(books.payouts.payables(), "investor_id", "amount") == [("C", 5)]
-        assert rows(books.payouts.holds(), *frames.HOLDS.column_names) == [("C", "KRW", 5, "frozen")]
-        assert rows(books.payouts.slots(day), "investor_id", "chunk", "attempt", "is_free") == [
+        assert rows(books.payouts.payables(), "payee_id", "amount") == [("C", 5)]
+        assert rows(books.payouts.holds(), *frames.HOLDS.column_names) == [
+            ("investor", "C", "KRW", 5, "frozen")
+        ]  # fmt: skip
+        assert rows(books.payouts.slots(day), "payee_id", "chunk", "attempt", "is_free") == [
             ("A", 1, 1, False), ("B", 1, 1, False)
         ]  # fmt: skip
         assert books.payouts.under_way() == [under_way(170, sent_at=None)]
@@ -182,8 +189,8 @@ def test_what_is_owed_is_prepared_and_held(ledger: Ledger) -> None:
         }
         found = books.payouts.find()
         assert next(frames.rows(found, *frames.PAYOUTS.column_names)) == (
-            A, end_to_end_id(A, settlement_date=ON, revision=1), "A", "KRW", 1, 1, 100, "name of A", "acc-A", None,
-            ON, 1, "prepared", None, None, None, None,
+            A, end_to_end_id(A, settlement_date=ON, revision=1), "investor", "A", "KRW", 1, 1, 100,
+            "name of A", "acc-A", None, ON, 1, "prepared", None, None, None, None,
         )  # fmt: skip
         assert dict(found.dtypes.map(str)) == {column.name: column.kind.value for column in frames.PAYOUTS.columns}
 
@@ -212,7 +219,7 @@ def test_a_second_payout_lives_in_a_place_only_when_the_first_is_proven_unpaid(l
     with ledger.books(day=day, posting=True) as books:
         books.payouts.step([A], PayoutState.REJECTED, cause="released", now=MORNING)
         books.payouts.credit_back(books.payouts.find(), state=PayoutState.REJECTED, settlement_date=ON, now=MORNING)
-        assert rows(books.payouts.payables(), "investor_id", "amount", "attempt") == [("A", 200, 2)]
+        assert rows(books.payouts.payables(), "payee_id", "amount", "attempt") == [("A", 200, 2)]
         assert rows(books.payouts.slots(day), "chunk", "attempt", "is_free") == [(1, 1, True)]
         assert (books.payouts.under_way(), books.payouts.usual_totals([ON])) == ([], {})
         books.payouts.prepare(day, second, NO_HOLDS, booked_on=day.settlement_date, now=MORNING + HOUR)
@@ -256,7 +263,7 @@ def test_a_rejected_payout_gives_its_money_back_once_and_its_account_is_remember
         books.payouts.refuse_accounts({A: "AC06"}, now=MORNING)
     with ledger.books(read_only=True) as books:
         assert rows(books.payouts.find(), "state", "bank_reason") == [("rejected", "AC04")]
-        assert rows(books.payouts.refused_accounts(), "investor_id", "account", "bank") == [("A", "acc-A", "")]
+        assert rows(books.payouts.refused_accounts(), "payee_id", "account", "bank") == [("A", "acc-A", "")]
         assert books.journal.balance("investor_payable:A", "KRW") == -100
         assert books.journal.balance("payouts_in_transit", "KRW") == 0
     with pytest.raises(REFUSED), ledger.books(posting=True) as books:
@@ -398,7 +405,7 @@ def test_lines_that_name_a_payout_count_before_they_are_matched_and_once_afterwa
         assert rows(books.payouts.evidence([A]), *COUNTS) == [(2, 3, 0, 0, 2, 1, ON, "MS03")]
         assert books.journal.balance("bank_charges", "KRW") == 3
         everything = books.payouts.evidence([A])
-        assert rows(everything, "payout_id", "investor_id", "settlement_date", "currency", "amount", "state") == [
+        assert rows(everything, "payout_id", "payee_id", "settlement_date", "currency", "amount", "state") == [
             (A, "A", ON, "KRW", 100, "submitted")
         ]
         assert dict(everything.dtypes.map(str)) == {
@@ -1364,18 +1371,103 @@ def test_a_file_goes_once_into_the_thread_of_a_day_that_a_channel_shows(side: Si
     ]
 
 
+# ------------------------------------------------------------------------------------------------------- refunds
+
+
+def ordered(ledger: Ledger, *parts: tuple[str, int]) -> None:
+    """Let a run have taken refund F1 of these parts of the credits of loan L1."""
+    total = sum(amount for _, amount in parts)
+    taken = TakenRefund(refund_id="F1", settlement_date=ON, loan_id="L1", currency="KRW", amount=total)
+    with ledger.books(posting=True) as books:
+        for repayment_id, amount in parts:
+            order(books, "F1", amount, loan_id="L1", repayment_id=repayment_id, now=MORNING)
+        if isinstance(books, MemoryBooks):
+            books.refunds.keep(taken)
+            return
+        transaction_of(books.refunds).execute(
+            sa.text("insert into ledger.refunds values ('F1', :on, 1, 'L1', 'KRW', :amount)"),
+            {"on": ON, "amount": total},
+        )
+
+
+def undo(books: Books, *parts: tuple[str, int]) -> None:
+    taken = books.refunds.find("F1")
+    assert taken is not None
+    given = [RefundPart(repayment_id=repayment_id, amount=amount) for repayment_id, amount in parts]
+    books.refunds.undo(taken, given, after=ON, settlement_date=ON, reason="closed", by="kim", now=MORNING)
+
+
+def test_a_refund_is_owed_to_its_borrower_and_prepared_beside_an_investor_of_its_id(ledger: Ledger) -> None:
+    day = opened(ledger)
+    ordered(ledger, ("R1", 40), ("R2", 60))
+    with ledger.books(day=day, posting=True) as books:
+        give(books, {"F1": 7}, now=MORNING)
+        assert rows(books.payouts.payables(), "payee_kind", "payee_id", "amount", "attempt") == [
+            ("borrower", "F1", 100, 1), ("investor", "F1", 7, 1)
+        ]  # fmt: skip
+        payout = new_payouts(("F1", 100)).assign(payee_kind="borrower", payout_id="refund.1", end_to_end_id="E1")
+        held = frames.build(frames.HOLDS, [("investor", "F1", "KRW", 7, "frozen")])
+        books.payouts.prepare(day, payout, held, now=MORNING)
+    with ledger.books(day=day, posting=True) as books:
+        assert rows(books.payouts.holds(), *frames.HOLDS.column_names) == [("investor", "F1", "KRW", 7, "frozen")]
+        assert books.journal.balances("borrower_payable:") == {}
+        books.payouts.step(["refund.1"], PayoutState.REJECTED, cause="test", now=MORNING)
+        back = books.payouts.find(states=(PayoutState.REJECTED,))
+        books.payouts.credit_back(back, state=PayoutState.REJECTED, settlement_date=ON, now=MORNING)
+        books.payouts.refuse_accounts({"refund.1": "AC04"}, now=MORNING)
+        assert books.journal.balances("borrower_payable:") == {("borrower_payable:F1", "KRW"): -100}
+        assert rows(books.payouts.payables(), "payee_kind", "payee_id", "attempt") == [
+            ("borrower", "F1", 2), ("investor", "F1", 1)
+        ]  # fmt: skip
+        assert rows(books.payouts.refused_accounts(), *frames.REFUSED_ACCOUNTS.column_names) == [
+            ("borrower", "F1", "acc-F1", "")
+        ]
+
+
+def test_parts_of_a_refund_that_are_undone_are_its_no_longer_and_no_more_than_is_owed_can_be(ledger: Ledger) -> None:
+    opened(ledger)
+    ordered(ledger, ("R1", 40), ("R2", 60))
+    with ledger.books(posting=True) as books:
+        assert [(part.repayment_id, part.amount) for part in books.refunds.parts("F1")] == [("R1", 40), ("R2", 60)]
+        assert books.refunds.find("F2") is None
+        undo(books, ("R2", 60), ("R1", 1))
+        assert [(part.repayment_id, part.amount) for part in books.refunds.parts("F1")] == [("R1", 39)]
+        assert books.journal.balances("borrower") == {
+            ("borrower_payable:F1", "KRW"): -39, ("borrower_credit:L1", "KRW"): -61
+        }  # fmt: skip
+    with pytest.raises(REFUSED), ledger.books(posting=True) as books:
+        undo(books, ("R1", 40))
+    with ledger.books(read_only=True) as books:
+        assert books.journal.balance("borrower_payable:F1", "KRW") == -39
+
+
+def test_an_overdrawn_borrower_is_a_break_of_the_refund(ledger: Ledger) -> None:
+    opened(ledger)
+    with ledger.books(posting=True) as books:
+        entry = postings.repayment_reversed([(BORROWER_PAYABLE("F1"), -5), (BORROWER_CREDIT("L1"), 5)])
+        books.journal.post(JournalEntry(entry=entry, currency="KRW"), settlement_date=ON, now=MORNING)
+        assert [
+            (found.cause, found.subject_kind, found.subject_id, found.amount) for found in books.breaks.found()
+        ] == [("borrower_overdrawn", "refund", "F1", 5)]
+
+
 # ------------------------------------------------------------------------------------------------------- the source
 
 
 @pytest.fixture(params=["memory", "postgres"])
 def core(request: pytest.FixtureRequest) -> LendingCore:
-    """A source with two investors, a repayment and its undoing."""
+    """A source with two investors, a refund, a repayment and its undoing."""
     if request.param == "memory":
         memory = MemoryCore()
         memory.payee_rows["A"] = {
-            "investor_id": "A", "name": "김하나", "status": "active", "account": "110-20", "bank": "088"
+            "payee_kind": "investor", "payee_id": "A", "name": "김하나", "status": "active",
+            "account": "110-20", "bank": "088",
         }  # fmt: skip
-        memory.payee_rows["B"] = {"investor_id": "B", "name": "이세찬", "status": "frozen"}
+        memory.payee_rows["F1"] = {
+            "payee_kind": "borrower", "payee_id": "F1", "name": "홍길동", "status": "active",
+            "account": "110-9", "bank": "004",
+        }  # fmt: skip
+        memory.payee_rows["B"] = {"payee_kind": "investor", "payee_id": "B", "name": "이세찬", "status": "frozen"}
         memory.receive("R1", 95_000, reference="REF-R1", at=MORNING)
         memory.receive("R2", 95_000, reference="", at=MORNING + 18 * HOUR, undoes=True)
         return memory
@@ -1387,6 +1479,9 @@ def core(request: pytest.FixtureRequest) -> LendingCore:
             insert into core.investors (investor_id, name, status, tax_class, payout_account, payout_bank) values
               ('A', '김하나', 'active', 'individual', '110-20', '088'),
               ('B', '이세찬', 'frozen', 'individual', null, null);
+            insert into core.refunds values
+              ('F1', 'L1', 'KRW', 5, '홍길동', '110-9', '004', '2026-02-13 06:00+09'),
+              ('A', 'L1', 'KRW', 5, '임꺽정', '110-8', null, '2026-02-13 06:00+09');
             insert into core.repayments
               (repayment_id, loan_id, received_at, amount, bank_reference, reverses_repayment_id) values
               ('R1', 'L1', '2026-02-13 06:00+09', 95000, 'REF-R1', null),
@@ -1396,10 +1491,12 @@ def core(request: pytest.FixtureRequest) -> LendingCore:
 
 
 def test_the_source_says_who_is_paid_where_and_what_came_in(core: LendingCore) -> None:
-    assert rows(core.payees(["A", "B", "C"]), *frames.PAYEES.column_names) == [
-        ("A", "김하나", "active", "110-20", "088"), ("B", "이세찬", "frozen", None, None)
-    ]  # fmt: skip
-    assert len(core.payees(["C"])) == 0
+    assert rows(core.payees(["A", "B", "C"], ["F1", "F9"]), *frames.PAYEES.column_names) == [
+        ("borrower", "F1", "홍길동", "active", "110-9", "004"),
+        ("investor", "A", "김하나", "active", "110-20", "088"),
+        ("investor", "B", "이세찬", "frozen", None, None),
+    ]
+    assert len(core.payees(["C"], [])) == 0
     assert core.received_at(["R1", "R9"]) == {"R1": MORNING}
 
     def receipts(*references: str, since: date = NEXT, ids: Sequence[str] = ()) -> list[Subject]:

@@ -129,6 +129,7 @@ def test_what_is_not_there_is_a_sentence_and_status_one(typed: Typed, tmp_path: 
         ),
         (("verify", "--from", str(tmp_path / "none.zip")), "is no archive of closed days"),
         (("unknown", "--absent", "F1", "--by", "lead", "--reason", "asked"), "Of file [F1] nothing is unknown"),
+        (("refunds", "--undo", "F1", "--by", "lead", "--reason", "asked"), "No run has taken a refund [F1]"),
     ):
         done = typed(*words)
         assert (done.status, done.out) == (1, ""), words
@@ -143,6 +144,7 @@ def test_what_is_not_there_is_a_sentence_and_status_one(typed: Typed, tmp_path: 
         ("status", "2026-02-30"),
         ("gate", "2026-02-16", "--override"),
         ("unknown", "--absent", "F1"),
+        ("refunds", "--undo", "F1", "--by", "lead"),
         ("breaks", "assign", "1", "lead", "--due", "tomorrow"),
         ("export", "yesterday", "2026-02-16", "--to", "x.zip"),
         ("status", "--lang", "fr"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from settlement.domain import controls
+from settlement.domain import controls, frames
 from settlement.domain.controls import Custody
 from settlement.domain.errors import Broken
 from settlement.domain.frames import Outcome
@@ -40,6 +40,9 @@ def with_share(outcome: Outcome, allocation_no: int) -> Outcome:
 SHARES, ENTRIES, POSTINGS, TOTALS = TRUE.shares, TRUE.entries, TRUE.postings, TRUE.totals
 
 # Of the true day: allocation 1 is the cost, allocation 2 the interest with shares of 5000, 3000 and 2000.
+CREDITS = TRUE.credits
+REFUND = frames.build(frames.TAKEN_REFUNDS, [("F1", "L1", KRW, 5)])
+
 FALSE_OUTCOMES: Sequence[tuple[str, str, Outcome, str]] = [
     (
         "shares_sum_to_allocations",
@@ -70,6 +73,18 @@ FALSE_OUTCOMES: Sequence[tuple[str, str, Outcome, str]] = [
         "a share is of the allocation after the last",
         with_share(TRUE, 3),
         "share of note [N1] is of no allocation: [3]",
+    ),
+    (
+        "refunds_are_held_credit",
+        "a refund takes what is not held",
+        replace(TRUE, refunds=REFUND),
+        "refunds of loan [L1] take [5], its held credits lose [0]",
+    ),
+    (
+        "refunds_are_held_credit",
+        "held credit goes back and nobody asked for it",
+        replace(TRUE, credits=CREDITS.assign(amount=-7, event="refunded")),
+        "refunds of loan [L1] take [0], its held credits lose [7]",
     ),
     *(
         (

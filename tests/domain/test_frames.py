@@ -123,7 +123,9 @@ def test_whole_numbers_are_not_cut_out_of_others() -> None:
 def test_a_value_out_of_its_list_is_refused() -> None:
     rows = frames.build(frames.CREDIT_CHANGES, [("L1", "R1", "KRW", 1, "held")])
     rows["event"] = pd.Series(["lost"], dtype="str")
-    assert "must be one of ['held', 'applied', 'taken_back'], is [lost]" in _message(rows, frames.CREDIT_CHANGES)
+    assert "must be one of ['held', 'applied', 'taken_back', 'refunded'], is [lost]" in _message(
+        rows, frames.CREDIT_CHANGES
+    )
 
 
 def test_a_date_has_no_hour() -> None:

@@ -50,6 +50,7 @@ class Ledger:
     entries_of: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     last_allocation: int = 0
     last_credit: int = 0
+    refunds: dict[str, str] = field(default_factory=dict)  # refused, taken
 
 
 class Player:
@@ -100,7 +101,17 @@ class Player:
     def inputs(self, day: date, facts: Facts) -> frames.Inputs:
         ledger = self.ledger
         repayments = self.taken(day, facts)
-        ids = {row.loan_id for row in repayments} | {credit[0] for credit in ledger.credits.values()}
+        refunds = [
+            refund
+            for refund in facts.refunds.values()
+            if self.calendar.settlement_date_of(refund.requested_at) <= day
+            and ledger.refunds.get(refund.refund_id) != "taken"
+        ]
+        ids = (
+            {row.loan_id for row in repayments}
+            | {refund.loan_id for refund in refunds}
+            | {credit[0] for credit in ledger.credits.values()}
+        )
         loans = [facts.loans[loan_id] for loan_id in ids if loan_id in facts.loans]
         notes = [note for loan in loans for note in facts.notes.get(loan.loan_id, [])]
         holdings = [holding for note in notes for holding in facts.holdings.get(note.note_id, [])]
@@ -155,6 +166,20 @@ class Player:
                 [
                     (loan_id, repayment_id, facts.repayments[repayment_id].received_at, amount, position)
                     for repayment_id, (loan_id, amount, position) in ledger.credits.items()
+                ],
+            ),
+            refunds=build(
+                frames.REFUNDS,
+                [
+                    (
+                        r.refund_id,
+                        r.loan_id,
+                        r.currency,
+                        r.amount,
+                        r.requested_at,
+                        ledger.refunds.get(r.refund_id, "new"),
+                    )
+                    for r in refunds
                 ],
             ),
             originals=build(
@@ -218,6 +243,10 @@ class Player:
                 ledger.states[repayment_id] = state
             if state in ("reversal", "cancelled") and reverses is not None:
                 ledger.reversed.add(reverses)
+        refused = plain(outcome.refused_refunds)
+        taken = [row[0] for row in plain(outcome.refunds)]
+        released = [*(row[0] for row in plain(outcome.released)), *(id for id in taken if id in ledger.refunds)]
+        ledger.refunds |= {row[0]: "refused" for row in refused} | dict.fromkeys(taken, "taken")
         entries = list(self.absorb_entries(day, outcome))
         open_credits = sorted((p, loan, id, amount) for id, (loan, amount, p) in ledger.credits.items())
         return {
@@ -226,8 +255,11 @@ class Player:
             "allocations in order": by_loan((row[1], (row[0], row[2], row[5])) for row in allocations),
             "shares": Counter(wide),
             "entries": Counter(entries),
-            "quarantine": Counter(row[:5] for row in plain(outcome.quarantine)),
-            "released": Counter(row[0] for row in plain(outcome.released)),
+            "quarantine": Counter(
+                (*(row[:5] for row in plain(outcome.quarantine)), *((row[1], row[0], *row[2:5]) for row in refused))
+            ),
+            "released": Counter(released),
+            "refunds": Counter(taken),
             "credits": by_loan((loan, (id, amount)) for _, loan, id, amount in open_credits),
             "totals": {row[0]: row[1:] for row in plain(outcome.totals) if any(row[1:])},
             "breaks": {(row[0], row[2]): row[4] for row in plain(outcome.breaks)},
@@ -311,6 +343,7 @@ def comparable(result: Result, loan_of: dict[str, str], entries_of: dict[str, li
         "entries": Counter(flat(loan_of[e.repayment_id], e) for e in result.entries),
         "quarantine": Counter((q.loan_id, q.repayment_id, q.currency, q.amount, q.rule) for q in result.quarantined),
         "released": Counter(q.repayment_id for q in result.released),
+        "refunds": Counter(result.refunds),
         "credits": by_loan((c.loan_id, (c.repayment_id, c.amount)) for c in result.credits),
         "totals": {
             currency: (
@@ -324,6 +357,7 @@ def comparable(result: Result, loan_of: dict[str, str], entries_of: dict[str, li
                 t.cost,
                 t.credit,
                 t.quarantined,
+                t.refunded,
             )
             for currency, t in result.totals.items()
         },

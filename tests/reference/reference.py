@@ -6,6 +6,7 @@ rule lets one loan touch another. For every date and loan it
 1. takes the repayments of the window and the late arrivals, in order (§1);
 2. plays held credits, repayments and reversals one by one on a copy of the books (§2, §3, §4, §5);
 3. if that meets a refusal, throws the copy away and plays the reversals alone, with the rest quarantined (§8);
+   otherwise pays back what refunds ask for of the credits that are held by then (§2);
 4. writes what it did as rows and entries (§6); every entry must sum to zero.
 
 A run of a date that is settled already, or that lies before one, replays the loans of §9 from the books they had
@@ -19,7 +20,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .world import Facts, Loan, Note, Receivable, Repayment, World
+from .world import Facts, Loan, Note, Receivable, Refund, Repayment, World
 
 COMPONENTS = ("cost", "late_interest", "interest", "principal")
 TAXED = ("late_interest", "interest")
@@ -85,7 +86,7 @@ class Entry:
 class Quarantined:
     settlement_date: date
     loan_id: str
-    repayment_id: str
+    repayment_id: str  # or the refund
     currency: str
     amount: int
     rule: str
@@ -125,6 +126,7 @@ class Books:
     entries: list[Entry] = field(default_factory=list)
     credits: list[Credit] = field(default_factory=list)
     quarantine: list[Quarantined] = field(default_factory=list)
+    refunds: dict[str, date] = field(default_factory=dict)  # the date that took them
 
     def copy(self) -> "Books":
         return Books(
@@ -138,6 +140,7 @@ class Books:
             list(self.entries),
             list(self.credits),
             list(self.quarantine),
+            dict(self.refunds),
         )
 
     def on(self, day: date) -> tuple[Any, ...]:
@@ -167,6 +170,7 @@ class Totals:
     cost: int
     credit: int
     quarantined: int
+    refunded: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +188,7 @@ class Result:
     outcomes: list[Outcome]  # what became of the repayments and reversals of the run
     breaks: dict[tuple[str, str], int]  # (cause, loan or repayment) that the run found, old or new: the money concerned
     credits: list[Credit]  # all that is held now, per loan in the order in which it came to be held
+    refunds: list[str]  # taken on this date
     balances: dict[tuple[str, str], int]  # (account, currency), without zeros
 
 
@@ -256,18 +261,49 @@ class Reference:
             rows.sort(key=lambda row: (row.received_at, row.repayment_id.encode()))
         return taken
 
+    def asked(self, day: date, facts: Facts) -> dict[str, list[Refund]]:
+        """Return the refunds that a run of the date decides, by loan, in order."""
+        asked: dict[str, list[Refund]] = defaultdict(list)
+        for refund in facts.refunds.values():
+            is_taken = refund.refund_id in self.books.get(refund.loan_id, Books()).refunds
+            if refund.requested_at < self.cut_off(day) and not is_taken:
+                asked[refund.loan_id].append(refund)
+        for refunds in asked.values():
+            refunds.sort(key=lambda refund: (refund.requested_at, refund.refund_id.encode()))
+        return asked
+
     def loans_with_money(self, day: date, facts: Facts) -> set[str]:
-        return set(self.taken(day, facts)) | {loan for loan, books in self.books.items() if books.credits}
+        held = {loan for loan, books in self.books.items() if books.credits}
+        return set(self.taken(day, facts)) | held | set(self.asked(day, facts))
 
     def play(self, day: date, facts: Facts, loans: set[str]) -> None:
-        taken = self.taken(day, facts)
+        taken, asked = self.taken(day, facts), self.asked(day, facts)
         before, saw = self.before.setdefault(day, {}), self.saw.setdefault(day, {})
-        for loan_id in sorted(loans & facts.loans.keys(), key=str.encode):
+        for loan_id in sorted(loans & (facts.loans.keys() | asked.keys()), key=str.encode):
             books = before[loan_id] = self.books.get(loan_id, Books())
+            if loan_id not in facts.loans:  # nothing is held on it
+                self.books[loan_id] = books.copy()
+                for refund in asked[loan_id]:
+                    self.refuse_refund(day, self.books[loan_id], refund)
+                continue
             saw[loan_id] = (self.policy, facts.of_loan(loan_id))
-            self.books[loan_id] = LoanDay(self, day, facts, facts.loans[loan_id]).settle(books, taken.get(loan_id, []))
+            loan_day = LoanDay(self, day, facts, facts.loans[loan_id])
+            self.books[loan_id] = loan_day.settle(books, taken.get(loan_id, []), asked.get(loan_id, []))
         self.outcomes = list(self.outcomes_of(taken, before, facts))
         self.breaks = dict(self.breaks_of(taken, facts))
+
+    def refuse_refund(self, day: date, books: Books, refund: Refund) -> None:
+        """Write that a refund is refused, unless an earlier run has (§8)."""
+        row = Quarantined(
+            settlement_date=day,
+            loan_id=refund.loan_id,
+            repayment_id=refund.refund_id,
+            currency=refund.currency,
+            amount=refund.amount,
+            rule="refund_exceeds_credit",
+        )
+        if not any(kept.repayment_id == row.repayment_id and kept.released_on is None for kept in books.quarantine):
+            books.quarantine.append(row)
 
     def outcomes_of(
         self, taken: dict[str, list[Repayment]], before: dict[str, Books], facts: Facts
@@ -304,9 +340,10 @@ class Reference:
             if books.credits and not any(r.amount > books.allocated[r.receivable_id] for r in receivables):
                 yield ("overpaid", loan_id), sum(credit.amount for credit in books.credits)
             kept = [row for row in books.quarantine if row.released_on is None]
-            yield from ((("bad_reversal", k.repayment_id), k.amount) for k in kept if k.rule == "bad_reversal")
-            if any(k.rule != "bad_reversal" for k in kept):
-                yield ("quarantined", loan_id), sum(k.amount for k in kept if k.rule != "bad_reversal")
+            alone = ("bad_reversal", "refund_exceeds_credit")
+            yield from (((k.rule, k.repayment_id), k.amount) for k in kept if k.rule in alone)
+            if any(k.rule not in alone for k in kept):
+                yield ("quarantined", loan_id), sum(k.amount for k in kept if k.rule not in alone)
 
     # --- §9 running a day again -----------------------------------------------------------------------------
 
@@ -321,7 +358,8 @@ class Reference:
         if is_new:
             every = {r.loan_id for r in facts.repayments.values() if self.settlement_date_of(r.received_at) == day}
             held = {loan for loan in self.books if self.books_before(loan, day).credits}
-            return every | held | set(self.taken(day, facts))
+            asking = {r.loan_id for r in facts.refunds.values() if r.requested_at < self.cut_off(day)}
+            return every | held | set(self.taken(day, facts)) | asking
         return in_window | {
             loan_id
             for loan_id, (policy, saw) in self.saw[day].items()
@@ -383,6 +421,7 @@ class Reference:
             outcomes=list(self.outcomes),
             breaks=dict(self.breaks),
             credits=[c for b in books for c in b.credits],
+            refunds=[refund_id for b in books for refund_id, on in b.refunds.items() if on == day],
             balances={key: amount for key, amount in balances.items() if amount},
         )
 
@@ -409,6 +448,7 @@ class Reference:
                 cost=sum(a.amount for a in allocations if a.currency == currency and a.component == "cost"),
                 credit=-posted["borrower_credit"],
                 quarantined=-posted["repayments_unallocated"],
+                refunded=-posted["borrower_payable"],
             )
             assert total.distributed == -posted["investor_payable"]
             assert total.fee == -posted["fee_income"] and total.vat == -posted["vat_payable"]
@@ -416,7 +456,7 @@ class Reference:
             assert total.cost == -posted["cost_recovered"]
             assert total.received == (
                 total.distributed + total.fee + total.vat + total.national + total.local
-                + total.cost + total.credit + total.quarantined
+                + total.cost + total.credit + total.quarantined + total.refunded
             )  # fmt: skip
             yield currency, total
 
@@ -443,7 +483,7 @@ class LoanDay:
     def receivables(self) -> list[Receivable]:
         return self.facts.receivables.get(self.loan.loan_id, [])
 
-    def settle(self, books: Books, rows: list[Repayment]) -> Books:
+    def settle(self, books: Books, rows: list[Repayment], refunds: list[Refund]) -> Books:
         """Return the loan's books after the date, played whole or, if a rule refuses it, with reversals alone."""
         self.problems = []
         attempt = books.copy()
@@ -452,9 +492,12 @@ class LoanDay:
             self.play(attempt, rows, refused_by=None)
             if self.problems:
                 raise Refused(self.problems[0])
+            self.refund(attempt, refunds)
         except Refused as refusal:
             attempt = books.copy()
             self.play(attempt, rows, refused_by=str(refusal))
+            if not rows and not books.credits:  # only loans with money in the run are checked
+                self.refund(attempt, refunds)
         assert all(sum(e.postings.values()) == 0 for e in attempt.entries if e.settlement_date == self.day)
         for note in self.notes:
             assert 0 <= attempt.paid[note.note_id] <= max(note.principal, books.paid[note.note_id])
@@ -484,7 +527,25 @@ class LoanDay:
                     self.quarantine(books, row, refused_by)
                 else:
                     self.distribute(books, row)
-                    self.release(books, row)
+                    self.release(books, row.repayment_id)
+
+    def refund(self, books: Books, refunds: list[Refund]) -> None:
+        """Pay back what is asked for from the oldest credits, or refuse what asks for more than is held (§2)."""
+        for refund in refunds:
+            wanted = refund.amount
+            if refund.currency != self.loan.currency or wanted > sum(credit.amount for credit in books.credits):
+                self.reference.refuse_refund(self.day, books, refund)
+                continue
+            books.refunds[refund.refund_id] = self.day
+            self.release(books, refund.refund_id)
+            for credit in list(books.credits):
+                part = min(credit.amount, wanted)
+                wanted -= part
+                if part:
+                    legs = {f"borrower_credit:{self.loan.loan_id}": part, f"borrower_payable:{refund.refund_id}": -part}
+                    self.post(books, "refund_ordered", credit.repayment_id, credit.repayment_id, legs)
+                    books.credits[books.credits.index(credit)] = replace(credit, amount=credit.amount - part)
+            books.credits = [credit for credit in books.credits if credit.amount]
 
     # --- §6 entries and §8 rows -----------------------------------------------------------------------------
 
@@ -525,11 +586,9 @@ class LoanDay:
             )
         )
 
-    def release(self, books: Books, row: Repayment) -> None:
+    def release(self, books: Books, of: str) -> None:
         books.quarantine = [
-            replace(kept, released_on=self.day)
-            if kept.repayment_id == row.repayment_id and kept.released_on is None
-            else kept
+            replace(kept, released_on=self.day) if kept.repayment_id == of and kept.released_on is None else kept
             for kept in books.quarantine
         ]
 
@@ -632,8 +691,8 @@ class LoanDay:
             return
         books.undone[original_id] = reversal.repayment_id
         books.settled[reversal.repayment_id] = self.day
-        self.release(books, reversal)
-        self.release(books, original)
+        self.release(books, reversal.repayment_id)
+        self.release(books, original_id)
         for allocation in [a for a in books.allocations if a.repayment_id == original_id]:
             books.allocated[allocation.receivable_id] -= allocation.amount
             books.allocations.append(

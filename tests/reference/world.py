@@ -58,7 +58,16 @@ class Repayment:
     reverses_repayment_id: str | None = None
 
 
-Row = Loan | Investor | Note | Holding | Receivable | Repayment
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    refund_id: str
+    loan_id: str
+    currency: str
+    amount: int
+    requested_at: datetime
+
+
+Row = Loan | Investor | Note | Holding | Receivable | Repayment | Refund
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +89,10 @@ class Facts:
     holdings: dict[str, list[Holding]] = field(default_factory=dict)  # by note
     receivables: dict[str, list[Receivable]] = field(default_factory=dict)  # by loan
     repayments: dict[str, Repayment] = field(default_factory=dict)
+    refunds: dict[str, Refund] = field(default_factory=dict)
 
     def of_loan(self, loan_id: str) -> tuple[Any, ...]:
-        """Return everything but repayments that a run could read of the loan, comparable with `==`."""
+        """Return everything but repayments and refunds that a run could read of the loan, comparable with `==`."""
         notes = self.notes.get(loan_id, [])
         holdings = sorted(
             (h for n in notes for h in self.holdings.get(n.note_id, [])),
@@ -121,8 +131,10 @@ class World:
                 facts.holdings.setdefault(row.note_id, []).append(row)
             elif isinstance(row, Receivable):
                 facts.receivables.setdefault(row.loan_id, []).append(row)
-            else:
+            elif isinstance(row, Repayment):
                 facts.repayments[row.repayment_id] = row
+            else:
+                facts.refunds[row.refund_id] = row
         for notes in facts.notes.values():
             notes.sort(key=lambda note: note.note_id.encode())
         return facts

@@ -2,7 +2,8 @@
 
 `story(seed, loans=…, days=…)` gives a world and its policy. The same seed gives the same story. Every loan is made of
 the same plain schedule and then, by chance, disturbed: its notes are sold, its rows come late, contradict themselves
-and are mended by a later run, its repayments are reversed early, late, twice or wrongly.
+and are mended by a later run, its repayments are reversed early, late, twice or wrongly, its borrower asks for money
+back that is held, or is not.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies
 from settlement.domain.policy import Policy
 
-from .world import Fact, Holding, Investor, Loan, Note, Receivable, Repayment, World
+from .world import Fact, Holding, Investor, Loan, Note, Receivable, Refund, Repayment, World
 
 CLASSES = ("individual", "individual", "individual", "corporation", "corporation", "lender", "nonresident")
 
@@ -133,6 +134,7 @@ def story(seed: int, *, loans: int = 30, days: int = 6, notes: int = 6, policy: 
     for _ in range(loans):
         maker.make_loan()
     maker.make_orphans()
+    maker.make_refunds(Random(f"refunds {seed}"))
     facts = [version for fact in maker.facts for version in maker.versions(fact)]
     rng.shuffle(facts)
     return Story(seed, World(tuple(facts), tuple(run_on), is_business_day), policy)
@@ -407,11 +409,31 @@ class Maker:
             if self.chance(0.5):
                 self.make_reversals(orphan)
 
+    def make_refunds(self, rng: Random) -> None:
+        """Let borrowers ask for money back: a little of what they paid, all of it, or far too much.
+
+        They are drawn from a stream of their own, so that they change nothing else in a story.
+        """
+        currency_of = {f.row.loan_id: f.row.currency for f in self.facts if isinstance(f.row, Loan)}
+        for number, paid in enumerate(self.made):
+            if rng.random() > 0.4 or paid.loan_id not in currency_of:
+                continue
+            currency = currency_of[paid.loan_id] if rng.random() > 0.05 else rng.choice(["KRW", "EUR"])
+            requested_at = paid.received_at + rng.choice([-1, 0, 1, 1, 2, 3]) * timedelta(days=1)
+            refund = Refund(
+                refund_id=f"{rng.choice(['', 'a', 'Z', '한'])}F{number}",
+                loan_id=paid.loan_id,
+                currency=currency,
+                amount=rng.choice([1, rng.randrange(1, 100), rng.randrange(1, paid.amount + 2), paid.amount]),
+                requested_at=requested_at,
+            )
+            self.add(refund, rng.randrange(1, self.runs + 1) if rng.random() < 0.1 else 0)
+
     def versions(self, fact: Fact) -> list[Fact]:
         """Return the fact, or, now and then, what it is until some run and what it is from then on, if anything."""
         rng, row = self.rng, fact.row
         often = 0.06 / self.typical_notes if isinstance(row, Note | Holding) else 0.01
-        if isinstance(row, Repayment) or fact.from_run or fact.until_run or not self.chance(often):
+        if isinstance(row, Repayment | Refund) or fact.from_run or fact.until_run or not self.chance(often):
             return [fact]
         later: Any
         if isinstance(row, Loan):

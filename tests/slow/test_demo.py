@@ -69,8 +69,11 @@ def test_the_demo_settles_five_days_twice_and_two_of_them_do_not_meet(tmp_path: 
         ("2026-02-23", "closed"),
     ]
     for day in one["days"]:
-        parts = ("distributed_amount", "fee_amount", "tax_amount", "credit_amount", "quarantined_amount")
-        assert day["received_amount"] == sum(day[part] for part in parts)
+        parts = ("distributed", "fee", "tax", "credit", "quarantined", "refunded")
+        assert day["received_amount"] == sum(day[f"{part}_amount"] for part in parts)
+    # The borrower who overpaid on the 20th has the money back on the 23rd.
+    assert [day["refunded_amount"] for day in one["days"]] == [0, 0, 0, 0, 70_000]
+    assert one["days"][-1]["credit_amount"] == -70_000
     # A weekend and the three days of the Lunar New Year make no break older; the record that comes late resolves it.
     assert [
         (found["day"], found["what"], found["age_business_days"], found["days"], found["amount"])

@@ -59,7 +59,7 @@ class EveryOrder:
         self.services = replace(services, ledger=OneTransaction(books))
         self.books = books
         self.e2e = spoken.e2e("A")
-        self.payout_id = str(spoken.rows("select payout_id from ledger.payouts where investor_id = 'A'")[0][0])
+        self.payout_id = str(spoken.rows("select payout_id from ledger.payouts where payee_id = 'A'")[0][0])
         self.file_id = str(spoken.rows("select file_id from ledger.payout_files")[0][0])
         self.closing = spoken.closing
         self.heard_at, self.asked_at = spoken.at(HEARD_AT), spoken.at(ASKED_AT)

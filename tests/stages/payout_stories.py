@@ -41,10 +41,9 @@ def settle_next(platform: Platform, *, run_id: str = "run-next", **request: Any)
 
 
 def states(platform: Platform) -> list[tuple[str, int, int, str]]:
-    """Every payout as (investor, amount, attempt, state), in the order of day, investor and chunk."""
+    """Every payout as (payee, amount, attempt, state), in the order of day, payee and chunk."""
     return platform.rows(
-        "select investor_id, amount, attempt, state from ledger.payouts"
-        " order by settlement_date, investor_id, chunk, attempt"
+        "select payee_id, amount, attempt, state from ledger.payouts order by settlement_date, payee_id, chunk, attempt"
     )
 
 
@@ -171,7 +170,7 @@ def returned(end_to_end_id: str, amount: int, *, reason: str = "MS03") -> str:
 def ids(platform: Platform) -> dict[str, str]:
     """The end-to-end id of each investor's newest payout."""
     return dict(
-        platform.rows("select investor_id, end_to_end_id from ledger.payouts order by prepared_at, attempt, chunk")
+        platform.rows("select payee_id, end_to_end_id from ledger.payouts order by prepared_at, attempt, chunk")
     )
 
 

@@ -82,8 +82,7 @@ class Spoken(Platform):
     def payouts(self) -> list[tuple[Any, ...]]:
         """Every payout as (investor, amount, attempt, state)."""
         return self.rows(
-            "select investor_id, amount, attempt, state from ledger.payouts"
-            " order by settlement_date, investor_id, attempt"
+            "select payee_id, amount, attempt, state from ledger.payouts order by settlement_date, payee_id, attempt"
         )
 
     def breaks(self) -> list[tuple[Any, ...]]:
@@ -107,7 +106,7 @@ class Spoken(Platform):
 
     def e2e(self, investor: str, attempt: int = 1) -> str:
         ((found,),) = self.rows(
-            "select end_to_end_id from ledger.payouts where investor_id = :i and attempt = :n", i=investor, n=attempt
+            "select end_to_end_id from ledger.payouts where payee_id = :i and attempt = :n", i=investor, n=attempt
         )
         return str(found)
 

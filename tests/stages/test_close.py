@@ -16,7 +16,7 @@ from settlement.adapters.ledger.books import PostgresBooks
 from settlement.adapters.ledger.close import repository as closing
 from settlement.domain import policy
 from settlement.domain.errors import Refused
-from settlement.stages import close, day_report, reconcile
+from settlement.stages import close, day_report, reconcile, refunds
 
 from .conftest import Platform
 from .payout_stories import worked_day
@@ -87,7 +87,8 @@ insert into ledger.approvals values ('A-1', '2026-02-16', 1, 'x', 3, '{"KRW": 88
 insert into ledger.objections values
   ('2026-02-16', 'usual_totals', 'It is twice the usual', now(), 'run-1', null, null, null),
   ('2026-02-16', 'usual_totals', 'It is thrice the usual', now(), 'run-1', 'checker', 'New Year', now());
-insert into ledger.refused_accounts values ('Z', '110-9', '', 'AC04', now(), '20260216.1.A.KRW.1.1');
+insert into ledger.refused_accounts (payee_kind, payee_id, payee_account, payee_bank, reason, refused_at, payout_id)
+values ('investor', 'Z', '110-9', '', 'AC04', now(), '20260216.1.A.KRW.1.1');
 insert into ledger.payout_facts (payout_id, kind, source, amount, recorded_at)
   values ('20260216.1.A.KRW.1.1', 'credit_explained', 'L8', 7, now());
 insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, state, read_with)
@@ -104,12 +105,37 @@ insert into ledger.break_decisions (break_id, kind, target, amount, currency, re
   values (7, 'write_off', 'difference', 900, 'KRW', 'rounding', 'maker', now(), true, 'checker', now());
 """
 
+# One refund that has no account that a bank could pay, and one of more than is held.
+REFUNDS = """
+insert into core.refunds values ('F1', 'L1', 'KRW', 100, '홍길동', '계좌', null, '2026-02-16 12:00+09'),
+  ('F2', 'L1', 'KRW', 5000, '홍길동', '110-9', '004', '2026-02-16 13:00+09');
+"""
+
 # One change for each table, and the row that verify must name.
 TAMPERINGS = {
     "revisions": ("update ledger.revisions set code_version = 'x'", "revisions 2026-02-16/1"),
     "day_totals": (
         "update ledger.day_totals set fee_amount = fee_amount + 1, vat_amount = vat_amount - 1",
         "day_totals 2026-02-16/1/KRW",
+    ),
+    "a day's refunds": (
+        "update ledger.day_totals set refunded_amount = refunded_amount + 1, received_amount = received_amount + 1",
+        "day_totals of refunds 2026-02-16/1/KRW",
+    ),
+    "refunds": ("update ledger.refunds set loan_id = 'L2'", "refunds F1"),
+    "a refund put in": (
+        "insert into ledger.refunds values ('F9', '2026-02-16', 1, 'L1', 'KRW', 1)",
+        "refunds F9 was put in",
+    ),
+    "refused_refunds": ("update ledger.refused_refunds set amount = 4900", "refused_refunds 2026-02-16/1/F2"),
+    "a refused refund put in": (
+        "insert into ledger.refused_refunds values ('2026-02-16', 1, 'F9', 'L1', 'KRW', 1, 'x', '{}', null)",
+        "refused_refunds 2026-02-16/1/F9 was put in",
+    ),
+    "refunds_undone": ("update ledger.refunds_undone set undone_by = 'boss'", "refunds_undone "),
+    "an undone refund put in": (
+        "insert into ledger.refunds_undone values (1, '2026-02-16', 'F1', 'L1', 'R1', 'KRW', 1, 'x', 'x', now())",
+        "refunds_undone 1 was put in",
     ),
     "snapshots": ("update ledger.snapshots set frozen_at = now()", "snapshots 2026-02-16/1"),
     "frozen inputs of another day": ("update ledger.snapshots set input_sha256 = 'x'", "snapshots 2026-02-16/1"),
@@ -141,7 +167,7 @@ TAMPERINGS = {
         "quarantine 2026-02-16/1/R8 was put in",
     ),
     "a day's totals put in": (
-        "insert into ledger.day_totals values ('2026-02-16', 1, 'EUR', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        "insert into ledger.day_totals values ('2026-02-16', 1, 'EUR', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
         "day_totals 2026-02-16/1/EUR was put in",
     ),
     "a credit put in": (
@@ -161,7 +187,7 @@ TAMPERINGS = {
     ),
     "quarantine": ("update ledger.quarantine set rule = 'no_holder'", "quarantine 2026-02-16/1/R9"),
     "credits": ("update ledger.credits set amount = amount + 1", "credits 2026-02-16/1/1"),
-    "a credit below zero": ("update ledger.credits set amount = -1", "credits L1/R1"),
+    "a credit below zero": ("update ledger.credits set amount = -1000", "credits L1/R1"),
     "a credit above its repayment": ("update ledger.credits set amount = 95001", "credits L1/R1"),
     "a receivable allocated beyond its amount": (
         "insert into ledger.allocations select settlement_date, revision, 99, repayment_id, loan_id, 'L1-1-P',"
@@ -203,24 +229,32 @@ TAMPERINGS = {
         "balances fee_income KRW",
     ),
     "payouts": (
-        "update ledger.payouts set payee_account = 'mine' where investor_id = 'A'",
+        "update ledger.payouts set payee_account = 'mine' where payee_id = 'A'",
         "payouts 20260216.1.A.KRW.1.1",
     ),
+    "whom a payout pays": (
+        "update ledger.payouts set payee_kind = 'borrower' where payee_id = 'A'",
+        "payees of payouts 20260216.1.A.KRW.1.1",
+    ),
+    "whose account was refused": (
+        "update ledger.refused_accounts set payee_kind = 'borrower'",
+        "payees of refused_accounts 20260216.1.A.KRW.1.1",
+    ),
     "a payout's state": (
-        "update ledger.payouts set state = 'returned' where investor_id = 'B'",
+        "update ledger.payouts set state = 'returned' where payee_id = 'B'",
         "payouts 20260216.1.B.KRW.1.1",
     ),
     "a payout's booking": (
-        "update ledger.payouts set booked_on = '2026-02-20' where investor_id = 'C'",
+        "update ledger.payouts set booked_on = '2026-02-20' where payee_id = 'C'",
         "payouts 20260216.1.C.KRW.1.1",
     ),
-    "a payout's file": ("update ledger.payouts set file_id = null where investor_id = 'C'", "payout_files SF"),
+    "a payout's file": ("update ledger.payouts set file_id = null where payee_id = 'C'", "payout_files SF"),
     "what the bank said of a payout": (
-        "update ledger.payouts set bank_reason = 'AC04' where investor_id = 'B'",
+        "update ledger.payouts set bank_reason = 'AC04' where payee_id = 'B'",
         "payouts 20260216.1.B.KRW.1.1",
     ),
     "when a payout was sent": (
-        "update ledger.payouts set submitted_at = 'epoch' where investor_id = 'B'",
+        "update ledger.payouts set submitted_at = 'epoch' where payee_id = 'B'",
         "payouts 20260216.1.B.KRW.1.1",
     ),
     "payout_facts": (
@@ -301,9 +335,12 @@ TAMPERINGS = {
 
 def test_every_tampered_row_is_found_and_named(platform: Platform) -> None:
     worked_day(platform)
+    platform.source(REFUNDS)
     platform.settle("2026-02-16", at="2026-02-17T06:00+09:00")
     tamper(platform, BESIDES)
     with platform.services() as services:
+        now = platform.at("2026-02-17T07:00+09:00")
+        refunds.undo(services, "F1", reason="the account is none", by="maker", now=now)
         reconcile.take_in_everything(services, now=platform.at("2026-02-23T06:00+09:00"))
     assert verified(platform) == []
     engine = sa.create_engine(platform.ledger_url.replace("settlement@", "postgres@"), poolclass=sa.NullPool)
@@ -416,13 +453,13 @@ def test_the_report_of_a_day_adds_up_and_is_the_same_again(platform: Platform) -
         said, again = (day_report.day_report(services, books, ON) for _ in range(2))
     assert said == again
     sheets = {sheet.name: sheet for sheet in said.sheets}
-    assert list(sheets) == ["summary", "shares", "payouts", "breaks", "taxes", "journal"]
+    assert list(sheets) == ["summary", "shares", "payouts", "refunds", "breaks", "taxes", "journal"]
     assert ("received - all of these", "KRW", 0) in sheets["summary"].rows
     assert sheets["taxes"].rows == [
         ("corporation", "KRW", "interest", 3000, 0, 0),
         ("individual", "KRW", "interest", 7000, 980, 90),
     ]
-    assert [row[3] for row in sheets["payouts"].rows] == [43790, 26736, 17524]
+    assert [row[5] for row in sheets["payouts"].rows] == [43790, 26736, 17524]
 
 
 def test_an_exported_day_is_verified_without_the_database(platform: Platform, tmp_path: Path) -> None:

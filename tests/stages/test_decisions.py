@@ -34,7 +34,7 @@ from settlement.domain.errors import Broken, Displaced, NotYet, Refused, Unavail
 from settlement.domain.payments.files import FileState
 from settlement.domain.policy import Approval, Gate, Payouts, Policy
 from settlement.ports.days import DayRun, RunRequest, TaskFailure
-from settlement.stages import apply, approve, breaks, gate, inquire, match, notify, prepare, submit, take_in
+from settlement.stages import apply, approve, breaks, gate, inquire, match, notify, prepare, refunds, submit, take_in
 
 from tests.fakes import MORNING, ON, POLICY, Kept, MemoryBank, World, a_day, give
 
@@ -487,8 +487,27 @@ def test_all_that_is_owed_is_prepared_and_what_cannot_be_paid_is_held_with_its_r
     assert said == {"payouts": 1, "amounts": {"KRW": 43_790}, "held": 2, "held_amounts": {"KRW": 44_260}}
     assert world.states() == [("A", 43_790, "prepared")]
     assert {key: held["reason"] for key, held in world.ledger.kept.holds.items()} == {
-        ("B", "KRW"): "frozen", ("C", "KRW"): "no_account"
+        ("investor", "B", "KRW"): "frozen", ("investor", "C", "KRW"): "no_account"
     }  # fmt: skip
+
+
+def test_a_refund_counts_towards_the_approval_and_can_be_undone_only_while_it_is_unpaid() -> None:
+    world = a_day(owed={"A": 43_790}, policy=above(48_789), triggered_by="maker")
+    world.ledger.kept.days[ON] = replace(world.ledger.kept.days[ON], revision=1)
+    world.order("F1", 5_000)
+    said = prepare.prepare(world.services, world.day, now=MORNING)
+    assert said == {"payouts": 2, "amounts": {"KRW": 48_790}, "held": 0, "held_amounts": {}}
+    assert world.states() == [("A", 43_790, "prepared"), ("F1", 5_000, "prepared")]
+    asked = approve.ask(world.services, world.day, now=MORNING)
+    assert (asked["needed"], asked["amounts"]) == (True, {"KRW": 48_790})
+    with pytest.raises(Refused, match=r"Nothing of refund \[F1\] is unpaid"):
+        refunds.undo(world.services, "F1", reason="wrong account", by="kim", now=MORNING)
+    approve.decide(world.services, world.day, approved=False, by="checker", reason="too early", now=MORNING)
+    assert world.states() == [("A", 43_790, "rejected"), ("F1", 5_000, "rejected")]
+    undone = refunds.undo(world.services, "F1", reason="wrong account", by="kim", now=MORNING)
+    assert undone == {"refund_id": "F1", "loan_id": "L1", "currency": "KRW", "undone_amount": 5_000}
+    assert world.ledger.kept.undone == [("F1", "R1", 5_000, ON, "kim", "wrong account")]
+    assert prepare.prepare(world.services, world.day, now=MORNING)["amounts"] == {"KRW": 43_790}
 
 
 def test_prepared_twice_is_prepared_once() -> None:
@@ -670,7 +689,7 @@ def test_an_account_that_the_bank_refused_for_good_is_held_and_a_passing_reason_
     heard(world, report(world, B=("RJCT", reason)))
     prepare.prepare(world.services, world.day, now=MORNING + 2 * HOUR)
     assert [hold["reason"] for hold in world.ledger.kept.holds.values()] == held
-    attempts = [row["attempt"] for row in world.ledger.kept.payouts.values() if row["investor_id"] == "B"]
+    attempts = [row["attempt"] for row in world.ledger.kept.payouts.values() if row["payee_id"] == "B"]
     assert attempts == ([1] if held else [1, 2])
 
 
@@ -829,7 +848,7 @@ def test_a_rejection_of_what_a_statement_shows_changes_no_state_and_contradicts_
     assert of_money(world) == before
     assert world.ledger.kept.refused_accounts == {}
     with world.ledger.books(read_only=True) as books:
-        assert books.payouts.contradicted()["investor_id"].tolist() == ["B"]
+        assert books.payouts.contradicted()["payee_id"].tolist() == ["B"]
 
 
 def test_a_credit_of_all_that_was_debited_is_a_return_and_another_debit_takes_its_money_again() -> None:
@@ -838,7 +857,7 @@ def test_a_credit_of_all_that_was_debited_is_a_return_and_another_debit_takes_it
     shown(world, *leaving(world, "A", "B", "C"), name="S1")
     shown(world, replace(returned, reason="AC04"), name="S2", opening=0)
     assert (world.states()[0], world.owed()) == (("A", 43_790, "returned"), {"A": 43_790})
-    assert list(world.ledger.kept.refused_accounts) == [("A", "acc-A", "")]
+    assert list(world.ledger.kept.refused_accounts) == [("investor", "A", "acc-A", "")]
     shown(world, *again, name="S3", opening=43_790)
     assert (world.states(), world.owed()) == (in_state("booked"), {})
     assert (balance(world, "payouts_in_transit"), balance(world, "suspense")) == (0, 0)

@@ -51,7 +51,7 @@ def test_every_step_is_a_row_with_its_time_its_cause_and_its_evidence(platform: 
     bank_again(platform, NEXT_MORNING)
     history = platform.rows(
         "select from_state, to_state, cause, at::timestamptz at time zone 'Asia/Seoul', evidence"
-        " from ledger.payout_history join ledger.payouts using (payout_id) where investor_id = 'A' order by step"
+        " from ledger.payout_history join ledger.payouts using (payout_id) where payee_id = 'A' order by step"
     )
     assert [(before, after, cause, at.isoformat(" ", "minutes")) for before, after, cause, at, _ in history] == [
         ("prepared", "approved", "within_the_limit", "2026-02-17 06:00"),

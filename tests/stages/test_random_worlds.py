@@ -23,7 +23,7 @@ from settlement.stages import close, compute, extract, open_day
 from tests.reference import worlds
 from tests.reference.player import comparable, differences
 from tests.reference.reference import Reference
-from tests.reference.world import Holding, Investor, Loan, Note, Receivable, Repayment, World
+from tests.reference.world import Holding, Investor, Loan, Note, Receivable, Refund, Repayment, World
 
 # The source as a company's views may show it: without keys that keep contradictions out.
 RELATIONS = {
@@ -39,6 +39,7 @@ RELATIONS = {
         "repayments",
         "repayment_id text, loan_id text, received_at timestamptz, amount bigint, reverses_repayment_id text",
     ),
+    Refund: ("refunds", "refund_id text, loan_id text, currency text, amount bigint, requested_at timestamptz"),
 }
 
 
@@ -155,19 +156,27 @@ class Pipeline:
                 "entries": Counter(flat(entry_id) for entry_id, head in heads.items() if head[0] == on),
                 "quarantine": Counter(
                     rows(
-                        "select loan_id, repayment_id, currency, amount, rule from reporting.quarantine"
-                        " where settlement_date = :on"
+                        "select loan_id, coalesce(repayment_id, evidence ->> 'refund_id'), currency, amount, rule"
+                        " from reporting.quarantine where settlement_date = :on"
                     )
                 ),
                 "released": Counter(
-                    row[0] for row in rows("select repayment_id from reporting.quarantine where released_on = :on")
+                    row[0]
+                    for row in rows(
+                        "select coalesce(repayment_id, evidence ->> 'refund_id') from reporting.quarantine"
+                        " where released_on = :on"
+                    )
+                ),
+                "refunds": Counter(
+                    row[0] for row in rows("select refund_id from ledger.refunds where settlement_date = :on")
                 ),
                 "credits": dict(credits),
                 "totals": {
                     row[0]: row[1:]
                     for row in rows(
                         "select currency, repayment_count, received_amount, distributed_amount, fee_amount, vat_amount,"
-                        " national_tax_amount, local_tax_amount, cost_amount, credit_amount, quarantined_amount"
+                        " national_tax_amount, local_tax_amount, cost_amount, credit_amount, quarantined_amount,"
+                        " refunded_amount"
                         " from reporting.settlement_days where settlement_date = :on"
                     )
                     if any(row[1:])

@@ -121,7 +121,7 @@ def test_the_controls_of_a_completed_day_are_those_that_ran(platform: Platform) 
     worked_day(platform)
     settle(platform)
     completed = fields(platform, "day.completed")
-    assert (completed["controls_passed"], completed["controls_total"]) == (8, 8)
+    assert (completed["controls_passed"], completed["controls_total"]) == (9, 9)
     assert completed["payouts"][0]["in_transit_amount"] == 88050
     with platform.services() as services, services.ledger.books() as books:
         books.days.note_controls(date(2026, 2, 16), ["suspense_is_explained"], is_held=False, now=platform.at(MORNING))
@@ -156,7 +156,7 @@ def test_a_payout_that_the_bank_has_booked_twice_is_critical(platform: Platform)
         reconcile.take_in_everything(services, now=now)
         twice, closing = platform.rows(
             "select p.end_to_end_id, (select closing from ledger.statements order by position desc limit 1)"
-            " from ledger.payouts p where investor_id = 'A' and state = 'booked'"
+            " from ledger.payouts p where payee_id = 'A' and state = 'booked'"
         )[0]
         said = statement(20, closing, line(-43790, on=date(2026, 2, 20), end_to_end_id=twice))
         with services.ledger.books() as books:

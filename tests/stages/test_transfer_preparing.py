@@ -307,19 +307,19 @@ def test_a_rejected_chunk_of_several_goes_out_again_as_its_next_attempt(platform
     worked_day(platform)
     use_policy(platform, tmp_path, maximum="maximum = 20000")
     settle(platform, stop_after="submit")
-    rows = platform.rows("select chunk, amount from ledger.payouts where investor_id = 'A' order by chunk")
+    rows = platform.rows("select chunk, amount from ledger.payouts where payee_id = 'A' order by chunk")
     assert rows == [(1, 20000), (2, 20000), (3, 3790)]
     with platform.services() as services:
         now = platform.at(MORNING)
         inquire.hear_answers(services, RUN_1, now=now)
         with services.ledger.books(posting=True) as books:
             found = books.payouts.find()
-            second = found.loc[(found["investor_id"] == "A") & (found["chunk"] == 2), "payout_id"].tolist()
+            second = found.loc[(found["payee_id"] == "A") & (found["chunk"] == 2), "payout_id"].tolist()
             books.payouts.keep_facts(second, FactKind.REFUSED, source="test", now=now)
             apply.follow(services, books, second, cause="test", now=now)
     settle(platform, run_id="run-2")
     assert platform.rows(
-        "select chunk, attempt, amount, state from ledger.payouts where investor_id = 'A' order by chunk, attempt"
+        "select chunk, attempt, amount, state from ledger.payouts where payee_id = 'A' order by chunk, attempt"
     ) == [
         (1, 1, 20000, "accepted"),
         (2, 1, 20000, "rejected"),

@@ -81,6 +81,14 @@ def principal_of_n1(amount: int) -> str:
     )
 
 
+def credited(amount: int) -> str:
+    """Return the SQL that lets so much of R2 be held instead of its 6000, in the books too."""
+    more = amount - 6000
+    return f"update ledger.credits set amount = {amount} where {{20th}} and repayment_id = 'R2';" + posted(
+        13, ("borrower_credit:L1", -more), ("fee_income", more)
+    )
+
+
 def allocated(receivable_id: str, amount: int) -> str:
     """Return the SQL that puts in an allocation of the 20th that is not shared."""
     return (
@@ -111,11 +119,12 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         ("runs run-1 is gone", "delete from ledger.runs where run_id = 'run-1'"),
         (
             "day_totals 2026-02-16/1/EUR was put in",
-            "insert into ledger.day_totals values ('2026-02-16', 1, 'EUR', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+            "insert into ledger.day_totals values ('2026-02-16', 1, 'EUR', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
         ),
         (
-            "credits 2026-02-16/1/9 was put in",
-            "insert into ledger.credits values ('2026-02-16', 1, 9, 'L1', 'R1', 'KRW', 1, 'held')",
+            "credits 2026-02-16/1/8 was put in",
+            "insert into ledger.credits values ('2026-02-16', 1, 8, 'L1', 'R1', 'KRW', 1, 'held'),"
+            " ('2026-02-16', 1, 9, 'L1', 'R1', 'KRW', -1, 'applied')",
         ),
         (
             "quarantine 2026-02-16/1/R9 was put in",
@@ -145,9 +154,26 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         ("notes N1", principal_of_n1(-40_001)),
     ],
     "credits are held up to their repayment, and not below zero": [
-        ("credits L1/R2", "update ledger.credits set amount = 10001 where {20th} and repayment_id = 'R2'"),
-        ("credits L1/R2", "update ledger.credits set amount = -1 where {20th} and repayment_id = 'R2'"),
+        ("credits L1/R2", credited(10001)),
+        ("credits L1/R2", credited(-1)),
         ("credits L1/R0", "update ledger.credits set repayment_id = 'R0' where {20th} and repayment_id = 'R2'"),
+    ],
+    "a loan's credit is what came to be held, less what was applied and refunded": [
+        ("credits L1 KRW", moved_to_fees(13, "borrower_credit:L1")),
+        ("credits L1 KRW", "update ledger.credits set amount = amount - 1 where {20th} and repayment_id = 'R2'"),
+        (
+            "credits L1 KRW",
+            "insert into ledger.refunds_undone values (13, '2026-02-20', 'F1', 'L1', 'R2', 'KRW', 1, 'x', 'x', now())",
+        ),
+    ],
+    "refunds took exactly their amount of held credits": [
+        ("refunds F1", "insert into ledger.refunds values ('F1', '2026-02-20', 1, 'L1', 'KRW', 1)"),
+    ],
+    "totals of a day are the sums of its refunds": [
+        (
+            "day_totals 2026-02-20/1/KRW",
+            "update ledger.day_totals set refunded_amount = 1, received_amount = received_amount + 1 where {20th}",
+        ),
     ],
     "entries sum to zero in one currency": [
         ("entries 12", posted(12, ("fee_income", -1))),
@@ -195,7 +221,7 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         ),
         (
             "day_totals 2026-02-20/1/EUR",
-            "insert into ledger.day_totals values ('2026-02-20', 1, 'EUR', 0, 1, 1, 0, 0, 0, 0, 0, 0, 0)",
+            "insert into ledger.day_totals values ('2026-02-20', 1, 'EUR', 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0)",
         ),
         ("day_totals 2026-02-20/1/KRW", "delete from ledger.day_totals where {20th}"),
     ],

@@ -38,6 +38,7 @@ def test_the_worked_day_gives_its_numbers_in_the_books(platform: Platform) -> No
         "cost_amount": 0,
         "credit_amount": 5000,
         "quarantined_amount": 0,
+        "refunded_amount": 0,
     }
     for view, columns in {
         "allocations": "repayment_id, receivable_id, currency, component, amount",

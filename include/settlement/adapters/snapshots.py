@@ -1,7 +1,8 @@
 """Frozen inputs as Parquet: one folder per settlement date and revision, one file per frame, one hash over all.
 
 A folder appears whole or not at all (written aside, then renamed), readable by its owner only. Same facts, same bytes:
-the rows come in the order of their keys, and the files carry no time of writing.
+the rows come in the order of their keys, and the files carry no time of writing. A frame that came later than the first
+days that were frozen has no file where it has no rows.
 """
 
 import hashlib
@@ -38,6 +39,8 @@ class ParquetSnapshots:
         try:
             for spec in frames.INPUTS.values():
                 frame = frames.check(getattr(inputs, spec.name)[spec.column_names], spec)
+                if frame.empty and spec.came_later:
+                    continue
                 pq.write_table(
                     _ordered(frame, spec),
                     aside / f"{spec.name}.parquet",
@@ -97,6 +100,8 @@ def _ordered(frame: pd.DataFrame, spec: frames.Spec) -> pa.Table:
 
 
 def _read(folder: Path, spec: frames.Spec) -> pd.DataFrame:
+    if spec.came_later and not (folder / f"{spec.name}.parquet").exists():
+        return frames.build(spec)
     frame = pq.read_table(folder / f"{spec.name}.parquet").to_pandas(
         types_mapper=lambda kind: (
             pd.StringDtype(na_value=float("nan"))

@@ -15,6 +15,7 @@ MOVEMENTS = ("side", "opening", "came", "went", "closing")
 TOTALS = (
     "currency", "repayment_count", "received_amount", "distributed_amount", "fee_amount", "vat_amount",
     "national_tax_amount", "local_tax_amount", "cost_amount", "credit_amount", "quarantined_amount",
+    "refunded_amount",
 )  # fmt: skip
 PAYOUTS = ("state", "count", "amount")
 OPEN_BREAKS = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")
@@ -109,7 +110,8 @@ def _print_certificate(out: output.Output, found: Mapping[str, Any]) -> None:
     for name in HASHES:
         out.line(f"{name:16} {found[name] or '-'}")
     movements = [{"side": side, **moved} for side, moved in found["movements"].items()]
-    totals = [{"currency": currency, **sums} for currency, sums in found["totals"].items()]
+    # A certificate of before there were refunds does not speak of any.
+    totals = [{"currency": currency, "refunded_amount": 0, **sums} for currency, sums in found["totals"].items()]
     payouts = [{"state": state, **sums} for state, sums in found["payouts"].items()]
     sealed = [{"table": table, "rows": rows["rows"]} for table, rows in found["sealed"].items()]
     for title, rows, columns in (

@@ -1,4 +1,4 @@
-"""Payouts that wait for a person: what speaks against paying, and files of which nobody knows what became."""
+"""Payouts that wait for a person: what speaks against paying, files of unknown fate, refunds that are not paid."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -15,6 +15,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(gate)
     app.command()(unknown)
+    app.command()(refunds)
 
 
 def gate(
@@ -65,6 +66,30 @@ def unknown(
         if absent:
             inquire.declare_absent(services, absent, by=by, reason=reason, now=config.now())
         found = [asdict(file) for file in inquire.unknown_files(services)]
+    if not out.data(found):
+        out.table(found)
+    raise typer.Exit(1 if found else 0)
+
+
+def refunds(
+    undo: Annotated[
+        str, typer.Option("--undo", metavar="REFUND", help="Return what is unpaid of REFUND to the held credit.")
+    ] = "",
+    by: Annotated[str, typer.Option("--by", help="Who returns it.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why it is not paid.")] = "",
+    json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """List the refunds that were refused, or that are owed and not on their way. Exit status 1: there is one."""
+    from settlement import wiring
+    from settlement.stages import refunds as looking_after
+
+    _name_and_reason(bool(undo), by, reason, of="--undo")
+    out = output.answer(json=json, lang=lang)
+    with wiring.command() as services:
+        if undo:
+            looking_after.undo(services, undo, by=by, reason=reason, now=config.now())
+        found = [asdict(refund) for refund in looking_after.waiting(services)]
     if not out.data(found):
         out.table(found)
     raise typer.Exit(1 if found else 0)

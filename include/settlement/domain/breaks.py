@@ -17,6 +17,8 @@ SIDES: Mapping[str, str] = {
     "source_changed": "source",
     "overpaid": "ours",
     "investor_overdrawn": "ours",
+    "borrower_overdrawn": "ours",
+    "refund_exceeds_credit": "source",
     "missing_at_bank": "bank",
     "unknown_at_bank": "bank",
     "amount_differs": "bank",
@@ -35,7 +37,7 @@ class Way(StrEnum):
     MATCH = "match"
     """Match its line with a receipt or a payout; what a bank kept of a payout goes to `bank_charges`."""
     BOOK = "book"
-    """Book its line to an account, also to make an overdrawn investor good."""
+    """Book its line to an account, also to make an overdrawn payee good."""
     WRITE_OFF = "write_off"
     """Clear what stands because of it against `difference`."""
     ABSENT = "absent"
@@ -57,7 +59,9 @@ WAYS: Mapping[tuple[str, str], tuple[Way, ...]] = {
     ("orphan_repayment", "repayment"): (Way.MEND, Way.ANSWER),
     ("source_changed", "repayment"): (Way.MEND, Way.ANSWER),
     ("overpaid", "loan"): (Way.ANSWER,),
+    ("refund_exceeds_credit", "refund"): (Way.MEND, Way.ANSWER),
     ("investor_overdrawn", "investor"): (Way.BOOK, Way.WRITE_OFF),
+    ("borrower_overdrawn", "refund"): (Way.BOOK, Way.WRITE_OFF),
     ("missing_at_bank", "repayment"): (Way.WRITE_OFF,),
     ("missing_at_bank", "payout"): (Way.ABSENT, Way.WRITE_OFF),
     ("unknown_at_bank", "line"): _OF_A_LINE,
@@ -78,7 +82,7 @@ All but mending and running are kept as decisions.
 
 POSTS: Mapping[Way, str] = {
     Way.MATCH: "`suspense_resolved` to what the line is; what a bank kept of a payout as `tolerance_booked`",
-    Way.BOOK: "`suspense_resolved` to the account; an overdrawn investor's takes at most what is missing",
+    Way.BOOK: "`suspense_resolved` to the account; an overdrawn payee's takes at most what is missing",
     Way.WRITE_OFF: "`written_off`: what stands because of it, against `difference`; undone when its line comes",
     Way.ABSENT: "`payout_rejected`, always by two people; undone when a statement shows the payout after all",
     Way.ANSWER: "nothing; it is not asked again as long as its amount stands",
@@ -143,6 +147,8 @@ _GONE: Mapping[str, str] = {
     "statement_chain": "a later statement came, and each opens where the one before it closed",
     "message_refused": "the statement of its day is in",
     "investor_overdrawn": "later credits made the balance good",
+    "borrower_overdrawn": "what was paid back came back",
+    "refund_exceeds_credit": "a later run took the refund after all, or it is asked for no longer",
     "late_return": "the money was paid out again",
     "quarantined": "a later run took the repayment after all",
     "overpaid": "the held credit was taken",

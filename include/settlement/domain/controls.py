@@ -50,6 +50,17 @@ def shares_add_up(outcome: Outcome) -> str | None:
     return f"share of note [{s['note_id'].iloc[int(wrong[0])]}] does not add up" if len(wrong) else None
 
 
+def refunds_are_held_credit(outcome: Outcome) -> str | None:
+    """What refunds take of a loan is what leaves its held credits for them, and nothing else."""
+    of_credits = outcome.credits[outcome.credits["event"] == "refunded"].groupby("loan_id")["amount"].sum()
+    of_refunds = outcome.refunds.groupby("loan_id")["amount"].sum()
+    left = of_refunds.add(of_credits, fill_value=0)
+    for loan_id in left.index[left != 0]:
+        taken, credit = int(of_refunds.get(loan_id, 0)), -int(of_credits.get(loan_id, 0))
+        return f"refunds of loan [{loan_id}] take [{taken}], its held credits lose [{credit}]"
+    return None
+
+
 def entries_balance(outcome: Outcome) -> str | None:
     """Every journal entry has postings, they sum to zero, and every posting has its entry."""
     postings, length = outcome.postings, len(outcome.entries)
@@ -78,6 +89,7 @@ def received_is_accounted_for(outcome: Outcome) -> str | None:
 CONTROLS: tuple[Callable[[Outcome], str | None], ...] = (
     shares_sum_to_allocations,
     shares_add_up,
+    refunds_are_held_credit,
     entries_balance,
     received_is_accounted_for,
 )

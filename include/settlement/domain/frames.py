@@ -63,7 +63,10 @@ FEW_ROWS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its dtype, what it means and what its values must satisfy."""
+    """One column: its dtype, what it means and what its values must satisfy.
+
+    One that `came_later` than days that are settled by now is not hashed where it has nothing but 0.
+    """
 
     name: str
     kind: Kind
@@ -72,16 +75,22 @@ class Column:
     at_least: int | None = None
     longest: int | None = None
     one_of: tuple[str, ...] | None = None
+    came_later: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Spec:
-    """A frame's name, grain, key and columns."""
+    """A frame's name, grain, key and columns.
+
+    One that `came_later` than days that are settled by now is neither kept nor hashed where it has no rows: a day that
+    has none of them is the same, byte for byte, whoever settled it.
+    """
 
     name: str
     grain: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    came_later: bool = False
 
     @property
     def column_names(self) -> list[str]:
@@ -210,6 +219,21 @@ CREDITS = Spec(
     ),
 )
 
+REFUNDS = Spec(
+    name="refunds",
+    grain="One row per refund requested before the end of the window that no run has taken so far.",
+    key=("refund_id",),
+    came_later=True,
+    columns=(
+        _text("refund_id", "the instruction"),
+        _text("loan_id", "the loan whose held credit is to go back"),
+        _text("currency", "as the instruction says; another one than the loan's refuses it"),
+        _amount("amount", "what is to go back", at_least=1),
+        _instant("requested_at", "when; with refund_id the order of the run"),
+        _text("state", "new, or refused: by an earlier run", one_of=("new", "refused")),
+    ),
+)
+
 ORIGINALS = Spec(
     name="originals",
     grain="One row per existing repayment that a reversal of the run names, wherever it stands.",
@@ -266,11 +290,21 @@ PRIOR_SHARES = Spec(
 
 PRIOR_ENTRIES = Spec(
     name="prior_entries",
-    grain="One row per posting of the extracted, distributed and credit_applied entries of an original.",
+    grain="One row per posting of the entries of an original: extracted, distributed, applied, refunded.",
     key=("entry_id", "account"),
     columns=(
         _amount("entry_id", "the entry; also of originals that are only quarantined: their repayment_extracted"),
-        _text("event", "of the entry", one_of=("repayment_extracted", "repayment_distributed", "credit_applied")),
+        _text(
+            "event",
+            "of the entry",
+            one_of=(
+                "repayment_extracted",
+                "repayment_distributed",
+                "credit_applied",
+                "refund_ordered",
+                "refund_undone",
+            ),
+        ),
         _text("repayment_id", "the original"),
         _text("account", "the account"),
         _text("currency", "the currency"),
@@ -290,6 +324,7 @@ class Inputs:
     receivables: pd.DataFrame
     repayments: pd.DataFrame
     credits: pd.DataFrame
+    refunds: pd.DataFrame
     originals: pd.DataFrame
     prior_allocations: pd.DataFrame
     prior_shares: pd.DataFrame
@@ -306,6 +341,7 @@ INPUTS: Mapping[str, Spec] = {
         RECEIVABLES,
         REPAYMENTS,
         CREDITS,
+        REFUNDS,
         ORIGINALS,
         PRIOR_ALLOCATIONS,
         PRIOR_SHARES,
@@ -373,8 +409,36 @@ CREDIT_CHANGES = Spec(
         _text("loan_id", "the loan"),
         _text("repayment_id", "whose money is held"),
         _text("currency", "the currency"),
-        _amount("amount", "held positive; applied and taken_back negative; never 0"),
-        _text("event", "what happened", one_of=("held", "applied", "taken_back")),
+        _amount("amount", "held positive; applied, taken_back and refunded negative; never 0"),
+        _text("event", "what happened", one_of=("held", "applied", "taken_back", "refunded")),
+    ),
+)
+
+TAKEN_REFUNDS = Spec(
+    name="refunds",
+    grain="One row per refund that the run takes, in the order of the run.",
+    key=("refund_id",),
+    came_later=True,
+    columns=(
+        _text("refund_id", "the instruction"),
+        _text("loan_id", "the loan whose held credit goes back"),
+        _text("currency", "the currency"),
+        _amount("amount", "what goes back", at_least=1),
+    ),
+)
+
+REFUSED_REFUNDS = Spec(
+    name="refused_refunds",
+    grain="One row per refund that this run refuses for the first time.",
+    key=("refund_id",),
+    came_later=True,
+    columns=(
+        _text("refund_id", "the instruction"),
+        _text("loan_id", "the loan that it names"),
+        _text("currency", "as the instruction says"),
+        _amount("amount", "as the instruction says; in no total", at_least=1),
+        _text("rule", "why"),
+        _text("evidence", "JSON: the rows that prove it"),
     ),
 )
 
@@ -405,10 +469,10 @@ ENTRIES = Spec(
     key=("entry_no",),
     columns=(
         _amount("entry_no", "1, 2, 3 … in the order of the run", at_least=1),
-        _text("event", "repayment_extracted, repayment_distributed, credit_applied or repayment_reversed"),
+        _text("event", "repayment_extracted, _distributed or _reversed, credit_applied or refund_ordered"),
         _text("loan_id", "the loan"),
         _text("currency", "the currency of all its postings"),
-        _text("repayment_id", "whose entry it is; of repayment_reversed: the reversal"),
+        _text("repayment_id", "whose money it moves; of repayment_reversed: the reversal"),
         _number("reverses_entry_id", "the entry of an earlier run that it reverses"),
         _number("reverses_entry_no", "the entry of this run that it reverses"),
     ),
@@ -430,8 +494,12 @@ BREAKS = Spec(
     grain="One row per break that the run finds; found again by every run that still sees it, opened once by the book.",
     key=("cause", "subject_kind", "subject_id"),
     columns=(
-        _text("cause", "why", one_of=("overpaid", "quarantined", "bad_reversal", "orphan_repayment")),
-        _text("subject_kind", "what it is about", one_of=("loan", "repayment")),
+        _text(
+            "cause",
+            "why",
+            one_of=("overpaid", "quarantined", "bad_reversal", "orphan_repayment", "refund_exceeds_credit"),
+        ),
+        _text("subject_kind", "what it is about", one_of=("loan", "repayment", "refund")),
         _text("subject_id", "its id"),
         _text("currency", "null only for an orphan", is_nullable=True),
         _amount("amount", "the money concerned, positive"),
@@ -441,7 +509,7 @@ BREAKS = Spec(
 
 TOTALS = Spec(
     name="totals",
-    grain="One row per currency of the run's loans; received is the sum of the eight amounts after it.",
+    grain="One row per currency of the run's loans; received is the sum of the nine amounts after it.",
     key=("currency",),
     columns=(
         _text("currency", "the currency"),
@@ -455,6 +523,11 @@ TOTALS = Spec(
         _amount("cost_amount", "costs recovered"),
         _amount("credit_amount", "change of held credits"),
         _amount("quarantined_amount", "change of what is quarantined"),
+        _amount(
+            "refunded_amount",
+            "held credits that go back to borrowers, less what reversals undo of them",
+            came_later=True,
+        ),
     ),
 )
 
@@ -467,6 +540,8 @@ class Outcome:
     allocations: pd.DataFrame
     shares: pd.DataFrame
     credits: pd.DataFrame
+    refunds: pd.DataFrame
+    refused_refunds: pd.DataFrame
     quarantine: pd.DataFrame
     released: pd.DataFrame
     entries: pd.DataFrame
@@ -482,6 +557,8 @@ OUTCOME: Mapping[str, Spec] = {
         ALLOCATIONS,
         SHARES,
         CREDIT_CHANGES,
+        TAKEN_REFUNDS,
+        REFUSED_REFUNDS,
         QUARANTINE,
         RELEASED,
         ENTRIES,
@@ -493,12 +570,17 @@ OUTCOME: Mapping[str, Spec] = {
 
 # --- what is owed and paid ---------------------------------------------------------------------------------------
 
+_PAYEE = (
+    _text("payee_kind", "as `books.accounts.PayeeKind`"),
+    _text("payee_id", "the investor, or the refund that names its borrower"),
+)
+
 PAYABLES = Spec(
     name="payables",
-    grain="One row per investor and currency with a balance.",
-    key=("investor_id", "currency"),
+    grain="One row per payee and currency with a balance.",
+    key=("payee_kind", "payee_id", "currency"),
     columns=(
-        _text("investor_id", "the investor"),
+        *_PAYEE,
         _text("currency", "ISO 4217"),
         _amount("amount", "what is owed; below zero: overdrawn"),
         _amount("attempt", "the number of the attempt that a payout of it would be", at_least=1),
@@ -507,10 +589,10 @@ PAYABLES = Spec(
 
 PAYEES = Spec(
     name="payees",
-    grain="One row per investor whom the source knows. Personal data: kept with the payout, shown nowhere.",
-    key=("investor_id",),
+    grain="One row per payee whom the source knows. Personal data: kept with the payout, shown nowhere.",
+    key=("payee_kind", "payee_id"),
     columns=(
-        _text("investor_id", "the investor"),
+        *_PAYEE,
         _text("name", "whom the bank pays"),
         _text("status", "active, or frozen: owed and never paid out"),
         _text("account", "IBAN or domestic account number", is_nullable=True),
@@ -520,10 +602,10 @@ PAYEES = Spec(
 
 SLOTS = Spec(
     name="slots",
-    grain="One row per chunk that a day and revision has for an investor and currency.",
-    key=("investor_id", "currency", "chunk"),
+    grain="One row per chunk that a day and revision has for a payee and currency.",
+    key=("payee_kind", "payee_id", "currency", "chunk"),
     columns=(
-        _text("investor_id", "the investor"),
+        *_PAYEE,
         _text("currency", "ISO 4217"),
         _amount("chunk", "its number, from 1", at_least=1),
         _amount("attempt", "its newest attempt", at_least=1),
@@ -533,19 +615,19 @@ SLOTS = Spec(
 
 REFUSED_ACCOUNTS = Spec(
     name="refused accounts",
-    grain="One row per account of an investor that a bank refused for good.",
-    key=("investor_id", "account", "bank"),
+    grain="One row per account of a payee that a bank refused for good.",
+    key=("payee_kind", "payee_id", "account", "bank"),
     columns=(
-        _text("investor_id", "the investor"),
+        *_PAYEE,
         _text("account", "the account"),
         _text("bank", "its bank, or empty"),
     ),
 )
 
 _PAYOUT = (
-    _text("payout_id", "date, revision, investor, currency, chunk and attempt"),
+    _text("payout_id", "date, revision, payee, currency, chunk and attempt"),
     _text("end_to_end_id", "its id at the bank, for life"),
-    _text("investor_id", "the payee"),
+    *_PAYEE,
     _text("currency", "ISO 4217"),
     _amount("chunk", "which part of the balance it is, from 1", at_least=1),
     _amount("attempt", "which try it is, from 1", at_least=1),
@@ -557,7 +639,7 @@ _PAYOUT = (
 
 NEW_PAYOUTS = Spec(
     name="new payouts",
-    grain="One row per payment to be made, in the order of (investor_id, currency, chunk).",
+    grain="One row per payment to be made, in the order of (payee_kind, payee_id, currency, chunk).",
     key=("payout_id",),
     columns=_PAYOUT,
 )
@@ -565,9 +647,9 @@ NEW_PAYOUTS = Spec(
 HOLDS = Spec(
     name="holds",
     grain="One row per balance that is owed and not paid now.",
-    key=("investor_id", "currency"),
+    key=("payee_kind", "payee_id", "currency"),
     columns=(
-        _text("investor_id", "the investor"),
+        *_PAYEE,
         _text("currency", "ISO 4217"),
         _amount("amount", "what is owed", at_least=1),
         _text("reason", "why it is not paid now (rules, section 7)"),
@@ -596,7 +678,7 @@ EVIDENCE = Spec(
     key=("payout_id",),
     columns=(
         _text("payout_id", "the payout"),
-        _text("investor_id", "the payee"),
+        *_PAYEE,
         _date("settlement_date", "the day that prepared it"),
         _text("currency", "ISO 4217"),
         _amount("amount", "what is paid", at_least=1),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from settlement.ports.outbox import Outbox
     from settlement.ports.outcomes import Outcomes
     from settlement.ports.payouts import Payouts
+    from settlement.ports.refunds import Refunds
 
 
 class NotifyingBooks(Protocol):
@@ -43,6 +44,8 @@ class Books(NotifyingBooks, Protocol):
     def journal(self) -> Journal: ...
     @property
     def payouts(self) -> Payouts: ...
+    @property
+    def refunds(self) -> Refunds: ...
     @property
     def files(self) -> PaymentFiles: ...
     @property

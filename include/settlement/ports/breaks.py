@@ -47,7 +47,7 @@ class Breaks(Protocol):
     """What should agree and does not, and what people did about it."""
 
     def found(self) -> list[Finding]:
-        """Return the breaks that the books show by themselves: overdrawn investors, payouts that came back late."""
+        """Return the breaks that the books show by themselves: overdrawn payees, payouts that came back late."""
         ...
 
     def sync(

@@ -160,6 +160,7 @@ class DayTotals:
     cost_amount: int
     credit_amount: int
     quarantined_amount: int
+    refunded_amount: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,10 @@ class BookedInputs(Protocol):
         """Return the loans on which money was held before the day."""
         ...
 
+    def refunded(self, refund_ids: Sequence[str]) -> Set[str]:
+        """Return those of the refunds that some run has taken; what was refused is not."""
+        ...
+
     def currencies(self, loan_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the currency in which money of these loans was settled, by loan."""
         ...

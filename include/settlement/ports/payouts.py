@@ -41,9 +41,9 @@ class Payouts(Protocol):
     """What is owed, what is prepared, and every step that a payout takes."""
 
     def payables(self) -> pd.DataFrame:
-        """Return what the ledger owes each investor: frame `PAYABLES`, in no order.
+        """Return what the ledger owes each investor, and each borrower for a refund: frame `PAYABLES`, in no order.
 
-        The attempt grows if some payout of the investor's newest preparation is proven not to have been paid.
+        The attempt grows if some payout of the payee's newest preparation is proven not to have been paid.
         """
         ...
 
@@ -87,7 +87,7 @@ class Payouts(Protocol):
         """
 
     def holds(self) -> pd.DataFrame:
-        """Return what is owed and not paid now, and why, as payouts were prepared last: frame `HOLDS`, by investor."""
+        """Return what is owed and not paid now, and why, as payouts were prepared last: frame `HOLDS`, by payee."""
         ...
 
     def find(self, settlement_date: date | None = None, states: Sequence[PayoutState] = ()) -> pd.DataFrame:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Facts:
     """The source's side of a day's inputs: frames as in `domain.frames`, without positions and states.
 
-    `repayments` are all that the run takes; `originals` the rows that their reversals name.
+    `repayments` are all that the run takes; `originals` the rows that their reversals name; `refunds` those that no run
+    has taken.
     """
 
     loans: pd.DataFrame
@@ -28,6 +29,7 @@ class Facts:
     receivables: pd.DataFrame
     repayments: pd.DataFrame
     originals: pd.DataFrame
+    refunds: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,10 @@ class SourceSnapshot(Protocol):
     def repayments(self, repayment_ids: Sequence[str]) -> pd.DataFrame:
         """Return these repayments."""
 
+    def refunds(self, until_at_exclusive: datetime) -> pd.DataFrame:
+        """Return the refunds that were requested before an instant; none where the source has no such relation."""
+        ...
+
     def loans(self, loan_ids: Sequence[str]) -> pd.DataFrame:
         """Return these loans."""
 
@@ -81,8 +87,8 @@ class LendingCore(Protocol):
         """Open the source as it stands at this moment."""
         ...
 
-    def payees(self, investor_ids: Sequence[str]) -> pd.DataFrame:
-        """Return who is to be paid where: frame `PAYEES`; an investor whom the source lacks has no row."""
+    def payees(self, investor_ids: Sequence[str], refund_ids: Sequence[str]) -> pd.DataFrame:
+        """Return who is to be paid where: frame `PAYEES`; an investor or a refund that the source lacks has no row."""
         ...
 
     def received_at(self, repayment_ids: Sequence[str]) -> dict[str, datetime]:

@@ -21,6 +21,7 @@ from settlement.domain.books import postings
 from settlement.domain.books.accounts import (
     BANK_CHARGES,
     BANK_INTEREST,
+    BORROWER_PAYABLE,
     DIFFERENCE,
     INVESTOR_PAYABLE,
     PAYOUTS_IN_TRANSIT,
@@ -92,7 +93,7 @@ def write_off(services: Services, break_id: int, *, reason: str, by: str, now: d
 def book(services: Services, break_id: int, *, account: str, reason: str, by: str, now: datetime) -> Mapping[str, Any]:
     """Book the line of a break to an account; above the policy's limit, ask a second person.
 
-    An overdrawn investor's account takes a line that brings at most what is missing in it.
+    An overdrawn payee's account takes a line that brings at most what is missing in it.
     """
     return _decide_or_ask(services, break_id, way=Way.BOOK, target=account, reason=reason, by=by, now=now)
 
@@ -264,11 +265,12 @@ def _require_bookable(books: Books, line: OpenLine, account: str) -> None:
     """Raises Refused: a person may not book this line to this account."""
     if account in BOOKABLE:
         return
-    missing = books.journal.balance(account, line.currency) if account.startswith(INVESTOR_PAYABLE.prefix) else 0
+    is_payable = account.startswith((INVESTOR_PAYABLE.prefix, BORROWER_PAYABLE.prefix))
+    missing = books.journal.balance(account, line.currency) if is_payable else 0
     if missing <= 0:
         raise Refused(
-            f"[{account}] is not an account that a line can be booked to: one of {sorted(BOOKABLE)}, or an overdrawn"
-            f" investor's, [{INVESTOR_PAYABLE.prefix}…]"
+            f"[{account}] is not an account that a line can be booked to: one of {sorted(BOOKABLE)}, an overdrawn"
+            f" investor's, [{INVESTOR_PAYABLE.prefix}…], or that of an overdrawn refund, [{BORROWER_PAYABLE.prefix}…]"
         )
     if not 0 < line.amount <= missing:
         raise Refused(f"The line brings [{line.amount}], [{account}] lacks [{missing}]: it takes at most that")
@@ -292,7 +294,7 @@ def _plan_absent(services: Services, books: Books, found: Break, reason: str, *,
 
 
 def _plan_write_off(services: Services, books: Books, found: Break, *, now: datetime) -> Planned:
-    """Clear what a missing receipt, a missing return or an overdrawn investor leaves standing, against `difference`.
+    """Clear what a missing receipt, a missing return or an overdrawn payee leaves standing, against `difference`.
 
     Raises Refused: it has moved since the break was found, or the payout is still at the bank.
     """
@@ -309,7 +311,8 @@ def _plan_write_off(services: Services, books: Books, found: Break, *, now: date
                 f" absent {found.break_id}`, and its money goes back to the payee"
             )
     else:
-        cleared = INVESTOR_PAYABLE(found.subject_id)
+        payable = BORROWER_PAYABLE if found.subject_kind == BORROWER_PAYABLE.of else INVESTOR_PAYABLE
+        cleared = payable(found.subject_id)
         stands = books.journal.balance(cleared, found.currency)
     if stands != found.amount:
         raise Refused(

@@ -20,7 +20,7 @@ from settlement.ports.days import DayRun, DayTotals
 from settlement.ports.services import Services
 from settlement.stages import extract, notify, standing
 
-CAUSES = ("quarantined", "bad_reversal", "orphan_repayment", "overpaid")
+CAUSES = ("quarantined", "bad_reversal", "orphan_repayment", "overpaid", "refund_exceeds_credit")
 
 
 def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def day_report(services: Services, books: Books, on: date) -> DayReport:
         revision=found.revision,
         sheets=(
             _summary(services, books, on, found),
-            *(_sheet(name, books.close.report_table(name, on)) for name in ("shares", "payouts", "breaks")),
+            *(_sheet(name, books.close.report_table(name, on)) for name in ("shares", "payouts", "refunds", "breaks")),
             _taxes(services, books, on, found),
             _sheet("journal", books.close.report_table("journal", on)),
         ),

@@ -162,7 +162,8 @@ def see(services: Services, books: Books, day: DayRun) -> Seen:
     with services.core.snapshot() as source:
         windows = Windows(services.calendar, books.days.windows())
         facts, changed = _facts(windows, books.inputs, source, on)
-    later = books.inputs.settled_later(on, facts.loans["loan_id"].tolist())
+    has_money = facts.loans["loan_id"].isin({*facts.repayments["loan_id"], *books.inputs.credit_loans(on)})
+    later = books.inputs.settled_later(on, facts.loans.loc[has_money, "loan_id"].tolist())
     if later:
         dates = ", ".join(sorted({str(date) for date, _ in later}))
         loans = ", ".join(sorted({loan for _, loan in later})[:5])
@@ -197,9 +198,12 @@ def _facts(windows: Windows, booked: BookedInputs, source: SourceSnapshot, on: d
         tried = source.repayments(again)
         has_come = tried["received_at"] < windows.calendar.window(on).until_at_exclusive
         repayments = pd.concat([repayments, tried[has_come]], ignore_index=True)
-    loans = source.loans(sorted({*repayments["loan_id"], *booked.credit_loans(on)}))
-    settled_in = booked.currencies(loans["loan_id"].tolist())
-    loans, repayments, in_another = source_changes.hold_to_currency(loans, repayments, settled_in)
+    refunds = source.refunds(end)
+    refunds = refunds[~refunds["refund_id"].isin(booked.refunded(refunds["refund_id"].tolist()))]
+    found = source.loans(sorted({*repayments["loan_id"], *booked.credit_loans(on), *refunds["loan_id"]}))
+    settled_in = booked.currencies(found["loan_id"].tolist())
+    loans, repayments, in_another = source_changes.hold_to_currency(found, repayments, settled_in)
+    is_waiting = refunds["loan_id"].isin(set(found["loan_id"]) - set(loans["loan_id"]))
 
     known = loans["loan_id"]  # what belongs to a loan that does not exist is nobody's
     notes, holdings = source.positions(known)
@@ -211,6 +215,7 @@ def _facts(windows: Windows, booked: BookedInputs, source: SourceSnapshot, on: d
         receivables=source.receivables(known.tolist()),
         repayments=repayments,
         originals=source.repayments(repayments["reverses_repayment_id"].dropna().unique().tolist()),
+        refunds=refunds[~is_waiting].reset_index(drop=True),
     )
     return facts, changed + in_another
 

@@ -22,6 +22,7 @@ from settlement.stages import close, match, notify, passed_over
 
 CAUSES = (
     "investor_overdrawn",
+    "borrower_overdrawn",
     "missing_at_bank",
     "unknown_at_bank",
     "amount_differs",

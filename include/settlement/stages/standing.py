@@ -26,6 +26,7 @@ TOTALS = (
     "cost_amount",
     "credit_amount",
     "quarantined_amount",
+    "refunded_amount",
 )
 
 _PAYOUT_TOTALS = {

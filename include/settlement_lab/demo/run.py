@@ -52,7 +52,7 @@ WORDS = {
         "afterwards": "the last payouts booked, open days closed",
         "failed": "{day} FAILED in {tasks}: see {log}",
         "title": "Five business days around the Lunar New Year (won)",
-        "columns": "date,received,to investors,fees + VAT,taxes,held,refused,paid out,breaks",
+        "columns": "date,received,to investors,fees+VAT,taxes,held,refused,refunded,paid out,breaks",
         "total": "total",
         "opened": "break {break_id}, {cause}: {amount} won on [{subject_id}] opened",
         "older": "break {break_id}, {cause}: business days old: {age_business_days}; days by the calendar: {days}",
@@ -84,7 +84,7 @@ WORDS = {
         "afterwards": "마지막 지급 기장 확인, 미마감일 마감",
         "failed": "{day} 실패: {tasks}. {log} 참조",
         "title": "설 연휴 전후 5영업일 (원)",
-        "columns": "정산일,수납,투자자 귀속,수수료+부가세,세금,보류금,격리,지급,차이",
+        "columns": "정산일,수납,투자자 귀속,수수료+부가세,세금,보류금,격리,환급,지급,차이",
         "total": "합계",
         "opened": "차이 {break_id} {cause} 발생: [{subject_id}] {amount}원",
         "older": "차이 {break_id} {cause} 경과 {age_business_days}영업일, 달력으로 {days}일",
@@ -110,7 +110,7 @@ DAYS = """
 -- One row per settlement date.
 select d.settlement_date, d.state, d.revision, d.received_amount, d.distributed_amount,
        d.fee_amount + d.vat_amount as fee_amount, d.national_tax_amount + d.local_tax_amount as tax_amount,
-       d.credit_amount, d.quarantined_amount,
+       d.credit_amount, d.quarantined_amount, d.refunded_amount,
        coalesce((select sum(amount) from reporting.payouts p where p.settlement_date = d.settlement_date
                  and p.currency = d.currency and p.state not in ('rejected', 'returned')), 0)::bigint as paid_amount,
        (select count(*) from reporting.breaks b where b.opened_on = d.settlement_date) as break_count
@@ -122,9 +122,9 @@ BREAKS = """
 select break_id, cause, subject_id, amount, opened_on, age_business_days, state, resolved_on, resolution
   from reporting.breaks order by break_id
 """
-AMOUNTS = ("received", "distributed", "fee", "tax", "credit", "quarantined", "paid")
+AMOUNTS = ("received", "distributed", "fee", "tax", "credit", "quarantined", "refunded", "paid")
 SETTLED = "settled"  # the file that says that a home holds a settled demo
-NARROWEST = 100
+NARROWEST = 104
 FINGERPRINT = """
 -- One row: how much there is of everything that a run could add.
 select (select count(*) from reporting.journal), (select count(*) from reporting.payouts),

@@ -40,6 +40,7 @@ SETTLEMENT_DATES = (
 LOANS, INVESTORS, NOTES = 60, 300, 3_000
 NOTES_PER_LOAN = NOTES // LOANS
 MONTHS = 12
+OVERPAID = 70_000  # by the borrower whose loan ends: it goes back
 LATE_ADDITION_PPM = 30_000  # late interest runs at the loan's rate and three points more
 CLOSED_ACCOUNT = "KR17MOCK0000000013"  # held by the bank, and closed
 
@@ -131,6 +132,19 @@ class Receivable(NamedTuple):
     recorded_at: datetime
 
 
+class Refund(NamedTuple):
+    """A row of `core.refunds`."""
+
+    refund_id: str
+    loan_id: str
+    currency: str
+    amount: int
+    payee_name: str
+    payee_account: str
+    payee_bank: str
+    requested_at: datetime
+
+
 class Repayment(NamedTuple):
     """A row of `core.repayments`."""
 
@@ -166,6 +180,7 @@ class World:
         self.schedule = [row for loan in self.loans for row in _schedule(loan)]
         self.repayments = sorted(self._repayments(), key=lambda row: (row.received_at, row.repayment_id))
         self.late_interest = list(self._late_interest())
+        self.refunds = [self._refund()]
 
     @cached_property
     def loan(self) -> dict[str, Loan]:
@@ -182,6 +197,7 @@ class World:
             "notes": self.notes,
             "note_holdings": self.holdings,
             "receivables": [row for row in (*self.schedule, *self.late_interest) if row.recorded_at < cut_off],
+            "refunds": [row for row in self.refunds if row.requested_at < cut_off],
             "repayments": [r for r in self.repayments if r.received_at < cut_off and r.recorded_at < morning],
         }
 
@@ -298,7 +314,7 @@ class World:
         yield self._paid(loan, on, owed - part + _late_interest(loan, owed - part, on))
 
     def _pays_too_much(self, loan: Loan, owed: int) -> Iterator[Repayment]:
-        yield self._paid(loan, date(2026, 2, 20), owed + 70_000)
+        yield self._paid(loan, date(2026, 2, 20), owed + OVERPAID)
 
     def _pays_and_is_reversed(self, loan: Loan, owed: int) -> Iterator[Repayment]:
         """The direct debit of the 13th is refused on the 19th; the borrower pays by transfer, late, on the 23rd."""
@@ -318,6 +334,14 @@ class World:
         """The bank shows the money of Friday the 13th at once; the lender's system learns of it on Monday the 23rd."""
         recorded_at = datetime.combine(date(2026, 2, 23), time(10), SEOUL)
         yield from (paid._replace(recorded_at=recorded_at) for paid in self._pays(loan, owed))
+
+    def _refund(self) -> Refund:
+        """On the business day after it, the borrower who paid too much asks for the rest to go back."""
+        loan = self.loan[CASES["over-payment"]]
+        requested_at = datetime.combine(date(2026, 2, 23), time(11, 30), SEOUL)
+        return Refund(
+            f"F-{loan.loan_id}", loan.loan_id, "KRW", OVERPAID, loan.borrower, "333-20-600060", "902", requested_at
+        )
 
     def _owed(self, loan: Loan) -> int:
         return sum(row.amount for row in self.schedule if row.loan_id == loan.loan_id and row.due_on == loan.due_on)
@@ -398,6 +422,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "note_holdings": Holding._fields,
     "receivables": Receivable._fields,
     "repayments": Repayment._fields,
+    "refunds": Refund._fields,
 }
 
 

@@ -57,7 +57,7 @@ class Auditor:
             connection.execute("begin isolation level repeatable read, read only")
             payouts = rows(
                 connection,
-                "select payout_id, end_to_end_id, investor_id, currency, amount, state, payee_account, settlement_date,"
+                "select payout_id, end_to_end_id, payee_id, currency, amount, state, payee_account, settlement_date,"
                 " revision, chunk from ledger.payouts",
             )
             payments = httpx.get(f"{self.bank_url}/_mock/payments", timeout=60, trust_env=False).json()
@@ -142,7 +142,7 @@ def _earned_is_accounted_for(
     paid: Counter[tuple[str, str]] = Counter()
     at_bank = {p["end_to_end_id"] for p in payments if p["status"] == "accepted" and p["returned_at"] is None}
     for payout in payouts:
-        key = (payout["investor_id"], payout["currency"])
+        key = (payout["payee_id"], payout["currency"])
         if payout["state"] not in GIVEN_BACK:
             living[key] += payout["amount"]
         if payout["end_to_end_id"] in at_bank:
@@ -163,12 +163,12 @@ def balances_are_held(connection: psycopg.Connection[Any]) -> Iterator[str]:
     for row in rows(
         connection,
         "select b.account, b.currency, -b.amount as amount, h.amount as held from ledger.balances b"
-        " left join ledger.holds h on 'investor_payable:' || h.investor_id = b.account and h.currency = b.currency"
+        " left join ledger.holds h on 'investor_payable:' || h.payee_id = b.account and h.currency = b.currency"
         " where b.account like 'investor@_payable:%' escape '@' and b.amount < 0 and -b.amount > coalesce(h.amount, 0)"
         # The money of payouts that ended since the newest day was opened is offered by the next run.
         " and -b.amount - coalesce(h.amount, 0) > coalesce((select sum(p.amount)"
         "   from ledger.payouts p join ledger.payout_history s on s.payout_id = p.payout_id and s.to_state = p.state"
-        "   where 'investor_payable:' || p.investor_id = b.account and p.currency = b.currency"
+        "   where 'investor_payable:' || p.payee_id = b.account and p.currency = b.currency"
         "   and p.state in ('rejected', 'returned') and s.at >= (select max(opened_at) from ledger.days)), 0)",
     ):
         yield f"[{row['account']}] is owed [{row['amount']}], and [{row['held']}] of it is held: nobody pays the rest"
@@ -226,7 +226,7 @@ def entries_balance(connection: psycopg.Connection[Any]) -> Iterator[str]:
 
 def _one_attempt_lives(payouts: list[dict[str, Any]]) -> Iterator[str]:
     living = Counter(
-        (p["settlement_date"], p["revision"], p["investor_id"], p["currency"], p["chunk"])
+        (p["settlement_date"], p["revision"], p["payee_id"], p["currency"], p["chunk"])
         for p in payouts
         if p["state"] not in GIVEN_BACK
     )

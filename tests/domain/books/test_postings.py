@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from settlement.domain import policy
 from settlement.domain.books import accounts, postings
-from settlement.domain.books.accounts import BORROWER_CREDIT, CHART, INVESTOR_PAYABLE
+from settlement.domain.books.accounts import BORROWER_CREDIT, BORROWER_PAYABLE, CHART, INVESTOR_PAYABLE
 from settlement.domain.books.postings import Entry
 
-A, B, L1 = INVESTOR_PAYABLE("A"), INVESTOR_PAYABLE("B"), BORROWER_CREDIT("L1")
+A, B, L1, F1 = INVESTOR_PAYABLE("A"), INVESTOR_PAYABLE("B"), BORROWER_CREDIT("L1"), BORROWER_PAYABLE("F1")
 CUTS = {"cost": 0, "fee": 640, "vat": 64, "national_tax": 700, "local_tax": 70}
 
 ENTRIES: dict[str, tuple[Entry[int], dict[str, int]]] = {
@@ -45,6 +45,14 @@ ENTRIES: dict[str, tuple[Entry[int], dict[str, int]]] = {
             "tax_payable:local": -70,
             "investor_payable:A": -3_526,
         },
+    ),
+    "refund_ordered": (
+        postings.refund_ordered(5_000, credit=L1, payable=F1),
+        {"borrower_credit:L1": 5_000, "borrower_payable:F1": -5_000},
+    ),
+    "refund_undone": (
+        postings.refund_undone(5_000, credit=L1, payable=F1),
+        {"borrower_payable:F1": 5_000, "borrower_credit:L1": -5_000},
     ),
     "repayment_reversed": (
         postings.repayment_reversed([("receipts_in_transit", 95_000), ("repayments_unallocated", -95_000)]),

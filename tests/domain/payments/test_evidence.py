@@ -19,7 +19,8 @@ def known(**said: Any) -> pd.DataFrame:
     """What is known of one payout that the bank has: nothing but what is said."""
     row: dict[str, Any] = {
         "payout_id": "P",
-        "investor_id": "A",
+        "payee_kind": "investor",
+        "payee_id": "A",
         "settlement_date": pd.Timestamp("2026-02-16"),
         "currency": "KRW",
         "amount": 100,

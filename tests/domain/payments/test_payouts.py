@@ -15,7 +15,7 @@ ON = date(2026, 2, 16)
 def prepare(*owed: tuple[str, str, int], **changes: Any) -> tuple[list[tuple[Any, ...]], list[tuple[str, int, str]]]:
     """Return payouts as (investor, chunk, attempt, amount) and holds as (investor, amount, reason)."""
     attempt = changes.pop("attempt", 1)
-    payees = {investor: (investor, "김하나", "active", "110-1", "088") for investor, _, _ in owed}
+    payees = {investor: ("investor", investor, "김하나", "active", "110-1", "088") for investor, _, _ in owed}
     said: dict[str, Any] = {
         "payees": frames.build(frames.PAYEES, (payees | changes.pop("payees", {})).values()),
         "policy": POLICY,
@@ -25,19 +25,19 @@ def prepare(*owed: tuple[str, str, int], **changes: Any) -> tuple[list[tuple[Any
         "settlement_date": ON,
         "revision": 1,
     }
-    payables = frames.build(frames.PAYABLES, [(*one, attempt) for one in owed])
+    payables = frames.build(frames.PAYABLES, [("investor", *one, attempt) for one in owed])
     payouts, holds = from_balances(payables, **(said | changes))
     assert sum(payouts["amount"]) + sum(holds["amount"]) == sum(amount for _, _, amount in owed if amount > 0)
     assert payouts["end_to_end_id"].is_unique
     return (
-        list(frames.rows(payouts, "investor_id", "chunk", "attempt", "amount")),
-        list(frames.rows(holds, "investor_id", "amount", "reason")),
+        list(frames.rows(payouts, "payee_id", "chunk", "attempt", "amount")),
+        list(frames.rows(holds, "payee_id", "amount", "reason")),
     )
 
 
 def payee(**changes: Any) -> dict[str, tuple[Any, ...]]:
-    said: dict[str, Any] = {"investor_id": "A", "name": "김하나", "status": "active", "account": "110-1", "bank": "088"}
-    return {"A": tuple((said | changes).values())}
+    said: dict[str, Any] = {"name": "김하나", "status": "active", "account": "110-1", "bank": "088"}
+    return {"A": ("investor", "A", *(said | changes).values())}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_negative_balance_is_neither_paid_nor_held() -> None:
         ({"payees": payee(bank="0" * 29)}, "no_account"),
         ({"payees": payee(name="")}, "no_account"),
         ({"payees": payee(name="\x01 \u200b\t")}, "no_account"),
-        ({"refused": {("A", "110-1", "088")}}, "account_refused"),
+        ({"refused": {("investor", "A", "110-1", "088")}}, "account_refused"),
         ({"channels": {"EUR"}}, "no_channel"),
     ],
 )
@@ -86,7 +86,7 @@ def test_what_cannot_be_paid_is_held_with_its_reason(change: dict[str, Any], rea
 
 
 def test_a_refused_account_is_held_for_its_investor_alone_and_until_it_changes() -> None:
-    refused = {("A", "110-1", "088")}
+    refused = {("investor", "A", "110-1", "088")}
     assert prepare(("B", "KRW", 50), refused=refused) == ([("B", 1, 1, 50)], [])
     assert prepare(("A", "KRW", 50), refused=refused, payees=payee(account="110-2")) == ([("A", 1, 1, 50)], [])
     assert prepare(("A", "KRW", 50), refused=refused, payees=payee(bank="004")) == ([("A", 1, 1, 50)], [])
@@ -99,7 +99,9 @@ def test_currencies_never_mix() -> None:
 
 
 def test_a_second_preparation_takes_the_free_places_first_with_their_next_attempt() -> None:
-    slots = [("A", "KRW", 1, 1, False), ("A", "KRW", 2, 1, True), ("A", "KRW", 3, 2, True)]
+    slots = [("investor", "A", "KRW", number, attempt, is_free) for number, attempt, is_free in (
+        (1, 1, False), (2, 1, True), (3, 2, True)
+    )]  # fmt: skip
     assert prepare(("A", "KRW", 320), slots=slots)[0] == [
         ("A", 2, 2, 100),
         ("A", 3, 3, 100),
@@ -132,7 +134,7 @@ def test_ids_are_made_from_what_the_payout_is_and_fit_a_bank() -> None:
 
 def test_an_investor_whom_the_source_does_not_know_is_held() -> None:
     payouts, holds = from_balances(
-        frames.build(frames.PAYABLES, [("A", "KRW", 7, 1)]),
+        frames.build(frames.PAYABLES, [("investor", "A", "KRW", 7, 1)]),
         payees=frames.build(frames.PAYEES),
         policy=POLICY,
         channels={"KRW"},
@@ -142,4 +144,33 @@ def test_an_investor_whom_the_source_does_not_know_is_held() -> None:
         revision=1,
     )
     assert payouts.empty
-    assert holds.to_dict("records") == [{"investor_id": "A", "currency": "KRW", "amount": 7, "reason": "no_account"}]
+    assert list(frames.rows(holds, *frames.HOLDS.column_names)) == [("investor", "A", "KRW", 7, "no_account")]
+
+
+def test_a_refund_is_paid_beside_an_investor_of_the_same_id_under_ids_of_its_own() -> None:
+    payables = [("borrower", "A", "KRW", 150, 1), ("investor", "A", "KRW", 50, 1), ("borrower", "F2", "KRW", 60, 1)]
+    payouts, holds = from_balances(
+        frames.build(frames.PAYABLES, payables),
+        payees=frames.build(
+            frames.PAYEES,
+            [
+                ("investor", "A", "김하나", "active", "110-1", "088"),
+                ("borrower", "A", "홍길동", "active", "110-1", "088"),
+                ("borrower", "F2", "임꺽정", "active", "110-9", "088"),
+            ],
+        ),
+        policy=POLICY,
+        channels={"KRW"},
+        refused=frames.build(frames.REFUSED_ACCOUNTS, [("borrower", "F2", "110-9", "088")]),
+        slots=frames.build(frames.SLOTS, [("investor", "A", "KRW", 1, 1, False)]),
+        settlement_date=ON,
+        revision=1,
+    )
+    assert list(frames.rows(payouts, "payout_id", "payee_kind", "payee_name", "amount")) == [
+        ("refund.20260216.1.A.KRW.1.1", "borrower", "홍길동", 100),
+        ("refund.20260216.1.A.KRW.2.1", "borrower", "홍길동", 50),
+        ("20260216.1.A.KRW.2.1", "investor", "김하나", 50),
+    ]
+    assert list(frames.rows(holds, *frames.HOLDS.column_names)) == [
+        ("borrower", "F2", "KRW", 60, "account_refused")
+    ]  # fmt: skip

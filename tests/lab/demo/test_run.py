@@ -27,6 +27,7 @@ DAY = {
     "tax_amount": 1_070,
     "credit_amount": 5_000,
     "quarantined_amount": 0,
+    "refunded_amount": 0,
     "paid_amount": 88_050,
     "break_count": 1,
 }

@@ -92,10 +92,16 @@ def test_every_case_of_the_demo_is_there_once(lender: world.World) -> None:
     assert seller.investor_id != buyer.investor_id
 
 
-def test_the_borrower_who_pays_too_much_leaves_seventy_thousand_won(lender: world.World) -> None:
+def test_the_borrower_who_pays_too_much_leaves_seventy_thousand_won_and_has_it_back_on_the_last_day(
+    lender: world.World,
+) -> None:
     (paid,) = (row.amount for row in lender.repayments if row.loan_id == CASES["over-payment"])
     owed = sum(row.amount for row in lender.schedule if row.loan_id == CASES["over-payment"])
     assert paid - owed == 70_000
+    (refund,) = lender.refunds
+    assert (refund.loan_id, refund.amount) == (CASES["over-payment"], 70_000)
+    assert lender.facts_until(FOURTH)["refunds"] == []
+    assert lender.facts_until(LAST)["refunds"] == [refund]
 
 
 def test_the_investors_with_a_difficulty_are_owed_something(lender: world.World) -> None:
@@ -124,7 +130,7 @@ def test_loading_a_day_again_writes_nothing(lender: world.World, lending_core: A
     first = world.load(lending_core.owner_url, lender.facts_until(FIRST))
     assert first > 3_000 + 3_000 + 300
     assert world.load(lending_core.owner_url, lender.facts_until(FIRST)) == 0
-    assert world.load(lending_core.owner_url, lender.facts_until(LAST)) == len(lender.repayments) - 6 + 3
+    assert world.load(lending_core.owner_url, lender.facts_until(LAST)) == len(lender.repayments) - 6 + 3 + 1
     with psycopg.connect(lending_core.url.replace("+psycopg", "")) as connection:
         assert connection.execute("select count(*), sum(amount) from core.repayments").fetchone() == (
             len(lender.repayments),

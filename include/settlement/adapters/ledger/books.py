@@ -13,6 +13,7 @@ from settlement.adapters.ledger.inputs.repository import BookedInputs
 from settlement.adapters.ledger.journal.repository import Journal
 from settlement.adapters.ledger.outcomes.repository import Outcomes
 from settlement.adapters.ledger.payouts.repository import Payouts
+from settlement.adapters.ledger.refunds.repository import Refunds
 from settlement.adapters.ledger.unit_of_work import NotifyingBooks, Transactions
 from settlement.domain.alerts.routing import AlertsPolicy
 
@@ -26,6 +27,7 @@ class PostgresBooks(NotifyingBooks):
         self.outcomes = Outcomes(transaction)
         self.journal = Journal(transaction)
         self.payouts = Payouts(transaction, self.journal)
+        self.refunds = Refunds(transaction, self.journal)
         self.files = PaymentFiles(transaction)
         self.approvals = Approvals(transaction)
         self.bank_lines = BankLines(transaction, self.journal)

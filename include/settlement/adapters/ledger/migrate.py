@@ -20,6 +20,7 @@ CHANGEABLE = {
     "runs": "update",
     "repayments": "update",
     "quarantine": "update",
+    "refused_refunds": "update",
     "payouts": "update",
     "payout_files": "update",
     "transmissions": "update",

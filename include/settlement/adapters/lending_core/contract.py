@@ -61,12 +61,29 @@ COLUMNS = {
     },
 }
 
+OPTIONAL = {
+    "refunds": {
+        "refund_id": Wanted.TEXT,
+        "loan_id": Wanted.TEXT,
+        "currency": Wanted.TEXT,
+        "amount": Wanted.WHOLE,
+        "payee_name": Wanted.TEXT,
+        "payee_account": Wanted.TEXT,
+        "payee_bank": Wanted.TEXT,
+        "requested_at": Wanted.INSTANT,
+    },
+}
+"""The relations that a source may do without."""
+
 READ_LATER = {
     ("investors", "name"),
     ("investors", "status"),
     ("investors", "payout_account"),
     ("investors", "payout_bank"),
     ("repayments", "bank_reference"),
+    ("refunds", "payee_name"),
+    ("refunds", "payee_account"),
+    ("refunds", "payee_bank"),
 }
 """What only paying and matching read: a source without them can be settled, and whoever reads them says so."""
 
@@ -79,9 +96,10 @@ def broken(columns: pd.DataFrame) -> list[str]:
 
 def _broken(found: Mapping[tuple[str, str], tuple[str, ...]]) -> Iterator[str]:
     there_are = {relation for relation, _ in found}
-    for relation, wanted in COLUMNS.items():
+    for relation, wanted in (COLUMNS | OPTIONAL).items():
         if relation not in there_are:
-            yield f"relation [core.{relation}] is not there"
+            if relation not in OPTIONAL:
+                yield f"relation [core.{relation}] is not there"
             continue
         for name, kind in wanted.items():
             column = found.get((relation, name))

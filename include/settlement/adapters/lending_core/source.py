@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from settlement.adapters.lending_core import contract
 from settlement.domain import frames
 from settlement.domain.bank.matching import SubjectKind
+from settlement.domain.books.accounts import PayeeKind
 from settlement.domain.computation import encode
 from settlement.domain.days import SettlementCalendar, Window
 from settlement.domain.errors import Refused, Unavailable
@@ -34,6 +35,7 @@ DTYPES: dict[str, Any] = {
     "held_until_exclusive": "datetime64[s]",
     "due_on": "datetime64[s]",
     "received_at": "datetime64[us, UTC]",
+    "requested_at": "datetime64[us, UTC]",
     "principal": "int64",
     "amount": "int64",
     "installment_no": "int64",
@@ -53,11 +55,14 @@ class PostgresLendingCore:
         with self._reading() as read, self._reading(beside=read) as read_beside:
             yield Snapshot(read, read_beside)
 
-    def payees(self, investor_ids: Sequence[str]) -> pd.DataFrame:
-        """Return who is to be paid where."""
+    def payees(self, investor_ids: Sequence[str], refund_ids: Sequence[str]) -> pd.DataFrame:
+        """Return who is to be paid where; a borrower to whom money goes back is paid whatever became of the loan."""
         with self._reading() as read:
-            rows = read("payees", _joined(investor_ids))
-        named = rows.rename(columns={"payout_account": "account", "payout_bank": "bank"})[frames.PAYEES.column_names]
+            found = [read("payees", _joined(investor_ids)).assign(payee_kind=PayeeKind.INVESTOR.value)]
+            if refund_ids and _has(read, "refunds"):
+                borrowers = read("refund_payees", _joined(refund_ids))
+                found.append(borrowers.assign(payee_kind=PayeeKind.BORROWER.value, status="active"))
+        named = pd.concat(found, ignore_index=True)[frames.PAYEES.column_names]
         return frames.check(named.astype("str"), frames.PAYEES)
 
     def received_at(self, repayment_ids: Sequence[str]) -> dict[str, datetime]:
@@ -152,6 +157,12 @@ class Snapshot:
             for currency, receipts, loans, amount in frames.rows(found, "currency", "receipts", "loans", "amount")
         ]
 
+    def refunds(self, until_at_exclusive: datetime) -> pd.DataFrame:
+        """Return the refunds that were requested before an instant."""
+        if _has(self._read, "refunds"):
+            return self._read("refunds", until_at_exclusive)
+        return frames.build(frames.REFUNDS).drop(columns="state")
+
     def repayments(self, repayment_ids: Sequence[str]) -> pd.DataFrame:
         """Return these repayments."""
         return self._read("repayments", _joined(repayment_ids))
@@ -184,6 +195,11 @@ class Snapshot:
     def receivables(self, loan_ids: Sequence[str]) -> pd.DataFrame:
         """Return the receivables of these loans."""
         return self._read("receivables", _joined(loan_ids))
+
+
+def _has(read: Read, relation: str) -> bool:
+    """Tell whether the source has one of the relations that it may do without."""
+    return bool(read("has_relation", relation)["is_there"].iloc[0])
 
 
 @cache

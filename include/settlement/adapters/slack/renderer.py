@@ -59,7 +59,7 @@ _PAYOUT_ICONS = {
 }
 RESOLVED = "✅"
 
-TOTALS = ("received", "distributed", "fee", "vat", "national", "local", "cost", "credit", "quarantined")
+TOTALS = ("received", "distributed", "fee", "vat", "national", "local", "cost", "credit", "quarantined", "refunded")
 _TOTAL_FIELDS = {"national": "national_tax_amount", "local": "local_tax_amount"}
 
 # The page of docs/runbook/ that belongs to an event.

@@ -92,6 +92,7 @@ class CurrencyTotals:
     cost_amount: int = 0
     credit_amount: int = 0
     quarantined_amount: int = 0
+    refunded_amount: int = 0
 
     @property
     def unexplained_amount(self) -> int:
@@ -105,6 +106,7 @@ class CurrencyTotals:
             + self.cost_amount
             + self.credit_amount
             + self.quarantined_amount
+            + self.refunded_amount
         )
 
 

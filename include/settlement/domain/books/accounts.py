@@ -17,7 +17,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One account of the chart, or one for each subject of the kind `of`: loan, investor."""
+    """One account of the chart, or one for each subject of the kind `of`: loan, investor, refund."""
 
     name: str
     holds: str
@@ -46,6 +46,8 @@ LINES = ("line_matched", "suspense_resolved", "tolerance_booked")
 PREPARED = ("payout_prepared", "payout_rejected", "payout_returned")
 
 DISTRIBUTED = ("repayment_distributed", "credit_applied", "repayment_reversed")
+
+REFUNDED = ("refund_ordered", "refund_undone")
 
 CLIENT_BANK = Account(
     name="client_bank",
@@ -82,8 +84,15 @@ BORROWER_CREDIT = Account(
     name="borrower_credit",
     holds="money of a loan that no due receivable wanted",
     side=Side.CREDIT,
-    moved_by=DISTRIBUTED,
+    moved_by=(*DISTRIBUTED, *REFUNDED),
     of="loan",
+)
+BORROWER_PAYABLE = Account(
+    name="borrower_payable",
+    holds="held credit that goes back to the borrower; payouts are made of it; a debit balance is owed by the borrower",
+    side=Side.CREDIT,
+    moved_by=(*REFUNDED, "repayment_reversed", *PREPARED, "written_off"),
+    of="refund",
 )
 FEE_INCOME = Account(
     name="fee_income",
@@ -153,6 +162,7 @@ CHART = (
     REPAYMENTS_UNALLOCATED,
     INVESTOR_PAYABLE,
     BORROWER_CREDIT,
+    BORROWER_PAYABLE,
     FEE_INCOME,
     VAT_PAYABLE,
     TAX_PAYABLE_NATIONAL,
@@ -165,6 +175,20 @@ CHART = (
     BANK_INTEREST,
 )
 """Every account that there is."""
+
+
+class PayeeKind(StrEnum):
+    """Who is paid out. The ledger keeps the same words."""
+
+    INVESTOR = "investor"
+    BORROWER = "borrower"
+    """Of one refund, which names whom to pay: its id is the payee's."""
+
+    @property
+    def payable(self) -> Account:
+        """The accounts from which payouts of this kind are made."""
+        return BORROWER_PAYABLE if self is PayeeKind.BORROWER else INVESTOR_PAYABLE
+
 
 REMITTED = (FEE_INCOME, VAT_PAYABLE, TAX_PAYABLE_NATIONAL, TAX_PAYABLE_LOCAL, COST_RECOVERED)
 """Accounts whose money leaves the custody account when it is handed on: fees and costs to us, taxes to the office."""

@@ -123,6 +123,16 @@ def investor_share(account: Any, net: A) -> tuple[Any, A]:
     return account, -net
 
 
+def refund_ordered(amount: A, *, credit: Any, payable: Any) -> Entry[A]:
+    """Return what moves a part of a loan's held credit to what is paid back to its borrower, the account `payable`."""
+    return Entry("refund_ordered", ((credit, amount), (payable, -amount)))
+
+
+def refund_undone(amount: A, *, credit: Any, payable: Any) -> Entry[A]:
+    """Return what gives a part of a refund that was not paid back to the held credit it came from."""
+    return Entry("refund_undone", ((payable, amount), (credit, -amount)))
+
+
 def repayment_reversed(legs: Iterable[tuple[Any, A]]) -> Entry[A]:
     """Return what undoes an entry of a repayment: its legs, negated."""
     return Entry("repayment_reversed", tuple((account, -amount) for account, amount in legs))

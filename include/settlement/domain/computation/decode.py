@@ -5,7 +5,7 @@ and must satisfy the identity of a settlement day in every currency.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ from settlement.domain.computation.journal import EVENTS, Entries, Postings
 from settlement.domain.computation.quarantine import Refusal
 from settlement.domain.computation.waterfall import Allocations, Kind, Steps, Taken
 from settlement.domain.errors import BrokenInvariant
-from settlement.domain.frames import Outcome
+from settlement.domain.frames import Inputs, Outcome
 from settlement.domain.money import Ints
 from settlement.domain.policy import COMPONENTS
 
@@ -76,6 +76,7 @@ def join(parts: Sequence[Part]) -> Part:
                 Allocations, [part.taken.allocations for part in parts], step=steps, negates=allocations
             ),
             bad={reversal: reason for part in parts for reversal, reason in part.taken.bad.items()},
+            unpayable={refund: found for part in parts for refund, found in part.taken.unpayable.items()},
             overpaid={loan: held for part in parts for loan, held in part.taken.overpaid.items()},
         ),
         shares=_concatenated(Shares, [part.shares for part in parts], allocation=allocations),
@@ -118,23 +119,51 @@ class Count:
         )
 
 
-def assemble(encoded: EncodedInputs, names: Names, part: Part, left_out: pd.DataFrame, before: Count) -> Outcome:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What has no turn in the run: repayments that are not taken, and refunds of loans that do not exist."""
+
+    repayments: pd.DataFrame
+    refunds: pd.DataFrame
+
+    @property
+    def nothing(self) -> "LeftOut":
+        """The same without rows."""
+        return LeftOut(repayments=self.repayments[:0], refunds=self.refunds[:0])
+
+
+def assemble(
+    encoded: EncodedInputs,
+    names: Names,
+    part: Part,
+    before: Count,
+    *,
+    refunds: Mapping[str, Mapping[Any, Any]],
+    left_out: LeftOut,
+) -> Outcome:
     """Return a part as the frames of an outcome, numbered on from the parts `before`, and with what is left out.
+
+    `refunds` are the rows of the inputs' refunds, by their ids.
 
     Raises BrokenInvariant: the totals of a currency do not satisfy the identity of a settlement day.
     """
     steps = part.taken.steps
     cancelled = np.unique(steps.original[steps.kind == Kind.CANCELLING])
+    unpayable = list(_unpayable(encoded, part, refunds, left_out.refunds))
     return Outcome(
-        repayments=pd.concat([_repayments(encoded, steps, cancelled), _refused(left_out)], ignore_index=True),
+        repayments=pd.concat(
+            [_repayments(encoded, steps, cancelled), _refused(left_out.repayments)], ignore_index=True
+        ),
         allocations=_allocations(encoded, part.taken, before.allocations),
         shares=_shares(names, part.shares, before.allocations),
         credits=_credits(encoded, steps),
+        refunds=_refunds(encoded, steps),
+        refused_refunds=_refused_refunds(unpayable),
         quarantine=_quarantine(encoded, part),
         released=_released(encoded, steps),
         entries=_entries(encoded, part.entries, before.entries),
         postings=_postings(names, part.postings, before.entries),
-        breaks=_breaks(encoded, part, cancelled, left_out),
+        breaks=_breaks(encoded, part, cancelled, left_out.repayments, unpayable),
         totals=_totals(encoded, part),
     )
 
@@ -207,7 +236,7 @@ def _repayments(encoded: EncodedInputs, steps: Steps, cancelled: Ints) -> pd.Dat
     outcome = np.array([frames.OUTCOMES.index(outcome_of.get(kind, "settled")) for kind in Kind])[steps.kind]
     outcome[is_cancelled] = frames.OUTCOMES.index("cancelled")
     is_undone = np.isin(steps.repayment, steps.original[steps.kind == Kind.REVERSED])
-    rows = np.flatnonzero(steps.kind != Kind.APPLIED)
+    rows = np.flatnonzero((steps.kind != Kind.APPLIED) & (steps.kind != Kind.REFUNDED))
     had_no_turn = (steps.kind == Kind.CANCELLING) & ~np.isin(steps.original, steps.repayment[is_kept])
     unseen = np.flatnonzero(had_no_turn)
     order = np.argsort(np.concatenate([2 * rows + 1, 2 * unseen]))
@@ -226,15 +255,31 @@ def _repayments(encoded: EncodedInputs, steps: Steps, cancelled: Ints) -> pd.Dat
             "reverses_repayment_id": _named(encoded.repayment_ids, np.where(is_unseen, NONE, steps.original[row])),
             "outcome": _chosen(frames.OUTCOMES, outcome[row]),
             "is_extracted_now": is_extracted[row],
-            "held_amount": np.where((steps.kind == Kind.SETTLED) & ~is_undone, steps.held, 0)[row],
+            "held_amount": np.where((steps.kind == Kind.SETTLED) & ~is_undone, steps.held - _refunded(steps), 0)[row],
         }
     )
 
 
-def left_out(encoded: EncodedInputs, repayments: pd.DataFrame) -> pd.DataFrame:
-    """Return the repayments and reversals that are not taken, in order of their ids: `encode` says which."""
-    rows: pd.DataFrame = repayments[encoded.is_left_out].sort_values("repayment_id", kind="stable")
-    return rows
+def _refunded(steps: Steps) -> Ints:
+    """Return what refunds of the run take of each step's repayment: of what is held of it when its turn is over."""
+    is_refunded = steps.kind == Kind.REFUNDED
+    if not is_refunded.any():
+        return np.zeros(len(steps.kind), dtype=np.int64)
+    repayment, place = np.unique(steps.repayment[is_refunded], return_inverse=True)
+    taken = np.zeros(len(repayment) + 1, dtype=np.int64)  # the last one: of nothing
+    np.add.at(taken, place, steps.amount[is_refunded])
+    at = np.searchsorted(repayment, steps.repayment)
+    found: Ints = taken[np.where(np.append(repayment, NONE)[at] == steps.repayment, at, len(repayment))]
+    return found
+
+
+def left_out(encoded: EncodedInputs, inputs: Inputs) -> LeftOut:
+    """Return what has no turn, in order of ids: `encode` says which repayments are not taken."""
+    has_loan = inputs.refunds["loan_id"].isin(inputs.loans["loan_id"])
+    return LeftOut(
+        repayments=inputs.repayments[encoded.is_left_out].sort_values("repayment_id", kind="stable"),
+        refunds=inputs.refunds[~has_loan].sort_values("refund_id", kind="stable"),
+    )
 
 
 def _refused(left_out: pd.DataFrame) -> pd.DataFrame:
@@ -286,9 +331,15 @@ def _shares(names: Names, shares: Shares, before: int) -> pd.DataFrame:
 
 
 def _credits(encoded: EncodedInputs, steps: Steps) -> pd.DataFrame:
-    events = ("held", "applied", "taken_back")
+    events = ("held", "applied", "taken_back", "refunded")
     amount = _credit_changes(steps)
-    event = np.select([amount > 0, steps.kind == Kind.APPLIED], [0, 1], 2)
+    is_refunded = steps.kind == Kind.REFUNDED
+    if is_refunded.any():  # one row for a repayment, however many refunds take of it
+        _, first = np.unique(steps.repayment[is_refunded], return_index=True)
+        first = np.flatnonzero(is_refunded)[first]
+        amount = np.where(is_refunded, 0, amount)
+        amount[first] = -_refunded(steps)[first]
+    event = np.select([amount > 0, steps.kind == Kind.APPLIED, is_refunded], [0, 1, 3], 2)
     rows = np.flatnonzero(amount)
     repayment = np.where(steps.kind == Kind.REVERSED, steps.original, steps.repayment)
     return pd.DataFrame(
@@ -304,8 +355,54 @@ def _credits(encoded: EncodedInputs, steps: Steps) -> pd.DataFrame:
 
 def _credit_changes(steps: Steps) -> Ints:
     """Return by how much each step changes what its loan holds."""
-    kinds = [steps.kind == Kind.SETTLED, steps.kind == Kind.APPLIED, steps.kind == Kind.REVERSED]
+    kinds = [
+        steps.kind == Kind.SETTLED,
+        (steps.kind == Kind.APPLIED) | (steps.kind == Kind.REFUNDED),
+        steps.kind == Kind.REVERSED,
+    ]
     return np.select(kinds, [steps.held, -steps.amount, -steps.held], 0)
+
+
+def _refunds(encoded: EncodedInputs, steps: Steps) -> pd.DataFrame:
+    """Return a row per refund that is taken: its steps follow each other."""
+    rows = np.flatnonzero(steps.kind == Kind.REFUNDED)
+    refund = steps.refund[rows]
+    first = np.flatnonzero(np.append(True, refund[1:] != refund[:-1])[: len(rows)])
+    loan = steps.loan[rows[first]]
+    return pd.DataFrame(
+        {
+            "refund_id": _named(encoded.refund_ids, refund[first]),
+            "loan_id": _named(encoded.loan_ids, loan),
+            "currency": _currency(encoded, loan),
+            "amount": segments.sums(steps.amount[rows], np.append(first, len(rows))),
+        }
+    )
+
+
+Unpayable = tuple[int, Mapping[Any, Any], Refusal]
+"""A refund that is refused: its loan (after all others where it does not exist), its row of the inputs, and why."""
+
+
+def _unpayable(
+    encoded: EncodedInputs, part: Part, refunds: Mapping[str, Mapping[Any, Any]], of_no_loan: pd.DataFrame
+) -> Iterator[Unpayable]:
+    """Yield the refunds that are refused, in order of loan and turn; those of loans that do not exist come last."""
+    for refund, (loan, held) in part.taken.unpayable.items():
+        row = refunds[_name(encoded.refund_ids, refund)]
+        yield loan, row, quarantine.unpayable(encoded, loan=loan, refund=row, held=held)
+    for row in of_no_loan.to_dict("records"):
+        yield len(encoded.loan_ids), row, quarantine.unpayable(encoded, loan=NONE, refund=row, held=0)
+
+
+def _refused_refunds(unpayable: Sequence[Unpayable]) -> pd.DataFrame:
+    return frames.build(
+        frames.REFUSED_REFUNDS,
+        [
+            {**row, "rule": refusal.rule, "evidence": refusal.evidence}
+            for _, row, refusal in unpayable
+            if row["state"] == "new"
+        ],
+    )
 
 
 def _quarantine(encoded: EncodedInputs, part: Part) -> pd.DataFrame:
@@ -383,12 +480,18 @@ def _postings(names: Names, postings: Postings, before: int) -> pd.DataFrame:
     )
 
 
-def _breaks(encoded: EncodedInputs, part: Part, cancelled: Ints, left_out: pd.DataFrame) -> pd.DataFrame:
+def _breaks(
+    encoded: EncodedInputs, part: Part, cancelled: Ints, left_out: pd.DataFrame, unpayable: Sequence[Unpayable]
+) -> pd.DataFrame:
     """Return the breaks in order of loan, then cause, then subject; those of what is left out come last."""
     found = [
         *_quarantined_loans(encoded, part, cancelled),
         *_bad_reversals(encoded, part),
         *_overpaid_loans(encoded, part),
+        *(
+            (loan, refusal.rule, "refund", row["refund_id"], row["currency"], row["amount"], refusal.evidence)
+            for loan, row, refusal in unpayable
+        ),
     ]
     found.sort(key=lambda row: (row[0], row[1], str(row[3]).encode()))
     rows = [row[1:] for row in found]
@@ -456,7 +559,7 @@ def _name(ids: Text, place: Any) -> str:
 def _totals(encoded: EncodedInputs, part: Part) -> pd.DataFrame:
     """Return what a part comes to, by currency, counted from its rows and checked against its books.
 
-    Raises BrokenInvariant: received is not the sum of the eight amounts that it went to, or the postings disagree.
+    Raises BrokenInvariant: received is not the sum of the nine amounts that it went to, or the postings disagree.
     """
     counts, rows = _counted(encoded, part), []
     booked = _booked(encoded, part)
@@ -503,7 +606,16 @@ def _counted(encoded: EncodedInputs, part: Part) -> dict[str, list[int]]:
         "cost_amount": by_currency(cost, of_allocation),
         "credit_amount": by_currency(_credit_changes(steps), of_step),
         "quarantined_amount": by_currency(quarantined * steps.amount, of_step),
+        "refunded_amount": by_currency(_refund_changes(encoded, steps), of_step),
     }
+
+
+def _refund_changes(encoded: EncodedInputs, steps: Steps) -> Ints:
+    """Return by how much each step changes what goes back to borrowers: a reversal undoes its original's part of it."""
+    changes = np.where(steps.kind == Kind.REFUNDED, steps.amount, 0)
+    for step in np.flatnonzero(steps.kind == Kind.REVERSED).tolist():
+        changes[step] = -encoded.prior.refunded.get(int(steps.original[step]), 0)
+    return changes
 
 
 def _booked(encoded: EncodedInputs, part: Part) -> dict[str, list[int]]:
@@ -511,6 +623,7 @@ def _booked(encoded: EncodedInputs, part: Part) -> dict[str, list[int]]:
     accounts, postings = encoded.accounts, part.postings
     kinds = {
         "credit_amount": 0,
+        "refunded_amount": accounts.first_refund,
         "cost_amount": accounts.code(COST_RECOVERED.name),
         "fee_amount": accounts.code(FEE_INCOME.name),
         "distributed_amount": accounts.first_investor,

@@ -22,10 +22,12 @@ import pyarrow.compute as pc
 from settlement.domain import frames
 from settlement.domain.books.accounts import (
     BORROWER_CREDIT,
+    BORROWER_PAYABLE,
     COST_RECOVERED,
     FEE_INCOME,
     INVESTOR_PAYABLE,
     RECEIPTS_IN_TRANSIT,
+    REFUNDED,
     REPAYMENTS_UNALLOCATED,
     TAX_PAYABLE_LOCAL,
     TAX_PAYABLE_NATIONAL,
@@ -106,6 +108,20 @@ class Receipts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refunds:
+    """Refunds that may be taken, in order of loan and turn; `refund` is a code of `EncodedInputs.refund_ids`.
+
+    `is_payable` is not set on one in another currency than its loan's.
+    """
+
+    start: Ints
+    refund: Ints
+    amount: Ints
+    is_payable: Flags
+    is_new: Flags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
     """A repayment that a reversal names, as it stands before the run; `loan` is NONE if the run knows no such loan."""
 
@@ -121,7 +137,7 @@ class Prior:
     """What earlier runs wrote for originals, in order of allocation_id and note_id, and of entry_id and account.
 
     `allocations` and `entries` give the rows of an original by its code; `share_start` runs along the allocations and
-    `posting_start` along the entries.
+    `posting_start` along the entries. `refunded` is what of an original went back to the borrower, by its code.
     """
 
     allocations: Mapping[int, list[int]]
@@ -137,14 +153,16 @@ class Prior:
     posting_start: Ints
     account: Ints
     posting_amount: Ints
+    refunded: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
-    """The accounts that a run can post to, numbered in bytewise order: those of the loans are the first."""
+    """The accounts that a run can post to, in bytewise order: first those of the loans, then those of the refunds."""
 
     names: Text
     codes: Mapping[str, int]
+    first_refund: int
     first_investor: int
 
     def code(self, name: str) -> int:
@@ -154,6 +172,10 @@ class Accounts:
     def borrower_credit(self, loans: Ints) -> Ints:
         """Return the codes of the loans' accounts."""
         return loans
+
+    def borrower_payable(self, refunds: Ints) -> Ints:
+        """Return the codes of the refunds' accounts."""
+        return refunds + self.first_refund
 
     def investor_payable(self, investors: Ints) -> Ints:
         """Return the codes of the investors' accounts."""
@@ -166,7 +188,8 @@ class EncodedInputs:
 
     `tax_class` is NONE for investors that the source does not know, and for the two codes that stand for no holder and
     for two: they find its last elements. `too_large` gives, by loan, the sums that an int64 could not be trusted with;
-    `is_left_out` tells which rows of the inputs' repayments, in their order, are not taken at all.
+    `is_left_out` tells which rows of the inputs' repayments, in their order, are not taken at all. `refund_ids` are
+    those of the run, and those that only earlier entries know.
     """
 
     settlement_day: int
@@ -179,6 +202,8 @@ class EncodedInputs:
     repayment_ids: Text
     taken: Receipts
     credits: Receipts
+    refund_ids: Text
+    refunds: Refunds
     originals: Mapping[int, Original]
     prior: Prior
     investor_ids: Text
@@ -212,7 +237,8 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Enco
         investors = beside.submit(_investors, inputs)
         notes = _notes(inputs, loan_ids, investors)
     investor_ids, _ = investors.result()
-    accounts = _accounts(loan_ids, investor_ids)
+    refund_ids = _refund_ids(inputs)
+    accounts = _accounts(loan_ids, refund_ids, investor_ids)
     tax_class_names = sorted(set(inputs.investors["tax_class"].unique()))
     tax_class = np.full(len(investor_ids) + 2, NONE, dtype=np.int64)
     tax_class[lookup(inputs.investors["investor_id"], investor_ids)] = lookup(
@@ -232,6 +258,8 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Enco
         repayment_ids=repayment_ids,
         taken=_taken(inputs.repayments[~is_left_out], loan_ids, repayment_ids, policy.timezone),
         credits=_credits(inputs.credits, loan_ids, repayment_ids, policy.timezone),
+        refund_ids=refund_ids,
+        refunds=_refunds(inputs.refunds, inputs.loans, loan_ids, refund_ids),
         originals=_originals(inputs.originals, loan_ids, repayment_ids),
         prior=_prior(inputs, notes, receivables, repayment_ids, investor_ids, accounts),
         investor_ids=investor_ids,
@@ -348,8 +376,7 @@ def _owned(frame: pd.DataFrame, spec: frames.Spec, column: str, owner: str, plac
 def _investors(inputs: frames.Inputs) -> tuple[Text, Ints]:
     """Return the ids of all investors that are known or named anywhere, and the holder of each holding."""
     known = _sorted(text(inputs.investors["investor_id"]))[0]
-    prefix, account = INVESTOR_PAYABLE.prefix, text(inputs.prior_entries["account"])
-    owed = pc.utf8_slice_codeunits(account.filter(pc.starts_with(account, prefix)), len(prefix))
+    owed = _subjects_of(INVESTOR_PAYABLE, inputs.prior_entries)
     holder, named = lookup(inputs.holdings["investor_id"], known), text(inputs.prior_shares["investor_id"])
     strangers = [
         text(inputs.holdings["investor_id"][holder == NONE]),
@@ -362,27 +389,43 @@ def _investors(inputs: frames.Inputs) -> tuple[Text, Ints]:
     return ids, lookup(inputs.holdings["investor_id"], ids)
 
 
+def _refund_ids(inputs: frames.Inputs) -> Text:
+    """Return the ids of all refunds that may be taken, and of those that earlier entries name."""
+    ids = pa.chunked_array([text(inputs.refunds["refund_id"]), _subjects_of(BORROWER_PAYABLE, inputs.prior_entries)])
+    return _sorted(pc.unique(ids))[0]
+
+
+def _subjects_of(account: Account, prior_entries: pd.DataFrame) -> Text:
+    """Return the subjects of the accounts of one kind that earlier entries posted to, as often as they did."""
+    names = text(prior_entries["account"])
+    return pc.utf8_slice_codeunits(names.filter(pc.starts_with(names, account.prefix)), len(account.prefix))
+
+
 ONE_EACH = (COST_RECOVERED, FEE_INCOME, RECEIPTS_IN_TRANSIT, REPAYMENTS_UNALLOCATED, TAX_PAYABLE_LOCAL,
             TAX_PAYABLE_NATIONAL, VAT_PAYABLE)  # fmt: skip
 """The accounts that a day moves and of which there is one, in bytewise order."""
 
 
-def _accounts(loan_ids: Text, investor_ids: Text) -> Accounts:
+def _accounts(loan_ids: Text, refund_ids: Text, investor_ids: Text) -> Accounts:
     """Return the accounts of a day: bytewise, those of the investors stand between fees and receipts."""
+    first_single = len(loan_ids) + len(refund_ids)
     before = [account.name for account in ONE_EACH if account.name < INVESTOR_PAYABLE.name]
     after = [account.name for account in ONE_EACH if account.name > INVESTOR_PAYABLE.name]
-    first_investor = len(loan_ids) + len(before)
+    first_investor = first_single + len(before)
     names = pa.chunked_array(
         [
             _accounts_of(BORROWER_CREDIT, loan_ids),
+            _accounts_of(BORROWER_PAYABLE, refund_ids),
             pa.array(before, pa.large_string()),
             _accounts_of(INVESTOR_PAYABLE, investor_ids),
             pa.array(after, pa.large_string()),
         ]
     )
-    codes = {name: len(loan_ids) + place for place, name in enumerate(before)}
+    codes = {name: first_single + place for place, name in enumerate(before)}
     codes |= {name: first_investor + len(investor_ids) + place for place, name in enumerate(after)}
-    return Accounts(names=names.combine_chunks(), codes=codes, first_investor=first_investor)
+    return Accounts(
+        names=names.combine_chunks(), codes=codes, first_refund=len(loan_ids), first_investor=first_investor
+    )
 
 
 def _accounts_of(account: Account, subject_ids: Text) -> Text:
@@ -514,6 +557,23 @@ def _credits(frame: pd.DataFrame, loan_ids: Text, repayment_ids: Text, timezone:
     )
 
 
+def _refunds(frame: pd.DataFrame, loans: pd.DataFrame, loan_ids: Text, refund_ids: Text) -> Refunds:
+    """Return the refunds of loans that exist; the others have no turn."""
+    loan = lookup(frame["loan_id"], loan_ids)
+    refund = lookup(frame["refund_id"], refund_ids)
+    requested_at = frame["requested_at"].astype("int64").to_numpy()
+    order = np.lexsort((refund, requested_at, loan))
+    order = order[loan[order] != NONE]
+    currency = frame["loan_id"].map(loans.set_index("loan_id")["currency"])
+    return Refunds(
+        start=starts_of(loan[order], len(loan_ids)),
+        refund=refund[order],
+        amount=frame["amount"].to_numpy()[order],
+        is_payable=(frame["currency"] == currency).to_numpy(dtype=np.bool_)[order],
+        is_new=(frame["state"] == "new").to_numpy(dtype=np.bool_)[order],
+    )
+
+
 def _originals(frame: pd.DataFrame, loan_ids: Text, repayment_ids: Text) -> dict[int, Original]:
     codes = lookup(frame["repayment_id"], repayment_ids).tolist()
     loans = lookup(frame["loan_id"], loan_ids).tolist()
@@ -548,6 +608,8 @@ def _prior(
     heads = entries.iloc[first]
     account = lookup(entries["account"], accounts.names)
     _owned(entries, frames.PRIOR_ENTRIES, "account", "the accounts of the run", account)
+    refunds = entries[entries["event"].isin(REFUNDED) & (account < accounts.first_refund)]
+    refunded = refunds.groupby("repayment_id")["amount"].sum()
     return Prior(
         allocations=_rows_by_code(lookup(allocations["repayment_id"], repayment_ids)),
         receivable=lookup(allocations["receivable_id"], receivables.ids),
@@ -562,6 +624,7 @@ def _prior(
         posting_start=np.append(first, len(entries)).astype(np.int64),
         account=account,
         posting_amount=entries["amount"].to_numpy(),
+        refunded=dict(zip(lookup(refunded.index.to_series(), repayment_ids).tolist(), refunded.tolist(), strict=True)),
     )
 
 

@@ -1,8 +1,9 @@
 """The books (rules, section 6): the journal entries that follow from the steps of some loans and their shares.
 
 One entry `repayment_extracted` per repayment that this run takes for the first time, `repayment_distributed` per
-repayment settled, `credit_applied` per held credit that pays something, and one `repayment_reversed` per entry that a
-reversal undoes, of earlier runs or of this one. Debits are positive; what an investor gets of one entry is one posting.
+repayment settled, `credit_applied` per held credit that pays something, one `repayment_reversed` per entry that a
+reversal undoes, of earlier runs or of this one, and `refund_ordered` per held credit that a refund takes from. Debits
+are positive; what an investor gets of one entry is one posting.
 
 What always holds: every entry sums to zero; a posting of 0 does not exist.
 """
@@ -19,8 +20,8 @@ from settlement.domain.computation.waterfall import Allocations, Kind, Steps, Ta
 from settlement.domain.errors import BrokenInvariant
 from settlement.domain.money import Ints
 
-EVENTS = ("repayment_extracted", "repayment_distributed", "credit_applied", "repayment_reversed")
-EXTRACTED, DISTRIBUTED, APPLIED, REVERSED = range(4)
+EVENTS = ("repayment_extracted", "repayment_distributed", "credit_applied", "repayment_reversed", "refund_ordered")
+EXTRACTED, DISTRIBUTED, APPLIED, REVERSED, REFUNDED = range(5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ def post(
     parts = [
         *_extractions(encoded.accounts, taken.steps, entries),
         *_distributions(encoded.accounts, taken, distributing, start, deductions),
+        *_refunds(encoded.accounts, taken.steps, entries),
         _investors(encoded.accounts, taken.allocations, distributing, start, investor, deductions.net),
     ]
     made = _in_order(parts)
@@ -79,8 +81,8 @@ def _entries(encoded: EncodedInputs, taken: Taken) -> tuple[Entries, Ints]:
     steps = taken.steps
     is_settled, is_kept = steps.kind == Kind.SETTLED, steps.kind == Kind.KEPT
     is_extracted = (is_settled | is_kept) & steps.is_new
-    is_applied = steps.kind == Kind.APPLIED
-    count = is_extracted.astype(np.int64) + (is_settled | is_applied)
+    is_applied, is_refunded = steps.kind == Kind.APPLIED, steps.kind == Kind.REFUNDED
+    count = is_extracted.astype(np.int64) + (is_settled | is_applied | is_refunded)
     undone = _undone(encoded, steps, count)
     for step, (prior, now) in undone.items():
         count[step] = len(prior) + len(now)
@@ -89,6 +91,7 @@ def _entries(encoded: EncodedInputs, taken: Taken) -> tuple[Entries, Ints]:
     event = np.where(np.arange(len(step_of)) == first[step_of], EXTRACTED, DISTRIBUTED)
     event[first[is_settled & ~steps.is_new]] = DISTRIBUTED
     event[first[is_applied]] = APPLIED
+    event[first[is_refunded]] = REFUNDED
     reverses_id, reverses_no = np.full_like(step_of, NONE), np.full_like(step_of, NONE)
     for step, (prior, now) in undone.items():
         at = int(first[step])
@@ -163,6 +166,16 @@ def _distributions(
             ),
         ),
     ]
+
+
+def _refunds(accounts: Accounts, steps: Steps, entries: Entries) -> list[Postings]:
+    is_refunded = steps.kind == Kind.REFUNDED
+    made = postings.refund_ordered(
+        steps.amount[is_refunded],
+        credit=accounts.borrower_credit(steps.loan[is_refunded]),
+        payable=accounts.borrower_payable(steps.refund[is_refunded]),
+    )
+    return _columns(accounts, np.flatnonzero(entries.event == REFUNDED), made)
 
 
 def _columns(accounts: Accounts, entry: Ints, made: Entry[Ints]) -> list[Postings]:

@@ -5,6 +5,7 @@ its money would do (`principal_exceeds_outstanding`, found by the waterfall), th
 and what would be taxed of them (`of_holder`, `of_tax`). Refusals are rare, so clarity comes before speed here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +121,19 @@ def of_tax(
         rules=[rule.model_dump(mode="json", exclude_none=True) for rule in rules],
         **case,
         **_share_facts(encoded, repayment=repayment, receivable=receivable, note=note, gross=gross),
+    )
+
+
+def unpayable(encoded: EncodedInputs, *, loan: int, refund: Mapping[Any, Any], held: int) -> Refusal:
+    """Return the refusal of a refund (a row of `REFUNDS`) of more than is held, or in another currency than it is."""
+    return _refusal(
+        "refund_exceeds_credit",
+        refund_id=refund["refund_id"],
+        loan_id=refund["loan_id"],
+        amount=refund["amount"],
+        currency=refund["currency"],
+        held=held,
+        held_in=None if loan == encode.NONE else encoded.currency_names[int(encoded.currency[loan])],
     )
 
 

@@ -1,4 +1,4 @@
-"""Cash application turn by turn: one loan's credits, repayments and reversals in the order of the run.
+"""Cash application turn by turn: one loan's credits, repayments, reversals and refunds in the order of the run.
 
 `take` writes the loan's steps and allocations to a `Record`, as tuples in the order of the columns of
 `waterfall.Steps` and `waterfall.Allocations`. It does what the rules say, one thing after the other; what most loans
@@ -23,6 +23,7 @@ class Kind(IntEnum):
     REVERSED = 3  # a reversal undoes a settled repayment
     CANCELLING = 4  # a reversal meets a repayment that is not settled: neither ever is
     BAD = 5  # a reversal that is refused by itself
+    REFUNDED = 6  # a part of a held credit goes back to the borrower
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class Record:
     steps: list[tuple[int, ...]] = field(default_factory=list)
     allocations: list[tuple[int, ...]] = field(default_factory=list)
     bad: dict[int, str] = field(default_factory=dict)
+    unpayable: dict[int, tuple[int, int]] = field(default_factory=dict)
     overpaid: dict[int, dict[int, int]] = field(default_factory=dict)
 
 
@@ -80,6 +82,7 @@ class _Turns:
                 refusal = self._settle(turn)
                 if refusal is not None:
                     return refusal
+        self._refund()
         held = {repayment: amount for repayment, amount in self.held.items() if amount}
         if held and all(open_amount <= 0 for open_amount in self.open):
             self.record.overpaid[self.loan] = held
@@ -93,7 +96,7 @@ class _Turns:
         step = len(self.record.steps)
         left, refusal = self._pay(step, repayment, amount, int(self.encoded.credits.received_on[turn]))
         if left < amount:
-            self.record.steps.append((self.loan, Kind.APPLIED, repayment, NONE, amount - left, 0, False, False))
+            self._step(Kind.APPLIED, repayment, amount - left)
             self.held[repayment] = left
         return refusal
 
@@ -102,12 +105,12 @@ class _Turns:
         repayment, amount = int(taken.repayment[turn]), int(taken.amount[turn])
         is_new = bool(taken.is_new[turn])
         if self.is_refused:
-            self.record.steps.append((self.loan, Kind.KEPT, repayment, NONE, amount, 0, is_new, False))
+            self._step(Kind.KEPT, repayment, amount, is_new=is_new)
             self.kept.add(repayment)
             return None
         self.allocations_of.setdefault(repayment, [])
         left, refusal = self._pay(len(self.record.steps), repayment, amount, int(taken.received_on[turn]))
-        self.record.steps.append((self.loan, Kind.SETTLED, repayment, NONE, amount, left, is_new, False))
+        self._step(Kind.SETTLED, repayment, amount, held=left, is_new=is_new)
         self.held[repayment] = left
         return refusal
 
@@ -157,7 +160,7 @@ class _Turns:
         reason = self._why_bad(amount, original)
         is_new = bool(taken.is_new[turn])
         if reason is not None:
-            self.record.steps.append((self.loan, Kind.BAD, reversal, original, amount, 0, is_new, False))
+            self._step(Kind.BAD, reversal, amount, original=original, is_new=is_new)
             self.record.bad[reversal] = reason
             return
         before = self.encoded.originals[original].state
@@ -166,11 +169,54 @@ class _Turns:
         if before != "settled" and not is_settled_now:
             self.cancelled.add(original)
             was_extracted = before == "quarantined" or original in self.kept
-            self.record.steps.append((self.loan, Kind.CANCELLING, reversal, original, amount, 0, is_new, was_extracted))
+            self._step(Kind.CANCELLING, reversal, amount, original=original, is_new=is_new, was_extracted=was_extracted)
             return
         back = self.held.pop(original, 0)
-        self._negate(len(self.record.steps), original, amount - back)
-        self.record.steps.append((self.loan, Kind.REVERSED, reversal, original, amount, back, is_new, False))
+        self._negate(len(self.record.steps), original, amount - back - self.encoded.prior.refunded.get(original, 0))
+        self._step(Kind.REVERSED, reversal, amount, original=original, held=back, is_new=is_new)
+
+    def _refund(self) -> None:
+        """Give back what refunds ask for, from the oldest credits, or refuse those that ask for more than is held.
+
+        A loan whose money is refused keeps it, and its refunds wait; those that were refused before stay so.
+        """
+        refunds = self.encoded.refunds
+        first, last = int(refunds.start[self.loan]), int(refunds.start[self.loan + 1])
+        is_waiting = first < last and self.is_refused and self._has_money()
+        for turn in range(first, last):
+            refund, wanted, held = int(refunds.refund[turn]), int(refunds.amount[turn]), sum(self.held.values())
+            if is_waiting and refunds.is_new[turn]:
+                continue
+            if is_waiting or wanted > held or not refunds.is_payable[turn]:
+                self.record.unpayable[refund] = self.loan, held
+                continue
+            for repayment, amount in self.held.items():
+                part = min(amount, wanted)
+                if part:
+                    self._step(Kind.REFUNDED, repayment, part, refund=refund)
+                    self.held[repayment] -= part
+                    wanted -= part
+
+    def _has_money(self) -> bool:
+        """Tell whether the loan has money in the run, be it too much: without any, nothing of it is quarantined."""
+        credits, taken = self.encoded.credits.start, self.encoded.taken.start
+        has_credit, has_receipt = (of[self.loan] < of[self.loan + 1] for of in (credits, taken))
+        return bool(has_credit or has_receipt or self.loan in self.encoded.too_large)
+
+    def _step(
+        self,
+        kind: Kind,
+        repayment: int,
+        amount: int,
+        *,
+        original: int = NONE,
+        held: int = 0,
+        is_new: bool = False,
+        was_extracted: bool = False,
+        refund: int = NONE,
+    ) -> None:
+        """Write a step: its arguments are the columns of `Steps`, in their order."""
+        self.record.steps.append((self.loan, kind, repayment, original, amount, held, is_new, was_extracted, refund))
 
     def _why_bad(self, amount: int, original: int) -> str | None:
         named = self.encoded.originals.get(original)

@@ -10,14 +10,16 @@ threads take side by side because no loan looks at another:
 5. `journal`: the journal.
 
 What always holds, proven here for every chunk and currency before anything leaves: shares sum to their allocations,
-entries sum to zero, and `received = distributed + fee + vat + national tax + local tax + cost + credit + quarantined`.
+entries sum to zero, and `received = distributed + fee + vat + national tax + local tax + cost + credit + quarantined +
+refunded`.
 The outcome depends on the content of the inputs only: not on the order of their rows, nor on how loans fall into
 chunks.
 
 Where the rules leave room, this is chosen:
 
 - A repayment that is quarantined already and refused again keeps its row: no second one is written.
-- A bad reversal moves nothing, so it is in no total; its row carries its own amount.
+- A bad reversal moves nothing, so it is in no total; its row carries its own amount. So does a refund that is refused,
+  and one of a loan that does not exist is refused like any other.
 - A loan has one `quarantined` break with everything of it that stays quarantined; what is cancelled in the same run
   opens none, and a held credit on a refused loan opens none.
 - Money that does not fit into what a day can add up is not extracted: its loan is refused, and a break tells of each
@@ -88,12 +90,14 @@ def settle_in_parts(
     """
     frames.check_all(inputs)
     encoded = encode.encode(inputs, policy, settlement_date)
-    left_out = decode.left_out(encoded, inputs.repayments)
+    left_out = decode.left_out(encoded, inputs)
+    refunds = {row["refund_id"]: row for row in inputs.refunds.to_dict("records")}
     names, count = decode.names(encoded), decode.Count()
     for chunks, is_last in _groups(_settle(encoded, policy), shares_per_part):
         part = decode.join(chunks)
         chunks.clear()
-        yield decode.assemble(encoded, names, part, left_out if is_last else left_out[:0], count)
+        out = left_out if is_last else left_out.nothing
+        yield decode.assemble(encoded, names, part, count, refunds=refunds, left_out=out)
         count = count.after(part)
 
 

@@ -1,8 +1,9 @@
 """Cash application (rules, section 2): which money of a loan pays what, in the order of the run.
 
 What comes in: the encoded inputs, whose receivables already stand in the order in which money pays them. The steps,
-for each loan: its held credits, then its repayments and reversals in order. Each is a **step**; each (step, receivable,
-amount) is an **allocation**. A reversal's allocations are the negated ones of what it undoes.
+for each loan: its held credits, then its repayments and reversals in order, then the refunds of what is held by then.
+Each is a **step**, a refund one for each credit that it takes from; each (step, receivable, amount) is an
+**allocation**. A reversal's allocations are the negated ones of what it undoes.
 
 Alongside runs the loan's **position**: its outstanding principal as a whole, and the number of times it has changed in
 this run. An allocation says with which version of the position its weights are taken: the one just before it for
@@ -36,7 +37,8 @@ class Steps:
     """The steps of some loans, in order of loan and turn.
 
     `held` is what a settled repayment leaves on the loan, or what a reversal takes back of it. `was_extracted` says
-    of a cancelling reversal that there is an extraction of its original to reverse.
+    of a cancelling reversal that there is an extraction of its original to reverse. `refund` is what takes a part of
+    what is held of `repayment`.
     """
 
     loan: Ints
@@ -47,6 +49,7 @@ class Steps:
     held: Ints
     is_new: Flags
     was_extracted: Flags
+    refund: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +74,15 @@ class Allocations:
 class Taken:
     """What the money of some loans did: steps, allocations, and what is found on the way.
 
-    `bad` gives the reason of each bad reversal by its repayment; `overpaid`, by loan, what is
-    held of each repayment though nothing is left to pay.
+    `bad` gives the reason of each bad reversal by its repayment; `unpayable`, of each refund that is refused, its loan
+    and what was held when it was its turn; `overpaid`, by loan, what is held of each repayment though nothing is left
+    to pay.
     """
 
     steps: Steps
     allocations: Allocations
     bad: dict[int, str]
+    unpayable: dict[int, tuple[int, int]]
     overpaid: dict[int, dict[int, int]]
 
 
@@ -112,9 +117,10 @@ def is_shared(allocations: Allocations) -> Flags:
 
 
 def _plain(encoded: EncodedInputs, loans: range, refused: dict[int, Refusal]) -> Ints:
-    """Return the loans whose money is one repayment: no credit, no reversal, no refusal known so far."""
+    """Return the loans whose money is one repayment: no credit, no reversal, no refund, no refusal known so far."""
     ends = slice(loans.start, loans.stop + 1)
     is_plain = (np.diff(encoded.taken.start[ends]) == 1) & (np.diff(encoded.credits.start[ends]) == 0)
+    is_plain &= np.diff(encoded.refunds.start[ends]) == 0
     is_plain[[loan - loans.start for loan in refused if loan in loans]] = False
     chosen = np.flatnonzero(is_plain) + loans.start
     plain: Ints = chosen[encoded.taken.original[encoded.taken.start[chosen]] == NONE]
@@ -158,6 +164,7 @@ def _take_plain(encoded: EncodedInputs, loans: Ints) -> tuple[Ints, Taken]:
             held=left,
             is_new=encoded.taken.is_new[turn],
             was_extracted=np.zeros(len(loans), dtype=np.bool_),
+            refund=np.full(len(loans), NONE, dtype=np.int64),
         ),
         allocations=Allocations(
             step=loan[made],
@@ -171,6 +178,7 @@ def _take_plain(encoded: EncodedInputs, loans: Ints) -> tuple[Ints, Taken]:
             prior=none,
         ),
         bad={},
+        unpayable={},
         overpaid={
             int(loans[row]): {int(repayment[row]): int(left[row])} for row in np.flatnonzero(is_overpaid).tolist()
         },
@@ -187,7 +195,7 @@ def _outstanding(encoded: EncodedInputs, loans: Ints) -> Ints:
 
 
 def _in_turns(record: Record) -> Taken:
-    loan, kind, repayment, original, amount, held, is_new, was_extracted = _columns(record.steps, 8)
+    loan, kind, repayment, original, amount, held, is_new, was_extracted, refund = _columns(record.steps, 9)
     names = ("step", "loan", "receivable", "component", "amount", "version", "record_day", "negates", "prior")
     return Taken(
         steps=Steps(
@@ -199,9 +207,11 @@ def _in_turns(record: Record) -> Taken:
             held=held,
             is_new=is_new.astype(np.bool_),
             was_extracted=was_extracted.astype(np.bool_),
+            refund=refund,
         ),
         allocations=Allocations(**dict(zip(names, _columns(record.allocations, len(names)), strict=True))),
         bad=record.bad,
+        unpayable=record.unpayable,
         overpaid=record.overpaid,
     )
 
@@ -234,6 +244,7 @@ def _merged(plain: Taken, others: Taken) -> Taken:
         ),
         allocations=Allocations(**{name: column[allocations] for name, column in columns.items()}),
         bad=others.bad,
+        unpayable=others.unpayable,
         overpaid=plain.overpaid | others.overpaid,
     )
 

@@ -1,10 +1,10 @@
-"""From what the ledger owes to what is paid: one payout per investor and currency, split at the maximum, or a hold.
+"""From what the ledger owes to what is paid: one payout per payee and currency, split at the maximum, or a hold.
 
-Method: every balance owed to an investor (whichever day earned it) is either held, with the first reason that applies,
-or cut into chunks of at most the policy's maximum, the remainder last. A payout's ids are made from what it is, so the
-same payout has the same id whoever prepares it, and different payouts never share one.
+Method: every balance owed to an investor (whichever day earned it), or to a borrower for a refund, is either held, with
+the first reason that applies, or cut into chunks of at most the policy's maximum, the remainder last. A payout's ids
+are made from what it is, so the same payout has the same id whoever prepares it, and different ones never share one.
 
-Always: the chunks of an investor sum to the balance; no payout exceeds it; a balance below zero is never paid, it is
+Always: the chunks of a payee sum to the balance; no payout exceeds it; a balance below zero is never paid, it is
 worked off by later credits.
 """
 
@@ -20,8 +20,15 @@ import pandas as pd
 
 from settlement.domain import frames
 from settlement.domain.bank.messages import ACCOUNT, BANK
+from settlement.domain.books.accounts import PayeeKind
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.policy import Policy
+
+PAYEE = ("payee_kind", "payee_id")
+"""What tells a payee from every other."""
+
+MARKS = {PayeeKind.INVESTOR.value: "", PayeeKind.BORROWER.value: "refund."}
+"""How the ids of payouts begin, by the kind of their payee: an investor and a refund may have one id."""
 
 PERMANENT_REASONS = frozenset({"AC01", "AC03", "AC04", "AC06", "AC07", "AC14", "BE01", "BE04", "BE06", "BE08", "CNOR",
                                "MD07", "RC01", "RC04", "RR03"})  # fmt: skip
@@ -65,8 +72,8 @@ def from_balances(
         (slots, frames.SLOTS),
     ):
         frames.check(frame, spec)
-    owed = payables[payables["amount"] > 0].merge(payees, how="left", on="investor_id", validate="many_to_one")
-    owed = owed.sort_values(["investor_id", "currency"], ignore_index=True)
+    owed = payables[payables["amount"] > 0].merge(payees, how="left", on=[*PAYEE], validate="many_to_one")
+    owed = owed.sort_values([*PAYEE, "currency"], ignore_index=True)
     reason = _why_held(owed, policy=policy, channels=channels, refused=refused)
     holds = owed.assign(reason=reason)[reason.notna()][frames.HOLDS.column_names]
     chunks = _chunks(owed[reason.isna()], policy)
@@ -92,7 +99,7 @@ def _why_held(owed: pd.DataFrame, *, policy: Policy, channels: Set[str], refused
 
 def _is_refused(owed: pd.DataFrame, refused: pd.DataFrame) -> "pd.Series[bool]":
     known = set(refused.itertuples(index=False, name=None))
-    named = zip(owed["investor_id"], owed["account"], owed["bank"].fillna(""), strict=True)
+    named = zip(*(owed[name] for name in (*PAYEE, "account")), owed["bank"].fillna(""), strict=True)
     return pd.Series([account in known for account in named], index=owed.index, dtype="bool")
 
 
@@ -119,8 +126,8 @@ def _in_slots(chunks: pd.DataFrame, slots: pd.DataFrame) -> pd.DataFrame:
     """Return the chunks with their number and attempt: the free slots of their payee first, then new ones."""
     chunk, attempt = (chunks["place"] + 1).to_numpy(copy=True), chunks["attempt"].to_numpy(copy=True)
     if len(slots):
-        rows = chunks.groupby(["investor_id", "currency"], sort=False).indices
-        for payee, of_payee in slots.groupby(["investor_id", "currency"], sort=False):
+        rows = chunks.groupby([*PAYEE, "currency"], sort=False).indices
+        for payee, of_payee in slots.groupby([*PAYEE, "currency"], sort=False):
             for row, (number, tried) in zip(rows.get(payee, ()), _free(of_payee), strict=False):
                 chunk[row], attempt[row] = number, max(tried, attempt[row])
     return chunks.assign(chunk=chunk, attempt=attempt)
@@ -135,8 +142,8 @@ def _free(slots: pd.DataFrame) -> Iterator[tuple[int, int]]:
 
 def _named(chunks: pd.DataFrame, *, settlement_date: date, revision: int) -> pd.DataFrame:
     """Return the chunks as payouts, with the ids that follow from what they are."""
-    keys = zip(*(chunks[name] for name in ("investor_id", "currency", "chunk", "attempt")), strict=True)
-    ids = [f"{settlement_date:%Y%m%d}.{revision}.{'.'.join(map(str, key))}" for key in keys]
+    keys = zip(*(chunks[name] for name in (*PAYEE, "currency", "chunk", "attempt")), strict=True)
+    ids = [f"{MARKS[kind]}{settlement_date:%Y%m%d}.{revision}.{'.'.join(map(str, key))}" for kind, *key in keys]
     at_bank = [end_to_end_id(payout_id, settlement_date=settlement_date, revision=revision) for payout_id in ids]
     named = chunks.rename(columns={"name": "payee_name", "account": "payee_account", "bank": "payee_bank"}).assign(
         payout_id=pd.Series(ids, dtype="str"), end_to_end_id=pd.Series(at_bank, dtype="str")
@@ -153,7 +160,7 @@ def end_to_end_id(payout_id: str, *, settlement_date: date, revision: int) -> st
     """Return the id that the payout has at the bank: 29 capital letters and digits, made from `payout_id` alone.
 
     Only A–Z and 0–9, because banks upper-case, wrap and strip what else stands in a reference; 80 bits of a hash,
-    because investor ids may be longer than the 35 characters that ISO 20022 leaves (Max35Text).
+    because ids of payees may be longer than the 35 characters that ISO 20022 leaves (Max35Text).
     """
     digest = hashlib.sha256(payout_id.encode()).digest()[:10]
     return f"ST{settlement_date:%Y%m%d}{revision % 1000:03d}{base64.b32encode(digest).decode()}"

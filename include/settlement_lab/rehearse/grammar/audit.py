@@ -58,7 +58,7 @@ class Auditor:
         try:
             payouts = audit.rows(
                 self.books,
-                "select payout_id, end_to_end_id, investor_id, currency, amount, state, settlement_date, revision,"
+                "select payout_id, end_to_end_id, payee_id, currency, amount, state, settlement_date, revision,"
                 " chunk, attempt, submitted_at from ledger.payouts order by prepared_at, payout_id",
             )
             lines = audit.rows(
@@ -211,7 +211,7 @@ class Auditor:
         living: Counter[str] = Counter()
         for payout in payouts:
             if payout["state"] not in GIVEN_BACK:
-                living[payout["investor_id"]] += payout["amount"]
+                living[payout["payee_id"]] += payout["amount"]
         for who in sorted({*living, *sums["earned"], *sums["owed"]}):
             if sums["earned"][who] + sums["made good"][who] != living[who] + sums["owed"][who]:
                 said = {name: amounts[who] for name, amounts in sums.items()}
@@ -267,4 +267,4 @@ class Auditor:
 
 
 def _place(payout: Row) -> tuple[Any, ...]:
-    return tuple(payout[name] for name in ("settlement_date", "revision", "investor_id", "currency", "chunk"))
+    return tuple(payout[name] for name in ("settlement_date", "revision", "payee_id", "currency", "chunk"))

@@ -6,5 +6,5 @@ select p.payout_id, p.currency, p.amount, p.bank_reason, h.at
  where p.state = 'returned'
    and not exists (select
                      from ledger.payouts later
-                    where later.investor_id = p.investor_id and later.currency = p.currency
+                    where (later.payee_kind, later.payee_id, later.currency) = (p.payee_kind, p.payee_id, p.currency)
                       and later.prepared_at >= h.at)

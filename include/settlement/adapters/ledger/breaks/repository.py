@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.bank.messages import MessageState
-from settlement.domain.books.accounts import INVESTOR_PAYABLE
+from settlement.domain.books.accounts import PayeeKind
 from settlement.domain.breaks import BreakState, Decision, Finding, Way, why_gone
 from settlement.domain.days import SettlementCalendar
 from settlement.ports.breaks import Break, BreakEvent
@@ -20,21 +20,21 @@ class Breaks(Repository):
     """Findings of the books themselves, and the list of breaks."""
 
     def found(self) -> list[Finding]:
-        """Return the breaks that the books show by themselves: overdrawn investors, payouts that came back late."""
-        overdrawn = self.transaction.execute(
-            sa.text("select * from ledger.balances where starts_with(account, :prefix) and amount > 0"),
-            {"prefix": INVESTOR_PAYABLE.prefix},
-        )
+        """Return the breaks that the books show by themselves: overdrawn payees, payouts that came back late."""
         late = self.transaction.execute(sql(__package__, "late_returns"))
         return [
             Finding(
-                cause="investor_overdrawn",
-                subject_kind="investor",
-                subject_id=INVESTOR_PAYABLE.subject_of(row.account),
+                cause=f"{kind}_overdrawn",
+                subject_kind=kind.payable.of or "",
+                subject_id=kind.payable.subject_of(row.account),
                 currency=row.currency,
                 amount=row.amount,
             )
-            for row in overdrawn
+            for kind in PayeeKind
+            for row in self.transaction.execute(
+                sa.text("select * from ledger.balances where starts_with(account, :prefix) and amount > 0"),
+                {"prefix": kind.payable.prefix},
+            )
         ] + [
             Finding(
                 cause="late_return",

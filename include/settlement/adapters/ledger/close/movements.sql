@@ -1,5 +1,5 @@
--- One row per currency and side: what the bank, client_bank and the investors had before, what came, what went, what
--- they have. Balances are as of now, and what has moved since is taken from them.
+-- One row per currency and side: what the bank, client_bank, the investors and the borrowers with a refund had before, what
+-- came, what went, what they have. Balances are as of now, and what has moved since is taken from them.
 with lines as (
   select l.line_id, s.currency, l.amount, s.business_date <= :on as is_of_day
     from ledger.statements s
@@ -13,10 +13,12 @@ of_ledger as (
     join ledger.postings p using (entry_id)
    where p.account = 'client_bank' and p.settlement_date >= :first
 ),
-of_investors as (
-  select currency, -amount as amount, settlement_date <= :on as is_of_day
+payees (side, prefix) as (values ('investors', 'investor_payable:'), ('borrowers', 'borrower_payable:')),
+of_payees as (
+  select side, currency, -amount as amount, settlement_date <= :on as is_of_day
     from ledger.postings
-   where settlement_date > :before and starts_with(account, 'investor_payable:')
+    join payees on starts_with(account, prefix)
+   where settlement_date > :before
 ),
 moved as (
   (select distinct on (currency) 'bank' as side, currency, opening as amount, false as is_of_day
@@ -36,11 +38,11 @@ moved as (
   union all
   select 'ledger', currency, amount, true from of_ledger where is_of_day
   union all
-  select 'investors', currency, -amount, false from ledger.balances where starts_with(account, 'investor_payable:')
+  select side, currency, -amount, false from ledger.balances join payees on starts_with(account, prefix)
   union all
-  select 'investors', currency, -amount, false from of_investors
+  select side, currency, -amount, false from of_payees
   union all
-  select 'investors', currency, amount, true from of_investors where is_of_day
+  select side, currency, amount, true from of_payees where is_of_day
 )
 select side, currency,
        coalesce(sum(amount) filter (where not is_of_day), 0)::bigint as opening,

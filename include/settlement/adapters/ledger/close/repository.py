@@ -47,6 +47,7 @@ class Sealed:
 
 OF_REVISION = "t.settlement_date = :on and t.revision = :revision"
 NEW_ENTRIES = "select {} from ledger.entries e where e.entry_id > :entries"
+NEW_PAYOUTS = f"t.payout_id in ({NEW_ENTRIES.format('e.payout_id')} and e.event = 'payout_prepared')"
 DAY_KEY = "t.settlement_date || '/' || t.revision"
 
 # By the name under which it is sealed, in the order in which it is sealed and verified. A row that goes on living after
@@ -58,7 +59,21 @@ SEALED: Mapping[str, Sealed] = {
         key=DAY_KEY,
         only="(t.settlement_date, t.revision) in (select settlement_date, revision from ledger.revisions)",
     ),
-    "day_totals": Sealed(table="day_totals", key=f"{DAY_KEY} || '/' || t.currency", new=OF_REVISION, each="revision"),
+    "day_totals": Sealed(
+        table="day_totals",
+        key=f"{DAY_KEY} || '/' || t.currency",
+        columns="settlement_date, revision, currency, repayment_count, received_amount, distributed_amount, fee_amount,"
+        " vat_amount, national_tax_amount, local_tax_amount, cost_amount, credit_amount, quarantined_amount",
+        new=OF_REVISION,
+        each="revision",
+    ),
+    "day_totals of refunds": Sealed(
+        table="day_totals",
+        key=f"{DAY_KEY} || '/' || t.currency",
+        columns="settlement_date, revision, currency, refunded_amount",
+        new=OF_REVISION,
+        each="revision",
+    ),
     "runs": Sealed(table="runs", key="t.run_id", columns="run_id, settlement_date, run_type, triggered_by"),
     "backfills": Sealed(table="backfills", key="t.backfill_id::text", columns="backfill_id, started_at"),
     "repayments": Sealed(
@@ -77,13 +92,25 @@ SEALED: Mapping[str, Sealed] = {
         new=OF_REVISION,
         each="revision",
     ),
+    "refunds": Sealed(table="refunds", key="t.refund_id", new=OF_REVISION, each="revision"),
+    "refused_refunds": Sealed(
+        table="refused_refunds",
+        key=f"{DAY_KEY} || '/' || t.refund_id",
+        columns="settlement_date, revision, refund_id, loan_id, currency, amount, rule, evidence",
+        new=OF_REVISION,
+        each="revision",
+    ),
+    "refunds_undone": Sealed(table="refunds_undone", key="t.entry_id::text", new="t.entry_id > :entries"),
     "entries": Sealed(table="entries", key="t.entry_id::text", new="t.entry_id > :entries"),
     "payouts": Sealed(
         table="payouts",
         key="t.payout_id",
-        columns="payout_id, settlement_date, revision, investor_id, currency, chunk, attempt, amount, end_to_end_id,"
+        columns="payout_id, settlement_date, revision, payee_id, currency, chunk, attempt, amount, end_to_end_id,"
         " payee_name, payee_account, payee_bank, prepared_at, run_id",
-        new=f"t.payout_id in ({NEW_ENTRIES.format('e.payout_id')} and e.event = 'payout_prepared')",
+        new=NEW_PAYOUTS,
+    ),
+    "payees of payouts": Sealed(
+        table="payouts", key="t.payout_id", columns="payout_id, payee_kind, payee_id", new=NEW_PAYOUTS
     ),
     "payout_history": Sealed(
         table="payout_history", key="t.payout_id || '/' || t.step", new="t.step > :payout_history"
@@ -109,7 +136,14 @@ SEALED: Mapping[str, Sealed] = {
         key="t.settlement_date || '/' || t.control || '/' || md5(t.said)",
         only="t.overridden_at is not null",
     ),
-    "refused_accounts": Sealed(table="refused_accounts", key="t.payout_id"),
+    "refused_accounts": Sealed(
+        table="refused_accounts",
+        key="t.payout_id",
+        columns="payee_id, payee_account, payee_bank, reason, refused_at, payout_id",
+    ),
+    "payees of refused_accounts": Sealed(
+        table="refused_accounts", key="t.payout_id", columns="payout_id, payee_kind, payee_id"
+    ),
     "bank_messages": Sealed(
         table="bank_messages",
         key="t.sha256",
@@ -194,10 +228,11 @@ PARTS: Mapping[str, Part] = {
 # By sealed name: which rows must have a seal, for the certificates are past them.
 COVERED: Mapping[str, str] = {
     **dict.fromkeys(
-        ("day_totals", "allocations", "credits", "quarantine"),
+        ("day_totals", "allocations", "credits", "quarantine", "refunds", "refused_refunds"),
         f"exists (select from ledger.seals r where r.table_name = 'revisions' and r.key = {DAY_KEY})",
     ),
     "entries": "t.entry_id <= :entries",
+    "refunds_undone": "t.entry_id <= :entries",
     "payout_history": "t.step <= :payout_history",
     "statement_lines": "exists (select from ledger.seals r where r.table_name = 'statements'"
     " and r.key = t.statement_id)",
@@ -241,6 +276,9 @@ INVARIANTS: Mapping[str, str] = {
     "days are at their newest revision, and closed if that is certified": "days_are_at_their_newest_revision",
     "frozen inputs are those that their revision was computed with": "inputs_are_those_computed_with",
     "credits are held up to their repayment, and not below zero": "credits_are_within_their_repayment",
+    "a loan's credit is what came to be held, less what was applied and refunded": "credits_are_in_the_books",
+    "refunds took exactly their amount of held credits": "refunds_took_their_amount",
+    "totals of a day are the sums of its refunds": "refunds_are_in_the_totals",
     "breaks that are over say so in their history": "breaks_are_over_by_history",
 }
 
@@ -495,6 +533,7 @@ class Close(Repository):
             "allocations": outcome.allocations.rename(columns={"allocation_no": "position"}),
             "shares": frames.widen(outcome.shares, outcome.allocations).rename(columns={"allocation_no": "position"}),
             "credits": outcome.credits.assign(position=range(1, len(outcome.credits) + 1)),
+            "refunds": outcome.refunds,
             "day_totals": outcome.totals,
         }
         for table, frame in computed.items():

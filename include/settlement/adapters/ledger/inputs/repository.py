@@ -87,10 +87,19 @@ class BookedInputs(Repository):
     def credit_loans(self, day: date) -> set[str]:
         """Return the loans on which money was held before the day."""
         rows = self.transaction.execute(
-            sa.text(f"select x.loan_id from ledger.credits x {NEWEST} where x.settlement_date < :on"
-                    " group by x.loan_id, x.repayment_id having sum(x.amount) <> 0"),
+            sa.text(
+                "select loan_id from ledger.credit_changes where settlement_date < :on"
+                " group by loan_id, repayment_id having sum(amount) <> 0"
+            ),
             {"on": day},
-        )  # fmt: skip
+        )
+        return set(rows.scalars())
+
+    def refunded(self, refund_ids: Sequence[str]) -> set[str]:
+        """Return those of the refunds that some run has taken."""
+        rows = self.transaction.execute(
+            sa.text("select refund_id from ledger.refunds where refund_id = any(:ids)"), {"ids": list(refund_ids)}
+        )
         return set(rows.scalars())
 
     def settled_later(self, day: date, loan_ids: Sequence[str]) -> list[tuple[date, str]]:
@@ -126,6 +135,7 @@ class BookedInputs(Repository):
             receivables=receivables.assign(allocated=_looked_up(receivables["receivable_id"], allocated)),
             repayments=self._with_state(facts.repayments, facts.loans),
             credits=self._credits(of_loans),
+            refunds=self._with_refusals(facts.refunds),
             originals=originals,
             prior_allocations=self._prior_allocations(day, settled),
             prior_shares=self._prior_shares(day, settled),
@@ -143,6 +153,15 @@ class BookedInputs(Repository):
         state = np.where(is_kept, "quarantined", "new")
         columns = [column for column in frames.REPAYMENTS.column_names if column != "state"]
         return repayments[columns].assign(state=pd.Series(state, dtype="str", index=repayments.index))
+
+    def _with_refusals(self, refunds: pd.DataFrame) -> pd.DataFrame:
+        """Say which refunds an earlier run has refused."""
+        rows = self.transaction.execute(
+            sa.text("select refund_id from ledger.refused_refunds where refund_id = any(:ids)"),
+            {"ids": refunds["refund_id"].tolist()},
+        )
+        state = np.where(refunds["refund_id"].isin(list(rows.scalars())), "refused", "new")
+        return refunds.assign(state=pd.Series(state, dtype="str", index=refunds.index))
 
     def _credits(self, of_loans: dict[str, Any]) -> pd.DataFrame:
         return frames_io.named(self.transaction, sql(HERE, "credits"), of_loans, frames.CREDITS)

@@ -8,6 +8,10 @@ select settlement_date, loan_id
  where settlement_date > :on and loan_id = any(:loans)
  union
 select settlement_date, loan_id
+  from ledger.refunds_undone
+ where settlement_date > :on and loan_id = any(:loans)
+ union
+select settlement_date, loan_id
   from ledger.quarantine
  where settlement_date > :on and loan_id = any(:loans)
  order by 1, 2

@@ -146,6 +146,7 @@ class Posting:
         self._copy_in_order("credits", part.credits, self._digest.rows["credits"] - len(part.credits) + 1
                             + np.arange(len(part.credits)))  # fmt: skip
         self._quarantine(part)
+        self._take_refunds(part)
         self._copy_shares(part)
         self._post_entries(part)
 
@@ -222,6 +223,20 @@ class Posting:
         copying.frame_into(self._transaction, "ledger.quarantine", copying.keyed(kept, self._keys))
         if len(part.released):
             self._release(part.released["repayment_id"].tolist())
+
+    def _take_refunds(self, part: Outcome) -> None:
+        """Keep the refunds that are taken, once for ever, and those that are refused for the first time."""
+        copying.frame_into(self._transaction, "ledger.refunds", copying.keyed(part.refunds, self._keys))
+        refused = part.refused_refunds.assign(evidence="\x01" + part.refused_refunds["evidence"])
+        copying.frame_into(self._transaction, "ledger.refused_refunds", copying.keyed(refused, self._keys))
+        if len(part.refunds):
+            self._transaction.execute(
+                sa.text(
+                    "update ledger.refused_refunds set released_on = :settlement_date"
+                    " where released_on is null and refund_id = any(:ids)"
+                ),
+                {"settlement_date": self._keys["settlement_date"], "ids": part.refunds["refund_id"].tolist()},
+            )
 
     def _copy_in_order(self, table: str, frame: pd.DataFrame, position: Any) -> None:
         numbered = copying.keyed(frame, self._keys).assign(position=np.asarray(position, dtype=np.int32))
@@ -304,7 +319,10 @@ class Leaves:
 
 
 class Digest:
-    """The hash of an outcome, taken as it passes: the same for the same rows, however they are cut into parts."""
+    """The hash of an outcome, taken as it passes: the same for the same rows, however they are cut into parts.
+
+    What came later than a day has no part in its hash, where it says nothing: so the day can be computed again.
+    """
 
     def __init__(self) -> None:
         self.rows = dict.fromkeys(frames.OUTCOME, 0)
@@ -314,6 +332,8 @@ class Digest:
         """Take in the next rows of a frame, and return their fields."""
         if "allocation_no" in frame.columns:
             frame = frame.astype({"allocation_no": "int32"})  # as the ledger keeps it
+        later = [column.name for column in frames.OUTCOME[name].columns if column.came_later]
+        frame = frame.drop(columns=[column for column in later if not frame[column].any()])
         fields = copying.fields(frame)
         self.rows[name] += len(frame)
         self._hashes[name].update(copying.content(fields))
@@ -321,7 +341,11 @@ class Digest:
 
     def hexdigest(self) -> str:
         """Return the hash of everything taken in."""
-        said = [[name, self.rows[name], self._hashes[name].hexdigest()] for name in frames.OUTCOME]
+        said = [
+            [name, self.rows[name], self._hashes[name].hexdigest()]
+            for name, spec in frames.OUTCOME.items()
+            if self.rows[name] or not spec.came_later
+        ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 

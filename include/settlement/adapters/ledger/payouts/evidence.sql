@@ -1,7 +1,7 @@
 -- One row per payout: what is known of it. Its debits and credits are the lines that are matched with it, each time that
 -- it left or came back once, the lines not matched yet that carry its id, and what a person booked elsewhere.
 with asked as (
-  select payout_id, investor_id, settlement_date, currency, amount, state, submitted_at, end_to_end_id
+  select payout_id, payee_kind, payee_id, settlement_date, currency, amount, state, submitted_at, end_to_end_id
     from ledger.payouts
    where payout_id = any(:ids)
 ),
@@ -45,7 +45,7 @@ told as (
    where payout_id = any(:ids)
    group by payout_id
 )
-select a.payout_id, a.investor_id, a.settlement_date, a.currency, a.amount, a.state, a.submitted_at,
+select a.payout_id, a.payee_kind, a.payee_id, a.settlement_date, a.currency, a.amount, a.state, a.submitted_at,
        coalesce(matched_debits, 0) + coalesce(open_debits, 0) + coalesce(explained_debits, 0) as debits,
        coalesce(matched_credits, 0) + coalesce(open_credits, 0) + coalesce(explained_credits, 0) as credits,
        coalesce(explained_debits, 0) as explained_debits,

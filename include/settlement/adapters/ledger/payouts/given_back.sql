@@ -1,5 +1,5 @@
 -- One row per entry that gave the money of one of these payouts back and is not reversed.
-select e.entry_id, e.event, p.payout_id, p.investor_id, p.currency, p.amount
+select e.entry_id, e.event, p.payout_id, p.payee_kind, p.payee_id, p.currency, p.amount
   from ledger.entries e
   join ledger.payouts p using (payout_id)
  where e.payout_id = any(:ids) and e.event = any(:events) and e.reverses_entry_id is null

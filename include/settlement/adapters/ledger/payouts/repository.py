@@ -14,7 +14,7 @@ from settlement.adapters.ledger.journal.repository import Journal
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain import frames
 from settlement.domain.books import postings
-from settlement.domain.books.accounts import INVESTOR_PAYABLE
+from settlement.domain.books.accounts import PayeeKind
 from settlement.domain.books.postings import Entry, JournalEntry
 from settlement.domain.payments.evidence import FactKind
 from settlement.domain.payments.state import FINAL, PROVEN_UNPAID, UNSENT, PayoutState
@@ -35,8 +35,9 @@ class Payouts(Repository):
         self._journal = journal
 
     def payables(self) -> pd.DataFrame:
-        """Return what the ledger owes each investor, with the number of the attempt that a payout would be."""
-        named = {"prefix": INVESTOR_PAYABLE.prefix, "proven_unpaid": list(PROVEN_UNPAID)}
+        """Return what the ledger owes each payee, with the number of the attempt that a payout would be."""
+        prefixes = [kind.payable.prefix for kind in PayeeKind]
+        named = {"kinds": list(PayeeKind), "prefixes": prefixes, "proven_unpaid": list(PROVEN_UNPAID)}
         return frames_io.named(self.transaction, sql(HERE, "payables"), named, frames.PAYABLES)
 
     def under_way(self) -> list[UnderWay]:
@@ -49,8 +50,10 @@ class Payouts(Repository):
         return [UnderWay(**row._mapping) for row in rows]
 
     def refused_accounts(self) -> pd.DataFrame:
-        """Return the accounts that a bank refused for good, by investor."""
-        rows = sa.text("select investor_id, payee_account as account, payee_bank as bank from ledger.refused_accounts")
+        """Return the accounts that a bank refused for good, by payee."""
+        rows = sa.text(
+            "select payee_kind, payee_id, payee_account as account, payee_bank as bank from ledger.refused_accounts"
+        )
         return frames_io.named(self.transaction, rows, {}, frames.REFUSED_ACCOUNTS)
 
     def slots(self, day: DayRun) -> pd.DataFrame:
@@ -77,7 +80,8 @@ class Payouts(Repository):
         """Write the payouts with their entries, and the holds as they stand now."""
         frames.check(payouts, frames.NEW_PAYOUTS)
         frames.check(holds, frames.HOLDS)
-        held = {"investors": holds["investor_id"].tolist(), "currencies": holds["currency"].tolist()}
+        keys = {"kinds": "payee_kind", "payees": "payee_id", "currencies": "currency"}
+        held = {name: holds[column].tolist() for name, column in keys.items()}
         self.transaction.execute(sql(HERE, "drop_holds"), held)
         amounts = {"amounts": holds["amount"].tolist(), "reasons": holds["reason"].tolist()}
         self.transaction.execute(sql(HERE, "keep_holds"), held | amounts | {"since": day.settlement_date})
@@ -90,7 +94,10 @@ class Payouts(Repository):
 
     def holds(self) -> pd.DataFrame:
         """Return what is owed and not paid now, and why, as it stood when payouts were prepared last."""
-        rows = sa.text("select investor_id, currency, amount, reason from ledger.holds order by investor_id, currency")
+        rows = sa.text(
+            "select payee_kind, payee_id, currency, amount, reason from ledger.holds"
+            " order by payee_kind, payee_id, currency"
+        )
         return frames_io.named(self.transaction, rows, {}, frames.HOLDS)
 
     def find(self, settlement_date: date | None = None, states: Sequence[PayoutState] = ()) -> pd.DataFrame:
@@ -177,7 +184,7 @@ class Payouts(Repository):
         given_back = self.transaction.execute(sql(HERE, "given_back"), named)
         made = [
             JournalEntry(
-                entry=postings.undone(GIVEN_BACK_BY[row.event](INVESTOR_PAYABLE(row.investor_id), row.amount)),
+                entry=postings.undone(GIVEN_BACK_BY[row.event](_payable(row.payee_kind, row.payee_id), row.amount)),
                 currency=row.currency,
                 payout_id=row.payout_id,
                 reverses_entry_id=row.entry_id,
@@ -207,12 +214,17 @@ class Payouts(Repository):
         self, payouts: pd.DataFrame, entry: Callable[[str, int], Entry[int]], *, settlement_date: date, now: datetime
     ) -> None:
         """Post one entry for each payout."""
-        columns = (payouts[name].tolist() for name in ("payout_id", "investor_id", "currency", "amount"))
+        columns = (payouts[name].tolist() for name in ("payout_id", "payee_kind", "payee_id", "currency", "amount"))
         made = [
-            JournalEntry(entry=entry(INVESTOR_PAYABLE(investor_id), amount), currency=currency, payout_id=payout_id)
-            for payout_id, investor_id, currency, amount in zip(*columns, strict=True)
+            JournalEntry(entry=entry(_payable(kind, payee_id), amount), currency=currency, payout_id=payout_id)
+            for payout_id, kind, payee_id, currency, amount in zip(*columns, strict=True)
         ]
         self._journal.post_all(made, settlement_date=settlement_date, now=now)
+
+
+def _payable(kind: str, payee_id: str) -> str:
+    """Return the account that a payee is paid from."""
+    return PayeeKind(kind).payable(payee_id)
 
 
 def _texts(said: Mapping[str, Any] | Sequence[Mapping[str, Any]], count: int) -> list[str]:

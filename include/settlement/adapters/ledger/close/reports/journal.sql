@@ -5,6 +5,7 @@ select event, account, currency,
   from (select event,
                case when account like 'investor_payable:%' then 'investor_payable'
                     when account like 'borrower_credit:%' then 'borrower_credit'
+                    when account like 'borrower_payable:%' then 'borrower_payable'
                     else account
                 end as account,
                currency, amount
