@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from settlement import cli
 from settlement.adapters import archive
 from settlement.adapters.ledger.bank_lines import in_transit as in_transit_items
 from settlement.adapters.ledger.books import PostgresBooks
@@ -423,6 +425,19 @@ def test_the_report_of_a_day_adds_up_and_is_the_same_again(platform: Platform) -
         ("individual", "KRW", "interest", 7000, 980, 90),
     ]
     assert [row[3] for row in sheets["payouts"].rows] == [43790, 26736, 17524]
+
+
+def test_a_report_into_a_folder_that_cannot_be_written_is_a_sentence_and_status_one(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed(platform)
+    capsys.readouterr()
+    platform.monkeypatch.setattr(sys, "argv", ["settlement", "report", "2026-02-16", "--to", "/proc/no/where"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (1, "")
+    assert said.err == "settlement: [/proc/no/where] cannot be written: No such file or directory\n"
 
 
 def test_an_exported_day_is_verified_without_the_database(platform: Platform, tmp_path: Path) -> None:
