@@ -143,6 +143,7 @@ def _alerts(engine: sa.Engine, policy: Policy) -> SlackAlerts:
         timezone=policy.timezone,
         airflow_url=config.airflow_url(),
         runbook_url=config.runbook_url(),
+        program=config.command(),
         is_now_set=config.is_now_set(),
     )
 

@@ -54,6 +54,7 @@ def typed(settlement_db_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     for name in [name for name in os.environ if name.startswith(("AIRFLOW", "SETTLEMENT"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SETTLEMENT_NOW", "2026-02-17T06:00+09:00")
+    monkeypatch.setenv("SETTLEMENT_COMMAND", "settlement")
     for name, url in {"SETTLEMENT_DB": settlement_db_url, "LENDING_CORE": "postgresql+psycopg://nobody@/core"}.items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", generic(url))
 
@@ -246,6 +247,9 @@ def test_every_module_of_the_product_is_imported_without_the_lab_s_packages() ->
 )
 def test_the_product_runs_without_the_lab_s_packages(words: list[str], status: int, said: str) -> None:
     code = WITHOUT_THE_LAB + f"sys.argv = ['settlement', *{words}]\nfrom settlement.cli import main\nmain()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    environment = os.environ | {"SETTLEMENT_COMMAND": "settlement"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == status, done.stderr
     assert said in (done.stdout if status == 0 else done.stderr)

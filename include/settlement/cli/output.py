@@ -18,7 +18,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from settlement import config
 from settlement.cli.options import Language
+from settlement.domain.commands import typed_as
 
 FOLDER = Path(__file__).parent / "catalogues"
 WIDEST = 1_000_000
@@ -35,12 +37,12 @@ class Output:
     def data(self, value: Any) -> bool:
         """Print the value if JSON was asked for, and tell whether it was: if not, the caller prints text."""
         if self.is_json:
-            self.line(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+            print(json.dumps(value, ensure_ascii=False, indent=2, default=str), file=self.stream, flush=True)
         return self.is_json
 
     def line(self, text: str) -> None:
-        """Print text as it is."""
-        print(text, file=self.stream, flush=True)
+        """Print text, its commands as they are typed here."""
+        print(typed_as(text, config.program()), file=self.stream, flush=True)
 
     def say(self, key: str, **values: object) -> None:
         """Print a sentence of the catalogue with the values written into its places."""

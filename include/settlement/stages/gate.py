@@ -223,7 +223,7 @@ def keeping_objections(services: Services, day: DayRun, *, now: datetime) -> Ite
         way_out = (
             "no one can answer for that"
             if any(objection.is_final for objection in objected.objections)
-            else f"or answer for it: settlement gate {day.settlement_date} --override --by NAME --reason TEXT"
+            else f"or answer for it: `settlement gate {day.settlement_date} --override --by NAME --reason TEXT`"
         )
         raise Refused(
             f"Nothing is paid for [{day.settlement_date}]: {said}. Mend it and clear the task take_in; {way_out}"

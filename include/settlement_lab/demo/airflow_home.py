@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import settlement
+from settlement import config
 
 from settlement_lab.demo import world
 from settlement_lab.servers import services
@@ -55,11 +57,18 @@ def environment(endpoints: services.Endpoints) -> dict[str, str]:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "NO_PROXY": "127.0.0.1,localhost",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH")))),
+        "SETTLEMENT_COMMAND": typed("demo", endpoints.home),
         "SETTLEMENT_POLICY": str(policy(endpoints.home)),
     }
     foreign = ("AIRFLOW", "SETTLEMENT_")  # what the caller's shell knows of another Airflow does not come in
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return inherited | ours | endpoints.environment()
+
+
+def typed(command: str, home: Path) -> str:
+    """Return what people type for a command of the lab on the data of a home."""
+    where = "" if home == services.default_home() else f" --home {shlex.quote(str(home))}"
+    return f"{config.program()} {command}{where}"
 
 
 def folder(home: Path) -> Path:

@@ -13,7 +13,6 @@ import contextlib
 import json as json_text
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -194,7 +193,7 @@ def command(words: Sequence[str], *, home: Path | None = None) -> int:
     """
     home = _home(home)
     if not (home / SETTLED).exists():
-        raise Refused(f"There is no settled demo in [{home}]: type `{_program()} demo` first")
+        raise Refused(f"There is no settled demo in [{home}]: type `settlement demo` first")
     with services.running(home) as endpoints:
         environment = airflow_home.environment(endpoints) | _environment(endpoints)
         return subprocess.call([sys.executable, "-m", "settlement.cli", *words], env=environment)
@@ -233,14 +232,6 @@ def up(home: Path | None = None, *, json: bool = False, lang: str = "ko") -> int
 
 def _home(named: Path | None) -> Path:
     return (named or services.default_home()).expanduser().resolve()
-
-
-def _program() -> str:
-    """Return what to type for `settlement` here: its name where the shell finds this one, else its path."""
-    ours = Path(sys.executable).with_name("settlement")
-    if shutil.which("settlement") == str(ours):
-        return "settlement"
-    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
 
 
 @contextmanager
@@ -439,13 +430,13 @@ def _show(outcome: DemoResult, words: Row, console: Console, *, home: Path) -> N
     console.print(f"{sum(outcome.seconds.values()):.1f} s: {parts}", markup=False)
     console.rule(words["next"], align="left")
     day = outcome.days[-1]["settlement_date"] if outcome.days else world.SETTLEMENT_DATES[-1]
-    where = "" if home == services.default_home() else f" --home {shlex.quote(str(home))}"
-    for words_of_it, meaning in (
-        (f"up{where}", words["next_up"]),
-        (f"demo{where} status {day}", words["next_status"]),
-        (f"demo{where} why {outcome.investor} {day}", words["next_why"]),
+    demo = airflow_home.typed("demo", home)
+    for command, meaning in (
+        (airflow_home.typed("up", home), words["next_up"]),
+        (f"{demo} status {day}", words["next_status"]),
+        (f"{demo} why {outcome.investor} {day}", words["next_why"]),
     ):
-        console.print(f"  [bold]{_program()} {words_of_it}[/]  [dim]{meaning}[/]", soft_wrap=True)
+        console.print(f"  [bold]{command}[/]  [dim]{meaning}[/]", soft_wrap=True)
 
 
 def _table(days: list[Row], words: Row) -> Table:
@@ -508,6 +499,7 @@ def _leave_environment(endpoints: services.Endpoints, environment: dict[str, str
         os.open(_environment_file(endpoints), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
     ) as file:
         file.writelines(f"export {key}={shlex.quote(value)}\n" for key, value in sorted(ours.items()))
+        file.write("export SETTLEMENT_COMMAND=settlement\n")
         file.write(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH\n")
 
 

@@ -19,7 +19,7 @@ from settlement.domain.alerts.breaks import BreakLine, BreaksOpened
 from settlement.domain.alerts.day import BreakTotal, CurrencyTotals, DayCompleted, DayStarted, MatchTotals, PayoutTotals
 from settlement.domain.alerts.event import Money
 from settlement.domain.alerts.routing import Language
-from settlement.domain.alerts.task import MoneyStatus
+from settlement.domain.alerts.task import MoneyStatus, RunRefused
 from settlement_lab.slack import limits
 
 from . import golden_alerts
@@ -275,3 +275,12 @@ def test_what_is_missing_at_the_bank_is_called_by_what_it_is(language: Any, of_p
     assert words.cause("missing_at_bank", "payout") == of_payout
     assert words.cause("missing_at_bank", "repayment") == of_receipt
     assert words.cause("a_cause_of_tomorrow", "repayment") == "a_cause_of_tomorrow"
+
+
+def test_a_command_is_told_as_people_type_it() -> None:
+    telling = renderer_in("en", program="docker compose exec watch settlement")
+    undelivered = telling.message(row_of(EVENTS["alerts.undelivered"]))
+    assert "`docker compose exec watch settlement alerts --test`" in str(undelivered.blocks)
+    error = "RequestRefused: The books are old: run `settlement migrate`"
+    refused = RunRefused(settlement_date=DAY, run_id="r", try_number=1, error=error)
+    assert "run `docker compose exec watch settlement migrate`" in str(telling.message(row_of((refused,))).blocks)

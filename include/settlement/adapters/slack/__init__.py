@@ -23,6 +23,7 @@ from settlement.domain.alerts.day import DayCompleted
 from settlement.domain.alerts.event import AlertState
 from settlement.domain.alerts.payload import fold
 from settlement.domain.alerts.routing import AlertsPolicy, Language
+from settlement.domain.commands import PROGRAM
 from settlement.ports.outbox import Alert, ConnectionTest, DeliveryReport, OutboxToDeliver
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,7 @@ class SlackAlerts:
         timezone: str,
         airflow_url: str | None = None,
         runbook_url: str | None = None,
+        program: str = PROGRAM,
         is_now_set: bool = False,
         slack: Callable[[], client.Slack | None] = client.from_connection,
         mailer: Callable[[], mail.Mailer | None] = mail.from_connection,
@@ -63,6 +65,7 @@ class SlackAlerts:
             zone=ZoneInfo(timezone),
             airflow_url=airflow_url,
             runbook_url=runbook_url,
+            program=program,
             is_now_set=is_now_set,
         )
 

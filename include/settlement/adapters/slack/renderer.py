@@ -37,6 +37,7 @@ from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, Payou
 from settlement.domain.alerts.routing import AlertsPolicy, Language
 from settlement.domain.alerts.task import RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import AlertAcknowledged, AlertsUndelivered, Resolved
+from settlement.domain.commands import PROGRAM, typed_as
 from settlement.domain.days import SETTLED
 
 MAX_TEXT = 3_000
@@ -116,6 +117,7 @@ class Renderer:
     zone: ZoneInfo
     airflow_url: str | None = None
     runbook_url: str | None = None
+    program: str = PROGRAM
     is_now_set: bool = False
 
     def message(
@@ -203,7 +205,8 @@ class Renderer:
         if isinstance(event, DayDryRun):
             blocks += [*_not_adding_up(event.totals, words), *_totals_table(event.totals, words)]
         if (isinstance(event, TaskFailed) and event.error not in ("", event.code)) or isinstance(event, RunRefused):
-            blocks.append(block_kit.section("```" + escape(event.error.replace("```", "'''")) + "```"))
+            said = typed_as(event.error, self.program).replace("```", "'''")
+            blocks.append(block_kit.section("```" + escape(said) + "```"))
         if isinstance(event, BreaksOpened) and event.breaks:
             rows = [
                 [
@@ -235,7 +238,7 @@ class Renderer:
 
     def _advice(self, event: Event, words: Words, *, is_over: bool) -> list[Block]:
         blocks: list[Block] = []
-        todo = str(words.catalogue["events"][event.name]["do"])
+        todo = typed_as(str(words.catalogue["events"][event.name]["do"]), escape(self.program))
         page = RUNBOOKS.get(event.name)
         run = self._run_page(getattr(event, "run_id", ""))
         if todo and not is_over:
