@@ -88,6 +88,7 @@ def test_both_languages_say_the_same_sentences_with_the_same_values() -> None:
     assert {key: sorted(places.findall(text)) for key, text in korean["sentences"].items()} == {
         key: sorted(places.findall(text)) for key, text in english["sentences"].items()
     }
+    assert not re.search("[가-힣]", str(english))
     assert set(english["columns"]) <= set(korean["columns"]) | {"account"}
 
 

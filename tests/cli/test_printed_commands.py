@@ -75,7 +75,8 @@ def test_a_command_that_a_text_names_is_one_that_there_is(where: str, said: str)
     problems = []
     for value in ("1", "2026-02-16"):
         try:
-            return parsed([value if TO_FILL_IN.fullmatch(word) else word for word in words])
+            parsed([value if TO_FILL_IN.fullmatch(word) else word for word in words])
+            return
         except typer.BadParameter as problem:
             problems.append(problem)
     raise problems[0]

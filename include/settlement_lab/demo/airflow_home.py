@@ -20,6 +20,8 @@ from pathlib import Path
 import httpx
 import settlement
 from settlement import config
+from settlement.domain import policy as policies
+from settlement.domain.alerts.routing import Language
 
 from settlement_lab.demo import world
 from settlement_lab.servers import services
@@ -78,10 +80,11 @@ def folder(home: Path) -> Path:
     return path
 
 
-def policy(home: Path) -> Path:
+def policy(home: Path, *, language: Language = "ko") -> Path:
     """Write the demo's policy, once per home, and return its path.
 
-    It is the Korean one with a first and a last settlement date, and with a limit below the payouts of the biggest day.
+    It is the Korean one with a first and a last settlement date, with a limit below the payouts of the biggest day, and
+    in the language of whoever settles first.
     A home keeps the policy that its days were settled by: another one would be a changed fact of every loan.
     """
     path = home / "policy.toml"
@@ -90,6 +93,7 @@ def policy(home: Path) -> Path:
         first, last = world.SETTLEMENT_DATES[0], world.SETTLEMENT_DATES[-1]
         for pattern, ours in (
             (r'^name = "kr"', 'name = "kr-demo"'),
+            (r'^language = "ko"', f'language = "{language}"'),
             (r"^# first_settlement_date.*?$", f"first_settlement_date = {first}"),
             (r"^# last_settlement_date.*?$", f"last_settlement_date = {last}"),
             (r"(?<=^\[approval\]).*?^# limit\.KRW.*?$", f"\nlimit.KRW = {APPROVAL_LIMIT}"),
@@ -98,6 +102,15 @@ def policy(home: Path) -> Path:
             assert times == 1, f"kr.toml has no line [{pattern}]"
         path.write_text(text, encoding="utf-8")
     return path
+
+
+def language(home: Path) -> Language:
+    """Return the language in which a home speaks: its policy's, or the terminal's where nothing is settled yet."""
+    path = home / "policy.toml"
+    if path.exists():
+        return policies.load(path).alerts.language
+    named = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return "ko" if named.startswith("ko") else "en"
 
 
 def migrate(endpoints: services.Endpoints) -> None:

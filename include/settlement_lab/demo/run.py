@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from settlement.adapters.ledger.migrate import migrate
+from settlement.domain.alerts.routing import Language
 from settlement.domain.errors import Refused
 
 from settlement_lab.demo import airflow_home, story, world
@@ -68,6 +69,11 @@ WORDS = {
         "next_status": "where a date stands",
         "starting_services": "starting PostgreSQL, bank and Slack sink …",
         "starting_airflow": "starting Airflow, about a minute …",
+        "place_airflow": "Airflow",
+        "place_slack": "Slack",
+        "place_bank": "bank",
+        "place_log": "log",
+        "place_passwords": "passwords",
         "in_another_shell": "In another shell:",
         "end": "Ctrl-C ends everything.",
         "stopped": "Stopped. Type the same again to go on from here.",
@@ -99,6 +105,11 @@ WORDS = {
         "next_status": "하루의 상태",
         "starting_services": "PostgreSQL, 은행, Slack 싱크 시작 중 …",
         "starting_airflow": "Airflow 시작 중, 1분쯤 걸립니다 …",
+        "place_airflow": "Airflow",
+        "place_slack": "Slack",
+        "place_bank": "은행",
+        "place_log": "로그",
+        "place_passwords": "비밀번호",
         "in_another_shell": "다른 셸에서:",
         "end": "Ctrl-C로 모두 끝냅니다.",
         "stopped": "중지했습니다. 같은 명령을 다시 입력하면 이어서 진행합니다.",
@@ -165,12 +176,16 @@ class _Stopwatch:
         self.seconds[name], self.began = round(now - self.began, 1), now
 
 
-def run(home: Path | None = None, *, json: bool = False, lang: str = "ko") -> int:
-    """Settle the demo's days in `home` and print what became of them; 0 if every day settled and the bank agrees."""
-    words, console = WORDS[lang], _console(stderr=json)
-    home = _home(home)
+def run(home: Path | None = None, *, json: bool = False, lang: Language | None = None) -> int:
+    """Settle the demo's days in `home` and print what became of them; 0 if every day settled and the bank agrees.
+
+    A new home speaks `lang` everywhere, by default the language of the terminal; one that is there keeps to its own.
+    """
+    home, console = _home(home), _console(stderr=json)
+    lang = lang or airflow_home.language(home)
+    words = WORDS[lang]
     try:
-        outcome = _settle(home, words, console)
+        outcome = _settle(home, words, console, lang=lang)
     except KeyboardInterrupt:
         console.print(words["stopped"])
         return 1
@@ -199,10 +214,10 @@ def command(words: Sequence[str], *, home: Path | None = None) -> int:
         return subprocess.call([sys.executable, "-m", "settlement.cli", *words], env=environment)
 
 
-def up(home: Path | None = None, *, json: bool = False, lang: str = "ko") -> int:
+def up(home: Path | None = None, *, json: bool = False, lang: Language | None = None) -> int:
     """Open Airflow on the demo's data until Ctrl-C; the demo is run first if there is no data yet."""
-    home = _home(home)
-    words, console = WORDS[lang], _console(stderr=json)
+    home, console = _home(home), _console(stderr=json)
+    words = WORDS[lang or airflow_home.language(home)]
     if not (home / SETTLED).exists() and (status := run(home, lang=lang, json=json)):
         return status
     try:
@@ -251,7 +266,7 @@ def _console(*, stderr: bool = False) -> Console:
     return console
 
 
-def _settle(home: Path, words: Row, console: Console) -> DemoResult:
+def _settle(home: Path, words: Row, console: Console, *, lang: Language) -> DemoResult:
     watch = _Stopwatch()
     with _waiting(console) as wait, services.running(home) as endpoints:
 
@@ -260,6 +275,7 @@ def _settle(home: Path, words: Row, console: Console) -> DemoResult:
             console.print(f"[green]✓[/] {text or words[part]} [dim]{watch.seconds[part]:.1f} s[/]")
 
         done("services")
+        airflow_home.policy(home, language=lang)
         migrate(endpoints.postgres.settlement_db_url)
         airflow_home.migrate(endpoints)
         done("databases")
@@ -521,15 +537,15 @@ def _places(endpoints: services.Endpoints, url: str) -> dict[str, str]:
 
 def _invite(endpoints: services.Endpoints, places: dict[str, str], words: Row, console: Console) -> None:
     table = Table(show_header=False, box=None)
-    for name, key in (("Airflow", "airflow"), ("Slack", "slack"), ("bank", "bank"), ("log", "log")):
-        table.add_row(f"[bold]{name}[/]", places[key])
+    for name in ("airflow", "slack", "bank", "log"):
+        table.add_row(f"[bold]{words['place_' + name]}[/]", places[name])
     shown = endpoints.home / "airflow" / "passwords-shown"
     if not shown.exists():
         for user, password in json_text.loads(Path(places["passwords"]).read_text()).items():
             table.add_row(f"[bold]{user}[/]", password)
         shown.touch(mode=0o600)
     else:
-        table.add_row("[bold]passwords[/]", places["passwords"])
+        table.add_row(f"[bold]{words['place_passwords']}[/]", places["passwords"])
     console.print(table)
     first, last = world.SETTLEMENT_DATES[0], world.SETTLEMENT_DATES[-1]
     console.print(

@@ -284,3 +284,9 @@ def test_a_command_is_told_as_people_type_it() -> None:
     error = "RequestRefused: The books are old: run `settlement migrate`"
     refused = RunRefused(settlement_date=DAY, run_id="r", try_number=1, error=error)
     assert "run `docker compose exec watch settlement migrate`" in str(telling.message(row_of((refused,))).blocks)
+
+
+def test_an_english_message_shows_no_korean_but_in_the_notification_that_has_both() -> None:
+    for name, content in GOLDEN.items():
+        blocks = str(json.loads(content)["blocks"])
+        assert bool(re.search("[가-힣]", blocks)) == name.endswith(".ko.json"), name

@@ -57,6 +57,19 @@ def test_the_policy_of_the_demo_holds_and_names_the_demo_s_dates(tmp_path: Path)
     assert airflow_home.policy(tmp_path).read_bytes() == airflow_home.policy(tmp_path).read_bytes()
 
 
+def test_a_new_home_speaks_the_language_that_was_asked_for_or_the_terminal_s_and_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    assert airflow_home.language(tmp_path) == "en"
+    monkeypatch.setenv("LANG", "ko_KR.UTF-8")
+    assert airflow_home.language(tmp_path) == "ko"
+    assert policy.load(airflow_home.policy(tmp_path, language="en")).alerts.language == "en"
+    assert airflow_home.language(tmp_path) == "en"
+    assert policy.load(airflow_home.policy(tmp_path, language="ko")).alerts.language == "en"
+
+
 def test_another_airflow_of_this_machine_does_not_come_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_SMTP", "smtp://production")
