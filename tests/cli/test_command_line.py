@@ -15,6 +15,7 @@ import pytest
 import typer
 from settlement import cli
 from settlement.cli import options, output
+from settlement.cli.breaks import LISTED
 from settlement.cli.options import Language
 
 PROJECT = Path(__file__).parents[2]
@@ -116,8 +117,24 @@ def test_a_row_too_wide_for_the_terminal_is_a_line_for_each_value(
         ["subject", "x" * 60],
         ["comment", "y" * 60],
     ]
-    out.table([{"break_id": 7, "amount": 10}])
+    out.table([{"break_id": 7, "amount": 10, "owner": None}])
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["break", "amount"], ["7", "10"]]
+
+
+def test_the_breaks_of_an_ordinary_day_stand_in_80_columns_one_line_each(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        dict.fromkeys(LISTED)
+        | {"break_id": 8, "cause": "overpaid", "side": "ours", "subject_kind": "loan", "subject_id": "L060"}
+        | {"currency": "KRW", "amount": 70_000, "opened_on": "2026-02-20", "age_business_days": 1, "state": "open"}
+    ] * 2
+    for name, value in {"TTY_COMPATIBLE": "1", "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    output.Output(is_json=False, language=Language.EN, stream=sys.stdout).table(rows, LISTED)
+    header, *lines = (line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert header == "break  cause     side  kind  subject  currency  amount  opened      age  state"
+    assert lines == ["    8  overpaid  ours  loan  L060     KRW       70,000  2026-02-20    1  open"] * 2
 
 
 def test_what_is_not_there_is_a_sentence_and_status_one(typed: Typed, tmp_path: Path) -> None:

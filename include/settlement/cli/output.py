@@ -1,7 +1,8 @@
 """What a command prints, on standard output and nowhere else: data as JSON, or text in one language.
 
-Text is sentences of the catalogue and tables. A table that is wider than the terminal is shown row by row, a line for
-each value; into a pipe every row is one line, however long. Nothing is ever cut off.
+Text is sentences of the catalogue and tables. A terminal shows no column in which nothing stands, and a table that is
+wider than it row by row, a line for each value; into a pipe every row is one line, however long, with every column.
+Nothing is ever cut off.
 """
 
 import json
@@ -58,8 +59,10 @@ class Output:
         if not found:
             self.say("none")
             return
-        names = columns or list(found[0])
+        names = columns or tuple(found[0])
         console = Console(file=self.stream, highlight=False)
+        if console.is_terminal:
+            names = [name for name in names if any(row[name] is not None for row in found)] or names
         grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for name in names:
             is_number = all(isinstance(row[name], int | float | None) for row in found)
