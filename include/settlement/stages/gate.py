@@ -156,8 +156,13 @@ def proposed(
             )
             for found in books.breaks.open()
         ],
-        usual=books.payouts.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)]),
+        usual=usual_totals(books, on),
     )
+
+
+def usual_totals(books: Books, on: date) -> dict[str, list[int]]:
+    """Return what the same weekday paid out in the weeks before a date, newest first, by currency."""
+    return books.payouts.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)])
 
 
 def _under_way(services: Services, books: Books, newest: KeptStatement | None) -> dict[str, int]:
