@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from settlement import cli
-from settlement.adapters import archive
+from settlement.adapters import archive, reports
 from settlement.adapters.ledger.bank_lines import in_transit as in_transit_items
 from settlement.adapters.ledger.books import PostgresBooks
 from settlement.adapters.ledger.close import repository as closing
@@ -420,6 +420,10 @@ def test_the_report_of_a_day_adds_up_and_is_the_same_again(platform: Platform) -
     sheets = {sheet.name: sheet for sheet in said.sheets}
     assert list(sheets) == ["summary", "shares", "payouts", "breaks", "taxes", "journal"]
     assert ("received - all of these", "KRW", 0) in sheets["summary"].rows
+    words = reports.catalogue("ko")
+    assert set(sheets) == set(words["sheets"])
+    assert {name for sheet in sheets.values() for name in sheet.columns} <= set(words["columns"])
+    assert {row[0] for row in sheets["summary"].rows} <= set(words["what"])
     assert sheets["taxes"].rows == [
         ("corporation", "KRW", "interest", 3000, 0, 0),
         ("individual", "KRW", "interest", 7000, 980, 90),
