@@ -90,7 +90,7 @@ def policy(home: Path, *, language: Language = "ko") -> Path:
     path = home / "policy.toml"
     if not path.exists():
         text = (PACKAGE / "policies" / "kr.toml").read_text(encoding="utf-8")
-        first, last = world.SETTLEMENT_DATES[0], world.SETTLEMENT_DATES[-1]
+        first, last = world.DATES[0], world.DATES[-1]
         for pattern, ours in (
             (r'^name = "kr"', 'name = "kr-demo"'),
             (r'^language = "ko"', f'language = "{language}"'),

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from datetime import time as clock_time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,9 @@ WORDS = {
         "place_bank": "bank",
         "place_log": "log",
         "place_passwords": "passwords",
+        "left": "Left for you:",
+        "left_approval": "{day} is above the limit and waits: as checker, approve its payouts under Required Actions",
+        "left_run": "then, as maker, trigger daily_settlement without a date: it settles {day}",
         "in_another_shell": "In another shell:",
         "end": "Ctrl-C ends everything.",
         "stopped": "Stopped. Type the same again to go on from here.",
@@ -110,6 +114,9 @@ WORDS = {
         "place_bank": "은행",
         "place_log": "로그",
         "place_passwords": "비밀번호",
+        "left": "직접 해 볼 일:",
+        "left_approval": "{day} 지급이 한도를 넘어 기다립니다: checker로 Required Actions에서 승인하세요",
+        "left_run": "그다음 maker로 daily_settlement를 날짜 없이 실행하면 {day}이 정산됩니다",
         "in_another_shell": "다른 셸에서:",
         "end": "Ctrl-C로 모두 끝냅니다.",
         "stopped": "중지했습니다. 같은 명령을 다시 입력하면 이어서 진행합니다.",
@@ -133,6 +140,7 @@ select break_id, cause, subject_id, amount, opened_on, age_business_days, state,
   from reporting.breaks order by break_id
 """
 AMOUNTS = ("received", "distributed", "fee", "tax", "credit", "quarantined", "paid")
+EARLY = clock_time(5, 0)
 SETTLED = "settled"  # the file that says that a home holds a settled demo
 NARROWEST = 100
 FINGERPRINT = """
@@ -225,6 +233,7 @@ def up(home: Path | None = None, *, json: bool = False, lang: Language | None = 
             with _waiting(console) as wait:
                 wait(words["starting_services"])
                 endpoints = stack.enter_context(services.running(home))
+                story.live_through(world.LEFT_DATES[-1], world.World(), endpoints)
                 wait(words["starting_airflow"])
                 url, processes = stack.enter_context(_airflow(endpoints))
             places = _places(endpoints, url)
@@ -469,8 +478,13 @@ def _table(days: list[Row], words: Row) -> Table:
 
 
 def _environment(endpoints: services.Endpoints) -> dict[str, str]:
-    """Return what a command outside Airflow needs to see the demo's world, at the hour that it is there."""
-    now = datetime.combine(endpoints.bank.now().date(), story.WAKE_UP, world.SEOUL).isoformat()
+    """Return what a command outside Airflow needs to see the demo's world, at the hour that it is there.
+
+    In the morning after the last date it is early: that date is past its cut-off, and its scheduled run not yet due.
+    """
+    today = endpoints.bank.now().date()
+    hour = story.WAKE_UP if today <= world.LEFT_DATES[-1] else EARLY
+    now = datetime.combine(today, hour, world.SEOUL).isoformat()
     policy = str(airflow_home.policy(endpoints.home))
     return endpoints.environment() | {"SETTLEMENT_POLICY": policy, "SETTLEMENT_NOW": now}
 
@@ -548,6 +562,10 @@ def _invite(endpoints: services.Endpoints, places: dict[str, str], words: Row, c
         table.add_row(f"[bold]{words['place_passwords']}[/]", places["passwords"])
     console.print(table)
     first, last = world.SETTLEMENT_DATES[0], world.SETTLEMENT_DATES[-1]
+    to_approve, to_run = world.LEFT_DATES
+    console.print(words["left"], style="bold")
+    console.print(f"  1. {words['left_approval'].format(day=to_approve)}", soft_wrap=True)
+    console.print(f"  2. {words['left_run'].format(day=to_run)}", soft_wrap=True)
     console.print(
         f"[dim]{words['in_another_shell']}\n"
         f". {shlex.quote(places['environment'])}\n"

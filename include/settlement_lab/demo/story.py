@@ -2,8 +2,9 @@
 
 For each date: the lender's system and the bank live through the day, the bank's clock moves to six in the morning of
 the calendar day after, `SETTLEMENT_NOW` with it, and `daily_settlement` runs. When the last payouts are booked, on the
-next business day, `bank_reconciliation` closes what is left. Where a day's payouts are above the policy's limit, the
-user `checker` approves them the way Airflow's own pages do it.
+next business day, `bank_reconciliation` closes what is left; what borrowers pay on that day is left for a person to
+settle. Where a day's payouts are above the policy's limit, the user `checker` approves them the way Airflow's own pages
+do it.
 
 It runs as a process of its own, because Airflow reads its settings at import. It says how it goes on as JSON lines on
 what was its standard output; everything that Airflow prints goes to the log.
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from settlement_lab.demo import world
-from settlement_lab.servers import bank, services
+from settlement_lab.servers import services
 
 WAKE_UP = clock_time(6, 0)
 LOOK_SECONDS = 0.5
@@ -44,8 +45,8 @@ def main() -> int:
             live_through(day, lender, endpoints)
             if not _run(said, dag["daily_settlement"], str(day), logical_date=_midnight(day)):
                 return 1
-        booked_on = bank.CALENDAR.next_business_day(world.SETTLEMENT_DATES[-1])
-        _move_to_the_morning_after(booked_on, endpoints)
+        booked_on = world.LEFT_DATES[0]
+        live_through(booked_on, lender, endpoints)
         done = _run(said, dag["bank_reconciliation"], AFTERWARDS, logical_date=_midnight(booked_on))
     return 0 if done else 1
 

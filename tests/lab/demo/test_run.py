@@ -52,7 +52,7 @@ def shown(outcome: run.DemoResult, *, lang: str = "en") -> str:
 
 def test_the_policy_of_the_demo_holds_and_names_the_demo_s_dates(tmp_path: Path) -> None:
     loaded = policy.load(airflow_home.policy(tmp_path))
-    assert (loaded.first_settlement_date, loaded.last_settlement_date) == (date(2026, 2, 12), date(2026, 2, 23))
+    assert (loaded.first_settlement_date, loaded.last_settlement_date) == (date(2026, 2, 12), date(2026, 2, 25))
     assert loaded.approval.limit == {"KRW": 38_000_000}
     assert airflow_home.policy(tmp_path).read_bytes() == airflow_home.policy(tmp_path).read_bytes()
 
