@@ -5,6 +5,7 @@ Nothing of it touches another Airflow on this machine: the home, the database an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,6 +37,7 @@ ROLES = {"maker": "op", "checker": "op", "viewer": "viewer"}
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 APPROVAL_LIMIT = 38_000_000
 HEALTHY_SECONDS = 180.0
+TASKS_END_SECONDS = 60.0
 
 
 class CannotStart(RuntimeError):
@@ -49,7 +53,7 @@ def environment(endpoints: services.Endpoints) -> dict[str, str]:
         "AIRFLOW__API__SECRET_KEY": kept["api"],
         "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt"],
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",  # until every part of Airflow is there to run them
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__FERNET_KEY": kept["fernet"],
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -171,10 +175,40 @@ def wait_until_healthy(url: str, processes: dict[str, subprocess.Popen[bytes]], 
 
 def unpause(url: str, password: str) -> None:
     """Have the scheduler take up every DAG, as the maker may."""
+    with _maker(url, password) as client:
+        _pause(client, is_paused=False)
+
+
+def let_tasks_end(url: str, password: str, *, seconds: float = TASKS_END_SECONDS) -> None:
+    """Have the scheduler begin nothing more, and wait for what runs: a task that is cut off is told of as a failure.
+
+    A task that waits for a person does not run. An Airflow that does not answer any more is not waited for.
+    """
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(httpx.HTTPError), _maker(url, password) as client:
+        _pause(client, is_paused=True)
+        while time.monotonic() < deadline and _running(client):
+            time.sleep(0.5)
+
+
+@contextmanager
+def _maker(url: str, password: str) -> Iterator[httpx.Client]:
+    """Yield a client that is logged in as the maker."""
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         login = client.post("/auth/token", json={"username": "maker", "password": password}).raise_for_status()
         client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
-        client.patch("/api/v2/dags", params={"dag_id_pattern": "%"}, json={"is_paused": False}).raise_for_status()
+        yield client
+
+
+def _pause(client: httpx.Client, *, is_paused: bool) -> None:
+    client.patch("/api/v2/dags", params={"dag_id_pattern": "%"}, json={"is_paused": is_paused}).raise_for_status()
+
+
+def _running(client: httpx.Client) -> int:
+    """Return how many tasks run, or are handed to a worker."""
+    states: dict[str, list[str] | int] = {"state": ["running", "queued"], "limit": 1}
+    found = client.get("/api/v2/dags/~/dagRuns/~/taskInstances", params=states).raise_for_status()
+    return int(found.json()["total_entries"])
 
 
 def _secrets(home: Path) -> dict[str, str]:

@@ -80,6 +80,7 @@ WORDS = {
         "left_run": "then, as maker, trigger daily_settlement without a date: it settles {day}",
         "in_another_shell": "In another shell:",
         "end": "Ctrl-C ends everything.",
+        "stopping": "stopping: what runs is let end, Ctrl-C again does not wait for it …",
         "stopped": "Stopped. Type the same again to go on from here.",
     },
     "ko": {
@@ -119,6 +120,7 @@ WORDS = {
         "left_run": "그다음 maker로 daily_settlement를 날짜 없이 실행하면 {day}이 정산됩니다",
         "in_another_shell": "다른 셸에서:",
         "end": "Ctrl-C로 모두 끝냅니다.",
+        "stopping": "중지 중: 실행 중인 작업이 끝나기를 기다립니다. 기다리지 않으려면 Ctrl-C …",
         "stopped": "중지했습니다. 같은 명령을 다시 입력하면 이어서 진행합니다.",
     },
 }
@@ -236,6 +238,7 @@ def up(home: Path | None = None, *, json: bool = False, lang: Language | None = 
                 story.live_through(world.LEFT_DATES[-1], world.World(), endpoints)
                 wait(words["starting_airflow"])
                 url, processes = stack.enter_context(_airflow(endpoints))
+            stack.callback(console.print, words["stopping"])
             places = _places(endpoints, url)
             if json:
                 print(json_text.dumps(places, indent=2), flush=True)
@@ -260,7 +263,10 @@ def _home(named: Path | None) -> Path:
 
 @contextmanager
 def _waiting(console: Console) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what is waited for, and for how long."""
+    """Show on a terminal what is waited for, and for how long; elsewhere say it, a line each."""
+    if not console.is_terminal:
+        yield lambda text: console.print(text, markup=False)
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         now = progress.add_task("…", total=None)
@@ -508,6 +514,7 @@ def _airflow(endpoints: services.Endpoints) -> Iterator[tuple[str, dict[str, sub
         url = users["AIRFLOW__API__BASE_URL"]
         airflow_home.wait_until_healthy(url, processes, log)
         airflow_home.unpause(url, passwords["maker"])
+        stack.callback(airflow_home.let_tasks_end, url, passwords["maker"])
         yield url, processes
 
 
