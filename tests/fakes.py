@@ -29,6 +29,7 @@ from settlement.domain.alerts import routing
 from settlement.domain.alerts.day import DayCompleted, DayEvent
 from settlement.domain.alerts.event import AlertState, Event, Severity, summary_key
 from settlement.domain.alerts.payload import Payload, fold, of_event
+from settlement.domain.alerts.payouts import ApprovalNeeded
 from settlement.domain.alerts.routing import AlertsPolicy, Language
 from settlement.domain.alerts.watch import Resolved
 from settlement.domain.bank import statement as statements
@@ -1455,6 +1456,7 @@ class Close:
     """Which settlement dates are certified; what a certificate seals and proves is left out."""
 
     revision = LeftOut()
+    policy = LeftOut()
     movements = LeftOut()
     report_table = LeftOut()
     taxes = LeftOut()
@@ -1833,6 +1835,9 @@ class MemoryAlerts:
 
     def plain(self, day: DayCompleted, *, language: Language) -> str:
         return f"{day.settlement_date} {day.state}"
+
+    def question(self, asked: ApprovalNeeded, *, open_for: timedelta) -> tuple[str, str]:
+        return f"pay {asked.count} payouts?", f"{asked.batch}, open for {open_for}"
 
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         return 0  # nothing is sent, so nothing fails

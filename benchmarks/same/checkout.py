@@ -52,7 +52,8 @@ class Checkout:
 
     def demo(self, home: Path) -> int:
         """Run `settlement demo` in a folder and return its exit status."""
-        return self._call("settlement", "demo", "--json", "--home", str(home), environment={}, check=False)
+        command = ("settlement", "demo", "--lang", "ko", "--json", "--home", str(home))
+        return self._call(*command, environment={}, check=False)
 
     @contextmanager
     def airflow(self, server: lab.Postgres) -> Iterator[Airflow]:

@@ -7,6 +7,7 @@ does not find it there.
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from settlement.domain.commands import PROGRAM
 from settlement.domain.errors import MissingConnection, Refused
 
 PACKAGE = Path(__file__).parent
@@ -96,6 +98,21 @@ def airflow_health_url() -> str | None:
 def runbook_url() -> str | None:
     """Return where people reach the runbook, for links in messages."""
     return os.environ.get("SETTLEMENT_RUNBOOK_URL")
+
+
+def command() -> str:
+    """Return what people type for `settlement`, for the commands in messages: SETTLEMENT_COMMAND, or its bare name."""
+    return os.environ.get("SETTLEMENT_COMMAND") or PROGRAM
+
+
+def program() -> str:
+    """Return what to type for `settlement` at this terminal: as `command`, or its path where no shell finds that."""
+    if named := os.environ.get("SETTLEMENT_COMMAND"):
+        return named
+    ours = Path(sys.executable).with_name(PROGRAM)
+    if not ours.exists() or shutil.which(PROGRAM) == str(ours):
+        return PROGRAM
+    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
 
 
 def variable(conn_id: str) -> str:

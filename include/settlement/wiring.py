@@ -62,7 +62,7 @@ def services() -> Iterator[Services]:
             alerts=_alerts(engine, policy),
             code_version=code_version(),
             write_file=pain001.write,
-            write_report=reports.workbook,
+            write_report=partial(reports.workbook, language=policy.alerts.language),
             read_message=partial(reading.read, columns=columns, zone=zone),
             reader=hashlib.sha256(f"{code_version()} {columns} {zone}".encode()).hexdigest()[:16],
             is_now_set=config.is_now_set(),
@@ -145,6 +145,7 @@ def _alerts(engine: sa.Engine, policy: Policy) -> SlackAlerts:
         timezone=policy.timezone,
         airflow_url=config.airflow_url(),
         runbook_url=config.runbook_url(),
+        program=config.command(),
         is_now_set=config.is_now_set(),
     )
 
@@ -303,15 +304,15 @@ def airflow_health() -> Callable[[], str | None]:
     return airflow_health.reader(config.airflow_health_url(), login=login)
 
 
-def write_day_report(report: DayReport, folder: Path) -> list[Path]:
-    """Write a day's report into a folder and return its files.
+def write_day_report(report: DayReport, folder: Path, *, language: Language) -> list[Path]:
+    """Write a day's report into a folder, its workbook in a language, and return its files.
 
     Raises Refused: the folder cannot be written.
     """
     from settlement.adapters import reports
 
     with _writing(folder):
-        return reports.write(report, folder)
+        return reports.write(report, folder, language=language)
 
 
 def write_archive(

@@ -45,14 +45,14 @@ def demo(
 
     if words:
         raise typer.Exit(run.command(words, home=home))
-    raise typer.Exit(run.run(home, json=json, lang=output.language(lang).value))
+    raise typer.Exit(run.run(home, json=json, lang=lang.value if lang else None))
 
 
 def up(home: Home = None, json: Json = False, lang: Lang = None) -> None:
     """Open Airflow's pages on the demo's data, with users maker, checker and viewer; Ctrl-C stops everything."""
     from settlement_lab.demo import run
 
-    raise typer.Exit(run.up(home, json=json, lang=output.language(lang).value))
+    raise typer.Exit(run.up(home, json=json, lang=lang.value if lang else None))
 
 
 def rehearse(

@@ -15,6 +15,7 @@ import pytest
 import typer
 from settlement import cli
 from settlement.cli import options, output
+from settlement.cli.breaks import LISTED
 from settlement.cli.options import Language
 
 PROJECT = Path(__file__).parents[2]
@@ -54,6 +55,7 @@ def typed(settlement_db_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     for name in [name for name in os.environ if name.startswith(("AIRFLOW", "SETTLEMENT"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SETTLEMENT_NOW", "2026-02-17T06:00+09:00")
+    monkeypatch.setenv("SETTLEMENT_COMMAND", "settlement")
     for name, url in {"SETTLEMENT_DB": settlement_db_url, "LENDING_CORE": "postgresql+psycopg://nobody@/core"}.items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", generic(url))
 
@@ -87,6 +89,7 @@ def test_both_languages_say_the_same_sentences_with_the_same_values() -> None:
     assert {key: sorted(places.findall(text)) for key, text in korean["sentences"].items()} == {
         key: sorted(places.findall(text)) for key, text in english["sentences"].items()
     }
+    assert not re.search("[가-힣]", str(english))
     assert set(english["columns"]) <= set(korean["columns"]) | {"account"}
 
 
@@ -114,8 +117,24 @@ def test_a_row_too_wide_for_the_terminal_is_a_line_for_each_value(
         ["subject", "x" * 60],
         ["comment", "y" * 60],
     ]
-    out.table([{"break_id": 7, "amount": 10}])
+    out.table([{"break_id": 7, "amount": 10, "owner": None}])
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["break", "amount"], ["7", "10"]]
+
+
+def test_the_breaks_of_an_ordinary_day_stand_in_80_columns_one_line_each(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        dict.fromkeys(LISTED)
+        | {"break_id": 8, "cause": "overpaid", "side": "ours", "subject_kind": "loan", "subject_id": "L060"}
+        | {"currency": "KRW", "amount": 70_000, "opened_on": "2026-02-20", "age_business_days": 1, "state": "open"}
+    ] * 2
+    for name, value in {"TTY_COMPATIBLE": "1", "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    output.Output(is_json=False, language=Language.EN, stream=sys.stdout).table(rows, LISTED)
+    header, *lines = (line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert header == "break  cause     side  kind  subject  currency  amount  opened      age  state"
+    assert lines == ["    8  overpaid  ours  loan  L060     KRW       70,000  2026-02-20    1  open"] * 2
 
 
 def test_what_is_not_there_is_a_sentence_and_status_one(typed: Typed, tmp_path: Path) -> None:
@@ -248,6 +267,9 @@ def test_every_module_of_the_product_is_imported_without_the_lab_s_packages() ->
 )
 def test_the_product_runs_without_the_lab_s_packages(words: list[str], status: int, said: str) -> None:
     code = WITHOUT_THE_LAB + f"sys.argv = ['settlement', *{words}]\nfrom settlement.cli import main\nmain()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    environment = os.environ | {"SETTLEMENT_COMMAND": "settlement"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == status, done.stderr
     assert said in (done.stdout if status == 0 else done.stderr)

@@ -64,6 +64,7 @@ def main() -> None:
         return {
             "state": ended.state,
             "run_id": ended.run_id,
+            "note": note_of(ended.run_id),
             "calls": [name for name, _ in calls],
             "arguments": dict(calls),
             "tries": {ti.task_id: ti.try_number for ti in ended.get_task_instances()},
@@ -84,6 +85,19 @@ def main() -> None:
         "not yet": play({}, {"take_in": [NotYet("the statement has not come", until=soon)]}),
     }
     print(json.dumps(results, default=str))
+
+
+def note_of(run_id: str) -> str | None:
+    """Return the note that the scheduler gives a run which has ended; `dag.test` holds its run outside of a session."""
+    import run_notes
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        run = session.scalars(select(DagRun).where(DagRun.run_id == run_id)).one()
+        run_notes.RunNotes().on_dag_run_success(run, "success")
+        return str(run.note) if run.note else None
 
 
 def install_fakes() -> None:

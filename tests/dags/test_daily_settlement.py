@@ -80,6 +80,14 @@ def test_what_was_asked_reaches_the_first_stage_and_its_day_reaches_all_others(p
     assert all(day["arguments"][stage]["subject"] == opened for stage in IN_ORDER[1:])
 
 
+def test_a_run_says_in_its_note_which_date_it_settled_once_it_took_one_on(played: dict[str, Any]) -> None:
+    assert played["a day"]["note"] == "Settlement date 2026-02-13"
+    assert played["no date"]["note"] == "Settlement date 2026-02-12"
+    assert played["present moment"]["state"] == "failed"
+    assert played["present moment"]["note"] == "Settlement date 2026-02-12"
+    assert played["misspelt"]["note"] is None
+
+
 def test_without_a_date_the_logical_date_of_a_run_by_hand_names_it(played: dict[str, Any]) -> None:
     assert played["a bare date"]["arguments"]["open_day"]["subject"]["settlement_date"] == "2026-02-09"
 

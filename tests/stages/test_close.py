@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from settlement.adapters import archive
+from settlement import cli
+from settlement.adapters import archive, reports
 from settlement.adapters.ledger.bank_lines import in_transit as in_transit_items
 from settlement.adapters.ledger.books import PostgresBooks
 from settlement.adapters.ledger.close import repository as closing
@@ -77,6 +80,33 @@ def test_a_replay_gives_the_same_bytes_and_finds_a_changed_share(platform: Platf
     with platform.services() as services:
         (found,) = close.replay(services, ON)["differs"]
     assert found.startswith("shares [") and "N1" in found
+
+
+def test_a_day_is_replayed_with_its_own_policy_when_another_is_in_use_and_its_file_is_gone(
+    platform: Platform, tmp_path: Path
+) -> None:
+    closed(platform)
+    used = Path(os.environ["SETTLEMENT_POLICY"]).read_bytes()
+    assert platform.rows("select content from ledger.policies") == [(used,)]
+    another = tmp_path / "another.toml"
+    another.write_bytes(re.sub(rb"rate_ppm = 80000 ", b"rate_ppm = 90000 ", used))
+    assert another.read_bytes() != used
+    platform.monkeypatch.setenv("SETTLEMENT_POLICY", str(another))
+    with platform.services() as services:
+        assert close.replay(services, ON)["differs"] == []
+    tamper(platform, "delete from ledger.policies")
+    with platform.services() as services, pytest.raises(Refused, match="whose text was not kept"):
+        close.replay(services, ON)
+
+
+def test_the_database_refuses_a_policy_that_is_not_what_its_hash_says(platform: Platform) -> None:
+    closed(platform)
+    for statement, said in (
+        ("insert into ledger.policies values ('00', 'name', now())", "content_is_what_its_hash_says"),
+        ("update ledger.policies set kept_at = now()", "ledger.policies only grows"),
+    ):
+        with pytest.raises(sa.exc.DBAPIError, match=said):
+            platform.rows(statement)
 
 
 # What the worked day does not bring by itself, so that no table is empty when it is closed.
@@ -455,11 +485,28 @@ def test_the_report_of_a_day_adds_up_and_is_the_same_again(platform: Platform) -
     sheets = {sheet.name: sheet for sheet in said.sheets}
     assert list(sheets) == ["summary", "shares", "payouts", "refunds", "breaks", "taxes", "journal"]
     assert ("received - all of these", "KRW", 0) in sheets["summary"].rows
+    words = reports.catalogue("ko")
+    assert set(sheets) == set(words["sheets"])
+    assert {name for sheet in sheets.values() for name in sheet.columns} <= set(words["columns"])
+    assert {row[0] for row in sheets["summary"].rows} <= set(words["what"])
     assert sheets["taxes"].rows == [
         ("corporation", "KRW", "interest", 3000, 0, 0),
         ("individual", "KRW", "interest", 7000, 980, 90),
     ]
     assert [row[5] for row in sheets["payouts"].rows] == [43790, 26736, 17524]
+
+
+def test_a_report_into_a_folder_that_cannot_be_written_is_a_sentence_and_status_one(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed(platform)
+    capsys.readouterr()
+    platform.monkeypatch.setattr(sys, "argv", ["settlement", "report", "2026-02-16", "--to", "/proc/no/where"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (1, "")
+    assert said.err == "settlement: [/proc/no/where] cannot be written: No such file or directory\n"
 
 
 def test_an_exported_day_is_verified_without_the_database(platform: Platform, tmp_path: Path) -> None:

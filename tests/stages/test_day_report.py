@@ -81,9 +81,22 @@ def test_the_totals_of_the_day_lie_in_its_thread_once_and_name_nobody(slack_plat
     name, content = slack.store.content(file["id"]) or ("", b"")
     assert name == "settlement-2026-02-16-r1.xlsx"
     cells = texts(content)
-    assert list(cells) == ["summary", "taxes"]
-    assert cells["summary"][3:6] == ["received", "KRW", "95000"]
-    assert cells["taxes"][-6:] == ["individual", "KRW", "interest", "7000", "980", "90"]
+    assert list(cells) == ["요약", "원천세"]
+    assert cells["요약"][:7] == [
+        "2026-02-16 정산, 리비전 1: 요약", "항목", "통화", "금액 또는 값", "상환 받은 금액", "KRW", "95000",
+    ]  # fmt: skip
+    assert cells["원천세"][-10:] == [
+        "individual",
+        "KRW",
+        "interest",
+        "7000",
+        "980",
+        "90",
+        "합계 KRW",
+        "10000",
+        "980",
+        "90",
+    ]
     said = {cell for sheet in cells.values() for cell in sheet}
     assert not said & {"A", "B", "C", "L1", "R1", "N1", "홍길동"}
     settle(slack_platform, run_id="run-2")

@@ -32,8 +32,9 @@ from settlement.domain.breaks import BreakState, Finding
 from settlement.domain.days import DayState
 from settlement.domain.errors import Broken, Displaced, NotYet, Refused, Unavailable
 from settlement.domain.payments.files import FileState
+from settlement.domain.payments.state import PayoutState
 from settlement.domain.policy import Approval, Gate, Payouts, Policy
-from settlement.ports.days import DayRun, RunRequest, TaskFailure
+from settlement.ports.days import DayRun, DayTotals, RunRequest, TaskFailure
 from settlement.stages import apply, approve, breaks, gate, inquire, match, notify, prepare, refunds, submit, take_in
 
 from tests.fakes import MORNING, ON, POLICY, Kept, MemoryBank, World, a_day, give
@@ -101,6 +102,27 @@ def answer(outcome: SubmissionOutcome, **said: Any) -> Submission:
     return Submission(outcome=outcome, text=f"the bank: {outcome}", **said)
 
 
+NO_TOTALS = DayTotals(
+    currency="KRW",
+    repayment_count=0,
+    received_amount=0,
+    distributed_amount=0,
+    fee_amount=0,
+    vat_amount=0,
+    national_tax_amount=0,
+    local_tax_amount=0,
+    cost_amount=0,
+    credit_amount=0,
+    quarantined_amount=0,
+)
+
+
+def said(world: World) -> dict[str, Any]:
+    """Return the fields of the one event that people are told."""
+    (event,) = (value["fields"] for row in world.ledger.kept.alerts.values() for value in row.payload.values())
+    return dict(event)
+
+
 def clock_at(clock: str) -> datetime:
     """Return an instant of the morning after the settlement date, in Seoul."""
     return datetime.fromisoformat(f"2026-02-13T{clock}+09:00")
@@ -134,11 +156,41 @@ def test_a_won_above_the_limit_asks_a_second_person_and_moves_nothing() -> None:
     world = prepared_day(above(ALL - 1))
     question = approve.ask(world.services, world.day, now=MORNING)
     assert (question["needed"], question["count"], question["amounts"]) == (True, 3, {"KRW": 88_050})
-    assert question["subject"] == "Pay KRW 88050 for 2026-02-12?"
+    assert question["subject"] == "pay 3 payouts?"
+    assert question["body"] == f"{question['approval_id']}, open for 12:00:00"
     assert question["expires_at"] == "2026-02-13T18:00:00+09:00"
     assert world.states() == in_state("prepared")
     assert world.ledger.kept.days[ON].state is DayState.AWAITING_APPROVAL
     assert world.told() == ["approval.needed"]
+
+
+def test_a_second_person_is_told_what_is_distributed_what_is_usual_and_the_largest_payouts() -> None:
+    world = prepared_day(above(ALL - 1))
+    kept = world.ledger.kept
+    kept.totals[ON] = (replace(NO_TOTALS, distributed_amount=88_051),)
+    of_day = kept.payouts["20260212.1.A.KRW.1.1"]
+    for weeks, amount in enumerate((44_025, 10_000, 50_000, 90_000), start=1):
+        earlier = {"settlement_date": ON - timedelta(weeks=weeks), "amount": amount, "state": PayoutState.BOOKED}
+        kept.payouts[f"earlier-{weeks}"] = of_day | earlier
+    approve.ask(world.services, world.day, now=MORNING)
+    told = said(world)
+    assert told["distributed"] == [{"amount": 88_051, "currency": "KRW"}]
+    assert told["usual"] == [{"amount": {"amount": 44_025, "currency": "KRW"}, "weeks": 4, "percent": 200}]
+    assert [(row["payee_id"], row["amount"]["amount"]) for row in told["largest"]] == [
+        ("A", 43_790),
+        ("B", 26_736),
+        ("C", 17_524),
+    ]
+
+
+def test_three_weeks_do_not_say_what_is_usual() -> None:
+    world = prepared_day(above(ALL - 1))
+    of_day = world.ledger.kept.payouts["20260212.1.A.KRW.1.1"]
+    for weeks in (1, 2, 3):
+        earlier = {"settlement_date": ON - timedelta(weeks=weeks), "state": PayoutState.BOOKED}
+        world.ledger.kept.payouts[f"earlier-{weeks}"] = of_day | earlier
+    approve.ask(world.services, world.day, now=MORNING)
+    assert said(world)["usual"] == []
 
 
 def test_the_same_question_asked_again_is_told_once() -> None:

@@ -80,7 +80,7 @@ def test_an_objection_stops_the_day_until_somebody_answers_for_it_by_name(platfo
         Refused, match=r"Payouts of \[88050 KRW\] exceed the policy's gate.limit of \[50000\]"
     ) as refusal:
         settle(platform)
-    assert "settlement gate 2026-02-16 --override --by NAME --reason TEXT" in str(refusal.value)
+    assert "`settlement gate 2026-02-16 --override --by NAME --reason TEXT`" in str(refusal.value)
     assert (states(platform), owed(platform)) == ([], OWED)
     with platform.services() as services:
         said = gate.objections(services, date(2026, 2, 16))

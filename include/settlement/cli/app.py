@@ -12,8 +12,10 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from settlement import config
 from settlement.cli import alerts, breaks, close, day, output, payouts
 from settlement.cli.options import Json, Lang
+from settlement.domain.commands import typed_as
 from settlement.domain.errors import Refused, Unavailable
 
 COMMANDS = "settlement.commands"
@@ -27,7 +29,7 @@ def main() -> None:
     try:
         app(prog_name="settlement")
     except (Refused, Unavailable) as error:
-        print(f"settlement: {error}", file=sys.stderr)
+        print(f"settlement: {typed_as(str(error), config.program())}", file=sys.stderr)
         raise SystemExit(1) from None
     finally:
         sys.stdout = stdout

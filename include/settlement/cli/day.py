@@ -76,9 +76,11 @@ def report(
     from settlement import wiring
     from settlement.stages import day_report
 
+    language = output.language(lang)
     out = output.answer(json=json, lang=lang)
     with wiring.command() as services, services.ledger.books(read_only=True) as books:
-        written = wiring.write_day_report(day_report.day_report(services, books, settlement_date), to)
+        found = day_report.day_report(services, books, settlement_date)
+        written = wiring.write_day_report(found, to, language=language.value)
     rows = [{"file": str(path)} for path in written]
     if not out.data(rows):
         out.table(rows)

@@ -1,7 +1,8 @@
 """What a command prints, on standard output and nowhere else: data as JSON, or text in one language.
 
-Text is sentences of the catalogue and tables. A table that is wider than the terminal is shown row by row, a line for
-each value; into a pipe every row is one line, however long. Nothing is ever cut off.
+Text is sentences of the catalogue and tables. A terminal shows no column in which nothing stands, and a table that is
+wider than it row by row, a line for each value; into a pipe every row is one line, however long, with every column.
+Nothing is ever cut off.
 """
 
 import json
@@ -18,7 +19,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from settlement import config
 from settlement.cli.options import Language
+from settlement.domain.commands import typed_as
 
 FOLDER = Path(__file__).parent / "catalogues"
 WIDEST = 1_000_000
@@ -35,12 +38,12 @@ class Output:
     def data(self, value: Any) -> bool:
         """Print the value if JSON was asked for, and tell whether it was: if not, the caller prints text."""
         if self.is_json:
-            self.line(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+            print(json.dumps(value, ensure_ascii=False, indent=2, default=str), file=self.stream, flush=True)
         return self.is_json
 
     def line(self, text: str) -> None:
-        """Print text as it is."""
-        print(text, file=self.stream, flush=True)
+        """Print text, its commands as they are typed here."""
+        print(typed_as(text, config.program()), file=self.stream, flush=True)
 
     def say(self, key: str, **values: object) -> None:
         """Print a sentence of the catalogue with the values written into its places."""
@@ -56,8 +59,10 @@ class Output:
         if not found:
             self.say("none")
             return
-        names = columns or list(found[0])
+        names = columns or tuple(found[0])
         console = Console(file=self.stream, highlight=False)
+        if console.is_terminal:
+            names = [name for name in names if any(row[name] is not None for row in found)] or names
         grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for name in names:
             is_number = all(isinstance(row[name], int | float | None) for row in found)

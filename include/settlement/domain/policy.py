@@ -214,11 +214,17 @@ class Policy(_Table):
     alerts: Alerts = Alerts()
 
     _sha256: str = PrivateAttr(default="")
+    _content: bytes = PrivateAttr(default=b"")
 
     @property
     def sha256(self) -> str:
         """SHA-256 of the file's bytes, in hex."""
         return self._sha256
+
+    @property
+    def content(self) -> bytes:
+        """The file's bytes."""
+        return self._content
 
     @property
     def currencies(self) -> tuple[str, ...]:
@@ -305,7 +311,7 @@ def parse(content: bytes, *, source: str = "policy") -> Policy:
         policy = Policy.model_validate(raw)
     except ValidationError as error:
         raise InvalidPolicy(f"Policy file [{source}] does not validate:\n" + _problems(error)) from error
-    policy._sha256 = hashlib.sha256(content).hexdigest()
+    policy._sha256, policy._content = hashlib.sha256(content).hexdigest(), content
     return policy
 
 

@@ -1,28 +1,35 @@
 """Asking a second person about payouts above the policy's limit, and keeping the answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from statistics import median_low
 from typing import Any
 
 import pandas as pd
 
-from settlement.domain.currencies import to_decimal_text
+from settlement.domain.alerts.event import Money
+from settlement.domain.alerts.payouts import PayoutLine, Usual
 from settlement.domain.days import DayState
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
 from settlement.domain.payments.approval import Decision, approval_id, decision, payouts_sha256
+from settlement.domain.payments.gate import USUAL_DAYS
 from settlement.domain.payments.state import PROVEN_UNPAID, PayoutState
 from settlement.ports.approvals import Question
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import apply, notify
+from settlement.stages import apply, gate, notify
+
+SHOWN_PAYOUTS = 5
+"""So many of the largest payouts are shown to who decides about all of them."""
 
 
 def ask(services: Services, day: DayRun, *, triggered_by: str | None = None, now: datetime) -> dict[str, Any]:
     """Return the question that a second person must answer, or `needed` false and approve what is within the limit.
 
     The question binds to the hash of exactly these payouts; when anything in them changes it is another question.
-    `subject` and `body` are its words, `approvers` may answer it, until `expires_at`.
+    `subject` and `body` are its words in the policy's language: what is paid, by the limit, what the date distributed,
+    what its weekday usually pays and the largest payouts. `approvers` may answer it, until `expires_at`.
 
     Raises Refused: nobody may answer it: the policy's only approver is who triggered the run.
     """
@@ -38,7 +45,8 @@ def ask(services: Services, day: DayRun, *, triggered_by: str | None = None, now
             ids = waiting["payout_id"].tolist()
             books.payouts.step(ids, PayoutState.APPROVED, cause="within_the_limit", now=now)
             return {"needed": False, "payouts": len(waiting)}
-        asked = _question(day, waiting, expires_at=now + timedelta(hours=services.policy.approval.timeout_hours))
+        open_for = timedelta(hours=services.policy.approval.timeout_hours)
+        asked = _question(day, waiting, expires_at=now + open_for)
         question: dict[str, Any] = {
             "needed": True,
             "approval_id": asked.approval_id,
@@ -51,13 +59,22 @@ def ask(services: Services, day: DayRun, *, triggered_by: str | None = None, now
         }
         books.approvals.request(day, asked, now=now)
         books.days.set_state(day.settlement_date, DayState.AWAITING_APPROVAL, now=now)
-        notify.approval_needed(books, day, question, now=now)
+        told = notify.approval_needed(
+            books,
+            day,
+            question,
+            distributed={row.currency: row.distributed_amount for row in books.days.totals(day.settlement_date)},
+            usual=_usual(gate.usual_totals(books, day.settlement_date), living),
+            largest=_largest(waiting),
+            now=now,
+        )
     if not question["approvers"]:
         raise Refused(
             f"The payouts of [{day.settlement_date}] need a second person, and the policy's only approver is"
             f" [{triggered_by}], who triggered this run: add another to approval.approvers"
         )
-    return question | _words(day, question)
+    subject, body = services.alerts.question(told, open_for=open_for)
+    return question | {"subject": subject, "body": body}
 
 
 def _question(day: DayRun, waiting: pd.DataFrame, *, expires_at: datetime) -> Question:
@@ -71,18 +88,26 @@ def _question(day: DayRun, waiting: pd.DataFrame, *, expires_at: datetime) -> Qu
     )
 
 
-def _words(day: DayRun, question: Mapping[str, Any]) -> dict[str, str]:
-    amounts, limits = (
-        ", ".join(f"{currency} {to_decimal_text(amount, currency)}" for currency, amount in sums.items())
-        for sums in (question["amounts"], question["limits"])
-    )
-    return {
-        "subject": f"Pay {amounts} for {day.settlement_date}?",
-        "body": (
-            f"{question['count']} payouts of {amounts} together; the policy's limit for a day is {limits}.\n\n"
-            f"Approval [{question['approval_id']}] is for exactly these payouts."
-        ),
-    }
+def _usual(usual: Mapping[str, Sequence[int]], of_day: Mapping[str, int]) -> list[Usual]:
+    """Return what the weekday usually pays, by currency, where enough weeks are known to call it usual."""
+    return [
+        Usual(
+            amount=Money(amount=(middle := median_low(amounts)), currency=currency),
+            weeks=len(amounts),
+            percent=of_day[currency] * 100 // middle,
+        )
+        for currency, amounts in sorted(usual.items())
+        if currency in of_day and len(amounts) >= USUAL_DAYS
+    ]
+
+
+def _largest(waiting: pd.DataFrame) -> list[PayoutLine]:
+    """Return the largest payouts of all that wait, the largest first."""
+    found = waiting.sort_values(["amount", "payout_id"], ascending=[False, True]).head(SHOWN_PAYOUTS)
+    return [
+        PayoutLine(payee_id=payee_id, amount=Money(amount=int(amount), currency=currency))
+        for payee_id, amount, currency in zip(found["investor_id"], found["amount"], found["currency"], strict=True)
+    ]
 
 
 def decide(

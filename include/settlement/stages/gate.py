@@ -156,8 +156,13 @@ def proposed(
             )
             for found in books.breaks.open()
         ],
-        usual=books.payouts.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)]),
+        usual=usual_totals(books, on),
     )
+
+
+def usual_totals(books: Books, on: date) -> dict[str, list[int]]:
+    """Return what the same weekday paid out in the weeks before a date, newest first, by currency."""
+    return books.payouts.usual_totals([on - timedelta(weeks=weeks) for weeks in range(1, USUAL_WEEKS + 1)])
 
 
 def _under_way(services: Services, books: Books, newest: KeptStatement | None) -> dict[str, int]:
@@ -223,7 +228,7 @@ def keeping_objections(services: Services, day: DayRun, *, now: datetime) -> Ite
         way_out = (
             "no one can answer for that"
             if any(objection.is_final for objection in objected.objections)
-            else f"or answer for it: settlement gate {day.settlement_date} --override --by NAME --reason TEXT"
+            else f"or answer for it: `settlement gate {day.settlement_date} --override --by NAME --reason TEXT`"
         )
         raise Refused(
             f"Nothing is paid for [{day.settlement_date}]: {said}. Mend it and clear the task take_in; {way_out}"

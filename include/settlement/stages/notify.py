@@ -24,7 +24,14 @@ from settlement.domain.alerts.day import (
     StepState,
 )
 from settlement.domain.alerts.event import Event, Money
-from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
+from settlement.domain.alerts.payouts import (
+    ApprovalDone,
+    ApprovalNeeded,
+    PayoutLine,
+    PayoutsRejected,
+    PayoutsUnknown,
+    Usual,
+)
 from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import InputChanged, InputLate, OpeningAbsent, Resolved
 from settlement.domain.days import DayState
@@ -160,8 +167,17 @@ def payouts_answered(books: Books, on: date, *, now: datetime) -> None:
     _over(books, on, problem="unknown", of=PayoutsUnknown, now=now)
 
 
-def approval_needed(books: Books, day: DayRun, question: Mapping[str, Any], *, now: datetime) -> None:
-    """Tell that the day's payouts wait for a second person."""
+def approval_needed(
+    books: Books,
+    day: DayRun,
+    question: Mapping[str, Any],
+    *,
+    distributed: Mapping[str, int],
+    usual: Sequence[Usual],
+    largest: Sequence[PayoutLine],
+    now: datetime,
+) -> ApprovalNeeded:
+    """Tell that the day's payouts wait for a second person, and return what is told."""
     event = ApprovalNeeded(
         settlement_date=day.settlement_date,
         backfill_id=day.backfill_id,
@@ -170,9 +186,13 @@ def approval_needed(books: Books, day: DayRun, question: Mapping[str, Any], *, n
         count=question["count"],
         amounts=_money(question["amounts"]),
         limits=_money(question["limits"]),
+        distributed=_money(distributed),
+        usual=tuple(usual),
+        largest=tuple(largest),
         expires_at=datetime.fromisoformat(question["expires_at"]),
     )
     books.outbox.record(event, now=now)
+    return event
 
 
 def approval_done(books: Books, day: DayRun, approval_id: str, *, approved: bool, by: str, now: datetime) -> None:

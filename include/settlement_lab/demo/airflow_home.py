@@ -5,19 +5,26 @@ Nothing of it touches another Airflow on this machine: the home, the database an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import secrets
+import shlex
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 import settlement
+from settlement import config
+from settlement.domain import policy as policies
+from settlement.domain.alerts.routing import Language
 
 from settlement_lab.demo import world
 from settlement_lab.servers import services
@@ -30,6 +37,7 @@ ROLES = {"maker": "op", "checker": "op", "viewer": "viewer"}
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 APPROVAL_LIMIT = 38_000_000
 HEALTHY_SECONDS = 180.0
+TASKS_END_SECONDS = 60.0
 
 
 class CannotStart(RuntimeError):
@@ -45,7 +53,7 @@ def environment(endpoints: services.Endpoints) -> dict[str, str]:
         "AIRFLOW__API__SECRET_KEY": kept["api"],
         "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt"],
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",  # until every part of Airflow is there to run them
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__FERNET_KEY": kept["fernet"],
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -55,11 +63,18 @@ def environment(endpoints: services.Endpoints) -> dict[str, str]:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "NO_PROXY": "127.0.0.1,localhost",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH")))),
+        "SETTLEMENT_COMMAND": typed("demo", endpoints.home),
         "SETTLEMENT_POLICY": str(policy(endpoints.home)),
     }
     foreign = ("AIRFLOW", "SETTLEMENT_")  # what the caller's shell knows of another Airflow does not come in
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return inherited | ours | endpoints.environment()
+
+
+def typed(command: str, home: Path) -> str:
+    """Return what people type for a command of the lab on the data of a home."""
+    where = "" if home == services.default_home() else f" --home {shlex.quote(str(home))}"
+    return f"{config.program()} {command}{where}"
 
 
 def folder(home: Path) -> Path:
@@ -69,18 +84,20 @@ def folder(home: Path) -> Path:
     return path
 
 
-def policy(home: Path) -> Path:
+def policy(home: Path, *, language: Language = "ko") -> Path:
     """Write the demo's policy, once per home, and return its path.
 
-    It is the Korean one with a first and a last settlement date, and with a limit below the payouts of the biggest day.
+    It is the Korean one with a first and a last settlement date, with a limit below the payouts of the biggest day, and
+    in the language of whoever settles first.
     A home keeps the policy that its days were settled by: another one would be a changed fact of every loan.
     """
     path = home / "policy.toml"
     if not path.exists():
         text = (PACKAGE / "policies" / "kr.toml").read_text(encoding="utf-8")
-        first, last = world.SETTLEMENT_DATES[0], world.SETTLEMENT_DATES[-1]
+        first, last = world.DATES[0], world.DATES[-1]
         for pattern, ours in (
             (r'^name = "kr"', 'name = "kr-demo"'),
+            (r'^language = "ko"', f'language = "{language}"'),
             (r"^# first_settlement_date.*?$", f"first_settlement_date = {first}"),
             (r"^# last_settlement_date.*?$", f"last_settlement_date = {last}"),
             (r"(?<=^\[approval\]).*?^# limit\.KRW.*?$", f"\nlimit.KRW = {APPROVAL_LIMIT}"),
@@ -89,6 +106,15 @@ def policy(home: Path) -> Path:
             assert times == 1, f"kr.toml has no line [{pattern}]"
         path.write_text(text, encoding="utf-8")
     return path
+
+
+def language(home: Path) -> Language:
+    """Return the language in which a home speaks: its policy's, or the terminal's where nothing is settled yet."""
+    path = home / "policy.toml"
+    if path.exists():
+        return policies.load(path).alerts.language
+    named = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return "ko" if named.startswith("ko") else "en"
 
 
 def migrate(endpoints: services.Endpoints) -> None:
@@ -149,10 +175,40 @@ def wait_until_healthy(url: str, processes: dict[str, subprocess.Popen[bytes]], 
 
 def unpause(url: str, password: str) -> None:
     """Have the scheduler take up every DAG, as the maker may."""
+    with _maker(url, password) as client:
+        _pause(client, is_paused=False)
+
+
+def let_tasks_end(url: str, password: str, *, seconds: float = TASKS_END_SECONDS) -> None:
+    """Have the scheduler begin nothing more, and wait for what runs: a task that is cut off is told of as a failure.
+
+    A task that waits for a person does not run. An Airflow that does not answer any more is not waited for.
+    """
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(httpx.HTTPError), _maker(url, password) as client:
+        _pause(client, is_paused=True)
+        while time.monotonic() < deadline and _running(client):
+            time.sleep(0.5)
+
+
+@contextmanager
+def _maker(url: str, password: str) -> Iterator[httpx.Client]:
+    """Yield a client that is logged in as the maker."""
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         login = client.post("/auth/token", json={"username": "maker", "password": password}).raise_for_status()
         client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
-        client.patch("/api/v2/dags", params={"dag_id_pattern": "%"}, json={"is_paused": False}).raise_for_status()
+        yield client
+
+
+def _pause(client: httpx.Client, *, is_paused: bool) -> None:
+    client.patch("/api/v2/dags", params={"dag_id_pattern": "%"}, json={"is_paused": is_paused}).raise_for_status()
+
+
+def _running(client: httpx.Client) -> int:
+    """Return how many tasks run, or are handed to a worker."""
+    states: dict[str, list[str] | int] = {"state": ["running", "queued"], "limit": 1}
+    found = client.get("/api/v2/dags/~/dagRuns/~/taskInstances", params=states).raise_for_status()
+    return int(found.json()["total_entries"])
 
 
 def _secrets(home: Path) -> dict[str, str]:

@@ -13,7 +13,6 @@ import contextlib
 import json as json_text
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from datetime import time as clock_time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from settlement.adapters.ledger.migrate import migrate
+from settlement.domain.alerts.routing import Language
 from settlement.domain.errors import Refused
 
 from settlement_lab.demo import airflow_home, story, world
@@ -69,8 +70,17 @@ WORDS = {
         "next_status": "where a date stands",
         "starting_services": "starting PostgreSQL, bank and Slack sink …",
         "starting_airflow": "starting Airflow, about a minute …",
+        "place_airflow": "Airflow",
+        "place_slack": "Slack",
+        "place_bank": "bank",
+        "place_log": "log",
+        "place_passwords": "passwords",
+        "left": "Left for you:",
+        "left_approval": "{day} is above the limit and waits: as checker, approve its payouts under Required Actions",
+        "left_run": "then, as maker, trigger daily_settlement without a date: it settles {day}",
         "in_another_shell": "In another shell:",
         "end": "Ctrl-C ends everything.",
+        "stopping": "stopping: what runs is let end, Ctrl-C again does not wait for it …",
         "stopped": "Stopped. Type the same again to go on from here.",
     },
     "ko": {
@@ -100,8 +110,17 @@ WORDS = {
         "next_status": "하루의 상태",
         "starting_services": "PostgreSQL, 은행, Slack 싱크 시작 중 …",
         "starting_airflow": "Airflow 시작 중, 1분쯤 걸립니다 …",
+        "place_airflow": "Airflow",
+        "place_slack": "Slack",
+        "place_bank": "은행",
+        "place_log": "로그",
+        "place_passwords": "비밀번호",
+        "left": "직접 해 볼 일:",
+        "left_approval": "{day} 지급이 한도를 넘어 기다립니다: checker로 Required Actions에서 승인하세요",
+        "left_run": "그다음 maker로 daily_settlement를 날짜 없이 실행하면 {day}이 정산됩니다",
         "in_another_shell": "다른 셸에서:",
         "end": "Ctrl-C로 모두 끝냅니다.",
+        "stopping": "중지 중: 실행 중인 작업이 끝나기를 기다립니다. 기다리지 않으려면 Ctrl-C …",
         "stopped": "중지했습니다. 같은 명령을 다시 입력하면 이어서 진행합니다.",
     },
 }
@@ -123,6 +142,7 @@ select break_id, cause, subject_id, amount, opened_on, age_business_days, state,
   from reporting.breaks order by break_id
 """
 AMOUNTS = ("received", "distributed", "fee", "tax", "credit", "quarantined", "refunded", "paid")
+EARLY = clock_time(5, 0)
 SETTLED = "settled"  # the file that says that a home holds a settled demo
 NARROWEST = 104
 FINGERPRINT = """
@@ -166,12 +186,16 @@ class _Stopwatch:
         self.seconds[name], self.began = round(now - self.began, 1), now
 
 
-def run(home: Path | None = None, *, json: bool = False, lang: str = "ko") -> int:
-    """Settle the demo's days in `home` and print what became of them; 0 if every day settled and the bank agrees."""
-    words, console = WORDS[lang], _console(stderr=json)
-    home = _home(home)
+def run(home: Path | None = None, *, json: bool = False, lang: Language | None = None) -> int:
+    """Settle the demo's days in `home` and print what became of them; 0 if every day settled and the bank agrees.
+
+    A new home speaks `lang` everywhere, by default the language of the terminal; one that is there keeps to its own.
+    """
+    home, console = _home(home), _console(stderr=json)
+    lang = lang or airflow_home.language(home)
+    words = WORDS[lang]
     try:
-        outcome = _settle(home, words, console)
+        outcome = _settle(home, words, console, lang=lang)
     except KeyboardInterrupt:
         console.print(words["stopped"])
         return 1
@@ -194,16 +218,16 @@ def command(words: Sequence[str], *, home: Path | None = None) -> int:
     """
     home = _home(home)
     if not (home / SETTLED).exists():
-        raise Refused(f"There is no settled demo in [{home}]: type `{_program()} demo` first")
+        raise Refused(f"There is no settled demo in [{home}]: type `settlement demo` first")
     with services.running(home) as endpoints:
         environment = airflow_home.environment(endpoints) | _environment(endpoints)
         return subprocess.call([sys.executable, "-m", "settlement.cli", *words], env=environment)
 
 
-def up(home: Path | None = None, *, json: bool = False, lang: str = "ko") -> int:
+def up(home: Path | None = None, *, json: bool = False, lang: Language | None = None) -> int:
     """Open Airflow on the demo's data until Ctrl-C; the demo is run first if there is no data yet."""
-    home = _home(home)
-    words, console = WORDS[lang], _console(stderr=json)
+    home, console = _home(home), _console(stderr=json)
+    words = WORDS[lang or airflow_home.language(home)]
     if not (home / SETTLED).exists() and (status := run(home, lang=lang, json=json)):
         return status
     try:
@@ -211,8 +235,10 @@ def up(home: Path | None = None, *, json: bool = False, lang: str = "ko") -> int
             with _waiting(console) as wait:
                 wait(words["starting_services"])
                 endpoints = stack.enter_context(services.running(home))
+                story.live_through(world.LEFT_DATES[-1], world.World(), endpoints)
                 wait(words["starting_airflow"])
                 url, processes = stack.enter_context(_airflow(endpoints))
+            stack.callback(console.print, words["stopping"])
             places = _places(endpoints, url)
             if json:
                 print(json_text.dumps(places, indent=2), flush=True)
@@ -235,17 +261,12 @@ def _home(named: Path | None) -> Path:
     return (named or services.default_home()).expanduser().resolve()
 
 
-def _program() -> str:
-    """Return what to type for `settlement` here: its name where the shell finds this one, else its path."""
-    ours = Path(sys.executable).with_name("settlement")
-    if shutil.which("settlement") == str(ours):
-        return "settlement"
-    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
-
-
 @contextmanager
 def _waiting(console: Console) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what is waited for, and for how long."""
+    """Show on a terminal what is waited for, and for how long; elsewhere say it, a line each."""
+    if not console.is_terminal:
+        yield lambda text: console.print(text, markup=False)
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         now = progress.add_task("…", total=None)
@@ -260,7 +281,7 @@ def _console(*, stderr: bool = False) -> Console:
     return console
 
 
-def _settle(home: Path, words: Row, console: Console) -> DemoResult:
+def _settle(home: Path, words: Row, console: Console, *, lang: Language) -> DemoResult:
     watch = _Stopwatch()
     with _waiting(console) as wait, services.running(home) as endpoints:
 
@@ -269,6 +290,7 @@ def _settle(home: Path, words: Row, console: Console) -> DemoResult:
             console.print(f"[green]✓[/] {text or words[part]} [dim]{watch.seconds[part]:.1f} s[/]")
 
         done("services")
+        airflow_home.policy(home, language=lang)
         migrate(endpoints.postgres.settlement_db_url)
         airflow_home.migrate(endpoints)
         done("databases")
@@ -439,13 +461,13 @@ def _show(outcome: DemoResult, words: Row, console: Console, *, home: Path) -> N
     console.print(f"{sum(outcome.seconds.values()):.1f} s: {parts}", markup=False)
     console.rule(words["next"], align="left")
     day = outcome.days[-1]["settlement_date"] if outcome.days else world.SETTLEMENT_DATES[-1]
-    where = "" if home == services.default_home() else f" --home {shlex.quote(str(home))}"
-    for words_of_it, meaning in (
-        (f"up{where}", words["next_up"]),
-        (f"demo{where} status {day}", words["next_status"]),
-        (f"demo{where} why {outcome.investor} {day}", words["next_why"]),
+    demo = airflow_home.typed("demo", home)
+    for command, meaning in (
+        (airflow_home.typed("up", home), words["next_up"]),
+        (f"{demo} status {day}", words["next_status"]),
+        (f"{demo} why {outcome.investor} {day}", words["next_why"]),
     ):
-        console.print(f"  [bold]{_program()} {words_of_it}[/]  [dim]{meaning}[/]", soft_wrap=True)
+        console.print(f"  [bold]{command}[/]  [dim]{meaning}[/]", soft_wrap=True)
 
 
 def _table(days: list[Row], words: Row) -> Table:
@@ -462,8 +484,13 @@ def _table(days: list[Row], words: Row) -> Table:
 
 
 def _environment(endpoints: services.Endpoints) -> dict[str, str]:
-    """Return what a command outside Airflow needs to see the demo's world, at the hour that it is there."""
-    now = datetime.combine(endpoints.bank.now().date(), story.WAKE_UP, world.SEOUL).isoformat()
+    """Return what a command outside Airflow needs to see the demo's world, at the hour that it is there.
+
+    In the morning after the last date it is early: that date is past its cut-off, and its scheduled run not yet due.
+    """
+    today = endpoints.bank.now().date()
+    hour = story.WAKE_UP if today <= world.LEFT_DATES[-1] else EARLY
+    now = datetime.combine(today, hour, world.SEOUL).isoformat()
     policy = str(airflow_home.policy(endpoints.home))
     return endpoints.environment() | {"SETTLEMENT_POLICY": policy, "SETTLEMENT_NOW": now}
 
@@ -487,6 +514,7 @@ def _airflow(endpoints: services.Endpoints) -> Iterator[tuple[str, dict[str, sub
         url = users["AIRFLOW__API__BASE_URL"]
         airflow_home.wait_until_healthy(url, processes, log)
         airflow_home.unpause(url, passwords["maker"])
+        stack.callback(airflow_home.let_tasks_end, url, passwords["maker"])
         yield url, processes
 
 
@@ -508,6 +536,7 @@ def _leave_environment(endpoints: services.Endpoints, environment: dict[str, str
         os.open(_environment_file(endpoints), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
     ) as file:
         file.writelines(f"export {key}={shlex.quote(value)}\n" for key, value in sorted(ours.items()))
+        file.write("export SETTLEMENT_COMMAND=settlement\n")
         file.write(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH\n")
 
 
@@ -529,17 +558,21 @@ def _places(endpoints: services.Endpoints, url: str) -> dict[str, str]:
 
 def _invite(endpoints: services.Endpoints, places: dict[str, str], words: Row, console: Console) -> None:
     table = Table(show_header=False, box=None)
-    for name, key in (("Airflow", "airflow"), ("Slack", "slack"), ("bank", "bank"), ("log", "log")):
-        table.add_row(f"[bold]{name}[/]", places[key])
+    for name in ("airflow", "slack", "bank", "log"):
+        table.add_row(f"[bold]{words['place_' + name]}[/]", places[name])
     shown = endpoints.home / "airflow" / "passwords-shown"
     if not shown.exists():
         for user, password in json_text.loads(Path(places["passwords"]).read_text()).items():
             table.add_row(f"[bold]{user}[/]", password)
         shown.touch(mode=0o600)
     else:
-        table.add_row("[bold]passwords[/]", places["passwords"])
+        table.add_row(f"[bold]{words['place_passwords']}[/]", places["passwords"])
     console.print(table)
     first, last = world.SETTLEMENT_DATES[0], world.SETTLEMENT_DATES[-1]
+    to_approve, to_run = world.LEFT_DATES
+    console.print(words["left"], style="bold")
+    console.print(f"  1. {words['left_approval'].format(day=to_approve)}", soft_wrap=True)
+    console.print(f"  2. {words['left_run'].format(day=to_run)}", soft_wrap=True)
     console.print(
         f"[dim]{words['in_another_shell']}\n"
         f". {shlex.quote(places['environment'])}\n"

@@ -1,4 +1,5 @@
-"""A small lender with a history: 60 loans, 300 investors, 3 000 notes and five business days around the Lunar New Year.
+"""A small lender with a history: 300 investors, 68 loans with 50 notes each, five business days around the Lunar New
+Year that the demo settles, and two after them that are left for a person.
 
 Method: everything is drawn from one seed, so two worlds of a seed are equal to the row. Most loans are annuities whose
 first instalment falls due between 12 and 23 February 2026; a few pay interest until they mature. Most borrowers pay on
@@ -20,7 +21,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
-from functools import cached_property
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -37,8 +37,17 @@ SETTLEMENT_DATES = (
     date(2026, 2, 20),  # Friday
     date(2026, 2, 23),  # Monday
 )
-LOANS, INVESTORS, NOTES = 60, 300, 3_000
-NOTES_PER_LOAN = NOTES // LOANS
+LEFT_DATES = (
+    date(2026, 2, 24),  # Tuesday: two loans mature, which makes its payouts the largest of all
+    date(2026, 2, 25),  # Wednesday
+)
+DATES = SETTLEMENT_DATES + LEFT_DATES
+LOANS, INVESTORS, NOTES_PER_LOAN = 60, 300, 50
+LEFT_LOANS = {
+    "L061": LEFT_DATES[0], "L062": LEFT_DATES[0], "L063": LEFT_DATES[0], "L064": LEFT_DATES[0],
+    "L065": LEFT_DATES[1], "L066": LEFT_DATES[1], "L067": LEFT_DATES[1], "L068": LEFT_DATES[1],
+}  # fmt: skip
+"""The loans whose instalments fall due on the dates that are left; the two that mature are in `MATURING`."""
 MONTHS = 12
 OVERPAID = 70_000  # by the borrower whose loan ends: it goes back
 LATE_ADDITION_PPM = 30_000  # late interest runs at the loan's rate and three points more
@@ -55,7 +64,8 @@ CASES = {
     "closed account": "I013",
     "no account": "I021",
 }
-BULLET_LOANS = ("L020", "L040", "L060")
+BULLET_LOANS = ("L020", "L040", "L060", "L061", "L062")
+MATURING = BULLET_LOANS[2:]
 CORPORATIONS, LENDERS, NONRESIDENTS = range(261, 281), range(281, 291), range(291, 301)
 
 TRANSFER, DIRECT_DEBIT = "CR", "CMS"  # how a bank reference begins
@@ -176,13 +186,23 @@ class World:
         self.investors = [self._investor(number) for number in range(1, INVESTORS + 1)]
         self.notes: list[Note] = []
         self.loans = [self._loan(number) for number in range(1, LOANS + 1)]
-        self.holdings = list(self._holdings())
+        self.holdings = list(self._holdings(self.notes))
         self.schedule = [row for loan in self.loans for row in _schedule(loan)]
-        self.repayments = sorted(self._repayments(), key=lambda row: (row.received_at, row.repayment_id))
+        self.repayments = sorted(self._repayments(self.loans), key=_when)
         self.late_interest = list(self._late_interest())
         self.refunds = [self._refund()]
+        self._add_what_is_left()
 
-    @cached_property
+    def _add_what_is_left(self) -> None:
+        """Add the loans of the dates that are left: drawn after all the rest, which stays as it is without them."""
+        notes = len(self.notes)
+        loans = [self._loan(number) for number in range(LOANS + 1, LOANS + 1 + len(LEFT_LOANS))]
+        self.loans += loans
+        self.holdings += self._holdings(self.notes[notes:])
+        self.schedule += [row for loan in loans for row in _schedule(loan)]
+        self.repayments = sorted([*self.repayments, *self._repayments(loans)], key=_when)
+
+    @property
     def loan(self) -> dict[str, Loan]:
         """Every loan by its id."""
         return {loan.loan_id: loan for loan in self.loans}
@@ -215,7 +235,7 @@ class World:
         if row.reverses_repayment_id:
             kind = "refused_direct_debit"
         elif row.bank_reference.startswith(DIRECT_DEBIT):
-            kind, told_on = "direct_debit", SETTLEMENT_DATES[SETTLEMENT_DATES.index(told_on) - 1]
+            kind, told_on = "direct_debit", DATES[DATES.index(told_on) - 1]
         event = BankEvent(
             kind=kind,
             reference=row.bank_reference,
@@ -252,8 +272,8 @@ class World:
         sizes = [draw.choice((100_000, 200_000, 200_000, 300_000, 500_000, 1_000_000)) for _ in range(NOTES_PER_LOAN)]
         self.notes += [Note(f"{loan_id}-N{n:02d}", loan_id, size) for n, size in enumerate(sizes, start=1)]
         due_on = self._due_date(loan_id)
-        if loan_id == CASES["over-payment"]:
-            disbursed_on = date(2021, 2, 20)  # before the tax rate changed; it matures in these days
+        if loan_id in MATURING:
+            disbursed_on = due_on.replace(year=2021)  # before the tax rate changed; it matures in these days
         elif loan_id in BULLET_LOANS:
             disbursed_on = date(2025, due_on.month + 6, due_on.day)
         else:
@@ -270,14 +290,15 @@ class World:
             CASES["partial payment"]: date(2026, 2, 13),
             CASES["over-payment"]: date(2026, 2, 20),
             CASES["reversed repayment"]: date(2026, 2, 13),
+            **LEFT_LOANS,
         }
         return fixed.get(loan_id, drawn)
 
-    def _holdings(self) -> Iterator[Holding]:
+    def _holdings(self, notes: Sequence[Note]) -> Iterator[Holding]:
         """Yield who holds what; the first note of the partly paid loan is sold between its two payments."""
         disbursed_on = {loan.loan_id: loan.disbursed_on for loan in self.loans}
         special = [CASES[name] for name in ("frozen investor", "closed account", "no account")]
-        for number, note in enumerate(self.notes):
+        for number, note in enumerate(notes):
             # Every loan has the three special investors among its holders now and then, so that their cases show.
             holder = special[number % 3] if number % 97 == 0 else self.random.choice(self.investors).investor_id
             sold_on = date(2026, 2, 19) if note.note_id == f"{CASES['partial payment']}-N01" else None
@@ -286,7 +307,7 @@ class World:
                 buyer = next(i.investor_id for i in self.investors if i.investor_id not in (holder, *special))
                 yield Holding(note.note_id, buyer, sold_on, None)
 
-    def _repayments(self) -> Iterator[Repayment]:
+    def _repayments(self, loans: Sequence[Loan]) -> Iterator[Repayment]:
         stories = {
             CASES["early payer"]: self._pays_early,
             CASES["late payer"]: self._pays_late,
@@ -295,7 +316,7 @@ class World:
             CASES["reversed repayment"]: self._pays_and_is_reversed,
             CASES["recorded late"]: self._pays_and_is_recorded_late,
         }
-        for loan in self.loans:
+        for loan in loans:
             yield from stories.get(loan.loan_id, self._pays)(loan, self._owed(loan))
 
     def _pays(self, loan: Loan, owed: int) -> Iterator[Repayment]:
@@ -348,7 +369,7 @@ class World:
 
     def _paying_date(self, due_on: date) -> date:
         """Return when an ordinary borrower pays: on the due date, or by the next business day if it is none."""
-        first_open = next(day for day in SETTLEMENT_DATES if day >= due_on)
+        first_open = next(day for day in DATES if day >= due_on)
         return due_on if self.random.random() < 0.6 else first_open
 
     def _paid(self, loan: Loan, on: date, amount: int, *, reference: str = TRANSFER) -> Repayment:
@@ -380,10 +401,14 @@ class World:
             )
 
 
+def _when(row: Repayment) -> tuple[datetime, str]:
+    return row.received_at, row.repayment_id
+
+
 def settlement_date(instant: datetime) -> date:
     """Return the settlement date in whose window an instant of the story lies."""
     on = instant.astimezone(SEOUL).date()
-    return next(day for day in SETTLEMENT_DATES if day >= on)
+    return next(day for day in DATES if day >= on)
 
 
 def load(owner_url: str, facts: dict[str, Sequence[NamedTuple]]) -> int:
@@ -435,7 +460,7 @@ def _schedule(loan: Loan) -> Iterator[Receivable]:
         return Receivable(name, loan.loan_id, number, component, due_on, amount, recorded_at)
 
     if loan.loan_id in BULLET_LOANS:
-        maturing = loan.loan_id == CASES["over-payment"]
+        maturing = loan.loan_id in MATURING
         number = 60 if maturing else 6
         yield row(number, "interest", loan.due_on, _monthly_interest(loan, loan.principal))
         if maturing:

@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 from types import FrameType
 
+from settlement import config
+
 from settlement_lab.rehearse import drive
 from settlement_lab.rehearse.drive import Summary
 from settlement_lab.rehearse.grammar import drive as grammar
@@ -79,7 +81,8 @@ def run(seed: int, days: int, *, seeds: int, bank: str = "mock-bank", json: bool
         for violation in summary.violations:
             print(f"{words['violation']}: {violation}", file=aside)
             print(
-                f"{words['replay']}: settlement rehearse --bank {bank} --seed {summary.seed} --days {days}", file=aside
+                f"{words['replay']}: {config.program()} rehearse --bank {bank} --seed {summary.seed} --days {days}",
+                file=aside,
             )
             print(f"{words['kept']}: {home}", file=aside)
     return 1 if has_violations else 0

@@ -30,7 +30,14 @@ from settlement.domain.alerts.day import (
 )
 from settlement.domain.alerts.event import Event, Money
 from settlement.domain.alerts.payload import Payload, fold, of_event
-from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
+from settlement.domain.alerts.payouts import (
+    ApprovalDone,
+    ApprovalNeeded,
+    PayoutLine,
+    PayoutsRejected,
+    PayoutsUnknown,
+    Usual,
+)
 from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import (
     AlertAcknowledged,
@@ -54,8 +61,12 @@ def at(hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 2, 17, hour, minute, tzinfo=ZoneInfo("Asia/Seoul"))
 
 
+def won(amount: int) -> Money:
+    return Money(amount=amount, currency="KRW")
+
+
 def krw(amount: int) -> tuple[Money, ...]:
-    return (Money(amount=amount, currency="KRW"),)
+    return (won(amount),)
 
 
 RUN_ID = "scheduled__2026-02-17T06:00:00+09:00"
@@ -175,6 +186,12 @@ EVENTS: dict[str, tuple[Event, ...]] = {
             count=812,
             amounts=krw(6_000_000_000),
             limits=krw(5_000_000_000),
+            distributed=krw(6_012_000_000),
+            usual=(Usual(amount=won(4_000_000_000), weeks=8, percent=150),),
+            largest=(
+                PayoutLine(payee_id="I0257", amount=won(311_462_000)),
+                PayoutLine(payee_id="I0003", amount=won(300_000_000)),
+            ),
             expires_at=at(18),
             run_id=RUN_ID,
         ),

@@ -18,8 +18,9 @@ from settlement.domain.alerts import payload
 from settlement.domain.alerts.breaks import BreakLine, BreaksOpened
 from settlement.domain.alerts.day import BreakTotal, CurrencyTotals, DayCompleted, DayStarted, MatchTotals, PayoutTotals
 from settlement.domain.alerts.event import Money
+from settlement.domain.alerts.payouts import ApprovalNeeded
 from settlement.domain.alerts.routing import Language
-from settlement.domain.alerts.task import MoneyStatus
+from settlement.domain.alerts.task import MoneyStatus, RunRefused
 from settlement_lab.slack import limits
 
 from . import golden_alerts
@@ -284,3 +285,38 @@ def test_what_is_missing_at_the_bank_is_called_by_what_it_is(language: Any, of_p
     assert words.cause("missing_at_bank", "payout") == of_payout
     assert words.cause("missing_at_bank", "repayment") == of_receipt
     assert words.cause("a_cause_of_tomorrow", "repayment") == "a_cause_of_tomorrow"
+
+
+def test_a_command_is_told_as_people_type_it() -> None:
+    telling = renderer_in("en", program="docker compose exec watch settlement")
+    undelivered = telling.message(row_of(EVENTS["alerts.undelivered"]))
+    assert "`docker compose exec watch settlement alerts --test`" in str(undelivered.blocks)
+    error = "RequestRefused: The books are old: run `settlement migrate`"
+    refused = RunRefused(settlement_date=DAY, run_id="r", try_number=1, error=error)
+    assert "run `docker compose exec watch settlement migrate`" in str(telling.message(row_of((refused,))).blocks)
+
+
+def test_an_english_message_shows_no_korean_but_in_the_notification_that_has_both() -> None:
+    for name, content in GOLDEN.items():
+        blocks = str(json.loads(content)["blocks"])
+        assert bool(re.search("[가-힣]", blocks)) == name.endswith(".ko.json"), name
+
+
+def test_a_second_person_is_asked_in_airflow_what_the_message_says_and_until_when_relative_to_the_question() -> None:
+    (asked,) = EVENTS["approval.needed"]
+    assert isinstance(asked, ApprovalNeeded)
+    subject, body = renderer_in("en").question(asked, open_for=timedelta(hours=12))
+    assert subject == "Settlement of 2026-02-16 (Mon): pay 812 payouts, ₩6,000,000,000?"
+    assert body.splitlines() == [
+        "- **Payouts** 812, ₩6,000,000,000",
+        "- **Distributed on this date** ₩6,012,000,000",
+        "- **Limit** ₩5,000,000,000",
+        "- **Usual on this weekday** ₩4,000,000,000 (median of 8 weeks), of which this is 150%",
+        "- **Largest** I0257 ₩311,462,000 · I0003 ₩300,000,000",
+        "- **Open for** 12 h 0 min from when it was asked. Then it counts as rejected.",
+        "",
+        "Approval [2026-02-16-1] is for exactly these payouts.",
+    ]
+    subject, body = renderer_in("ko").question(asked, open_for=timedelta(hours=12))
+    assert subject == "2026-02-16 (월) 정산: 지급 812건, ₩6,000,000,000을 승인할까요?"
+    assert "- **같은 요일 통상** ₩4,000,000,000 (최근 8주 중앙값), 이번은 그 150%" in body

@@ -5,9 +5,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
@@ -53,9 +56,22 @@ def shown(outcome: run.DemoResult, *, lang: str = "en") -> str:
 
 def test_the_policy_of_the_demo_holds_and_names_the_demo_s_dates(tmp_path: Path) -> None:
     loaded = policy.load(airflow_home.policy(tmp_path))
-    assert (loaded.first_settlement_date, loaded.last_settlement_date) == (date(2026, 2, 12), date(2026, 2, 23))
+    assert (loaded.first_settlement_date, loaded.last_settlement_date) == (date(2026, 2, 12), date(2026, 2, 25))
     assert loaded.approval.limit == {"KRW": 38_000_000}
     assert airflow_home.policy(tmp_path).read_bytes() == airflow_home.policy(tmp_path).read_bytes()
+
+
+def test_a_new_home_speaks_the_language_that_was_asked_for_or_the_terminal_s_and_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    assert airflow_home.language(tmp_path) == "en"
+    monkeypatch.setenv("LANG", "ko_KR.UTF-8")
+    assert airflow_home.language(tmp_path) == "ko"
+    assert policy.load(airflow_home.policy(tmp_path, language="en")).alerts.language == "en"
+    assert airflow_home.language(tmp_path) == "en"
+    assert policy.load(airflow_home.policy(tmp_path, language="ko")).alerts.language == "en"
 
 
 def test_another_airflow_of_this_machine_does_not_come_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,3 +186,57 @@ def test_the_morning_moves_with_the_bank_and_never_back(tmp_path: Path, monkeypa
             mornings.append(os.environ["SETTLEMENT_NOW"][:16])
         assert mornings == ["2026-02-13T06:00", "2026-02-14T06:00", "2026-02-14T06:00"]
         assert len(endpoints.bank.credits()) == 12
+
+
+class Pages(BaseHTTPRequestHandler):
+    """An API server of Airflow, as far as the demo asks it anything; its tasks end one after the other."""
+
+    asked: ClassVar[list[str]] = []
+    running: ClassVar[list[int]] = []
+
+    def do_POST(self) -> None:
+        self._answer({"access_token": "t"})
+
+    def do_PATCH(self) -> None:
+        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append(f"paused {said['is_paused']}")
+        self._answer({})
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self._answer({"total_entries": self.running.pop(0)})
+
+    def _answer(self, value: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(value).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_before_airflow_is_stopped_it_begins_nothing_more_and_what_runs_ends() -> None:
+    Pages.asked, Pages.running = [], [2, 1, 0]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        airflow_home.let_tasks_end(f"http://127.0.0.1:{server.server_port}", "secret")
+        server.shutdown()
+    looked = "/api/v2/dags/~/dagRuns/~/taskInstances?state=running&state=queued&limit=1"
+    assert Pages.asked == ["paused True", looked, looked, looked]
+
+
+def test_an_airflow_that_is_gone_is_not_waited_for() -> None:
+    airflow_home.let_tasks_end("http://127.0.0.1:1", "secret")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        Pages.running = [1] * 9
+        began = time.monotonic()
+        airflow_home.let_tasks_end(f"http://127.0.0.1:{server.server_port}", "secret", seconds=1)
+        server.shutdown()
+    assert time.monotonic() - began < 3
+
+
+def test_what_is_waited_for_is_said_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with run._waiting(run._console()) as wait:
+        wait("starting Airflow, about a minute …")
+    assert capsys.readouterr().out == "starting Airflow, about a minute …\n"

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 import pytest
-from settlement_lab.demo import world
+from settlement_lab.demo import airflow_home, world
 from settlement_lab.servers import bank
 
 FIRST, SECOND, AFTER_THE_NEW_YEAR, FOURTH, LAST = world.SETTLEMENT_DATES
+END = world.LEFT_DATES[-1]
 CASES = world.CASES
 
 Row = TypeVar("Row", bound=NamedTuple)
@@ -39,12 +40,12 @@ def test_the_world_is_the_same_every_time_and_another_seed_is_another_world(lend
 
 
 def test_it_has_the_size_that_was_promised(lender: world.World) -> None:
-    assert (len(lender.loans), len(lender.investors), len(lender.notes)) == (60, 300, 3_000)
+    assert (len(lender.loans), len(lender.investors), len(lender.notes)) == (68, 300, 3_400)
 
 
 def test_the_settlement_dates_are_the_business_days_around_the_lunar_new_year() -> None:
-    days = [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
-    assert tuple(day for day in days if bank.CALENDAR.is_business_day(day)) == world.SETTLEMENT_DATES
+    days = [FIRST + timedelta(days=number) for number in range((END - FIRST).days + 1)]
+    assert tuple(day for day in days if bank.CALENDAR.is_business_day(day)) == world.DATES
 
 
 def test_a_note_has_exactly_one_holder_on_every_date(lender: world.World) -> None:
@@ -123,14 +124,23 @@ def test_a_day_knows_nothing_of_the_days_after_it(lender: world.World) -> None:
     assert max(row.received_at.date() for row in rows(facts["repayments"], world.Repayment)) == SECOND
     receivables = rows(facts["receivables"], world.Receivable)
     assert not [row for row in receivables if row.component == "late_interest"]
-    assert len(lender.facts_until(LAST)["repayments"]) == len(lender.repayments)
+    assert len(lender.facts_until(END)["repayments"]) == len(lender.repayments)
+
+
+def test_two_dates_are_left_for_a_person_one_of_them_above_the_limit(lender: world.World) -> None:
+    received = Counter[date]()
+    for row in lender.repayments:
+        received[world.settlement_date(row.received_at)] += row.amount
+    above, below = (received[day] for day in world.LEFT_DATES)
+    assert below < airflow_home.APPROVAL_LIMIT < above * 9 // 10
+    assert sum(row.received_at.date() > LAST for row in lender.repayments) == len(world.LEFT_LOANS)
 
 
 def test_loading_a_day_again_writes_nothing(lender: world.World, lending_core: Any) -> None:
     first = world.load(lending_core.owner_url, lender.facts_until(FIRST))
     assert first > 3_000 + 3_000 + 300
     assert world.load(lending_core.owner_url, lender.facts_until(FIRST)) == 0
-    assert world.load(lending_core.owner_url, lender.facts_until(LAST)) == len(lender.repayments) - 6 + 3 + 1
+    assert world.load(lending_core.owner_url, lender.facts_until(END)) == len(lender.repayments) - 6 + 3 + 1
     with psycopg.connect(lending_core.url.replace("+psycopg", "")) as connection:
         assert connection.execute("select count(*), sum(amount) from core.repayments").fetchone() == (
             len(lender.repayments),
@@ -142,7 +152,7 @@ def test_the_bank_books_every_receipt_on_its_settlement_date_and_takes_the_refus
     lender: world.World, mock_bank: Callable[..., bank.Bank]
 ) -> None:
     the_bank = mock_bank()
-    for day in world.SETTLEMENT_DATES:
+    for day in world.DATES:
         for _ in range(2):  # telling it twice tells it once
             world.tell_the_bank(the_bank, lender.bank_events(day))
         the_bank.advance_to(day + timedelta(days=1))

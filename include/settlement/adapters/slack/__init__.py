@@ -22,7 +22,9 @@ from settlement.domain.alerts import redaction
 from settlement.domain.alerts.day import DayCompleted
 from settlement.domain.alerts.event import AlertState
 from settlement.domain.alerts.payload import fold
+from settlement.domain.alerts.payouts import ApprovalNeeded
 from settlement.domain.alerts.routing import AlertsPolicy, Language
+from settlement.domain.commands import PROGRAM
 from settlement.ports.outbox import Alert, ConnectionTest, DeliveryReport, OutboxToDeliver
 
 log = structlog.get_logger(__name__)
@@ -44,6 +46,7 @@ class SlackAlerts:
         timezone: str,
         airflow_url: str | None = None,
         runbook_url: str | None = None,
+        program: str = PROGRAM,
         is_now_set: bool = False,
         slack: Callable[[], client.Slack | None] = client.from_connection,
         mailer: Callable[[], mail.Mailer | None] = mail.from_connection,
@@ -63,6 +66,7 @@ class SlackAlerts:
             zone=ZoneInfo(timezone),
             airflow_url=airflow_url,
             runbook_url=runbook_url,
+            program=program,
             is_now_set=is_now_set,
         )
 
@@ -116,6 +120,10 @@ class SlackAlerts:
             settlement_date=own.settlement_date,
         )
         return renderer.plain(self.renderer.message(row, open_problems=open_problems, language=language))
+
+    def question(self, asked: ApprovalNeeded, *, open_for: timedelta) -> tuple[str, str]:
+        """Return what a second person is asked, in the policy's language: a line, and the whole of it as Markdown."""
+        return self.renderer.question(asked, open_for=open_for)
 
     def test_connection(self) -> ConnectionTest:
         """Return what Slack says of the connection, its scopes and the policy's channels; nothing is posted."""

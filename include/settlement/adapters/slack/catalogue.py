@@ -16,6 +16,7 @@ from babel.numbers import format_currency
 from settlement.domain import currencies
 from settlement.domain.alerts import redaction
 from settlement.domain.alerts.event import Money
+from settlement.domain.alerts.payouts import PayoutLine, Usual
 from settlement.domain.alerts.routing import Language
 from settlement.domain.alerts.task import MoneyStatus
 
@@ -86,6 +87,10 @@ class Words:
             return self.date(value)
         if isinstance(value, Money):
             return money(value)
+        if isinstance(value, PayoutLine):
+            return f"{safe(value.payee_id)} {money(value.amount)}"
+        if isinstance(value, Usual):
+            return self.say("words", "usual", amount=value.amount, weeks=value.weeks, percent=value.percent)
         if isinstance(value, MoneyStatus):
             return self.say("money", value.state, count=value.count, amounts=value.amounts)
         if isinstance(value, Sequence) and not isinstance(value, str):

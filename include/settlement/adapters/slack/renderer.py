@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from string import Formatter
 from typing import Any
 from urllib.parse import quote
@@ -37,6 +37,7 @@ from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, Payou
 from settlement.domain.alerts.routing import AlertsPolicy, Language
 from settlement.domain.alerts.task import RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import AlertAcknowledged, AlertsUndelivered, Resolved
+from settlement.domain.commands import PROGRAM, typed_as
 from settlement.domain.days import SETTLED
 
 MAX_TEXT = 3_000
@@ -58,6 +59,8 @@ _PAYOUT_ICONS = {
     "rejected": "↩️",
 }
 RESOLVED = "✅"
+
+_SUBJECT_OF_APPROVAL = ("settlement_date", "count", "amounts")
 
 TOTALS = ("received", "distributed", "fee", "vat", "national", "local", "cost", "credit", "quarantined", "refunded")
 _TOTAL_FIELDS = {"national": "national_tax_amount", "local": "local_tax_amount"}
@@ -116,6 +119,7 @@ class Renderer:
     zone: ZoneInfo
     airflow_url: str | None = None
     runbook_url: str | None = None
+    program: str = PROGRAM
     is_now_set: bool = False
 
     def message(
@@ -139,6 +143,19 @@ class Renderer:
         if row.kind == "root" and row.thread.startswith(("day:", "backfill:")):
             return self._root(row, events, words, open_problems=open_problems)
         return self._event(row, events, words, members=members)
+
+    def question(self, asked: ApprovalNeeded, *, open_for: timedelta) -> tuple[str, str]:
+        """Return what a second person is asked in Airflow: a line, and Markdown that says what the message says.
+
+        How long it is open is said instead of until when: a question that is asked again is open for its whole time.
+        """
+        words = Words(language=self.policy.language, zone=self.zone)
+        fields = _fields(asked, words)
+        subject = words.say("approval", "subject", **{name: Written(fields[name]) for name in _SUBJECT_OF_APPROVAL})
+        said = [f"- {line}" for line in _lines(dataclasses.replace(asked, expires_at=None), words)]
+        said.append("- " + words.say("approval", "open_for", duration=Written(words.duration(open_for))))
+        body = "\n".join(said).replace("*", "**") + "\n\n" + words.say("approval", "exactly", batch=asked.batch)
+        return _unescaped(subject), body
 
     def _words(self, channel: str) -> Words:
         own = next((known.language for known in self.policy.channels if known.id == channel), None)
@@ -193,17 +210,13 @@ class Renderer:
         return f"<!subteam^{who}>" if who.startswith("S") else f"<@{who}>"
 
     def _body(self, event: Event, words: Words) -> list[Block]:
-        fields = _fields(event, words)
-        lines = [
-            line.format(**{name: fields[name] for name in _places(line)})
-            for line in words.catalogue["events"][event.name]["lines"]
-            if all(fields[name] for name in _places(line))
-        ]
+        lines = _lines(event, words)
         blocks = [block_kit.section("\n".join(lines))] if lines else []
         if isinstance(event, DayDryRun):
             blocks += [*_not_adding_up(event.totals, words), *_totals_table(event.totals, words)]
         if (isinstance(event, TaskFailed) and event.error not in ("", event.code)) or isinstance(event, RunRefused):
-            blocks.append(block_kit.section("```" + escape(event.error.replace("```", "'''")) + "```"))
+            said = typed_as(event.error, self.program).replace("```", "'''")
+            blocks.append(block_kit.section("```" + escape(said) + "```"))
         if isinstance(event, BreaksOpened) and event.breaks:
             rows = [
                 [
@@ -235,7 +248,7 @@ class Renderer:
 
     def _advice(self, event: Event, words: Words, *, is_over: bool) -> list[Block]:
         blocks: list[Block] = []
-        todo = str(words.catalogue["events"][event.name]["do"])
+        todo = typed_as(str(words.catalogue["events"][event.name]["do"]), escape(self.program))
         page = RUNBOOKS.get(event.name)
         run = self._run_page(getattr(event, "run_id", ""))
         if todo and not is_over:
@@ -354,6 +367,10 @@ def plain(message: SlackMessage) -> str:
     """Return the message as plain text, for e-mail and the terminal."""
     text = (block_kit.plain(message.blocks) or message.text).replace("```", "")
     text = re.sub(r" ?<[!@][^>]*>", "", re.sub(r"\*([^*\n]+)\*", r"\1", text))
+    return _unescaped(text)
+
+
+def _unescaped(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
@@ -373,6 +390,16 @@ def _title(event: Event, words: Words) -> str:
     template = str(words.catalogue["events"][event.name]["title"])
     fields = _fields(event, words)
     return template.format(**{name: fields[name] or NOTHING for name in _places(template)})
+
+
+def _lines(event: Event, words: Words) -> list[str]:
+    """Return the catalogue's lines of an event; one with an empty field is left out."""
+    fields = _fields(event, words)
+    return [
+        line.format(**{name: fields[name] for name in _places(line)})
+        for line in words.catalogue["events"][event.name]["lines"]
+        if all(fields[name] for name in _places(line))
+    ]
 
 
 def _fields(event: Event, words: Words) -> dict[str, str]:

@@ -53,8 +53,29 @@ class PayoutsRejected(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutLine:
+    """One payout, by whom it pays."""
+
+    payee_id: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """What the same weekday usually pays out, the median of so many, and the date's total as per cent of it."""
+
+    amount: Money
+    weeks: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalNeeded(Event):
-    """The day's payouts are above the limit and wait for a second person."""
+    """The day's payouts are above the limit and wait for a second person.
+
+    `distributed` is what the date distributed to investors, of which the payouts may be more or less: balances are
+    paid, with what stood before and without what is held.
+    """
 
     name: ClassVar[str] = "approval.needed"
     level: ClassVar[Severity] = Severity.WARNING
@@ -64,6 +85,9 @@ class ApprovalNeeded(Event):
     count: int
     amounts: tuple[Money, ...]
     limits: tuple[Money, ...] = ()
+    distributed: tuple[Money, ...] = ()
+    usual: tuple[Usual, ...] = ()
+    largest: tuple[PayoutLine, ...] = ()
     expires_at: datetime | None = None
     run_id: str = ""
 
