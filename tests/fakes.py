@@ -493,15 +493,13 @@ class Payouts:
         )
 
     def under_way(self) -> list[UnderWay]:
-        shown: Counter[str | None] = Counter()
-        for kept in self._kept.lines.values():
-            if kept.state is not LineState.MATCHED and kept.line.amount < 0:
-                shown[kept.line.end_to_end_id] -= kept.line.amount
+        unmatched = [kept.line for kept in self._kept.lines.values() if kept.state is not LineState.MATCHED]
         sums: Counter[tuple[str, date, datetime | None, bool]] = Counter()
         for row in self._kept.payouts.values():
             is_returned = row["state"] is PayoutState.RETURNED
             if not row["state"].is_final or (is_returned and row["booked_on"] is None):
-                left = max(row["amount"] - shown[row["end_to_end_id"]], 0)
+                named = [-line.amount for line in unmatched if line.end_to_end_id == row["end_to_end_id"]]
+                left = max(row["amount"] - sum(part for part in named if part * 2 > row["amount"]), 0)
                 sums[row["currency"], row["settlement_date"], row["submitted_at"], is_returned] += left
         return [
             UnderWay(currency=currency, settlement_date=on, submitted_at=at, is_returned=is_returned, amount=amount)

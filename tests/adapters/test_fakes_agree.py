@@ -293,7 +293,7 @@ def test_what_is_under_way_is_told_by_sending_less_what_lines_in_suspense_show(l
     prepared(ledger, A=100, B=70, C=5)
     step(ledger, A, *TO_THE_BANK)
     step(ledger, B, *TO_THE_BANK, at=MORNING + HOUR)
-    said = statement("S1", 1000, naming(A, -60), naming(A, 60), naming(B, -75))
+    said = statement("S1", 1000, naming(A, -60), naming(A, -50), naming(A, 60), naming(B, -75))
     with ledger.books(posting=True) as books:
         keep(books, said)
         assert books.payouts.under_way() == [

@@ -28,9 +28,10 @@ NUMBERS = count(1)
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a statement: a credit of the bank is positive."""
+    """One entry of a statement: a credit of the bank is positive. `file` is the payment file that it books as one."""
 
     amount: int
+    file: str = ""
     e2e: str = ""
     ref: str = ""
     text: str = ""
@@ -146,7 +147,8 @@ def _entry(on: str, entry: Entry) -> str:
     return (
         f"<Ntry>{_amount(entry.amount)}{'<RvslInd>true</RvslInd>' if entry.is_reversal else ''}"
         f"<Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>{on}</Dt></BookgDt>"
-        f"<NtryDtls><TxDtls>{refs}{told}{why}</TxDtls></NtryDtls></Ntry>"
+        f"<NtryDtls>{f'<Btch><PmtInfId>{entry.file}</PmtInfId></Btch>' if entry.file else ''}"
+        f"<TxDtls>{refs}{told}{why}</TxDtls></NtryDtls></Ntry>"
     )
 
 
@@ -157,7 +159,7 @@ def mt940(on: str, opening: int, closing: int, entries: Sequence[Entry], *, name
     for entry in entries:
         mark = ("C" if entry.amount >= 0 else "D") if not entry.is_reversal else ("RD" if entry.amount >= 0 else "RC")
         lines.append(f":61:{day}{day[2:]}{mark}{abs(entry.amount)},{'NRTI' if entry.reason else 'NTRF'}NONREF")
-        told = {"RTRN": entry.reason, "EREF": entry.e2e or entry.ref, "REMI": entry.text}
+        told = {"RTRN": entry.reason, "PREF": entry.file, "EREF": entry.e2e or entry.ref, "REMI": entry.text}
         lines.append(":86:" + "".join(f"/{word}/{said}" for word, said in told.items() if said))
     return "\n".join([*lines, f":62F:{_signed(closing, day)}", "-", ""])
 
@@ -176,7 +178,7 @@ def csv(on: str, opening: int, closing: int, entries: Sequence[Entry], *, name: 
         opening += entry.amount
         is_out = (entry.amount < 0) != entry.is_reversal
         out, came = (-entry.amount, 0) if is_out else (0, entry.amount)
-        told = " ".join(said for said in (entry.text, entry.e2e, entry.ref) if said)
+        told = " ".join(said for said in (entry.text, entry.file, entry.e2e, entry.ref) if said)
         lines.append(f"{on} 10:00:{number:02d},이체,{out},{came},{opening},{told},{name}-{number}")
     assert opening == closing
     return "\n".join([*lines, ""])

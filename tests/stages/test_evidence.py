@@ -81,6 +81,30 @@ def test_a_doubled_debit_that_is_corrected_leaves_its_payout_booked(spoken: Spok
 
 
 @in_every_format
+def test_a_payment_file_that_is_booked_as_one_line_books_its_payouts_and_each_may_come_back(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", Entry(-88050, file=file_of(spoken)))
+    spoken.hear("2026-02-20T05:00+09:00")
+    assert spoken.payouts() == PAID
+    spoken.statement("2026-02-20", Entry(26736, e2e=spoken.e2e("B"), reason="MS03"))
+    spoken.hear("2026-02-21T05:00+09:00")
+    assert [row[3] for row in spoken.payouts()] == ["booked", "returned", "booked"]
+    assert spoken.breaks() == [("late_return", "payout", 26736)]
+    assert (in_transit(spoken), spoken.verify()) == (0, [])
+
+
+@in_every_format
+def test_a_fee_that_names_a_payout_shows_nothing_of_it(spoken: Spoken) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "B", "C"), Entry(-500, e2e=spoken.e2e("A"), text="fee"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    assert spoken.payouts()[0] == ("A", 43790, 1, "accepted")
+    assert spoken.breaks() == [("amount_differs", "line", -500)]
+    with spoken.services() as services, services.ledger.books(read_only=True) as books:
+        assert gate._under_way(services, books, gate.newest_statement(services, books)) == {"KRW": 43790}
+
+
+@in_every_format
 def test_a_debit_after_a_return_takes_the_money_again(spoken: Spoken) -> None:
     worked_day(spoken)
     a = spoken.e2e("A")

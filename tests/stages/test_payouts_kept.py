@@ -86,7 +86,9 @@ def test_no_state_goes_backwards_and_a_payout_changes_by_its_steps_alone(platfor
         of_payee = ("payee_account = '1'", "payee_bank = '004'", "payee_name = 'X'")
         for change in ("state = 'rejected'", "amount = amount + 1", "end_to_end_id = 'X'", *of_payee):
             with (
-                pytest.raises(sa.exc.DBAPIError, match=r"changes only by a step|stays the one that it was prepared for"),
+                pytest.raises(
+                    sa.exc.DBAPIError, match=r"changes only by a step|stays the one that it was prepared for"
+                ),
                 services.ledger.books() as books,
             ):
                 transaction_of(books.payouts).exec_driver_sql(f"update ledger.payouts set {change}")
