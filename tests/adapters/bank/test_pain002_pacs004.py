@@ -102,6 +102,8 @@ def test_a_bank_that_could_not_read_the_file_names_none() -> None:
         (pain002("<GrpSts>Accepted!</GrpSts>"), "not a status"),
         (pain002("<GrpSts>ACCP</GrpSts>", file_id=""), "OrgnlMsgId"),
         (pain002("<GrpSts>PART</GrpSts>", batch(tx("", "RJCT"))), "OrgnlEndToEndId"),
+        (pain002("<GrpSts>PART</GrpSts>", batch(tx("P" * 141, "RJCT"))), "has 141 characters"),
+        (pain002("<GrpSts>RJCT</GrpSts>", file_id="F" * 141), "has 141 characters"),
         (pain002("<GrpSts>PART</GrpSts>", batch(tx("P-1", "RJCT"), tx("P-1", "ACCP"))), "both"),
     ],
 )
@@ -183,6 +185,7 @@ def test_a_return_of_less_than_was_paid_says_both(stated: str, original: int | N
         (pacs004(returned("P-1", "0")), "of nothing"),
         (pacs004(returned("", "50")), "OrgnlEndToEndId"),
         (pacs004(returned("P-1", "50.5")), "more decimals"),
+        (pacs004(returned("P-1", "1" * 19)), "more than eighteen digits"),
         (pacs004(returned("P-1", "50", more="<IntrBkSttlmDt>2026-02-30</IntrBkSttlmDt>")), "2026-02-30"),
     ],
 )
