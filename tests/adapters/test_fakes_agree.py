@@ -1407,7 +1407,7 @@ def test_a_refund_is_owed_to_its_borrower_and_prepared_beside_an_investor_of_its
         ]  # fmt: skip
         payout = new_payouts(("F1", 100)).assign(payee_kind="borrower", payout_id="refund.1", end_to_end_id="E1")
         held = frames.build(frames.HOLDS, [("investor", "F1", "KRW", 7, "frozen")])
-        books.payouts.prepare(day, payout, held, now=MORNING)
+        books.payouts.prepare(day, payout, held, booked_on=ON, now=MORNING)
     with ledger.books(day=day, posting=True) as books:
         assert rows(books.payouts.holds(), *frames.HOLDS.column_names) == [("investor", "F1", "KRW", 7, "frozen")]
         assert books.journal.balances("borrower_payable:") == {}

@@ -13,6 +13,7 @@ import pandas as pd
 
 from settlement.domain import frames
 from settlement.domain.bank.messages import PaymentFile, Submission, SubmissionOutcome
+from settlement.domain.books.accounts import PayeeKind
 from settlement.domain.errors import Unavailable
 from settlement.domain.payments import payouts
 from settlement.domain.payments.files import MAY_BE_SENT, FileState
@@ -123,14 +124,19 @@ def _without_frozen(
     """
     if unwritten.empty:
         return unwritten
-    payees = services.core.payees(sorted(set(unwritten["investor_id"])))
-    is_frozen = unwritten["investor_id"].isin(payees.loc[payees["status"] == "frozen", "investor_id"])
+    of_kind = unwritten.groupby("payee_kind")["payee_id"].agg(set)
+    investors, refunds = (sorted(of_kind.get(kind, ())) for kind in (PayeeKind.INVESTOR, PayeeKind.BORROWER))
+    payees = services.core.payees(investors, refunds)
+    frozen_payees = payees.loc[payees["status"] == "frozen", [*payouts.PAYEE]]
+    is_frozen = pd.MultiIndex.from_frame(unwritten[[*payouts.PAYEE]]).isin(pd.MultiIndex.from_frame(frozen_payees))
     if is_frozen.any():
         frozen = unwritten[is_frozen]
         apply.withdraw(services, books, frozen, cause="frozen", said={"run_id": day.run_id}, now=now)
-        held = frozen.groupby(["investor_id", "currency"], as_index=False)["amount"].sum().assign(reason="frozen")
-        holds = pd.concat([books.payouts.holds(), held]).drop_duplicates(["investor_id", "currency"], keep="last")
-        books.payouts.prepare(day, frames.build(frames.NEW_PAYOUTS), holds.reset_index(drop=True), now=now)
+        held = frozen.groupby([*payouts.PAYEE, "currency"], as_index=False)["amount"].sum().assign(reason="frozen")
+        holds = pd.concat([books.payouts.holds(), held]).drop_duplicates([*payouts.PAYEE, "currency"], keep="last")
+        booked_on = apply.open_date(services, books, day.settlement_date)
+        none = frames.build(frames.NEW_PAYOUTS)
+        books.payouts.prepare(day, none, holds.reset_index(drop=True), booked_on=booked_on, now=now)
     return unwritten[~is_frozen]
 
 
