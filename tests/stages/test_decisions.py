@@ -299,7 +299,9 @@ def test_an_investor_who_was_frozen_after_the_approval_is_not_paid_and_everybody
     world.core.payee_rows["C"] |= {"account": "110-20-300099"}
     assert submit.submit(world.services, world.day, now=MORNING) == {"files": 1, "received": 1}
     assert world.states() == [("A", 43_790, "submitted"), ("B", 26_736, "rejected"), ("C", 17_524, "submitted")]
-    assert {key: held["reason"] for key, held in world.ledger.kept.holds.items()} == {("investor", "B", "KRW"): "frozen"}
+    assert {key: held["reason"] for key, held in world.ledger.kept.holds.items()} == {
+        ("investor", "B", "KRW"): "frozen"
+    }
     assert [step.cause for step in world.ledger.kept.steps if step.to_state == "rejected"] == ["frozen"]
     assert {row["payee_account"] for row in world.ledger.kept.payouts.values()} == {"acc-A", "acc-B", "acc-C"}
 
