@@ -20,7 +20,7 @@ from settlement.domain.errors import Refused, UnreadableMessage
 from settlement.stages import prove, take_in
 
 from .payout_stories import MORNING, ON, returned
-from .spoken_bank import RECEIPT, Entry, Spoken, spoken
+from .spoken_bank import ACCOUNT, RECEIPT, Entry, Spoken, spoken
 from .test_statement_identity import AFTER, BEFORE, FEE, LATER, bank, camt, configure, csv, gate_of_the_16th, paid, told
 
 __all__ = ["bank", "spoken"]
@@ -83,6 +83,30 @@ def test_what_came_after_an_export_of_its_own_day_is_taken_from_that_of_the_next
     bank.hear("2026-02-17T05:15+09:00")
     assert bank.rows("select distinct state from ledger.bank_messages") == [("applied",)]
     assert gate_of_the_16th(bank) == 3
+
+
+def test_an_old_part_that_is_put_there_as_if_it_were_the_whole_is_refused_until_the_whole_comes(
+    bank: Spoken, landing: Path
+) -> None:
+    for hour, rows in ((10, (FEE,)), (15, (FEE, RECEIPT))):
+        land(landing, csv(*rows))
+        bank.hear(f"2026-02-16T{hour}:00+09:00")
+    land(landing, csv(FEE))
+    bank.hear("2026-02-17T05:00+09:00")
+    assert bank.rows("select number, state, refusal from ledger.messages_read_again") == [
+        (
+            1,
+            "refused",
+            f"statement [{ACCOUNT}:{ON}] says that [{ON}] was over, and more of that day was received before",
+        )
+    ]
+    assert ("statement_chain", "message", None) in bank.breaks()
+    land(landing, csv(FEE, RECEIPT))
+    bank.hear("2026-02-17T05:15+09:00")
+    assert [is_last for *_, is_last in bank.rows(STATEMENTS)] == [False, False, True]
+    assert [state for _, state, _ in bank.rows(OVER)] == ["resolved"]
+    assert gate_of_the_16th(bank) == 3
+    assert bank.verify() == []
 
 
 def test_an_export_counts_from_when_it_was_written_not_from_when_it_was_found(bank: Spoken, landing: Path) -> None:

@@ -131,8 +131,8 @@ class BankLines(Protocol):
         """Return the messages that wait, oldest first: those that nobody read, and those to be read again.
 
         `read_with` is all on which reading depends: what our account is called, and the reader. What was foreign or
-        refused when it was read with something else is read again, once; and so is, when it was written anew since,
-        what was refused or brought a part of a day.
+        refused when it was read with something else is read again, once, some hundreds at a time; and so is what was
+        refused or brought a part of a day, when it was written anew since.
         """
         ...
 

@@ -124,7 +124,8 @@ def _read_with(services: Services) -> str:
 
 def refuse(services: Services, message: Message, error: UnreadableMessage, *, now: datetime) -> None:
     """Keep a message that cannot be used, with the reason; it changes nothing else. One that was used stays so."""
-    log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=str(error))
+    reason = _printable(str(error))
+    log.warning("bank_message_refused", name=message.name, kind=message.kind, sha256=message.sha256, reason=reason)
     with services.ledger.books(posting=True) as books:
         if books.bank_lines.is_new(message.sha256, read_with=_read_with(services)):
             books.bank_lines.close_message(
@@ -132,7 +133,7 @@ def refuse(services: Services, message: Message, error: UnreadableMessage, *, no
                 MessageState.REFUSED,
                 read_with=_read_with(services),
                 now=now,
-                refusal=_printable(str(error)),
+                refusal=reason,
                 statement_id=error.statement_id and _printable(error.statement_id),
                 difference=error.difference,
             )
@@ -312,7 +313,7 @@ def _apply_statement(
     One that is kept already, perhaps with more or less detail, is not kept again; of one that tells a day from its
     beginning, of which a part is kept, only the rest is.
 
-    Raises UnreadableMessage: its day had not come, or one of its name is kept that says something else.
+    Raises UnreadableMessage: its day had not come, or what is kept of it says something else.
     """
     message = kept.message
     came_on = services.calendar.local_date(kept.first_read_at or now)
@@ -329,7 +330,13 @@ def _apply_statement(
         statement = statements.chosen(statement, books.bank_lines.statements(statement.account))
     if statement.notes:
         log.info("bank_statement_noted", name=message.name, sha256=message.sha256, notes=list(statement.notes))
-    for lines, is_over in _told_before(books, statement):
+    for lines, is_over, is_more in _told_before(books, statement):
+        if not lines and not is_over and is_more and statement.is_last:
+            raise UnreadableMessage(
+                f"statement [{statement.statement_id}] says that [{statement.business_date}] was over, and more of that"
+                " day was received before",
+                statement_id=statement.statement_id,
+            )
         if not lines and (is_over or not statement.is_last):
             log.info("bank_statement_told_again", name=message.name, sha256=message.sha256)
             return
@@ -346,8 +353,11 @@ def _apply_statement(
     books.bank_lines.follow_opening(statement.account, statement.currency, now=now)
 
 
-def _told_before(books: Books, statement: Statement) -> Iterator[tuple[tuple[StatementLine, ...], bool]]:
-    """Yield what a statement says beyond kept ones of its day that it tells again, and whether that day is over."""
+def _told_before(books: Books, statement: Statement) -> Iterator[tuple[tuple[StatementLine, ...], bool, bool]]:
+    """Yield what a statement says beyond kept ones of its day that it tells again.
+
+    Beside it stands whether that day is over, and whether more of it is kept behind them.
+    """
     is_named_so = books.bank_lines.contradicts(statement)
     of_day = [
         kept
@@ -359,7 +369,7 @@ def _told_before(books: Books, statement: Statement) -> Iterator[tuple[tuple[Sta
         lines = books.bank_lines.lines_on([kept.statement_id for kept in run])
         untold = statements.untold(statement, lines, is_named_so=is_named_so)
         if untold is not None:
-            yield untold, of_day[-1].is_last
+            yield untold, of_day[-1].is_last, run[-1] != of_day[-1]
 
 
 def require_bank(services: Services) -> None:
