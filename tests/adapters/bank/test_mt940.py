@@ -154,3 +154,8 @@ def test_a_number_is_read_whole_or_not_at_all(number: str) -> None:
 def test_an_amount_is_read_whole_or_not_at_all() -> None:
     with pytest.raises(UnreadableMessage, match=r"has an amount that goes on behind \[123456789012345\]"):
         report(":61:2602160216D1234567890123456,NTRFNONREF")
+
+
+def test_a_line_that_says_nothing_is_refused_as_one() -> None:
+    with pytest.raises(UnreadableMessage, match=r"line 5: \[\] is not a statement line"):
+        read(*HEAD, ":61:", *TAIL)

@@ -435,7 +435,8 @@ def _line(found: _Field) -> dict[str, Any]:
             )
         if shape:
             return dict(shape.groupdict())
-    raise UnreadableMessage(f"[{found.text.splitlines()[0][:60]}] is not a statement line", line=found.line)
+    said = found.text.partition("\n")[0][:60]
+    raise UnreadableMessage(f"[{said}] is not a statement line", line=found.line)
 
 
 def _value_date(shape: dict[str, Any], found: _Field) -> date:
