@@ -102,7 +102,8 @@ def test_a_payout_above_the_balance_is_refused_by_the_database(platform: Platfor
     payout = {
         "payout_id": "20260216.1.A.KRW.1.1",
         "end_to_end_id": "ST20260216001A",
-        "investor_id": "A",
+        "payee_kind": "investor",
+        "payee_id": "A",
         "currency": "KRW",
         "chunk": 1,
         "attempt": 1,

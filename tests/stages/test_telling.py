@@ -125,7 +125,7 @@ def test_the_controls_of_a_completed_day_are_those_that_ran(platform: Platform) 
     assert completed["payouts"][0]["in_transit_amount"] == 88050
     with platform.services() as services, services.ledger.books() as books:
         books.days.note_controls(date(2026, 2, 16), ["suspense_is_explained"], is_held=False, now=platform.at(MORNING))
-        assert sum(books.days.controls_of(date(2026, 2, 16)).values()) == 7
+        assert sum(books.days.controls_of(date(2026, 2, 16)).values()) == 8
 
 
 def test_the_terminal_says_what_slack_says_and_both_change_when_the_day_is_closed(platform: Platform) -> None:

@@ -8,7 +8,7 @@ from settlement.adapters.ledger.outcomes.repository import digest
 from settlement.adapters.snapshots import ParquetSnapshots
 from settlement.domain import frames
 
-from ...domain.stories import day, inputs
+from tests.domain.stories import day, inputs
 
 # Of the worked day, as the version before refunds computed them.
 OUTPUT = "1fc45365c399c72b804220f7ef6b349e2fc9f9e73a9cf783af902a14d2538859"
