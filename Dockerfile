@@ -20,7 +20,7 @@ FROM python:3.11.14-slim-bookworm
 ENV PATH=/opt/venv/bin:$PATH AIRFLOW_HOME=/opt/airflow PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # A volume takes the owner of the folder that it is mounted on, so the folders are made here.
 RUN useradd --uid 50000 --gid 0 --home-dir /opt/airflow --create-home airflow \
- && install -d -o airflow -m 0700 /var/lib/settlement /var/lib/settlement/snapshots /var/lib/mock-bank \
+ && install -d -o airflow -m 0700 /var/lib/settlement /var/lib/settlement/snapshots /var/lib/settlement/bank /var/lib/mock-bank \
  && install -d -o airflow /opt/airflow/logs
 WORKDIR /opt/settlement
 COPY --from=build /opt/venv /opt/venv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import tomllib
@@ -19,13 +20,14 @@ EXAMPLE = (PROJECT / ".env.example").read_text(encoding="utf-8")
 DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
 OURS = [name for name in SERVICES if name not in ("postgres", "redis")]
 LAB = ("bank", "bank-account")
+BANK_FOLDER = "${BANK_FOLDER:-bank-files}:/var/lib/settlement/bank"
 ONE_SHOT = ("airflow-init", "bank-account")
 SECRETS_OF_AIRFLOW = (
     "AIRFLOW__API_AUTH__JWT_SECRET",
     "AIRFLOW__CORE__FERNET_KEY",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
 )
-MAY_KNOW_THE_SECRETS = {"airflow-init", "api-server", "scheduler", "dag-processor", "triggerer"}
+MAY_KNOW_THE_SECRETS = {"airflow-init", "api-server", "scheduler", "dag-processor", "triggerer", "clean"}
 
 
 def environment(service: str) -> dict[str, str]:
@@ -43,6 +45,7 @@ def test_every_part_of_the_pipeline_is_a_service() -> None:
         "worker",
         "triggerer",
         "watch",
+        "clean",
         "bank",
         "bank-account",
     }
@@ -109,6 +112,37 @@ def test_frozen_inputs_are_on_a_volume_that_every_worker_and_the_watch_mount() -
     assert "snapshots" in FILE["volumes"]
 
 
+def test_a_bank_of_folders_is_where_the_connection_of_the_example_says() -> None:
+    assert [name for name in SERVICES if BANK_FOLDER in SERVICES[name].get("volumes", [])] == ["worker"]
+    assert "bank-files" in FILE["volumes"]
+    (line,) = re.findall(r"(?m)^# AIRFLOW_CONN_SETTLEMENT_BANK='(.*)'$", EXAMPLE)
+    extra = json.loads(line)["extra"]
+    inside = BANK_FOLDER.rpartition(":")[2]
+    assert (extra["drop"], extra["pickup"]) == (f"{inside}/out", f"{inside}/in")
+    assert re.search(rf"install -d -o airflow -m 0700 .*{inside} ", DOCKERFILE)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_service_fills_the_machine(service: str) -> None:
+    options = SERVICES[service]["logging"]["options"]
+    assert (options["max-size"], options["max-file"]) == ("10m", "10")
+    assert re.fullmatch(r"(\$\{[A-Z_]+:-)?\d+[gm]\}?", SERVICES[service]["mem_limit"])
+
+
+def test_what_old_runs_leave_is_cleaned_and_the_books_are_not() -> None:
+    command = SERVICES["clean"]["command"][-1]
+    assert "airflow db clean --yes" in command
+    assert "KEEP_DAYS=90\n" in EXAMPLE
+    assert not {"AIRFLOW_CONN_SETTLEMENT_DB", "SETTLEMENT_SNAPSHOTS"} & set(environment("clean"))
+    assert "snapshots" not in str(SERVICES["clean"]["volumes"])
+
+
+def test_the_pages_believe_the_proxy_before_them_and_nobody_else_reaches_them() -> None:
+    assert "--proxy-headers" in SERVICES["api-server"]["command"]
+    assert [name for name in SERVICES if "FORWARDED_ALLOW_IPS" in environment(name)] == ["api-server"]
+    assert SERVICES["api-server"]["ports"][0].startswith("127.0.0.1:")
+
+
 def test_the_code_is_mounted_where_python_looks_for_it_and_cannot_be_written() -> None:
     for service in OURS:
         mounts = SERVICES[service].get("volumes", [])
@@ -117,7 +151,8 @@ def test_the_code_is_mounted_where_python_looks_for_it_and_cannot_be_written() -
         if "AIRFLOW__CORE__DAGS_FOLDER" in environment(service):
             assert f"./dags:{environment(service)['AIRFLOW__CORE__DAGS_FOLDER']}:ro" in mounts, service
             assert f"./plugins:{environment(service)['AIRFLOW__CORE__PLUGINS_FOLDER']}:ro" in mounts, service
-        assert all(mount.endswith(":ro") for mount in mounts if mount.startswith((".", "$"))), service
+        folders = [mount for mount in mounts if mount.startswith((".", "$")) and mount != BANK_FOLDER]
+        assert all(mount.endswith(":ro") for mount in folders), service
 
 
 def test_ports_are_open_to_this_machine_only() -> None:
