@@ -1348,6 +1348,7 @@ class Close:
     """Which settlement dates are certified; what a certificate seals and proves is left out."""
 
     revision = LeftOut()
+    policy = LeftOut()
     movements = LeftOut()
     report_table = LeftOut()
     taxes = LeftOut()

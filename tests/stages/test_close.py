@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import zipfile
@@ -79,6 +80,33 @@ def test_a_replay_gives_the_same_bytes_and_finds_a_changed_share(platform: Platf
     with platform.services() as services:
         (found,) = close.replay(services, ON)["differs"]
     assert found.startswith("shares [") and "N1" in found
+
+
+def test_a_day_is_replayed_with_its_own_policy_when_another_is_in_use_and_its_file_is_gone(
+    platform: Platform, tmp_path: Path
+) -> None:
+    closed(platform)
+    used = Path(os.environ["SETTLEMENT_POLICY"]).read_bytes()
+    assert platform.rows("select content from ledger.policies") == [(used,)]
+    another = tmp_path / "another.toml"
+    another.write_bytes(re.sub(rb"rate_ppm = 80000 ", b"rate_ppm = 90000 ", used))
+    assert another.read_bytes() != used
+    platform.monkeypatch.setenv("SETTLEMENT_POLICY", str(another))
+    with platform.services() as services:
+        assert close.replay(services, ON)["differs"] == []
+    tamper(platform, "delete from ledger.policies")
+    with platform.services() as services, pytest.raises(Refused, match="whose text was not kept"):
+        close.replay(services, ON)
+
+
+def test_the_database_refuses_a_policy_that_is_not_what_its_hash_says(platform: Platform) -> None:
+    closed(platform)
+    for statement, said in (
+        ("insert into ledger.policies values ('00', 'name', now())", "content_is_what_its_hash_says"),
+        ("update ledger.policies set kept_at = now()", "ledger.policies only grows"),
+    ):
+        with pytest.raises(sa.exc.DBAPIError, match=said):
+            platform.rows(statement)
 
 
 # What the worked day does not bring by itself, so that no table is empty when it is closed.

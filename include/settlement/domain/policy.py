@@ -202,12 +202,17 @@ class Policy(_Table):
     deadlines: Deadlines = Deadlines()
     alerts: Alerts = Alerts()
 
-    _sha256: str = PrivateAttr(default="")
+    _content: bytes = PrivateAttr(default=b"")
 
     @property
     def sha256(self) -> str:
         """SHA-256 of the file's bytes, in hex."""
-        return self._sha256
+        return hashlib.sha256(self._content).hexdigest()
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file that it was read from; none where it was made otherwise."""
+        return self._content
 
     @property
     def currencies(self) -> tuple[str, ...]:
@@ -294,7 +299,7 @@ def parse(content: bytes, *, source: str = "policy") -> Policy:
         policy = Policy.model_validate(raw)
     except ValidationError as error:
         raise InvalidPolicy(f"Policy file [{source}] does not validate:\n" + _problems(error)) from error
-    policy._sha256 = hashlib.sha256(content).hexdigest()
+    policy._content = content
     return policy
 
 

@@ -75,6 +75,10 @@ class Close(Protocol):
         """Return the newest computed revision of a day, with its hashes, or None where there is none."""
         ...
 
+    def policy(self, sha256: str) -> bytes | None:
+        """Return the text of a policy that a revision was computed with, or None where it was not kept."""
+        ...
+
     def movements(self, *, on: date, before: date) -> list[Movement]:
         """Return what bank, ledger and investors had after the day `before`, what moved until `on`, and have then."""
         ...

@@ -18,11 +18,14 @@ import numpy as np
 import pandas as pd
 
 from settlement.domain import controls, frames
+from settlement.domain import policy as policies
 from settlement.domain.computation import settle
-from settlement.domain.errors import Refused
+from settlement.domain.errors import InvalidPolicy, Refused
+from settlement.domain.policy import Policy
 from settlement.ports.bank_lines import KeptStatement
 from settlement.ports.books import Books
 from settlement.ports.breaks import Break
+from settlement.ports.close import Revision
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
 from settlement.ports.snapshots import Snapshots
@@ -160,22 +163,18 @@ def _unexplained(books: Books) -> list[str]:
 
 
 def replay(services: Services, on: date) -> dict[str, Any]:
-    """Compute a day again from its frozen inputs, and compare with what is on record, byte for byte.
+    """Compute a day again from its frozen inputs and its policy, and compare with what is on record, byte for byte.
 
-    Raises Refused: the day was never computed, the policy in use is another one, or the frozen inputs are not there.
+    Raises Refused: the day was never computed, or its policy or frozen inputs are not there.
     """
     with services.ledger.books(read_only=True) as books:
         found = books.close.revision(on)
         if found is None:
             raise Refused(f"[{on}] was never computed: there is nothing to replay")
-        if found.policy_sha256 != services.policy.sha256:
-            raise Refused(
-                f"[{on}] was computed with policy [{found.policy_name}] of sha256 [{found.policy_sha256}], in use"
-                f" is [{services.policy.sha256}]: set SETTLEMENT_POLICY to that file"
-            )
+        policy = _policy_of(services, books, found)
         day = DayRun(settlement_date=on, revision=found.revision, run_id="replay", dry_run=True)
         inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=found.input_sha256)
-        outcome = settle.settle_day(inputs, services.policy, on)
+        outcome = settle.settle_day(inputs, policy, on)
         controls.check_outcome(outcome)
         differing = books.close.differs_from(day, outcome)
     return {
@@ -186,6 +185,26 @@ def replay(services: Services, on: date) -> dict[str, Any]:
         "is_same_code": found.code_version == services.code_version,
         "differs": differing,
     }
+
+
+def _policy_of(services: Services, books: Books, revision: Revision) -> Policy:
+    """Return the policy that a revision was computed with: the one in use, or the one whose text was kept with it.
+
+    Raises Refused: it was computed before texts were kept, and with another policy; or this version reads it no more.
+    """
+    if revision.policy_sha256 == services.policy.sha256:
+        return services.policy
+    said = f"[{revision.settlement_date}] was computed with policy [{revision.policy_name}]"
+    kept = books.close.policy(revision.policy_sha256)
+    if kept is None:
+        raise Refused(
+            f"{said} of sha256 [{revision.policy_sha256}], whose text was not kept, and in use is"
+            f" [{services.policy.sha256}]: set SETTLEMENT_POLICY to that file"
+        )
+    try:
+        return policies.parse(kept, source=f"{revision.policy_name}, {revision.policy_sha256[:16]}")
+    except InvalidPolicy as error:
+        raise Refused(f"{said}, which this version cannot read; replay it with the version that did. {error}") from None
 
 
 def _movements(services: Services, books: Books, chain: Sequence[KeptStatement], on: date) -> dict[str, dict[str, int]]:

@@ -204,6 +204,7 @@ UNSEALED: Mapping[str, str] = {
     "holds": "written anew whenever payouts are prepared; what was held is in the certificate, what is owed a balance",
     "control_results": "the newest result of each control; that all held is in the certificate",
     "alembic_version": "the revision of this schema, which migrating changes",
+    "policies": "the key of each is the hash of its text, which PostgreSQL proves, and sealed revisions name it",
     "books_version": "a counter that tells stale inputs from fresh ones",
     "certificates": "they are chained",
     "seals": "the certificate that they were written with holds their hash",
@@ -259,6 +260,12 @@ class Close(Repository):
         row = self._first("select * from ledger.revisions where settlement_date = :on order by revision desc limit 1",
                           on=settlement_date)  # fmt: skip
         return Revision(**row) if row else None
+
+    def policy(self, sha256: str) -> bytes | None:
+        """Return the text of a policy that a revision was computed with, or None where it was not kept."""
+        found = sa.text("select content from ledger.policies where sha256 = :sha256")
+        content = self.transaction.execute(found, {"sha256": sha256}).scalar()
+        return None if content is None else bytes(content)
 
     def movements(self, *, on: date, before: date) -> list[Movement]:
         """Return what bank, ledger and investors had after the day `before`, what moved until `on`, and have then."""

@@ -96,6 +96,8 @@ class Outcomes(Repository):
         yield posting
         whole, output_sha256 = posting.complete()
         keys = {"settlement_date": day.settlement_date, "revision": day.revision}
+        kept = {"sha256": policy.sha256, "content": policy.content, "now": now}
+        self.transaction.execute(sql(HERE, "keep_policy"), kept)
         self.transaction.execute(
             sa.text(
                 "insert into ledger.revisions (settlement_date, revision, run_id, policy_name, policy_version,"
