@@ -58,6 +58,10 @@ def test_the_policy_of_the_demo_holds_and_names_the_demo_s_dates(tmp_path: Path)
     assert (loaded.first_settlement_date, loaded.last_settlement_date) == (date(2026, 2, 12), date(2026, 2, 25))
     assert loaded.approval.limit == {"KRW": 38_000_000}
     assert airflow_home.policy(tmp_path).read_bytes() == airflow_home.policy(tmp_path).read_bytes()
+    assert run._left(tmp_path) == (date(2026, 2, 24), date(2026, 2, 25))
+    former = airflow_home.policy(tmp_path).read_text(encoding="utf-8").replace("= 2026-02-25", "= 2026-02-23")
+    airflow_home.policy(tmp_path).write_text(former, encoding="utf-8")
+    assert run._left(tmp_path) == (), "a home that was settled before these dates were left keeps its policy"
 
 
 def test_a_new_home_speaks_the_language_that_was_asked_for_or_the_terminal_s_and_keeps_it(
