@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import structlog
-from settlement import wiring
+from settlement import cli, wiring
 from settlement.domain.bank.messages import Message
 from settlement.domain.bank.statement import Statement, StatementLine, content_key
 from settlement.domain.errors import Refused
@@ -362,6 +364,33 @@ def test_a_line_is_written_off_by_one_person_up_to_the_limit_and_by_two_above_it
         ("written_off", 5900),
     ]
     account.prove()
+
+
+def test_a_second_person_s_word_on_the_command_line_is_recorded_as_told_or_forbidden_by_the_policy(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.hear(statement(19, 0, line(5000, name="big")))
+    number = break_of(account, "unknown_at_bank")
+    with wiring.services() as services:
+        breaks.write_off(services, number, reason="nobody claims it", by="maker", now=NOON)
+    words = ["settlement", "breaks", "approve", str(number), "--by", "checker", "--lang", "en"]
+    monkeypatch.setattr(sys, "argv", words)
+    used = POLICY.read_text(encoding="utf-8")
+    strict = tmp_path / "strict.toml"
+    strict.write_text(re.sub(r"(?m)^\[approval\].*$", "[approval]\ncommand_line = false", used), encoding="utf-8")
+    monkeypatch.setenv("SETTLEMENT_POLICY", str(strict))
+    monkeypatch.setenv("SETTLEMENT_NOW", NOON.isoformat())
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert "takes no second person's word from the command line" in capsys.readouterr().err
+    monkeypatch.setenv("SETTLEMENT_POLICY", str(POLICY))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("Recorded as the word of checker, typed by ") and last.endswith("proves nobody's name.")
 
 
 def test_a_line_is_booked_to_an_account_or_matched_by_hand_and_history_says_by_whom(account: Account) -> None:

@@ -1,5 +1,6 @@
 """Breaks: the list of what does not fit, and what a person does about one."""
 
+import getpass
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -168,14 +169,21 @@ def answer(break_id: BreakId, reason: Reason, by: By, json: Json = False, lang: 
 
 @app.command()
 def approve(break_id: BreakId, by: By, json: Json = False, lang: Lang = None) -> None:
-    """Approve, as a second person, what was asked for about a break."""
+    """Approve, as a second person, what was asked for about a break. The name is recorded as told, and not proven."""
     from settlement import wiring
     from settlement.stages import breaks as deciding
 
     out = output.answer(json=json, lang=lang)
     with wiring.command() as services:
+        if not services.policy.approval.command_line:
+            raise Refused(
+                f"The policy takes no second person's word from the command line (approval.command_line): break"
+                f" [{break_id}] waits for somebody who logs in"
+            )
         done = deciding.approve(services, break_id, by=by, now=config.now())
     _print_done(out, done)
+    if not out.is_json:
+        out.say("as_told", by=by, login=getpass.getuser())
 
 
 def _print_done(out: output.Output, done: Mapping[str, Any]) -> None:

@@ -144,6 +144,7 @@ class Approval(_Table):
     limit: dict[Currency, Amount] = {}
     approvers: tuple[str, ...] = ("checker",)
     timeout_hours: Annotated[float, Field(gt=0)] = 12
+    command_line: bool = True
 
     @model_validator(mode="after")
     def _somebody_can_approve(self) -> Self:

@@ -34,6 +34,7 @@ PACKAGE = Path(settlement.__file__).parent
 AIRFLOW = [sys.executable, "-m", "airflow"]
 USERS = ("maker", "checker", "viewer")
 ROLES = {"maker": "op", "checker": "op", "viewer": "viewer"}
+DAGS = ("daily_settlement", "bank_reconciliation", "alert_delivery")
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 APPROVAL_LIMIT = 38_000_000
 HEALTHY_SECONDS = 180.0
@@ -174,8 +175,16 @@ def wait_until_healthy(url: str, processes: dict[str, subprocess.Popen[bytes]], 
 
 
 def unpause(url: str, password: str) -> None:
-    """Have the scheduler take up every DAG, as the maker may."""
+    """Have the scheduler take up every DAG once all are read, as the maker may.
+
+    Raises CannotStart: one is not read in good time.
+    """
+    deadline = time.monotonic() + HEALTHY_SECONDS
     with _maker(url, password) as client:
+        while missing := set(DAGS) - _known(client):
+            if time.monotonic() > deadline:
+                raise CannotStart(f"Airflow has not read {sorted(missing)} after {HEALTHY_SECONDS:.0f} s; see [{url}]")
+            time.sleep(0.5)
         _pause(client, is_paused=False)
 
 
@@ -202,6 +211,11 @@ def _maker(url: str, password: str) -> Iterator[httpx.Client]:
 
 def _pause(client: httpx.Client, *, is_paused: bool) -> None:
     client.patch("/api/v2/dags", params={"dag_id_pattern": "%"}, json={"is_paused": is_paused}).raise_for_status()
+
+
+def _known(client: httpx.Client) -> set[str]:
+    """Return the DAGs that Airflow has read."""
+    return {row["dag_id"] for row in client.get("/api/v2/dags").raise_for_status().json()["dags"]}
 
 
 def _running(client: httpx.Client) -> int:

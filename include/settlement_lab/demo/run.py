@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from settlement.adapters.ledger.migrate import migrate
+from settlement.domain import policy as policies
 from settlement.domain.alerts.routing import Language
 from settlement.domain.errors import Refused
 
@@ -235,7 +236,8 @@ def up(home: Path | None = None, *, json: bool = False, lang: Language | None = 
             with _waiting(console) as wait:
                 wait(words["starting_services"])
                 endpoints = stack.enter_context(services.running(home))
-                story.live_through(world.LEFT_DATES[-1], world.World(), endpoints)
+                if _left(home):
+                    story.live_through(world.LEFT_DATES[-1], world.World(), endpoints)
                 wait(words["starting_airflow"])
                 url, processes = stack.enter_context(_airflow(endpoints))
             stack.callback(console.print, words["stopping"])
@@ -556,6 +558,12 @@ def _places(endpoints: services.Endpoints, url: str) -> dict[str, str]:
     }
 
 
+def _left(home: Path) -> tuple[date, ...]:
+    """Return the dates that are left for a person; none in a home whose policy is older than they are."""
+    last = policies.load(airflow_home.policy(home)).last_settlement_date
+    return world.LEFT_DATES if last is None or last >= world.LEFT_DATES[-1] else ()
+
+
 def _invite(endpoints: services.Endpoints, places: dict[str, str], words: Row, console: Console) -> None:
     table = Table(show_header=False, box=None)
     for name in ("airflow", "slack", "bank", "log"):
@@ -569,10 +577,10 @@ def _invite(endpoints: services.Endpoints, places: dict[str, str], words: Row, c
         table.add_row(f"[bold]{words['place_passwords']}[/]", places["passwords"])
     console.print(table)
     first, last = world.SETTLEMENT_DATES[0], world.SETTLEMENT_DATES[-1]
-    to_approve, to_run = world.LEFT_DATES
-    console.print(words["left"], style="bold")
-    console.print(f"  1. {words['left_approval'].format(day=to_approve)}", soft_wrap=True)
-    console.print(f"  2. {words['left_run'].format(day=to_run)}", soft_wrap=True)
+    if left := _left(endpoints.home):
+        console.print(words["left"], style="bold")
+        for number, (key, day) in enumerate(zip(("left_approval", "left_run"), left, strict=True), start=1):
+            console.print(f"  {number}. {words[key].format(day=day)}", soft_wrap=True)
     console.print(
         f"[dim]{words['in_another_shell']}\n"
         f". {shlex.quote(places['environment'])}\n"

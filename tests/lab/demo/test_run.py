@@ -59,6 +59,10 @@ def test_the_policy_of_the_demo_holds_and_names_the_demo_s_dates(tmp_path: Path)
     assert (loaded.first_settlement_date, loaded.last_settlement_date) == (date(2026, 2, 12), date(2026, 2, 25))
     assert loaded.approval.limit == {"KRW": 38_000_000}
     assert airflow_home.policy(tmp_path).read_bytes() == airflow_home.policy(tmp_path).read_bytes()
+    assert run._left(tmp_path) == (date(2026, 2, 24), date(2026, 2, 25))
+    former = airflow_home.policy(tmp_path).read_text(encoding="utf-8").replace("= 2026-02-25", "= 2026-02-23")
+    airflow_home.policy(tmp_path).write_text(former, encoding="utf-8")
+    assert run._left(tmp_path) == (), "a home that was settled before these dates were left keeps its policy"
 
 
 def test_a_new_home_speaks_the_language_that_was_asked_for_or_the_terminal_s_and_keeps_it(
@@ -193,6 +197,7 @@ class Pages(BaseHTTPRequestHandler):
 
     asked: ClassVar[list[str]] = []
     running: ClassVar[list[int]] = []
+    read: ClassVar[list[tuple[str, ...]]] = []
 
     def do_POST(self) -> None:
         self._answer({"access_token": "t"})
@@ -204,7 +209,10 @@ class Pages(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
-        self._answer({"total_entries": self.running.pop(0)})
+        if self.path == "/api/v2/dags":
+            self._answer({"dags": [{"dag_id": name} for name in self.read.pop(0)]})
+        else:
+            self._answer({"total_entries": self.running.pop(0)})
 
     def _answer(self, value: dict[str, Any]) -> None:
         self.send_response(200)
@@ -223,6 +231,15 @@ def test_before_airflow_is_stopped_it_begins_nothing_more_and_what_runs_ends() -
         server.shutdown()
     looked = "/api/v2/dags/~/dagRuns/~/taskInstances?state=running&state=queued&limit=1"
     assert Pages.asked == ["paused True", looked, looked, looked]
+
+
+def test_the_dags_begin_when_every_one_of_them_is_read() -> None:
+    Pages.asked, Pages.read = [], [(), airflow_home.DAGS[:2], airflow_home.DAGS]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        airflow_home.unpause(f"http://127.0.0.1:{server.server_port}", "secret")
+        server.shutdown()
+    assert Pages.asked == ["/api/v2/dags"] * 3 + ["paused False"]
 
 
 def test_an_airflow_that_is_gone_is_not_waited_for() -> None:
