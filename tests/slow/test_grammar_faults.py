@@ -217,7 +217,7 @@ FAULTS = {
     ),
     "late receipts are passed over": Fault(
         plant=late_receipts_are_passed_over,
-        said="suspense",
+        said="stays in [receipts_in_transit]",
         chances={"receipts late at the source": 1.0},
     ),
 }

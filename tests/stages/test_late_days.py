@@ -532,3 +532,19 @@ def test_what_an_open_day_pays_after_a_later_one_was_certified_stands_in_the_nex
     last = next(found for found in certificates(spoken) if found["settlement_date"] == "2026-02-20")
     assert last["movements"]["investors KRW"]["opening"] == 0
     assert spoken.verify() == []
+
+
+def test_a_certificate_begins_where_that_of_a_day_ended_which_the_calendar_has_closed_since(
+    spoken: Spoken, tmp_path: Path
+) -> None:
+    worked_day(spoken)
+    spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2")
+    spoken.hear("2026-02-20T07:00+09:00")
+    use_policy(spoken, tmp_path, overrides=overrides(closed="2026-02-19"))
+    spoken.statement("2026-02-20")
+    spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-3")
+    spoken.hear("2026-02-21T07:00+09:00")
+    _, before, last = certificates(spoken)
+    assert before["movements"]["bank KRW"] == {"opening": 1095000, "came": 0, "went": 88050, "closing": 1006950}
+    assert last["movements"]["bank KRW"] == {"opening": 1006950, "came": 0, "went": 0, "closing": 1006950}

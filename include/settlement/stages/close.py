@@ -218,7 +218,8 @@ def _movements(services: Services, books: Books, chain: Sequence[KeptStatement],
     So the lines of the day are held against a balance that they were not counted from. What no statement tells, a gap
     that somebody answered for, is not in it: the certificate names it beside.
     """
-    before = services.calendar.calendar.previous_business_day(on)
+    settled = [day for day in books.days.settled() if day < on]  # also one that the calendar has closed since
+    before = max([services.calendar.calendar.previous_business_day(on), *settled])
     moved = {
         f"{row.side} {row.currency}": {name: getattr(row, name) for name in ("opening", "came", "went", "closing")}
         for row in books.close.movements(on=on, before=before)

@@ -282,8 +282,9 @@ class _Rehearsal:
             now = morning + timedelta(minutes=20 * (place + 1))
             if self._settle(on, now, run_id=f"scheduled-{on}-{now:%m%d}"):
                 self.unsettled.remove(on)
-                if self._is("days settled twice"):
-                    self._settle(on, now + timedelta(minutes=5), run_id=f"again-{on}-{now:%m%d}")
+                again = now + timedelta(minutes=5)
+                if self._is("days settled twice") and not self._settle(on, again, run_id=f"again-{on}-{now:%m%d}"):
+                    self.unsettled = sorted([*self.unsettled, on])
 
     def _settle_in_two_processes(self, now: datetime) -> None:
         """Let two processes work at once: on one date, on two, in one run, or beside the reconciliation."""
@@ -306,9 +307,9 @@ class _Rehearsal:
         if worker.BROKEN in statuses:
             raise Violated(f"the product failed in a process as nobody foresaw; see {self.home / 'rehearsal.log'}")
         self._audit("two processes")
-        for order, status in zip(orders, statuses, strict=True):
-            if status == worker.DONE and order.settlement_date in self.unsettled:
-                self.unsettled.remove(order.settlement_date)
+        ended = list(zip((order.settlement_date for order in orders), statuses, strict=True))
+        left = {on for on, status in ended if status != worker.DONE}
+        self.unsettled = [on for on in self.unsettled if on in left or on not in {settled for settled, _ in ended}]
 
     def _ask_wrongly(self, on: date, now: datetime) -> None:
         """Trigger a run in words that there are not: it has to be refused, and nothing done."""
@@ -327,8 +328,11 @@ class _Rehearsal:
         request = RunRequest(settlement_date=on, run_id=f"dry-{on}", triggered_by="maker", dry_run=True)
         try:
             day = open_day.open_day(self.services, request, now=now)
-            for _, stage in STAGES:
+            extract.freeze_inputs(self.services, day, now=now)
+            computed = compute.distribute(self.services, day, now=now)
+            for _, stage in STAGES[FIRST_OF_PAYING:-1]:
                 stage(self.services, day, now=now)
+            report.report(self.services, day, computed=computed, now=now)
         except Refused:
             self.count["dry runs refused"] += 1
         if (self.auditor.everything(), sorted(self.bank.drop.iterdir())) != before:
