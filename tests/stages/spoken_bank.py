@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
+from zoneinfo import ZoneInfo
 
 import pytest
 from settlement import config
@@ -24,6 +25,7 @@ from .payout_stories import status_report
 
 ACCOUNT = "KR23MOCK0000000099"
 NUMBERS = count(1)
+SEOUL = ZoneInfo("Asia/Seoul")
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,24 @@ class Spoken(Platform):
         self.monkeypatch.setenv("SETTLEMENT_NOW", instant)
         return datetime.fromisoformat(instant)
 
-    def say(self, content: str, *, kind: str) -> None:
+    def say(self, content: str, *, kind: str, now: datetime | None = None) -> None:
         """Let a message lie where the next hearing finds it."""
         with self.services() as services, services.ledger.books() as books:
             message = Message.of(content.encode(), kind=kind, name=f"said-{next(NUMBERS)}")
-            books.bank_lines.keep_message(message, direction="in", now=config.now())
+            books.bank_lines.keep_message(message, direction="in", now=now or config.now())
 
     def statement(self, on: str, *entries: Entry, opening: int | None = None, name: str | None = None) -> None:
-        """Say a day's statement, in the format of this bank, which opens where the one before it closed."""
+        """Say a day's statement, in the format of this bank, which opens where the one before it closed.
+
+        An export is made when its day is over: one of its own day would be a part of it.
+        """
         opening = self.closing if opening is None else opening
         self.closing = opening + sum(entry.amount for entry in entries)
         name = name or f"S-{on}-{next(NUMBERS)}"
         said = self.write(on, opening, self.closing, entries, name=name)
-        self.say(said, kind="camt.053" if said.startswith("<") else "file")
+        over = datetime.combine(date.fromisoformat(on) + timedelta(days=1), time(4), SEOUL)
+        now = max(config.now(), over) if self.write is csv else None
+        self.say(said, kind="camt.053" if said.startswith("<") else "file", now=now)
 
     def accept(self) -> None:
         """Say that the newest payment file is accepted."""
@@ -178,7 +185,7 @@ def csv(on: str, opening: int, closing: int, entries: Sequence[Entry], *, name: 
         is_out = (entry.amount < 0) != entry.is_reversal
         out, came = (-entry.amount, 0) if is_out else (0, entry.amount)
         told = " ".join(said for said in (entry.text, entry.file, entry.e2e, entry.ref) if said)
-        lines.append(f"{on} 10:00:{number:02d},이체,{out},{came},{opening},{told},{name}-{number}")
+        lines.append(f"{on} 10:00:{number:02d},{'이체' * bool(told)},{out},{came},{opening},{told},{name}-{number}")
     assert opening == closing
     return "\n".join([*lines, ""])
 
