@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -230,10 +231,11 @@ class Auditor:
                 " order by number",
             )
         }
-        for on, moved in certified.items():
-            after = certified.get(self.bank.calendar.next_business_day(on))
-            if moved and after and moved["closing"] != after["opening"]:
-                yield f"investors have [{moved['closing']}] by the certificate of [{on}], the next begins as {after}"
+        for on, after in pairwise(sorted(certified)):
+            is_next = self.bank.calendar.next_business_day(on) >= after  # else a day between has none so far
+            had, has = certified[on], certified[after]
+            if is_next and had and has and had["closing"] != has["opening"]:
+                yield f"investors have [{had['closing']}] by the certificate of [{on}], that of [{after}] begins as {has}"
 
     def everything(self) -> dict[str, str]:
         """Return a digest of each table of the books."""
