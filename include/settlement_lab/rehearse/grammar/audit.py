@@ -235,7 +235,7 @@ class Auditor:
             is_next = self.bank.calendar.next_business_day(on) >= after  # else a day between has none so far
             had, has = certified[on], certified[after]
             if is_next and had and has and had["closing"] != has["opening"]:
-                yield f"investors have [{had['closing']}] by the certificate of [{on}], that of [{after}] begins as {has}"
+                yield f"investors have [{had['closing']}] by the certificate of [{on}], [{after}] begins as {has}"
 
     def everything(self) -> dict[str, str]:
         """Return a digest of each table of the books."""
