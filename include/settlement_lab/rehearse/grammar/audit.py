@@ -18,7 +18,7 @@ It shares no code with the engine, and asks nothing but SQL of the books and the
 **Liveness**, at the end, when the bank has told the whole truth and people have answered:
 
 10. no break is open but what the source must mend; nothing is in transit or in suspense; every day is closed, or passed
-    over and told of by a break; every payout has ended; every line of the bank is in the books, and what is owed is held
+    over and told of by a break; every payout has ended; every line of the bank is in the books; what is owed is held
     with a reason
 """
 
