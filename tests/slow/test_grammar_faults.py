@@ -1,7 +1,8 @@
 """No planted fault survives the rehearsal with a bank that can say anything: one for each kind of promise, and more.
 
 Each fault is what a careless change would do. Where only some of what the bank, the lender and the clock do can show
-it, they do that more often here, so that it is met within days and not within months.
+it, they do that more often here, so that it is met within days and not within months. Measured at 2 minutes on 2 cores,
+and at 12 where ten other jobs shared them.
 """
 
 from __future__ import annotations
