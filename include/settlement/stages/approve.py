@@ -106,7 +106,7 @@ def _largest(waiting: pd.DataFrame) -> list[PayoutLine]:
     found = waiting.sort_values(["amount", "payout_id"], ascending=[False, True]).head(SHOWN_PAYOUTS)
     return [
         PayoutLine(payee_id=payee_id, amount=Money(amount=int(amount), currency=currency))
-        for payee_id, amount, currency in zip(found["investor_id"], found["amount"], found["currency"], strict=True)
+        for payee_id, amount, currency in zip(found["payee_id"], found["amount"], found["currency"], strict=True)
     ]
 
 

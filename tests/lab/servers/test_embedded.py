@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy
 from settlement_lab.servers import embedded
 
-CONTRACT_TABLES = {"investors", "loans", "note_holdings", "notes", "receivables", "repayments"}
+CONTRACT_TABLES = {"investors", "loans", "note_holdings", "notes", "receivables", "refunds", "repayments"}
 
 OWN_A_SERVER = """
 import sys, time
