@@ -1211,6 +1211,17 @@ class BankLines:
     def matched_subjects(self, kinds: Sequence[str], ids: Sequence[str]) -> set[Key]:
         return {part.key for part in self._kept.matches if part.subject_kind in kinds and part.subject_id in ids}
 
+    def receipts_shown_before(self, on: date) -> list[str]:
+        early = {kept.statement_id for kept in self._kept.statements.values() if kept.business_date < on}
+        lines = {line_id for line_id, line in self._kept.lines.items() if line.statement_id in early}
+        return sorted(
+            {
+                part.subject_id
+                for part in self._kept.matches
+                if part.subject_kind == SubjectKind.RECEIPT and part.line_id in lines
+            }
+        )
+
     def keep_matches(self, matches: pd.DataFrame, *, now: datetime, by: str = "settlement") -> None:
         for row in self._rows(matches, frames.MATCHES):
             kind = SubjectKind(row["subject_kind"])

@@ -933,6 +933,7 @@ def test_lines_are_suspended_and_matched_and_each_is_booked(ledger: Ledger) -> N
             ("payout", "P1", 1),
             ("receipt", "R1", 1),
         }
+        assert (lines.receipts_shown_before(NEXT), lines.receipts_shown_before(ON)) == (["R1"], [])
         (totals,) = lines.match_totals(ON)
         assert (totals.line_count, totals.matched_count, totals.line_amount, totals.matched_amount) == (4, 4, 150, 150)
         assert totals.by_amount_count == 1

@@ -15,7 +15,7 @@ from settlement.stages import breaks as deciding
 from settlement.stages import compute, extract, open_day
 
 from .payout_stories import DAY, file_of, status_report, use_policy
-from .spoken_bank import Entry, Spoken, in_every_format, spoken
+from .spoken_bank import RECEIPT, Entry, Spoken, in_every_format, spoken
 from .test_evidence import debits, worked_day
 
 __all__ = ["spoken"]
@@ -411,6 +411,20 @@ def test_dates_that_were_passed_over_are_breaks_with_their_money_and_what_is_in_
         " where line ->> 'cause' = 'date_not_settled' order by 1"
     )
     assert told == [("2026-02-19", "3500"), ("2026-02-20", "40")]
+
+
+def test_a_date_whose_receipt_was_matched_before_any_was_settled_is_passed_over_though_no_first_date_is_named(
+    spoken: Spoken,
+) -> None:
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    spoken.statement("2026-02-16", RECEIPT)
+    spoken.hear("2026-02-17T05:00+09:00")
+    assert spoken.balances() == {"client_bank": 95000, "receipts_in_transit": -95000}
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-1", transfer=False)
+    assert passed_over(spoken) == [("2026-02-16", 95000, "1", None, None)]
+    spoken.settle("2026-02-16", at="2026-02-20T07:00+09:00", run_id="run-2", transfer=False)
+    assert passed_over(spoken) == []
+    assert "receipts_in_transit" not in spoken.balances()
 
 
 def test_a_date_that_can_be_settled_after_all_ends_its_break_by_its_run(spoken: Spoken) -> None:

@@ -195,6 +195,10 @@ class BankLines(Protocol):
         """Return those of the subjects that a line is matched with already, by their keys."""
         ...
 
+    def receipts_shown_before(self, on: date) -> list[str]:
+        """Return the ids of the receipts with which lines of statements before a date are matched, in order."""
+        ...
+
     def keep_matches(self, matches: pd.DataFrame, *, now: datetime, by: str = "settlement") -> None:
         """Write what lines turned out to be (frame `MATCHES`), with the entries that follow.
 

@@ -16,7 +16,7 @@ SHOWN_LOANS = 5
 
 
 def find(services: Services, books: Books) -> list[Finding]:
-    """Return a finding for each date that no run has settled, from the policy's first or else the oldest settled one.
+    """Return a finding for each date that no run has settled, from the policy's first or else the oldest of ours.
 
     It says how much money came in the date's window and waits for its run; and, if a later date has settled loans that
     this one would move, which date and loans, as such a run is refused.
@@ -24,16 +24,28 @@ def find(services: Services, books: Books) -> list[Finding]:
     settled = books.days.settled()
     if not settled:
         return []
-    dates = services.calendar.days_between(services.calendar.first or settled[0], settled[-1])
-    missing = sorted({*dates} - {*settled})
+    windows = Windows(services.calendar, books.days.windows())
+    first = services.calendar.first or _oldest(services, books, windows, settled[0])
+    missing = sorted({*services.calendar.days_between(first, settled[-1])} - {*settled})
     if not missing:
         return []
-    pieces = Windows(services.calendar, books.days.windows()).pieces(missing)
+    pieces = windows.pieces(missing)
     with services.core.snapshot() as source:
         filled = source.digests(source_changes.boundaries(pieces))
         return [
             _finding(books, source, on, [window for window in pieces[on] if window.from_at in filled]) for on in missing
         ]
+
+
+def _oldest(services: Services, books: Books, windows: Windows, settled: date) -> date:
+    """Return the oldest settled date, or that of an older receipt that a line was matched with and no run has taken.
+
+    Before anything is settled there is no first date, and what a statement shows is matched: its money waits.
+    """
+    shown = books.bank_lines.receipts_shown_before(settled)
+    waiting = sorted({*shown} - books.inputs.known(shown))
+    came = services.core.received_at(waiting) if waiting else {}
+    return min([settled, *map(windows.date_of, came.values())])
 
 
 def _finding(books: Books, source: SourceSnapshot, on: date, windows: Sequence[Window]) -> Finding:

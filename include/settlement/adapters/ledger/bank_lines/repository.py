@@ -265,6 +265,14 @@ class BankLines(Repository):
         )
         return {(row[0], row[1], row[2]) for row in rows}
 
+    def receipts_shown_before(self, on: date) -> list[str]:
+        """Return the ids of the receipts with which lines of statements before a date are matched, in order."""
+        return list(
+            self.transaction.execute(
+                sql(__package__, "receipts_shown_before"), {"on": on, "kind": SubjectKind.RECEIPT}
+            ).scalars()
+        )
+
     def keep_matches(self, matches: pd.DataFrame, *, now: datetime, by: str = "settlement") -> None:
         """Write what lines turned out to be, with the entries that follow; what was in suspense leaves it."""
         if frames.check(matches, frames.MATCHES).empty:
