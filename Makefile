@@ -32,7 +32,7 @@ demo: $(READY)  ## settle five days of a small lender on this machine, through A
 up: $(READY)  ## open Airflow's pages on the demo's data; Ctrl-C stops everything
 	$(RUN)settlement up $(ARGS)
 
-test: $(READY)  ## the tests of every change, under 10 minutes on 2 cores
+test: $(READY)  ## the tests of every change, in as many processes as there are cores
 	$(RUN)pytest $(AT_ONCE) $(ARGS)
 
 coverage: $(READY)  ## the same tests, a minute slower, and how much of the domain and of the stages they run
