@@ -20,7 +20,7 @@ from settlement.ports.services import Services
 from settlement.stages import (
     open_day,
 )
-from settlement_lab.rehearse.grammar.drive import STAGES
+from settlement_lab.rehearse.worker import STAGES
 from settlement_lab.servers import bank as demo_bank
 
 DAYS = Path(__file__).parent.parent / "days"

@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from settlement.domain.books.accounts import PayeeKind
 from settlement.domain.days import DayState
 from settlement.domain.payments import gate as questions
 from settlement.domain.payments import payouts
@@ -35,10 +34,9 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
             return {"skipped": "the day is closed: what is owed is paid by the run of the next date"}
         released = _release_stranded(services, books, day, now=now)
         balances = books.payouts.payables()
-        named = balances.groupby("payee_kind")["payee_id"].agg(list)
         prepared, holds = payouts.from_balances(
             balances,
-            payees=services.core.payees(named.get(PayeeKind.INVESTOR, []), named.get(PayeeKind.BORROWER, [])),
+            payees=services.core.payees(*payouts.of_each_kind(balances)),
             policy=services.policy,
             channels={services.debtor.currency},
             refused=books.payouts.refused_accounts(),

@@ -13,7 +13,6 @@ import pandas as pd
 
 from settlement.domain import frames
 from settlement.domain.bank.messages import PaymentFile, Submission, SubmissionOutcome
-from settlement.domain.books.accounts import PayeeKind
 from settlement.domain.errors import Unavailable
 from settlement.domain.payments import payouts
 from settlement.domain.payments.files import MAY_BE_SENT, FileState
@@ -124,9 +123,7 @@ def _without_frozen(
     """
     if unwritten.empty:
         return unwritten
-    of_kind = unwritten.groupby("payee_kind")["payee_id"].agg(set)
-    investors, refunds = (sorted(of_kind.get(kind, ())) for kind in (PayeeKind.INVESTOR, PayeeKind.BORROWER))
-    payees = services.core.payees(investors, refunds)
+    payees = services.core.payees(*payouts.of_each_kind(unwritten))
     frozen_payees = payees.loc[payees["status"] == "frozen", [*payouts.PAYEE]]
     is_frozen = pd.MultiIndex.from_frame(unwritten[[*payouts.PAYEE]]).isin(pd.MultiIndex.from_frame(frozen_payees))
     if is_frozen.any():

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from multiprocessing.connection import Connection
@@ -44,6 +44,21 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [__name__, "holidays.countries", "httpcore", "psycopg", "sqlalchemy.dialects.postgresql.psycopg"]
 )
+
+STAGES: Sequence[tuple[str, Callable[..., dict[str, Any]]]] = (
+    ("freeze_inputs", extract.freeze_inputs),
+    ("distribute", compute.distribute),
+    ("take_in", gate.wait_for_statement),
+    ("prepare", prepare.prepare),
+    ("approval", approve.ask),
+    ("submit", submit.submit),
+    ("answers", inquire.hear_answers),
+    ("statement", take_in.for_day),
+    ("match", match.for_day),
+    ("prove", prove.prove),
+    ("report", report.report),
+)
+"""What a day's run does once it is opened, in the order of the DAG."""
 
 DONE, UNAVAILABLE, REFUSED, DISPLACED, WAITING, BROKEN = 0, 3, 4, 5, 7, 8
 KILLED = -signal.SIGKILL
@@ -118,21 +133,10 @@ def _settle(services: Services, order: Order) -> int:
     def run(stage: Callable[..., Any]) -> Callable[[], Any]:
         return lambda: stage(services, day, now=now)
 
-    steps: list[tuple[str, Callable[[], Any]]] = [
-        ("open_day", opened),
-        ("freeze_inputs", run(extract.freeze_inputs)),
-        ("distribute", run(compute.distribute)),
-        ("take_in", run(gate.wait_for_statement)),
-        ("prepare", run(prepare.prepare)),
-        ("approval", approval),
-        ("decide", decide),
-        ("submit", run(submit.submit)),
-        ("answers", run(inquire.hear_answers)),
-        ("statement", run(take_in.for_day)),
-        ("match", run(match.for_day)),
-        ("prove", run(prove.prove)),
-        ("report", run(report.report)),
-    ]
+    asking = [("approval", approval), ("decide", decide)]
+    steps: list[tuple[str, Callable[[], Any]]] = [("open_day", opened)]
+    for name, stage in STAGES:
+        steps += asking if name == "approval" else [(name, run(stage))]
     names = [name for name, _ in steps]
     for name, step in steps[names.index(order.first) :]:
         order.progress.write_text(name)

@@ -39,6 +39,12 @@ by itself (AM04, ED05, MS03, AG01 …): those are offered again by the next run.
 """
 
 
+def of_each_kind(payees: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Return the ids of the investors and of the refunds among payees (columns `PAYEE`), each once and in order."""
+    ids = payees.groupby("payee_kind")["payee_id"].agg(set)
+    return sorted(ids.get(PayeeKind.INVESTOR, ())), sorted(ids.get(PayeeKind.BORROWER, ()))
+
+
 def leaves_on(calendar: SettlementCalendar, settlement_date: date, submitted_at: datetime) -> date:
     """Return the business day on which a bank should book a payout that was handed over then: its execution date."""
     sent_on = max(calendar.calendar.next_business_day(settlement_date), calendar.local_date(submitted_at))

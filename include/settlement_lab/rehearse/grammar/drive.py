@@ -37,16 +37,9 @@ from settlement.stages import (
     close,
     compute,
     extract,
-    gate,
-    inquire,
-    match,
     open_day,
-    prepare,
-    prove,
     reconcile,
     report,
-    submit,
-    take_in,
 )
 
 from settlement_lab.rehearse import drive, worker
@@ -56,7 +49,7 @@ from settlement_lab.rehearse.grammar.audit import Auditor
 from settlement_lab.rehearse.grammar.bank import Bank
 from settlement_lab.rehearse.grammar.operator import Operator
 from settlement_lab.rehearse.lender import SEOUL, Lender
-from settlement_lab.rehearse.worker import Order
+from settlement_lab.rehearse.worker import STAGES, Order
 from settlement_lab.servers import bank as demo_bank
 from settlement_lab.servers import embedded
 
@@ -429,21 +422,6 @@ class _Rehearsal:
         if found:
             raise Violated(f"after [{step}] on day {self.summary.days + 1}: " + "; ".join(found[:5]))
 
-
-STAGES: Sequence[tuple[str, Callable[..., dict[str, Any]]]] = (
-    ("freeze_inputs", extract.freeze_inputs),
-    ("distribute", compute.distribute),
-    ("take_in", gate.wait_for_statement),
-    ("prepare", prepare.prepare),
-    ("approval", approve.ask),
-    ("submit", submit.submit),
-    ("answers", inquire.hear_answers),
-    ("statement", take_in.for_day),
-    ("match", match.for_day),
-    ("prove", prove.prove),
-    ("report", report.report),
-)
-"""What a day's run does, in the order of the DAG."""
 
 FIRST_OF_PAYING = [name for name, _ in STAGES].index("take_in")
 """Where a run goes on from, once somebody has answered for what spoke against paying."""
