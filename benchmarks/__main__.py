@@ -22,7 +22,7 @@ from rich.table import Table
 from settlement.adapters.ledger import migrate
 from settlement_lab.servers import embedded
 
-from benchmarks import bare, day, world
+from benchmarks import bare, day, history, world
 
 STAGES = ("extract", "compute_and_post", "prepare", "submit", "match")
 SETTLING = ("extract", "compute_and_post")
@@ -32,11 +32,18 @@ def main() -> None:
     """Measure every size that was asked for, and print a table or JSON."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, embedded.running(Path(folder)) as server:
-        found = [_measure(server, Path(folder), shares, arguments.stages) for shares in arguments.sizes]
+        if arguments.history:
+            found = [
+                _with_history(server, Path(folder) / f"{shares}-{days}-{place}", shares, days)
+                for shares in arguments.sizes
+                for place, days in enumerate(arguments.history)
+            ]
+        else:
+            found = [_measure(server, Path(folder), shares, arguments.stages) for shares in arguments.sizes]
     if arguments.json:
         print(json.dumps(found, indent=2))
     else:
-        Console().print(_table(found))
+        Console().print(_table_of_history(found) if arguments.history else _table(found))
     if arguments.plot:
         from benchmarks import plot
 
@@ -46,6 +53,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--sizes", default="100000,1000000,10000000", type=_numbers, help="shares, joined by commas")
+    parser.add_argument(
+        "--history", default=[], type=_numbers, help="settled dates before the measured one, joined by commas"
+    )
     parser.add_argument("--stages", default="match", choices=STAGES[1:], help="the last stage to run")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--plot", help="where to write a picture of cost against size (SVG or PNG)")
@@ -117,6 +127,41 @@ def _measure(server: embedded.Server, folder: Path, shares: int, stages: tuple[s
     }
 
 
+def _with_history(server: embedded.Server, folder: Path, shares: int, days: int) -> dict[str, Any]:
+    """Return what extract to post costs after so many settled dates, and reading positions as of one in the middle."""
+    print(f"{shares:,} shares after {days} dates (load average {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
+    core, ledger = f"core_{folder.name}", f"ledger_{folder.name}"
+    server.create_database(core, owner="lending_core", template="lending_core")
+    server.create_database(ledger, owner="settlement")
+    migrate.migrate(server.url(ledger, user="settlement"))
+    administrator = [server.url(name, user=embedded.SUPERUSER) for name in (core, ledger)]
+    past = _in_a_process(history.load, *administrator, shares, days)
+    print(f"  {days} dates made in {past.seconds:.0f} s", file=sys.stderr, flush=True)
+    urls = server.url(core, user=embedded.READER), server.url(ledger, user="settlement")
+    middle = past.dates[days // 2] if past.dates else world.ON
+    positions = _in_a_process(history.read_as_of, *urls, folder, {"next": world.ON, "middle": middle})
+    processors = partial(_server_seconds, _servers_own(server))
+    before = processors()
+    timings: dict[str, Any] = _in_a_process(day.run, *urls, folder, stages=SETTLING)
+    used = processors() - before + sum(timings["cpu_seconds"].values())
+    with psycopg.connect(administrator[1].replace("+psycopg", "")) as connection:
+        ((settled,),) = connection.execute(
+            "select count(*) from ledger.shares where settlement_date = %s", [world.ON]
+        ).fetchall()
+    for name in (core, ledger):
+        server.drop_database(name)
+    return {
+        "shares": settled,
+        "history_days": days,
+        "seconds": timings["seconds"],
+        "processor_seconds": used,
+        "position_seconds": positions,
+        "peak_rss_bytes": max(timings["peak_rss_bytes"].values()),
+        "making_seconds": past.seconds,
+        "load_average": os.getloadavg()[0],
+    }
+
+
 def _in_a_process(what: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """Do it in a process of its own, so that its memory is counted alone and given back."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
@@ -171,6 +216,22 @@ def _table(found: list[dict[str, Any]]) -> Table:
             table.add_row(label, *[f"{row[name]:.2f}" for row in found])
     table.add_row("peak RSS, MB", *[f"{row['peak_rss_bytes'] / 1e6:,.0f}" for row in found])
     table.add_row("growth exponent", "", *[f"{exponent:.2f}" for exponent in growth(found)])
+    return table
+
+
+def _table_of_history(found: list[dict[str, Any]]) -> Table:
+    table = Table(title="A settlement date after so many others of the same size")
+    table.add_column("")
+    for row in found:
+        table.add_column(f"{row['shares']:,} shares after {row['history_days']} dates", justify="right")
+    for stage in SETTLING:
+        table.add_row(f"{stage}, seconds", *[f"{row['seconds'][stage]:.2f}" for row in found])
+    table.add_row("extract to post, seconds", *[f"{sum(row['seconds'].values()):.2f}" for row in found])
+    table.add_row("processor, seconds", *[f"{row['processor_seconds']:.2f}" for row in found])
+    for name in ("next", "middle"):
+        label = f"positions before the {name} date, seconds"
+        table.add_row(label, *[f"{row['position_seconds'][name]:.2f}" for row in found])
+    table.add_row("peak RSS, MB", *[f"{row['peak_rss_bytes'] / 1e6:,.0f}" for row in found])
     return table
 
 

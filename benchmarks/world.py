@@ -40,32 +40,30 @@ class Size:
 def load(url: str, shares: int, *, seed: int = 20260310) -> Size:
     """Write a world with about so many shares into the lending core, as a superuser; return its size."""
     random = np.random.default_rng(seed)
-    notes_of = _notes_of_loans(random, shares // 2)
+    notes_of = notes_of_loans(random, shares // 2)
     loans, notes, investors = len(notes_of), int(notes_of.sum()), max(10, int(shares * INVESTORS_PER_SHARE))
     loan = np.repeat(np.arange(loans), notes_of)
-    principal = _principal(random, loan, loans)
+    principal = principal_of(random, loan, loans)
     owed = np.add.reduceat(principal, np.cumsum(notes_of) - notes_of)
     interest, repaid = owed // 120, owed // 12
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         connection.execute("set session_replication_role = replica")  # foreign keys hold by construction
-        _copy(
+        copy(
             connection,
             "core.loans",
-            loan_id=_ids("L", loans),
+            loan_id=ids("L", loans),
             currency=["KRW"] * loans,
             disbursed_on=["2025-03-10"] * loans,
         )
-        _investors(connection, random, investors)
-        _copy(
-            connection, "core.notes", note_id=_ids("N", notes), loan_id=_ids("L", loans).take(loan), principal=principal
-        )
+        write_investors(connection, random, investors)
+        copy(connection, "core.notes", note_id=ids("N", notes), loan_id=ids("L", loans).take(loan), principal=principal)
         _holdings(connection, random, notes, investors)
         for component, prefix, amount in (("interest", "RI", interest), ("principal", "RP", repaid)):
-            _copy(
+            copy(
                 connection,
                 "core.receivables",
-                receivable_id=_ids(prefix, loans),
-                loan_id=_ids("L", loans),
+                receivable_id=ids(prefix, loans),
+                loan_id=ids("L", loans),
                 installment_no=[12] * loans,
                 component=[component] * loans,
                 due_on=[ON.isoformat()] * loans,
@@ -73,21 +71,21 @@ def load(url: str, shares: int, *, seed: int = 20260310) -> Size:
             )
         paid = (interest + repaid) * random.choice([100, 97, 103], p=[0.95, 0.03, 0.02], size=loans) // 100
         minute = random.integers(0, 24 * 60, loans).tolist()
-        _copy(
+        copy(
             connection,
             "core.repayments",
-            repayment_id=_ids("P", loans),
-            loan_id=_ids("L", loans),
+            repayment_id=ids("P", loans),
+            loan_id=ids("L", loans),
             received_at=[RECEIVED_AT.format(*divmod(at, 60)) for at in minute],
             amount=paid,
-            bank_reference=_ids("B", loans),
+            bank_reference=ids("B", loans),
         )
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("vacuum analyze")
     return Size(shares=2 * notes, loans=loans, notes=notes, investors=investors)
 
 
-def _notes_of_loans(random: np.random.Generator, notes: int) -> Ints:
+def notes_of_loans(random: np.random.Generator, notes: int) -> Ints:
     """Return how many notes each loan has; together exactly `notes`."""
     drawn = random.lognormal(np.log(MEDIAN_NOTES), SPREAD, notes // MEDIAN_NOTES + 10)
     counts = np.clip(drawn.astype(np.int64), 1, MOST_NOTES)
@@ -99,20 +97,20 @@ def _notes_of_loans(random: np.random.Generator, notes: int) -> Ints:
     return counts[counts > 0]
 
 
-def _principal(random: np.random.Generator, loan: Ints, loans: int) -> Ints:
+def principal_of(random: np.random.Generator, loan: Ints, loans: int) -> Ints:
     principal = np.exp(random.normal(np.log(300_000), 1.0, len(loan))).astype(np.int64) // 10_000 * 10_000 + 10_000
     is_whale = np.arange(loans) % 1_000 == 17
     principal[is_whale[loan]] += WHALE
     return principal
 
 
-def _investors(connection: psycopg.Connection, random: np.random.Generator, count: int) -> None:
+def write_investors(connection: psycopg.Connection, random: np.random.Generator, count: int) -> None:
     number = np.char.zfill(np.arange(count).astype("U"), 12)
-    _copy(
+    copy(
         connection,
         "core.investors",
-        investor_id=_ids("I", count),
-        name=_ids("Investor ", count),
+        investor_id=ids("I", count),
+        name=ids("Investor ", count),
         tax_class=pa.array(TAX_CLASSES).take(random.choice(4, p=[0.93, 0.04, 0.01, 0.02], size=count)),
         status=pa.array(("active", "frozen")).take(random.choice(2, p=[0.999, 0.001], size=count)),
         payout_account=pa.array(number, mask=random.random(count) < 0.002),
@@ -126,22 +124,22 @@ def _holdings(connection: psycopg.Connection, random: np.random.Generator, notes
     is_later = np.append(False, note[1:] == note[:-1])
     is_first_of_two = np.append(is_later[1:], False)
     holder = (investors * random.random(len(note)) ** 2).astype(np.int64)
-    _copy(
+    copy(
         connection,
         "core.note_holdings",
-        note_id=_ids("N", notes).take(note),
-        investor_id=_ids("I", investors).take(holder),
+        note_id=ids("N", notes).take(note),
+        investor_id=ids("I", investors).take(holder),
         held_from=pa.array(("2025-03-10", "2025-09-01")).take(is_later.astype(np.int64)),
         held_until_exclusive=pa.array((None, "2025-09-01"), pa.string()).take(is_first_of_two.astype(np.int64)),
     )
 
 
-def _ids(prefix: str, count: int) -> pa.Array:
+def ids(prefix: str, count: int) -> pa.Array:
     numbers = pa.array(np.char.zfill(np.arange(1, count + 1).astype("U"), 8))
     return pa.compute.binary_join_element_wise(pa.scalar(prefix), numbers, "")
 
 
-def _copy(connection: psycopg.Connection, table: str, **columns: object) -> None:
+def copy(connection: psycopg.Connection, table: str, **columns: object) -> None:
     content = pa.table({name: pa.array(values) if not isinstance(values, pa.Array) else values
                         for name, values in columns.items()})  # fmt: skip
     options = pa.csv.WriteOptions(include_header=False)
