@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import pytest
 from settlement_lab.servers import bank, embedded
 from settlement_lab.slack import sink as slack_sink
 
 _names = count(1)
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # how long an example takes, no test asserts
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:

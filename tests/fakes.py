@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -658,7 +658,7 @@ class Payouts:
     def note_booking(self, booked: Mapping[str, date]) -> None:
         for payout_id, on in booked.items():
             row = self._kept.payouts[payout_id]
-            self._kept.payouts[payout_id] = row | {"booked_on": row["booked_on"] or on}
+            self._kept.payouts[payout_id] = row | {"booked_on": min(row["booked_on"] or on, on)}
 
     def keep_facts(
         self,
@@ -682,6 +682,9 @@ class Payouts:
     def evidence(self, payout_ids: Sequence[str]) -> pd.DataFrame:
         asked = [row for payout_id, row in sorted(self._kept.payouts.items()) if payout_id in payout_ids]
         return frames.build(frames.EVIDENCE, [self._known(row) for row in asked])
+
+    def spoken_of(self, payout_ids: Sequence[str]) -> set[str]:
+        return {fact.payout_id for fact in self._kept.facts.values()} & {*payout_ids}
 
     def credit_back(self, payouts: pd.DataFrame, *, state: PayoutState, settlement_date: date, now: datetime) -> None:
         self._post(payouts, state, settlement_date=settlement_date, now=now)
@@ -787,22 +790,24 @@ class Payouts:
         open_credits = [
             line for line in open_lines if evidence.is_credit(line.amount, amount, is_return=line.is_return)
         ]
+        explained_debits = self._facts(FactKind.DEBIT_EXPLAINED, of=payout_id)
+        explained_credits = self._facts(FactKind.CREDIT_EXPLAINED, of=payout_id)
         debits = open_debits + [lines[p.line_id].line for p in parts if p.subject_kind is SubjectKind.PAYOUT]
+        debits += [lines[fact.source].line for fact in explained_debits]
         credits = open_credits + [lines[p.line_id].line for p in parts if p.subject_kind is SubjectKind.PAYOUT_RETURN]
+        credits += [lines[fact.source].line for fact in explained_credits]
         matched_debits = self._matched(payout_id, SubjectKind.PAYOUT)
         matched_credits = self._matched(payout_id, SubjectKind.PAYOUT_RETURN)
-        explained_debits = len(self._facts(FactKind.DEBIT_EXPLAINED, of=payout_id))
-        explained_credits = len(self._facts(FactKind.CREDIT_EXPLAINED, of=payout_id))
         announced = self._facts(FactKind.RETURN_ANNOUNCED, of=payout_id)
         unpaid = self._facts(*UNPAID, of=payout_id)
         named = ("payout_id", "payee_kind", "payee_id", "settlement_date", "currency", "amount")
         return {name: row[name] for name in named} | {
             "state": row["state"].value,
             "submitted_at": row["submitted_at"],
-            "debits": matched_debits + len(open_debits) + explained_debits,
-            "credits": matched_credits + len(open_credits) + explained_credits,
-            "explained_debits": explained_debits,
-            "explained_credits": explained_credits,
+            "debits": matched_debits + len(open_debits) + len(explained_debits),
+            "credits": matched_credits + len(open_credits) + len(explained_credits),
+            "explained_debits": len(explained_debits),
+            "explained_credits": len(explained_credits),
             "matched_debits": matched_debits,
             "matched_credits": matched_credits,
             "is_return_announced": bool(announced),
@@ -998,7 +1003,7 @@ class Approvals:
     ) -> None:
         asked = self._kept.questions.get(approval_id)
         if asked is not None and asked.question.decision is None:
-            answered = replace(asked.question, decision=decision)
+            answered = replace(asked.question, decision=decision, decided_by=by)
             self._kept.questions[approval_id] = replace(asked, question=answered, by=by, reason=reason)
 
     def object_to(self, day: DayRun, objections: Sequence[Objection], *, now: datetime) -> None:
@@ -1323,7 +1328,7 @@ class Breaks:
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
-        sees_all: bool = True,
+        sees: Set[tuple[str, str]] | None = None,
     ) -> dict[str, int]:
         answered = self.answered()
         wanted = {
@@ -1333,7 +1338,7 @@ class Breaks:
         }
         present = {(b.cause, b.subject_kind, b.subject_id): b for b in self.open() if b.cause in causes}
         opened = [found for key, found in sorted(wanted.items()) if key not in present]
-        gone = [b for key, b in present.items() if key not in wanted] if sees_all else []
+        gone = [b for key, b in present.items() if key not in wanted and (sees is None or key[1:] in sees)]
         for found in opened:
             break_id = len(self._kept.breaks) + 1
             self._kept.breaks[break_id] = Break(
@@ -1467,6 +1472,7 @@ class Close:
     """Which settlement dates are certified; what a certificate seals and proves is left out."""
 
     revision = LeftOut()
+    revisions = LeftOut()
     policy = LeftOut()
     movements = LeftOut()
     report_table = LeftOut()
@@ -1769,6 +1775,7 @@ class MemoryBooks:
 
     inputs = LeftOut()
     outcomes = LeftOut()
+    replays = LeftOut()
     in_transit = LeftOut()
     explain = LeftOut()
 
@@ -1802,8 +1809,9 @@ class MemoryLedger:
         settlement_date: date | None = None,
         posting: bool = False,
         read_only: bool = False,
+        is_kept: bool = True,
     ) -> Iterator[MemoryBooks]:
-        """Open a transaction behind the fence; what it did is kept when its context ends well.
+        """Open a transaction behind the fence; what it did is kept when its context ends well, if it is to be kept.
 
         Raises Displaced: the settlement date belongs to another run by now.
         Raises Impossible: another transaction is open, which would wait for this one, or one that only reads has
@@ -1822,7 +1830,8 @@ class MemoryLedger:
             self._is_open = False
         if read_only and kept != self.kept:
             raise Impossible("A transaction that only reads has written")
-        self.kept = kept
+        if is_kept:
+            self.kept = kept
 
 
 # --------------------------------------------------------------------------------------------------------- the outside

@@ -217,7 +217,7 @@ NO_STATES = {
     "adapters/ledger/bank_lines/repository.py written_off",  # the rule of a match
     "adapters/ledger/inputs/repository.py settled",  # of a repayment, as `frames` names it
     "domain/computation/sequential.py settled",
-    "stages/compute.py refused",  # an outcome, as `frames` names it
+    "domain/computation/arrivals.py refused",  # an outcome, as `frames` names it
     "domain/computation/encode.py new",  # a repayment, or a refund, that no run has seen
     "domain/computation/decode.py new",
     "adapters/slack/renderer.py received",  # a total

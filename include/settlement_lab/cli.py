@@ -73,7 +73,8 @@ def rehearse(
     from settlement_lab.rehearse import play
 
     language = output.language(lang).value
-    raise typer.Exit(play.run(seed, days, seeds=seeds, bank=bank.value, json=json, lang=language))
+    stream = output.answer(json=json, lang=lang).stream
+    raise typer.Exit(play.run(seed, days, seeds=seeds, bank=bank.value, json=json, lang=language, stream=stream))
 
 
 def matching_score(

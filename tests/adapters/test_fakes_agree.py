@@ -291,10 +291,10 @@ def test_what_came_back_before_the_statement_showed_it_leave_is_under_way_until_
     step(ledger, A, *TO_THE_BANK, PayoutState.RETURNED)
     with ledger.books(posting=True) as books:
         assert books.payouts.under_way() == [under_way(100, is_returned=True)]
-        books.payouts.note_booking({A: NEXT})
-        books.payouts.note_booking({A: ON})
+        for on, first in ((NEXT, NEXT), (ON, ON), (NEXT, ON)):
+            books.payouts.note_booking({A: on})
+            assert rows(books.payouts.find(), "state", "booked_on") == [("returned", first)]
         assert books.payouts.under_way() == []
-        assert rows(books.payouts.find(), "state", "booked_on") == [("returned", NEXT)]
 
 
 def test_what_is_under_way_is_told_by_sending_less_what_lines_in_suspense_show(ledger: Ledger) -> None:
@@ -413,7 +413,7 @@ def test_lines_that_name_a_payout_count_before_they_are_matched_and_once_afterwa
         }
 
 
-def test_a_line_that_a_person_booked_elsewhere_counts_as_explained(ledger: Ledger) -> None:
+def test_a_line_that_a_person_booked_elsewhere_counts_as_explained_and_is_a_proof(ledger: Ledger) -> None:
     prepared(ledger, A=100)
     step(ledger, A, *TO_THE_BANK)
     with ledger.books(posting=True) as books:
@@ -423,7 +423,11 @@ def test_a_line_that_a_person_booked_elsewhere_counts_as_explained(ledger: Ledge
             keep_matches(books, Match((line,), (elsewhere,), "by_hand", "no payout"))
             kind = FactKind.DEBIT_EXPLAINED if line.amount < 0 else FactKind.CREDIT_EXPLAINED
             books.payouts.keep_facts([A], kind, source=line.line_id, amounts=[line.amount], now=MORNING)
-        assert rows(books.payouts.evidence([A]), *COUNTS) == [(1, 1, 1, 1, 0, 0, None, None)]
+        assert rows(books.payouts.evidence([A]), *COUNTS) == [(1, 1, 1, 1, 0, 0, ON, None)]
+        assert books.payouts.spoken_of([A, B]) == {A}
+        debit, credit = sorted(lines_of(books, LineState.MATCHED), key=lambda line: line.amount)
+        lines = rows(books.payouts.evidence([A]), "debit_line", "credit_line")
+        assert lines == [(debit.line_id, credit.line_id)]
         assert rows(books.payouts.evidence([A]), "rejection_said", "return_said", "is_unpaid") == [(None, None, False)]
 
 
@@ -675,7 +679,7 @@ def test_another_question_supersedes_the_open_one_and_an_answer_is_given_once(le
         books.approvals.decide("Q1", decision=Decision.REJECTED, by="other", reason="no", now=MORNING)
         books.approvals.request(day, question("Q1"), now=MORNING)
         answered = books.approvals.find("Q1")
-        assert answered == replace(question("Q1", expires_at=later), decision=Decision.APPROVED)
+        assert answered == replace(question("Q1", expires_at=later), decision=Decision.APPROVED, decided_by="checker")
         found = books.approvals.find("Q2")
         assert found is not None and found.decision is Decision.SUPERSEDED
 

@@ -142,6 +142,8 @@ def test_what_is_not_there_is_a_sentence_and_status_one(typed: Typed, tmp_path: 
         (("status",), "No settlement date was ever opened"),
         (("breaks", "history", "99"), "There is no break [99]"),
         (("why", "NOPE", "2026-02-16"), "Investor [NOPE] has neither a share nor a payout on [2026-02-16]"),
+        (("restate", "2026-02-16", "--reason", "interest was wrong"), "[2026-02-16] was never settled"),
+        (("restate", "2026-02-16", "--dry-run"), "[2026-02-16] was never settled"),
         (
             ("export", "2026-02-01", "2026-02-28", "--to", "/proc/no/where.zip"),
             "[/proc/no/where.zip] cannot be written",
@@ -167,6 +169,8 @@ def test_what_is_not_there_is_a_sentence_and_status_one(typed: Typed, tmp_path: 
         ("breaks", "assign", "1", "lead", "--due", "tomorrow"),
         ("export", "yesterday", "2026-02-16", "--to", "x.zip"),
         ("status", "--lang", "fr"),
+        ("restate", "16.02.2026"),
+        ("restate", "2026-02-16", "--dry-run", "--approve"),
     ],
 )
 def test_wrong_usage_is_status_two(words: tuple[str, ...]) -> None:

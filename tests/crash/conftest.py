@@ -46,6 +46,7 @@ class World:
     """One platform: what a story begins with, and what is left of it."""
 
     core_url: str
+    core_owner_url: str
     ledger_url: str
     bank: demo_bank.Bank
     folder: Path
@@ -67,6 +68,13 @@ class World:
     @property
     def progress(self) -> Path:
         return self.folder / "progress"
+
+    def correct(self, sql: str) -> None:
+        """Let the source say otherwise what it said."""
+        engine = sa.create_engine(self.core_owner_url, poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(sql)
+        engine.dispose()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         engine = sa.create_engine(self.ledger_url, poolclass=sa.NullPool)
@@ -139,6 +147,7 @@ def new_world(
         folder.mkdir()
         world = World(
             core_url=postgres.url(core, user=embedded.READER),
+            core_owner_url=postgres.url(core, user="lending_core"),
             ledger_url=postgres.url(books, user="settlement"),
             bank=a_bank,
             folder=folder,

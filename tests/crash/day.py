@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,10 @@ def _stage(stage: Callable[..., Any], **options: Any) -> Step:
 
 
 def _open(services: Services, run: DayRun, now: datetime) -> None:
-    request = RunRequest(settlement_date=run.settlement_date, run_id=run.run_id, triggered_by="maker")
-    assert open_day.open_day(services, request, now=now) == run
+    request = RunRequest(
+        settlement_date=run.settlement_date, run_id=run.run_id, triggered_by="maker", reason="the source was corrected"
+    )
+    assert replace(open_day.open_day(services, request, now=now), revision=run.revision) == run
 
 
 def _prepare_and_be_refused(services: Services, run: DayRun, now: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from settlement.domain.breaks import POSTS, SIDES, WAYS, Way
-from settlement.stages import compute, prove
+from settlement.stages import compute, extract, prove
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reconciliation.md"
 COMMANDS = {
@@ -32,7 +32,7 @@ def table() -> str:
 
 def test_every_cause_has_a_way_out() -> None:
     assert {cause for cause, _ in WAYS} == set(SIDES)
-    assert {*compute.CAUSES, *prove.CAUSES, "source_changed"} == set(SIDES)
+    assert {*compute.CAUSES, *prove.CAUSES, *extract.CAUSES} == set(SIDES)
     assert all(WAYS.values())
     assert set(POSTS) == set(Way)
 

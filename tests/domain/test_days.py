@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from settlement.domain.days import BankCalendar, Override, SettlementCalendar, Window, Windows
+from settlement.domain.days import BankCalendar, LookBack, Override, SettlementCalendar, Window, Windows
 from settlement.domain.errors import NotASettlementDate
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -306,3 +306,16 @@ def test_money_before_a_window_that_was_kept_is_of_the_date_that_the_calendar_na
         THE_19TH,
         THE_20TH,
     ]
+
+
+@pytest.mark.parametrize(
+    ("newest", "reached"),
+    [
+        (None, [True, True, True]),
+        (date(2026, 2, 20), [False, True, True]),
+        (date(2026, 2, 21), [False, False, True]),
+    ],
+)
+def test_the_look_back_counts_from_the_newest_settled_date(newest: date | None, reached: list[bool]) -> None:
+    look_back = LookBack(days=4, newest=newest)
+    assert [look_back.reaches(date(2026, 2, day)) for day in (15, 16, 23)] == reached

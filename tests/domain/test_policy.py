@@ -117,3 +117,8 @@ def test_a_file_that_is_no_toml_is_refused_with_its_place() -> None:
 def test_a_missing_file_is_named_with_the_variable_to_set(tmp_path: Path) -> None:
     with pytest.raises(InvalidPolicy, match=r"nowhere.toml.*SETTLEMENT_POLICY"):
         policy.load(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "36501", "1.5", '"400"'])
+def test_a_look_back_of_no_whole_number_of_days_is_refused(days: str) -> None:
+    assert "source.look_back_days" in refusal(f'name="a"\n[source]\nlook_back_days={days}')

@@ -358,23 +358,30 @@ class Reference:
         if is_new:
             every = {r.loan_id for r in facts.repayments.values() if self.settlement_date_of(r.received_at) == day}
             held = {loan for loan in self.books if self.books_before(loan, day).credits}
-            asking = {r.loan_id for r in facts.refunds.values() if r.requested_at < self.cut_off(day)}
+            asking = {
+                r.loan_id
+                for r in facts.refunds.values()
+                if r.requested_at < self.cut_off(day) and r.refund_id not in self.books_before(r.loan_id, day).refunds
+            }
             return every | held | set(self.taken(day, facts)) | asking
+        may_be_paid = self.policy.waterfall.excess != "hold"  # in advance
         return in_window | {
             loan_id
             for loan_id, (policy, saw) in self.saw[day].items()
-            if policy != self.policy or self.changed(day, saw, facts.of_loan(loan_id))
+            if policy != self.policy or self.changed(day, saw, facts.of_loan(loan_id), counts_not_due=may_be_paid)
         }
 
     @staticmethod
-    def changed(day: date, old: tuple[Any, ...], new: tuple[Any, ...]) -> bool:
+    def changed(day: date, old: tuple[Any, ...], new: tuple[Any, ...], *, counts_not_due: bool) -> bool:
         """Tell whether a row differs, is gone, or is new and due or held by the date."""
         if old[0] != new[0] or old[1] != new[1]:
             return True
         gone_or_differs = [row for i in (2, 3, 4) for row in set(old[i]) - set(new[i])]
         new_holdings = [h for h in set(new[2]) - set(old[2]) if h.held_from <= day]
-        new_receivables = [r for r in set(new[4]) - set(old[4]) if r.due_on <= day]
-        return bool(gone_or_differs or new_holdings or new_receivables)
+        new_receivables = [r for r in set(new[4]) - set(old[4]) if r.due_on <= day or counts_not_due]
+        holders = {h.investor_id for h in old[2]}
+        new_classes = [investor_id for investor_id, _ in set(new[3]) - set(old[3]) if investor_id in holders]
+        return bool(gone_or_differs or new_holdings or new_receivables or new_classes)
 
     def books_before(self, loan_id: str, day: date) -> Books:
         """Return the loan's books as they stood before the date and everything after it."""
@@ -628,7 +635,9 @@ class LoanDay:
             if amount > 0:
                 taken.append((receivable, amount))
                 left -= amount
-        if sum(amount for receivable, amount in taken if receivable.component == "principal") > sum(before.values()):
+        principal = sum(amount for receivable, amount in taken if receivable.component == "principal")
+        outstanding = sum(note.principal - books.paid[note.note_id] for note in self.notes)  # one cut since is below 0
+        if principal and principal > outstanding:
             raise Refused("principal_exceeds_outstanding")
         postings: Counter[str] = Counter()
         for receivable, amount in taken:

@@ -24,6 +24,7 @@ MORNING_AFTER = {
     "2026-02-19": "2026-02-20T06:00+09:00",
     "2026-02-20": "2026-02-21T06:00+09:00",
     "2026-02-23": "2026-02-24T06:00+09:00",
+    "2026-02-24": "2026-02-25T06:00+09:00",
 }
 
 
@@ -55,7 +56,7 @@ def stands(platform: Platform, repayment_id: str) -> list[tuple[str, str | None]
 
 def paid(platform: Platform) -> list[tuple[str, int]]:
     return platform.rows(
-        "select repayment_id, sum(net_amount)::bigint from reporting.shares where note_id = 'N4' group by 1"
+        "select repayment_id, sum(net_amount)::bigint from reporting.shares where note_id = 'N4' group by 1 order by 1"
     )
 
 

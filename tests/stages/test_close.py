@@ -120,7 +120,7 @@ insert into ledger.objections values
 insert into ledger.refused_accounts (payee_kind, payee_id, payee_account, payee_bank, reason, refused_at, payout_id)
 values ('investor', 'Z', '110-9', '', 'AC04', now(), '20260216.1.A.KRW.1.1');
 insert into ledger.payout_facts (payout_id, kind, source, amount, recorded_at)
-  values ('20260216.1.A.KRW.1.1', 'credit_explained', 'L8', 7, now());
+  values ('20260216.1.X.KRW.1.1', 'credit_explained', 'L8', 7, now());
 insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, state, read_with)
   values (encode(sha256('theirs'), 'hex'), 'in', 'file', 'theirs', 'theirs', now(), 'foreign', 'KRW 110');
 insert into ledger.messages_read_again (sha256, state, read_at)
@@ -141,9 +141,17 @@ insert into core.refunds values ('F1', 'L1', 'KRW', 100, '홍길동', '계좌', 
   ('F2', 'L1', 'KRW', 5000, '홍길동', '110-9', '004', '2026-02-16 13:00+09');
 """
 
+# A reversal of another amount than what it undoes: it is kept back, and its loan is run again.
+LATE = "insert into core.repayments values ('R8', 'L1', '2026-02-16 15:00+09', 5, null, 'R1')"
+
 # One change for each table, and the row that verify must name.
 TAMPERINGS = {
     "revisions": ("update ledger.revisions set code_version = 'x'", "revisions 2026-02-16/1"),
+    "revisions asked for": (
+        "update ledger.revisions set requested_by = 'boss'",
+        "revisions asked for 2026-02-16/1",
+    ),
+    "replayed_loans": ("update ledger.replayed_loans set loan_id = 'L7'", "replayed_loans 2026-02-16/2/L1 is gone"),
     "day_totals": (
         "update ledger.day_totals set fee_amount = fee_amount + 1, vat_amount = vat_amount - 1",
         "day_totals 2026-02-16/1/KRW",
@@ -162,6 +170,10 @@ TAMPERINGS = {
         "insert into ledger.refused_refunds values ('2026-02-16', 1, 'F9', 'L1', 'KRW', 1, 'x', '{}', null)",
         "refused_refunds 2026-02-16/1/F9 was put in",
     ),
+    "a loan that is said to be replayed": (
+        "insert into ledger.replayed_loans values ('2026-02-16', 3, 'L1')",
+        "replayed_loans 2026-02-16/3/L1 was put in",
+    ),
     "refunds_undone": ("update ledger.refunds_undone set undone_by = 'boss'", "refunds_undone "),
     "an undone refund put in": (
         "insert into ledger.refunds_undone values (1, '2026-02-16', 'F1', 'L1', 'R1', 'KRW', 1, 'x', 'x', now())",
@@ -172,8 +184,14 @@ TAMPERINGS = {
     "runs": ("update ledger.runs set triggered_by = 'nobody'", "runs run-1"),
     "backfills": ("update ledger.backfills set started_at = 'epoch'", "backfills 7"),
     "repayments": ("update ledger.repayments set amount = amount + 1", "repayments R1"),
-    "a repayment's state": ("update ledger.repayments set state = 'quarantined', settled_on = null", "repayments R1"),
-    "a repayment's day": ("update ledger.repayments set settled_on = '2026-02-19'", "repayments R1"),
+    "a repayment's state": (
+        "update ledger.repayments set state = 'quarantined', settled_on = null, ended_on = null",
+        "repayments R1",
+    ),
+    "a repayment's day": (
+        "update ledger.repayments set settled_on = '2026-02-19' where settled_on is not null",
+        "repayments R1",
+    ),
     "a repayment's reversal": ("update ledger.repayments set reversed_by = 'R2'", "repayments R1"),
     "allocations": (
         "update ledger.allocations set receivable_id = 'X' where position = 2",
@@ -189,8 +207,8 @@ TAMPERINGS = {
     ),
     "an allocation put in": (
         "insert into ledger.allocations select settlement_date, revision, 99, repayment_id, loan_id, receivable_id,"
-        " currency, 'cost', 1 from ledger.allocations limit 1",
-        "allocations 2026-02-16/1/99 was put in",
+        " currency, 'cost', 1 from ledger.allocations order by revision desc limit 1",
+        "allocations 2026-02-16/2/99 was put in",
     ),
     "a refusal put in": (
         "insert into ledger.quarantine values ('2026-02-16', 1, 'L9', 'R8', 'KRW', 1, 'x', '{}', '2026-02-19')",
@@ -211,8 +229,8 @@ TAMPERINGS = {
         "statement_lines X was put in",
     ),
     "a closed day computed again and not opened": (
-        "insert into ledger.revisions select (jsonb_populate_record(r, '{\"revision\": 2}')).*"
-        " from ledger.revisions r; update ledger.days set revision = 2",
+        "insert into ledger.revisions select (jsonb_populate_record(r, '{\"revision\": 3}')).*"
+        " from ledger.revisions r where revision = 2; update ledger.days set revision = 3",
         "days 2026-02-16",
     ),
     "quarantine": ("update ledger.quarantine set rule = 'no_holder'", "quarantine 2026-02-16/1/R9"),
@@ -221,17 +239,17 @@ TAMPERINGS = {
     "a credit above its repayment": ("update ledger.credits set amount = 95001", "credits L1/R1"),
     "a receivable allocated beyond its amount": (
         "insert into ledger.allocations select settlement_date, revision, 99, repayment_id, loan_id, 'L1-1-P',"
-        " currency, 'principal', 1 from ledger.allocations limit 1",
+        " currency, 'principal', 1 from ledger.allocations order by revision desc limit 1",
         "receivables L1-1-P",
     ),
     "a receivable allocated below zero": (
         "insert into ledger.allocations select settlement_date, revision, 99, repayment_id, loan_id, 'L1-1-I',"
-        " currency, 'interest', -10001 from ledger.allocations limit 1",
+        " currency, 'interest', -10001 from ledger.allocations order by revision desc limit 1",
         "receivables L1-1-I",
     ),
     "a receivable that nobody knows": (
         "insert into ledger.allocations select settlement_date, revision, 99, repayment_id, loan_id, 'X', currency,"
-        " 'cost', 1 from ledger.allocations limit 1",
+        " 'cost', 1 from ledger.allocations order by revision desc limit 1",
         "receivables X",
     ),
     "a note repaid beyond its principal": (
@@ -289,7 +307,7 @@ TAMPERINGS = {
     ),
     "payout_facts": (
         "update ledger.payout_facts set amount = 8",
-        "payout_facts 20260216.1.A.KRW.1.1/credit_explained/L8",
+        "payout_facts 20260216.1.X.KRW.1.1/credit_explained/L8",
     ),
     "payout_steps": (
         "update ledger.payout_steps set to_state = 'prepared' where from_state = 'booked'",
@@ -347,7 +365,7 @@ TAMPERINGS = {
         "break_decisions that were taken 1",
     ),
     "a closed day opened": ("update ledger.days set state = 'settled' where state = 'closed'", "days 2026-02-16"),
-    "another revision of a day": ("update ledger.days set revision = 2 where state = 'closed'", "days 2026-02-16"),
+    "another revision of a day": ("update ledger.days set revision = 1 where state = 'closed'", "days 2026-02-16"),
     "breaks": ("update ledger.breaks set subject_id = 'L2'", "breaks 1"),
     "break_history": ("update ledger.break_history set what = 'x'", "break_history 1/1"),
     "certificates": (
@@ -367,6 +385,8 @@ def test_every_tampered_row_is_found_and_named(platform: Platform) -> None:
     worked_day(platform)
     platform.source(REFUNDS)
     platform.settle("2026-02-16", at="2026-02-17T06:00+09:00")
+    platform.source(LATE)
+    platform.settle("2026-02-16", at="2026-02-17T06:30+09:00", run_id="run-again", reason="a reversal came late")
     tamper(platform, BESIDES)
     with platform.services() as services:
         now = platform.at("2026-02-17T07:00+09:00")

@@ -155,6 +155,58 @@ def test_a_credit_that_comes_before_its_debit_waits_in_suspense_for_it(spoken: S
     assert (in_transit(spoken), spoken.breaks(), spoken.verify()) == (0, [], [])
 
 
+# ------------------------------------------------------------------------------- booked elsewhere by a person, and then
+
+
+@in_every_format
+def test_a_credit_that_was_written_off_proves_its_payout_returned_once_the_debit_comes(spoken: Spoken) -> None:
+    worked_day(spoken)
+    a = spoken.e2e("A")
+    spoken.statement("2026-02-19", *debits(spoken, "B", "C"), Entry(43790, e2e=a, reason="MS03"))
+    spoken.hear("2026-02-20T05:00+09:00")
+    number = spoken.break_of("unknown_at_bank", "line")
+    now = spoken.at("2026-02-20T08:00+09:00")
+    with spoken.services() as services:
+        breaks.write_off(services, number, reason="the bank cannot say what it is", by="kim", now=now)
+        breaks.approve(services, number, by="lee", now=now)
+    spoken.statement("2026-02-20", *debits(spoken, "A"))
+    spoken.hear("2026-02-21T05:00+09:00")
+    assert spoken.payouts()[0] == ("A", 43790, 1, "returned")
+    assert spoken.rows(
+        "select l.amount from ledger.payout_history h"
+        " join ledger.statement_lines l on l.line_id = h.evidence->>'line_id'"
+        " where h.to_state = 'returned'"
+    ) == [(43790,)]
+    assert spoken.verify() == []
+
+
+@in_every_format
+def test_a_payout_is_booked_on_the_day_of_its_first_debit_also_if_that_is_told_later_and_booked_elsewhere(
+    spoken: Spoken,
+) -> None:
+    worked_day(spoken)
+    a, before = spoken.e2e("A"), spoken.closing
+    spoken.closing = before - 43790
+    spoken.statement("2026-02-20", *debits(spoken, "A", "B", "C"))
+    spoken.hear("2026-02-21T05:00+09:00")
+    booked_on = "select booked_on from ledger.payouts where payee_id = 'A'"
+    assert spoken.rows(booked_on) == [(date(2026, 2, 20),)]
+    after, spoken.closing = spoken.closing, before
+    spoken.statement("2026-02-19", Entry(-43790, e2e=a))
+    spoken.closing = after
+    spoken.hear("2026-02-21T06:00+09:00")
+    assert spoken.breaks() == [("duplicate_line", "line", -43790)]
+    assert (spoken.rows(booked_on), spoken.verify()) == ([(date(2026, 2, 19),)], [])
+    number = spoken.break_of("duplicate_line", "line")
+    now = spoken.at("2026-02-21T08:00+09:00")
+    with spoken.services() as services:
+        breaks.write_off(services, number, reason="the bank gives nothing back", by="kim", now=now)
+        breaks.approve(services, number, by="lee", now=now)
+    spoken.hear("2026-02-21T09:00+09:00")
+    assert spoken.payouts() == PAID
+    assert (spoken.rows(booked_on), spoken.breaks(), spoken.verify()) == ([(date(2026, 2, 19),)], [], [])
+
+
 # --------------------------------------------------------------------------------------------- announced and not come
 
 

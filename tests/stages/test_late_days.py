@@ -163,6 +163,35 @@ def test_a_run_of_an_earlier_date_ends_no_break_of_a_later_one(spoken: Spoken) -
     assert spoken.breaks() == [("quarantined", "loan", 500)]
 
 
+def test_a_run_again_ends_no_break_of_a_loan_that_it_does_not_run_again(spoken: Spoken) -> None:
+    spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
+    spoken.source(
+        "insert into core.loans values ('L2', 'KRW', '2026-01-15');"
+        "insert into core.notes values ('M1', 'L2', 1000);"
+        "insert into core.receivables (receivable_id, loan_id, installment_no, component, due_on, amount)"
+        " values ('L2-1', 'L2', 1, 'penalty', '2026-02-16', 10);"
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount)"
+        " values ('Q1', 'L2', '2026-02-16 11:00+09', 500)"
+    )
+    spoken.settle("2026-02-16", at="2026-02-17T06:00+09:00", run_id="run-1", transfer=False)
+    spoken.settle("2026-02-19", at="2026-02-20T06:00+09:00", run_id="run-2", transfer=False)
+    stand = "select cause, subject_id, amount from ledger.breaks where state = 'open' order by 1"
+    before = [("overpaid", "L1", 5000), ("quarantined", "L2", 500)]
+    assert spoken.rows(stand) == before
+    spoken.source(
+        "insert into core.loans values ('L3', 'KRW', '2026-01-15');"
+        "insert into core.notes values ('M3', 'L3', 1000);"
+        "insert into core.note_holdings values ('M3', 'A', '2026-01-15', null);"
+        "insert into core.receivables (receivable_id, loan_id, installment_no, component, due_on, amount)"
+        " values ('L3-1', 'L3', 1, 'principal', '2026-02-19', 40);"
+        "insert into core.repayments (repayment_id, loan_id, received_at, amount)"
+        " values ('R3', 'L3', '2026-02-19 11:00+09', 40)"
+    )
+    spoken.settle("2026-02-19", at="2026-02-20T07:00+09:00", run_id="run-3", transfer=False, reason="a late receipt")
+    assert spoken.rows("select settled_on::text from ledger.repayments where repayment_id = 'R3'") == [("2026-02-19",)]
+    assert spoken.rows(stand) == before
+
+
 def bad_reversal(spoken: Spoken) -> None:
     """Let the worked day be settled, and on the 19th a reversal of it be refused, as its amount is a won short."""
     worked_day(spoken)

@@ -112,6 +112,12 @@ class Pipeline:
             extract.freeze_inputs(services, day, now=now)
             compute.distribute(services, day, now=now)
 
+    def balances(self) -> dict[tuple[str, str], int]:
+        """Return what stands on each account."""
+        with self.ledger.connect() as connection:
+            rows = connection.execute(sa.text("select account, currency, amount from reporting.balances"))
+            return {(row.account, row.currency): row.amount for row in rows}
+
     def said(self, on: date) -> dict[str, Any]:
         """Return what the views say of the date, in the shape of the reference's `comparable`."""
         with self.ledger.connect() as connection:
@@ -134,8 +140,8 @@ class Pipeline:
 
             credits = defaultdict(list)
             for loan_id, repayment_id, amount in rows(
-                "select c.loan_id, c.repayment_id, sum(c.amount)::bigint from ledger.credits c"
-                " join ledger.days d using (settlement_date, revision) group by 1, 2 having sum(c.amount) <> 0"
+                "select c.loan_id, c.repayment_id, sum(c.amount)::bigint from ledger.standing_credits c"
+                " group by 1, 2 having sum(c.amount) <> 0"
                 " order by min(c.settlement_date), (array_agg(c.position order by c.settlement_date, c.position))[1]"
             ):
                 credits[loan_id].append((repayment_id, amount))
@@ -168,7 +174,7 @@ class Pipeline:
                     )
                 ),
                 "refunds": Counter(
-                    row[0] for row in rows("select refund_id from ledger.refunds where settlement_date = :on")
+                    row[0] for row in rows("select refund_id from ledger.standing_refunds where settlement_date = :on")
                 ),
                 "credits": dict(credits),
                 "totals": {

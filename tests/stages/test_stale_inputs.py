@@ -75,7 +75,7 @@ def test_a_day_posted_while_another_is_being_frozen_is_seen_by_it(
 def test_a_day_posted_between_two_reads_is_seen_by_both_or_by_neither(
     books: TwoDates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = point(books, monkeypatch, "before amounts")
+    at = point(books, monkeypatch, "before columns")
     real = compute.distribute
 
     def first_alone(services: Services, day: DayRun, **named: Any) -> Any:

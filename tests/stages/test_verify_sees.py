@@ -71,13 +71,38 @@ def moved_to_fees(entry_id: int, account: str) -> str:
     return moved(entry_id, account, "fee_income")
 
 
+# What the shares and allocations of L1 come to by the 20th, as its positions say it.
+FOLLOWED = """;
+update ledger.positions set
+  (note_ids, repaid) = (
+    select coalesce(array_agg(note_id), '{{}}'), coalesce(array_agg(amount), '{{}}')
+      from (select note_id, sum(gross_amount)::bigint as amount from ledger.shares
+             where loan_id = 'L1' and component = 'principal' group by 1 having sum(gross_amount) <> 0) moved),
+  (receivable_ids, allocated) = (
+    select coalesce(array_agg(receivable_id), '{{}}'), coalesce(array_agg(amount), '{{}}')
+      from (select receivable_id, sum(amount)::bigint as amount from ledger.allocations
+             where loan_id = 'L1' group by 1 having sum(amount) <> 0) moved)
+ where loan_id = 'L1' and {20th}
+"""
+
+
+# What is counted of the windows, as the repayments say it.
+COUNTED = """;
+delete from ledger.windows_taken;
+insert into ledger.windows_taken
+select window_on, count(*),
+       sum(ledger.number_of_receipt(repayment_id, loan_id, amount, received_at, reverses_repayment_id))
+  from ledger.repayments group by 1
+"""
+
+
 def principal_of_n1(amount: int) -> str:
     """Return the SQL that lets a share of N1 on the 20th be a principal of this amount, at the cost of N2."""
     more = f"{amount - 2000} * case note_id when 'N1' then 1 else -1 end"
     return (
         f"update ledger.shares set gross_amount = gross_amount + {more}, net_amount = net_amount + {more},"
         " component = case note_id when 'N1' then 'principal' else component end"
-        " where {20th} and position = 2 and note_id in ('N1', 'N2')"
+        " where {20th} and position = 2 and note_id in ('N1', 'N2')" + FOLLOWED
     )
 
 
@@ -93,7 +118,7 @@ def allocated(receivable_id: str, amount: int) -> str:
     """Return the SQL that puts in an allocation of the 20th that is not shared."""
     return (
         "insert into ledger.allocations values"
-        f" ('2026-02-20', 1, 3, 'R2', 'L1', '{receivable_id}', 'KRW', 'cost', {amount})"
+        f" ('2026-02-20', 1, 3, 'R2', 'L1', '{receivable_id}', 'KRW', 'cost', {amount})" + FOLLOWED
     )
 
 
@@ -153,6 +178,26 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         ("notes N1", principal_of_n1(460_001)),
         ("notes N1", principal_of_n1(-40_001)),
     ],
+    "positions are the sums of what moved": [
+        ("positions L1/2026-02-20 note N1", "update ledger.positions set repaid[1] = repaid[1] + 1 where {20th}"),
+        ("positions L1/2026-02-16 note N1", "update ledger.positions set note_ids[1] = 'N9' where {16th}"),
+        (
+            "positions L1/2026-02-20 receivable L1-2-I",
+            "update ledger.positions set receivable_ids = array_remove(receivable_ids, 'L1-2-I'),"
+            " allocated = array_remove(allocated, 9000) where {20th}",
+        ),
+        ("positions L1/2026-02-20 is missing", "delete from ledger.positions where {20th}"),
+        (
+            "positions L9/2026-02-20 receivable X",
+            "insert into ledger.positions values ('L9', '2026-02-20', '{{}}', '{{}}', '{{X}}', '{{1}}')",
+        ),
+    ],
+    "windows are counted with what was taken of them": [
+        ("windows_taken 2026-02-20", "update ledger.windows_taken set receipts = 2 where window_on = '2026-02-20'"),
+        ("windows_taken 2026-02-16", "update ledger.windows_taken set digest = digest + 1"),
+        ("windows_taken 2026-02-20", "delete from ledger.windows_taken where window_on = '2026-02-20'"),
+        ("windows_taken 2026-02-19", "insert into ledger.windows_taken values ('2026-02-19', 1, 1)"),
+    ],
     "credits are held up to their repayment, and not below zero": [
         ("credits L1/R2", credited(10001)),
         ("credits L1/R2", credited(-1)),
@@ -197,9 +242,10 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         ("shares 2026-02-20/1/2", "update ledger.allocations set component = 'cost' where {20th} and position = 2"),
         (
             "shares 2026-02-20/1/3",
-            "insert into ledger.allocations values ('2026-02-20', 1, 3, 'R2', 'L1', 'L1-2-I', 'KRW', 'interest', -1)",
+            "insert into ledger.allocations values ('2026-02-20', 1, 3, 'R2', 'L1', 'L1-2-I', 'KRW', 'interest', -1)"
+            + FOLLOWED,
         ),
-        ("shares 2026-02-20/1/1", "delete from ledger.allocations where {20th} and position = 1"),
+        ("shares 2026-02-20/1/1", "delete from ledger.allocations where {20th} and position = 1" + FOLLOWED),
     ],
     "shares are net, fee, VAT and taxes": [
         (
@@ -314,7 +360,8 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         ("repayments R2", "update ledger.entries set event = 'remitted' where entry_id = 12"),
         (
             "repayments R2",
-            "update ledger.repayments set state = 'quarantined', settled_on = null where repayment_id = 'R2'",
+            "update ledger.repayments set state = 'quarantined', settled_on = null, ended_on = null"
+            " where repayment_id = 'R2'",
         ),
         (
             "repayments R2",
@@ -329,7 +376,7 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         (
             "repayments R2",
             "insert into ledger.repayments values ('R9', 'L1', 'KRW', now(), 1, 'R2', 'cancelled', '2026-02-20',"
-            " '2026-02-20', null, false, null)",
+            " '2026-02-20', null, false, null, '2026-02-20', '2026-02-20')" + COUNTED,
         ),
         ("repayments R2", "update ledger.repayments set settled_on = '2026-02-19' where repayment_id = 'R2'"),
     ],
@@ -367,8 +414,8 @@ TRUTHS: Sequence[str] = (
     "insert into ledger.quarantine values ('2026-02-20', 1, 'L1', 'R2', 'KRW', 1, 'x', '{{}}', '2026-02-20')",
     # a reversal that is refused has undone nothing
     "insert into ledger.repayments values ('R9', 'L1', 'KRW', now(), 1, 'R2', 'quarantined', '2026-02-20',"
-    " '2026-02-20', null, false, null);"
-    "insert into ledger.quarantine values ('2026-02-20', 1, 'L1', 'R9', 'KRW', 1, 'x', '{{}}', null)",
+    " '2026-02-20', null, false, null, '2026-02-20', null);"
+    "insert into ledger.quarantine values ('2026-02-20', 1, 'L1', 'R9', 'KRW', 1, 'x', '{{}}', null)" + COUNTED,
     # a payout that came back is booked on the day on which it went
     "insert into ledger.matches values"
     " ('{unknown}', 'payout_return', '20260216.1.A.KRW.1.1', 30, 'x', 'x', now(), '{unknown}', 0, 'x');"

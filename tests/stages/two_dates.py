@@ -154,7 +154,7 @@ def stopping(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         patch.setattr(owner, name, calling)
 
     with monkeypatch.context() as patch:
-        told(frames_io, "amounts", is_after=True)
+        told(frames_io, "columns", is_after=True)
         told(copying, "frame_into")
         for name in ("digests", "received", "repayments", "loans", "positions", "investors", "receivables"):
             told(source.Snapshot, name, is_after=name == "receivables")

@@ -1,7 +1,9 @@
 """A settlement date: where it stands, where an investor's money came from, and its report."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -10,11 +12,6 @@ from settlement.cli.options import Day, Json, Lang, NewestDay
 from settlement.domain.days import DayState
 from settlement.domain.errors import Refused
 
-SHARES = (
-    "repayment_id", "loan_id", "receivable_id", "note_id", "component", "gross_amount", "fee_amount", "vat_amount",
-    "national_tax_amount", "local_tax_amount", "net_amount",
-)  # fmt: skip
-PAYOUTS = ("end_to_end_id", "currency", "amount", "state")
 HOLDS = ("currency", "amount", "reason")
 
 
@@ -49,16 +46,16 @@ def why(
     json: Json = False,
     lang: Lang = None,
 ) -> None:
-    """Explain an investor's money of a day: from the payout back to the repayments, line by line."""
+    """Explain an investor's money of a day, from the payout back to the bank's lines, and what revisions changed."""
     from settlement import wiring
     from settlement.stages import explain
 
     out = output.answer(json=json, lang=lang)
     with wiring.command() as services, services.ledger.books(read_only=True) as books:
         found = explain.why(books, investor_id, settlement_date)
-    is_known = bool(found["shares"] or found["payouts"])
+    is_known = bool(found["shares"] or found["payouts"] or any(made["changes"] for made in found["revisions"]))
     if not out.data(found) and is_known:
-        _print_why(out, found)
+        _print_why(out, found, zone=ZoneInfo(services.policy.timezone))
     if not is_known:
         raise Refused(
             f"Investor [{investor_id}] has neither a share nor a payout on [{settlement_date}]: look at the id, or for"
@@ -86,14 +83,50 @@ def report(
         out.table(rows)
 
 
-def _print_why(out: output.Output, found: dict[str, Any]) -> None:
-    if found["payouts"]:
-        out.table(found["payouts"], PAYOUTS)
-        out.line("")
-    out.table(found["shares"], SHARES)
+def _print_why(out: output.Output, found: dict[str, Any], *, zone: ZoneInfo) -> None:
+    """Print the tree: what was paid, the account it was paid from, where that came from, and what revisions changed."""
+    out.say("why_whose", investor_id=found["investor_id"], settlement_date=found["settlement_date"])
+    for payout in found["payouts"]:
+        out.say("why_payout", **_read(payout))
+    for posting in found["journal"]:
+        # A debit is positive: what is owed to the investor grows by a credit.
+        subject = posting["payout_id"] or posting["repayment_id"] or ""
+        out.say("why_posting", **_read(posting | {"amount": -posting["amount"], "subject": subject}))
+    for repayment_id, allocations in _by_repayment(found["allocations"]).items():
+        undoes = allocations[0]["reverses_repayment_id"]
+        key = "why_reversal" if undoes else "why_repayment"
+        out.say(key, **_read(allocations[0]))
+        lines = [line for line in found["bank_lines"] if line["repayment_id"] == repayment_id]
+        for line in lines:
+            out.say("why_line", **_read(line))
+        if not lines:
+            out.say("why_no_line")
+        for allocation in allocations:
+            out.say("why_allocation", **_read(allocation))
+            for share in found["shares"]:
+                if share["revision"] == allocation["revision"] and share["position"] == allocation["position"]:
+                    out.say("why_share", **_read(share))
+    for made in found["revisions"]:
+        if made["changes"]:
+            at = made["computed_at"].astimezone(zone)
+            out.say("why_revision", **_read(made | {"computed_at": f"{at:%Y-%m-%d %H:%M}"}))
+            for change in made["changes"]:
+                out.say("why_change", **_read(change) | {"difference": f"{change['difference']:+,}"})
     if found["totals"]:
         out.line("")
         out.table({"currency": currency, **sums} for currency, sums in found["totals"].items())
     if found["holds"]:
         out.line("")
         out.table(found["holds"], HOLDS)
+
+
+def _by_repayment(allocations: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for allocation in allocations:
+        found[allocation["repayment_id"]].append(allocation)
+    return found
+
+
+def _read(row: dict[str, Any]) -> dict[str, str]:
+    """Return a row's values as a person reads them."""
+    return {name: output.written(value) for name, value in row.items()}

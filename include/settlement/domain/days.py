@@ -29,6 +29,7 @@ from settlement.domain.errors import NotASettlementDate
 ONE_DAY = timedelta(days=1)
 SMALLEST_STEP = timedelta(microseconds=1)
 LARGEST_CATCH_UP = 400
+LONGEST_LOOK_BACK = 36_500
 
 
 class DayState(StrEnum):
@@ -269,6 +270,21 @@ class SettlementCalendar:
     def _instant(self, on: date, time_of_day: timedelta) -> datetime:
         wall_clock = datetime.combine(on, time()) + time_of_day
         return wall_clock.replace(tzinfo=ZoneInfo(self.timezone)).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookBack:
+    """How far back the source is compared with what was taken of it: so many days before the newest settled date.
+
+    A date before it is not run again once it is settled, and what still comes for it is not taken.
+    """
+
+    days: int
+    newest: date | None
+
+    def reaches(self, on: date) -> bool:
+        """Tell whether a settlement date is looked at; before the first one is settled each of them is."""
+        return self.newest is None or on >= self.newest - timedelta(days=self.days)
 
 
 class Windows:

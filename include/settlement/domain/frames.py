@@ -312,6 +312,22 @@ PRIOR_ENTRIES = Spec(
     ),
 )
 
+BOOKED_ENTRIES = Spec(
+    name="booked_entries",
+    grain="One row per posting of the entries that a settlement date has so far for some loans, without undone ones.",
+    key=("entry_id", "account"),
+    columns=(
+        _amount("entry_id", "the entry"),
+        _text("event", "as in `ENTRIES`"),
+        _text("loan_id", "the loan"),
+        _text("currency", "the currency of all its postings"),
+        _text("repayment_id", "whose money it moves; of repayment_reversed: the reversal"),
+        _number("reverses_entry_id", "the entry that it reverses, of this date or an earlier one"),
+        _text("account", "the account"),
+        _amount("amount", "debit positive"),
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:

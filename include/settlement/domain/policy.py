@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from settlement.domain.alerts.event import Severity
 from settlement.domain.alerts.routing import Language
 from settlement.domain.currencies import LARGEST_AMOUNT
-from settlement.domain.days import LARGEST_CATCH_UP, BankCalendar
+from settlement.domain.days import LARGEST_CATCH_UP, LONGEST_LOOK_BACK, BankCalendar
 from settlement.domain.errors import InvalidPolicy
 
 Component = Literal["cost", "late_interest", "interest", "principal"]
@@ -172,6 +172,10 @@ class Matching(_Table):
     remitted_to: dict[Remitted, tuple[str, ...]] = {}
 
 
+class Source(_Table):
+    look_back_days: Annotated[int, Field(ge=1, le=LONGEST_LOOK_BACK, strict=True)] = 400
+
+
 class Schedule(_Table):
     catch_up: Annotated[int, Field(ge=1, le=LARGEST_CATCH_UP, strict=True)] = 10
 
@@ -210,6 +214,7 @@ class Policy(_Table):
     gate: Gate = Gate()
     approval: Approval = Approval()
     matching: Matching = Matching()
+    source: Source = Source()
     schedule: Schedule = Schedule()
     deadlines: Deadlines = Deadlines()
     alerts: Alerts = Alerts()

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question to a second person about exactly the payouts whose hash it has; amounts by currency."""
+    """A question to a second person about exactly the payouts whose hash it has; amounts by currency.
+
+    Or about a restatement that takes back what was paid out: then the hash is that of its changes.
+    """
 
     approval_id: str
     payouts_sha256: str
@@ -23,6 +26,7 @@ class Question:
     amounts: Mapping[str, int]
     expires_at: datetime
     decision: Decision | None = None
+    decided_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

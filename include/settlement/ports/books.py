@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from settlement.ports.outcomes import Outcomes
     from settlement.ports.payouts import Payouts
     from settlement.ports.refunds import Refunds
+    from settlement.ports.replays import Replays
 
 
 class NotifyingBooks(Protocol):
@@ -40,6 +41,8 @@ class Books(NotifyingBooks, Protocol):
     def inputs(self) -> BookedInputs: ...
     @property
     def outcomes(self) -> Outcomes: ...
+    @property
+    def replays(self) -> Replays: ...
     @property
     def journal(self) -> Journal: ...
     @property
@@ -79,6 +82,8 @@ class Ledger(Protocol):
         settlement_date: date | None = None,
         posting: bool = False,
         read_only: bool = False,
+        is_kept: bool = True,
     ) -> AbstractContextManager[Books]:
         """Open a transaction: takes the date's lock, checks that the day still belongs to this run, and with
-        `posting` takes the lock under which everything is posted, so that postings never interleave."""
+        `posting` takes the lock under which everything is posted, so that postings never interleave. Of one that is
+        not kept nothing remains: a dry run does there what it would do."""

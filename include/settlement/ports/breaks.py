@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,13 +58,13 @@ class Breaks(Protocol):
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
-        sees_all: bool = True,
+        sees: Set[tuple[str, str]] | None = None,
     ) -> dict[str, int]:
         """Make the open breaks of these causes be exactly the findings; return how many opened, resolved and are open.
 
         A break is opened once for a cause and subject, as of the date `on`; one that is found no longer is resolved
-        with the match that explains it, unless whoever looks does not see all: a run of a date before one that is
-        settled does not look at what came later.
+        with the match that explains it, unless whoever looks does not see its subject: a run that replays some loans
+        sees what became of these, and of no others. `sees` has the kind and id of every subject seen; None: all.
         """
         ...
 

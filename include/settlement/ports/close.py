@@ -34,6 +34,7 @@ class Revision:
     output_sha256: str
     code_version: str
     computed_at: datetime
+    requested_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,10 @@ class Close(Protocol):
 
     def revision(self, settlement_date: date) -> Revision | None:
         """Return the newest computed revision of a day, with its hashes, or None where there is none."""
+        ...
+
+    def revisions(self, settlement_date: date) -> list[Revision]:
+        """Return every computed revision of a day, with its hashes, oldest first."""
         ...
 
     def policy(self, sha256: str) -> bytes | None:
@@ -134,7 +139,7 @@ class Close(Protocol):
         ...
 
     def computed(self) -> list[Revision]:
-        """Return the newest revision of every computed day, oldest first."""
+        """Return every computed revision of every day, oldest first."""
         ...
 
     def moved(self, table: str) -> pd.Series[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -71,6 +72,64 @@ class HeldBalance:
     since: date
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvestorAllocation:
+    """What of a repayment went to a receivable of which the investor has a share.
+
+    `repayment_amount` is that of the whole repayment, `window_on` the settlement date in whose window it came.
+    """
+
+    revision: int
+    position: int
+    repayment_id: str
+    loan_id: str
+    receivable_id: str
+    currency: str
+    component: str
+    amount: int
+    repayment_amount: int
+    window_on: date
+    reverses_repayment_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepaymentLine:
+    """A line of a bank statement that shows a repayment, or that shows it undone, and the rule that matched them."""
+
+    repayment_id: str
+    line_id: str
+    statement_id: str
+    booking_date: date
+    currency: str
+    amount: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeRevision:
+    """One revision of a date: why it was made, who asked, and when."""
+
+    revision: int
+    reason: str | None
+    requested_by: str | None
+    computed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedShare:
+    """What a later revision changed of one share, net; a share that is new or gone is 0 on the other side."""
+
+    revision: int
+    loan_id: str
+    repayment_id: str
+    receivable_id: str
+    note_id: str
+    currency: str
+    component: str
+    before: int
+    after: int
+
+
 class Explanations(Protocol):
     """What an investor's money of a day is made of."""
 
@@ -88,4 +147,20 @@ class Explanations(Protocol):
 
     def holds(self, investor_id: str) -> list[HeldBalance]:
         """Return what the investor is owed and not paid now, by currency, as payouts were prepared last."""
+        ...
+
+    def allocations(self, investor_id: str, on: date) -> list[InvestorAllocation]:
+        """Return the allocations of the day of which the investor has a share, as the books stand, in their order."""
+        ...
+
+    def bank_lines(self, repayment_ids: Sequence[str]) -> list[RepaymentLine]:
+        """Return the lines that show these repayments, by repayment and booking date; none before one was taken in."""
+        ...
+
+    def revisions(self, on: date) -> list[MadeRevision]:
+        """Return the revisions of a date in their order; none if it was never settled."""
+        ...
+
+    def share_changes(self, investor_id: str, on: date) -> list[ChangedShare]:
+        """Return what each later revision of the date changed of the investor's shares, by revision and share."""
         ...

@@ -25,11 +25,18 @@ class BookedInputs(Protocol):
         ...
 
     def taken(self, windows: Sequence[date]) -> pd.DataFrame:
-        """Return what was taken of the windows, as the source said it then, with its currency and where it stands."""
+        """Return what was taken of the windows, and what is kept back of any, as the source said it then.
+
+        With its currency and where it stands.
+        """
         ...
 
     def known(self, repayment_ids: Sequence[str]) -> Set[str]:
         """Return those of the repayments that some run has taken, whatever window they lay in then."""
+        ...
+
+    def settled(self, repayment_ids: Sequence[str]) -> Set[str]:
+        """Return those of the repayments that a run has settled, reversed or not, and reversals that cancelled."""
         ...
 
     def quarantined(self, day: date) -> list[str]:
@@ -40,8 +47,8 @@ class BookedInputs(Protocol):
         """Return the loans on which money was held before the day."""
         ...
 
-    def refunded(self, refund_ids: Sequence[str]) -> Set[str]:
-        """Return those of the refunds that some run has taken; what was refused is not."""
+    def refunded(self, day: date, refund_ids: Sequence[str]) -> Set[str]:
+        """Return those of the refunds that a run of an earlier date has taken; what was refused is not."""
         ...
 
     def currencies(self, loan_ids: Sequence[str]) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from settlement.domain.breaks import Finding
+    from settlement.domain.computation.restatement import Differences
     from settlement.domain.frames import Inputs, Outcome
     from settlement.domain.policy import Policy
     from settlement.ports.days import DayRun
@@ -59,3 +61,29 @@ class Outcomes(Protocol):
     ) -> AbstractContextManager[Posting]:
         """Open the posting of what the day computed; when the context ends well, what was taken is its revision."""
         ...
+
+    def revise(
+        self,
+        day: DayRun,
+        outcome: Outcome,
+        differences: Differences,
+        *,
+        loans: Sequence[str],
+        arrived: pd.DataFrame,
+        policy: Policy,
+        input_sha256: str,
+        code_version: str,
+        reason: str,
+        by: str | None,
+        now: datetime,
+    ) -> None:
+        """Post what loans of a settled date come to now as its next revision: rows whole, of entries what differs.
+
+        `day` names the revision. `loans` are those of which no row of an earlier revision stands any more; `arrived` as
+        in `Posting.take`. A closed day is settled again, and closed when its new revision is proven.
+
+        Raises IntegrityError: the inputs are not those on record, or something was posted since they were read.
+        """
+
+    def take_again(self, day: DayRun, outcome: Outcome, *, arrived: pd.DataFrame, now: datetime) -> None:
+        """Let repayments stand again where the date had them, whose rows and entries a replay has found unchanged."""

@@ -122,7 +122,7 @@ class Payouts(Protocol):
         """
 
     def note_booking(self, booked: Mapping[str, date]) -> None:
-        """Keep the day on which payouts were booked that had come back before the statement showed them leave."""
+        """Keep the first day on which payouts were booked, where it was not known or a later one was."""
 
     def keep_facts(
         self,
@@ -142,6 +142,10 @@ class Payouts(Protocol):
 
     def evidence(self, payout_ids: Sequence[str]) -> pd.DataFrame:
         """Return what is known of payouts: frame `EVIDENCE`. Lines that are not matched count where they name one."""
+        ...
+
+    def spoken_of(self, payout_ids: Sequence[str]) -> set[str]:
+        """Return those of these payouts of which a message or a person said something, beside what lines show."""
         ...
 
     def credit_back(self, payouts: pd.DataFrame, *, state: PayoutState, settlement_date: date, now: datetime) -> None:

@@ -55,6 +55,9 @@ class SourceSnapshot(Protocol):
     def received(self, windows: Sequence[Window]) -> pd.DataFrame:
         """Return the repayments received in any of the windows, of which there is one and which do not overlap."""
 
+    def received_by(self, loan_ids: Sequence[str], until_at_exclusive: datetime) -> pd.DataFrame:
+        """Return the repayments that these loans received before an instant."""
+
     def received_before(self, at: datetime, loan_ids: Sequence[str]) -> list[EarlierReceipts]:
         """Return what these loans received before an instant and was not undone, by currency."""
         ...

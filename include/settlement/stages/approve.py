@@ -18,7 +18,7 @@ from settlement.domain.payments.state import PROVEN_UNPAID, PayoutState
 from settlement.ports.approvals import Question
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import apply, gate, notify
+from settlement.stages import apply, gate, notify, standing
 
 SHOWN_PAYOUTS = 5
 """So many of the largest payouts are shown to who decides about all of them."""
@@ -36,6 +36,7 @@ def ask(services: Services, day: DayRun, *, triggered_by: str | None = None, now
     if not day.is_paying:
         return {"needed": False, "skipped": "no transfer"}
     with services.ledger.books(day=day, posting=True) as books:
+        day = standing.at_newest(books, day)
         of_day = books.payouts.find(day.settlement_date)
         waiting = of_day[of_day["state"] == PayoutState.PREPARED]
         limits = services.policy.approval.limit

@@ -170,18 +170,24 @@ def _unexplained(books: Books) -> list[str]:
 def replay(services: Services, on: date) -> dict[str, Any]:
     """Compute a day again from its frozen inputs and its policy, and compare with what is on record, byte for byte.
 
+    Every revision is computed: the first from the inputs of the whole day, a later one from those of the loans that it
+    ran again. What differs is told with the number of a later revision.
+
     Raises Refused: the day was never computed, or its policy or frozen inputs are not there.
     """
+    differing: list[str] = []
     with services.ledger.books(read_only=True) as books:
-        found = books.close.revision(on)
+        found = None
+        for found in books.close.revisions(on):
+            policy = _policy_of(services, books, found)
+            day = DayRun(settlement_date=on, revision=found.revision, run_id="replay", dry_run=True)
+            inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=found.input_sha256)
+            outcome = settle.settle_day(inputs, policy, on)
+            controls.check_outcome(outcome)
+            of_later = f"revision {found.revision}: " if found.revision > 1 else ""
+            differing += [f"{of_later}{row}" for row in books.close.differs_from(day, outcome)]
         if found is None:
             raise Refused(f"[{on}] was never computed: there is nothing to replay")
-        policy = _policy_of(services, books, found)
-        day = DayRun(settlement_date=on, revision=found.revision, run_id="replay", dry_run=True)
-        inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=found.input_sha256)
-        outcome = settle.settle_day(inputs, policy, on)
-        controls.check_outcome(outcome)
-        differing = books.close.differs_from(day, outcome)
     return {
         "settlement_date": on.isoformat(),
         "revision": found.revision,

@@ -3,19 +3,22 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 import structlog
 
+from settlement.domain import frames
 from settlement.domain.alerts.day import Step
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import source_changes
-from settlement.domain.days import Window, Windows
+from settlement.domain.days import LookBack, Window, Windows
 from settlement.domain.errors import InvalidFrame, NotYet, Refused
 from settlement.domain.frames import Inputs
 from settlement.ports.books import Books
+from settlement.ports.breaks import Break
 from settlement.ports.days import DayRun
 from settlement.ports.inputs import BookedInputs
 from settlement.ports.outcomes import Frozen, Seen
@@ -26,6 +29,7 @@ from settlement.stages import notify, standing
 log = structlog.get_logger(__name__)
 
 SOURCE = "lending_core"
+CAUSES = ("source_changed", "late_arrival_too_old")
 WAITS_FOR_OLDER = timedelta(hours=6)
 """A scheduled run waits at least so long for older dates: an outage is caught up long after their deadlines."""
 USUALLY = 5
@@ -39,7 +43,7 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
     stale, and `distribute` freezes them again.
 
     Raises NotYet: the run is a scheduled one, and an older date whose run has begun is not posted yet.
-    Raises Refused: it has not been posted in time, or a later day has already settled loans that this one would move.
+    Raises Refused: it has not been posted in time.
     """
     with services.ledger.books(day=day, read_only=True) as books:
         if books.outcomes.is_computed(day):
@@ -63,12 +67,12 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
         frozen = freeze(services, books, day, seen, now=now)
         _tell_of_changes(services, books, seen.changed, now=now)
         books.breaks.sync(
-            seen.changed,
-            causes=("source_changed",),
+            [*seen.changed, *_beyond(services, books)],
+            causes=CAUSES,
             on=day.settlement_date,
             calendar=services.calendar,
             now=now,
-            sees_all=books.days.is_newest(day.settlement_date),
+            sees=None if books.days.is_newest(day.settlement_date) else frozenset(),
         )
         _tell_of_late(services, books, day, inputs, now=now)
         notify.opening_absent(books, day, first_date=first_date, earlier=earlier, now=now)
@@ -111,19 +115,47 @@ def _wait_for_older(services: Services, books: Books, day: DayRun, *, now: datet
 
 def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding], *, now: datetime) -> None:
     """Tell of the settled days whose repayments the source now says otherwise, and of those that it no longer does."""
-    windows = Windows(services.calendar, books.days.windows())
+    windows, look_back = Windows(services.calendar, books.days.windows()), look_back_of(services, books)
     by_date: dict[date, list[Finding]] = defaultdict(list)
     for found in changed:
-        by_date[windows.date_of(found.evidence["taken"]["received_at"])].append(found)
-    told = {
-        windows.date_of(datetime.fromisoformat(known.evidence["taken"]["received_at"]))
-        for known in books.breaks.open()
-        if known.cause == "source_changed"
-    }
+        if found.cause == "source_changed":
+            by_date[windows.date_of(found.evidence["taken"]["received_at"])].append(found)
+    told = {on for on, _ in _known_changes(windows, books) if look_back.reaches(on)}
     for on, findings in sorted(by_date.items()):
         notify.input_changed(services, books, on, SOURCE, findings, now=now)
     for on in sorted(told - by_date.keys()):
         notify.input_agrees(books, on, SOURCE, now=now)
+
+
+def _beyond(services: Services, books: Books) -> list[Finding]:
+    """Return what the source said otherwise before the look-back: nobody compares it any more, and it stays a break."""
+    windows, look_back = Windows(services.calendar, books.days.windows()), look_back_of(services, books)
+    return [
+        Finding(
+            cause=known.cause,
+            subject_kind=known.subject_kind,
+            subject_id=known.subject_id,
+            currency=known.currency,
+            amount=known.amount,
+            evidence=known.evidence,
+        )
+        for on, known in _known_changes(windows, books)
+        if not look_back.reaches(on)
+    ]
+
+
+def _known_changes(windows: Windows, books: Books) -> list[tuple[date, Break]]:
+    """Return the breaks that say that the source has changed, each with the settlement date of its window."""
+    return [
+        (windows.date_of(datetime.fromisoformat(known.evidence["taken"]["received_at"])), known)
+        for known in books.breaks.open()
+        if known.cause == "source_changed"
+    ]
+
+
+def look_back_of(services: Services, books: Books) -> LookBack:
+    """Return how far back the source is compared with the books as they stand."""
+    return LookBack(days=services.policy.source.look_back_days, newest=max(books.days.settled(), default=None))
 
 
 def _tell_of_late(services: Services, books: Books, day: DayRun, inputs: Inputs, *, now: datetime) -> None:
@@ -155,43 +187,38 @@ def see(services: Services, books: Books, day: DayRun) -> Seen:
 
     The books' transaction is a snapshot, or holds the lock under which everything is posted. The number of the books is
     read before all else, so that in any other transaction the inputs would pass for older than they are: never newer.
-
-    Raises Refused: a later day has already settled loans that this one would move.
     """
     on, books_version = day.settlement_date, books.outcomes.version()
     with services.core.snapshot() as source:
         windows = Windows(services.calendar, books.days.windows())
-        facts, changed = _facts(windows, books.inputs, source, on)
-    has_money = facts.loans["loan_id"].isin({*facts.repayments["loan_id"], *books.inputs.credit_loans(on)})
-    later = books.inputs.settled_later(on, facts.loans.loc[has_money, "loan_id"].tolist())
-    if later:
-        dates = ", ".join(sorted({str(date) for date, _ in later}))
-        loans = ", ".join(sorted({loan for _, loan in later})[:5])
-        raise Refused(
-            f"[{on}] cannot be settled after [{dates}]: those days have already settled loans that have money here"
-            f" ([{loans}]{' …' if len(later) > 5 else ''}). Settle dates in order; what is settled is not changed"
-        )
+        facts, changed = read_facts(windows, look_back_of(services, books), books.inputs, source, on)
     return Seen(inputs=books.inputs.see(on, facts), books_version=books_version, changed=changed)
 
 
-def _facts(windows: Windows, booked: BookedInputs, source: SourceSnapshot, on: date) -> tuple[Facts, list[Finding]]:
+def read_facts(
+    windows: Windows, look_back: LookBack, booked: BookedInputs, source: SourceSnapshot, on: date
+) -> tuple[Facts, list[Finding]]:
     """Return the source's side of the day's inputs, and what it says otherwise than when it was taken.
 
     A settled window is read again only if the source's count or digest of it differs from the books': what the books
     lack is late, what differs has changed at the source. What was taken and lies in none of these windows is asked for
-    by its id: only what is nowhere is gone.
+    by its id: only what is nowhere is gone. Of a window before the look-back nothing is compared, for the source may
+    have archived it; what it shows there that nobody has taken came too late.
     """
     pieces = windows.pieces([*booked.settled_before(on), on])
     of_day, end = pieces.pop(on), windows.of(on).until_at_exclusive
     digests = source.digests(source_changes.boundaries(pieces))
     differing = source_changes.windows_that_differ(pieces, source=digests, taken=booked.digests())
-    late = [window for settled in differing for window in pieces[settled]]
+    compared = [settled for settled in differing if look_back.reaches(settled)]
+    late = [window for settled in compared for window in pieces[settled]]
     received = source.received([*late, *of_day] or [Window(end, end)])
-    taken = booked.taken([*differing, on])
+    taken = booked.taken([*compared, on])
     if elsewhere := sorted({*taken["repayment_id"]} - {*received["repayment_id"]}):
         changed = source_changes.changed(taken, pd.concat([received, source.repayments(elsewhere)], ignore_index=True))
     else:
         changed = source_changes.changed(taken, received)
+    older = [window for settled in differing if settled not in compared for window in pieces[settled]]
+    changed += _too_old(booked, source, [window for window in older if window.from_at in digests])
 
     repayments = source_changes.new(received, booked.known(received["repayment_id"].tolist()))
     if again := source_changes.unchanged(booked.quarantined(on), changed):
@@ -199,25 +226,44 @@ def _facts(windows: Windows, booked: BookedInputs, source: SourceSnapshot, on: d
         has_come = tried["received_at"] < windows.calendar.window(on).until_at_exclusive
         repayments = pd.concat([repayments, tried[has_come]], ignore_index=True)
     refunds = source.refunds(end)
-    refunds = refunds[~refunds["refund_id"].isin(booked.refunded(refunds["refund_id"].tolist()))]
+    refunds = refunds[~refunds["refund_id"].isin(booked.refunded(on, refunds["refund_id"].tolist()))]
     found = source.loans(sorted({*repayments["loan_id"], *booked.credit_loans(on), *refunds["loan_id"]}))
     settled_in = booked.currencies(found["loan_id"].tolist())
     loans, repayments, in_another = source_changes.hold_to_currency(found, repayments, settled_in)
     is_waiting = refunds["loan_id"].isin(set(found["loan_id"]) - set(loans["loan_id"]))
 
-    known = loans["loan_id"]  # what belongs to a loan that does not exist is nobody's
-    notes, holdings = source.positions(known)
-    facts = Facts(
-        loans=loans,
-        notes=notes,
-        holdings=holdings,
-        investors=source.investors(holdings["investor_id"]),
-        receivables=source.receivables(known.tolist()),
+    facts = replace(
+        facts_of(source, loans),  # what belongs to a loan that does not exist is nobody's
         repayments=repayments,
         originals=source.repayments(repayments["reverses_repayment_id"].dropna().unique().tolist()),
         refunds=refunds[~is_waiting].reset_index(drop=True),
     )
     return facts, changed + in_another
+
+
+def facts_of(source: SourceSnapshot, loans: pd.DataFrame) -> Facts:
+    """Return what the source says of loans, without money that comes or goes."""
+    notes, holdings = source.positions(loans["loan_id"])
+    return Facts(
+        loans=loans,
+        notes=notes,
+        holdings=holdings,
+        investors=source.investors(holdings["investor_id"]),
+        receivables=source.receivables(loans["loan_id"].tolist()),
+        repayments=frames.build(frames.REPAYMENTS).drop(columns="state"),
+        originals=frames.build(frames.REPAYMENTS).drop(columns="state"),
+        refunds=frames.build(frames.REFUNDS).drop(columns="state"),
+    )
+
+
+def _too_old(booked: BookedInputs, source: SourceSnapshot, windows: Sequence[Window]) -> list[Finding]:
+    """Return what the source shows of windows before the look-back and no run has taken."""
+    if not windows:
+        return []
+    shown = source.received(windows)
+    unknown = source_changes.new(shown, booked.known(shown["repayment_id"].tolist()))
+    loans = source.loans(sorted({*unknown["loan_id"]}))
+    return source_changes.too_old(unknown, dict(zip(loans["loan_id"], loans["currency"], strict=True)))
 
 
 def freeze(services: Services, books: Books, day: DayRun, seen: Seen, *, now: datetime) -> Frozen:

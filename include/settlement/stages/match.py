@@ -212,8 +212,9 @@ def book(services: Services, books: Books, matches: pd.DataFrame, *, now: dateti
     leaving = {payout_id: (line_id, on) for kind, payout_id, _, line_id, on in shown if kind == SubjectKind.PAYOUT}
     back = {payout_id for kind, payout_id, *_ in shown if kind == SubjectKind.PAYOUT_RETURN}
     payouts = books.payouts.by_end_to_end([reference for kind, _, reference, *_ in shown if kind in PAYOUT_KINDS])
-    # Most of a day: what is at the bank and leaves is booked, which its evidence would say too.
-    is_plain = payouts["state"].isin(AT_BANK) & ~payouts["payout_id"].isin(back)
+    # Most of a day: what is at the bank, leaves and nobody spoke of is booked, which its evidence would say too.
+    spoken_of = books.payouts.spoken_of(payouts["payout_id"].tolist())
+    is_plain = payouts["state"].isin(AT_BANK) & ~payouts["payout_id"].isin(back | spoken_of)
     booked = payouts.loc[is_plain, "payout_id"].tolist()
     proofs = [leaving[payout_id] for payout_id in booked]
     books.payouts.step(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from settlement.domain.alerts.breaks import SHOWN_BREAKS, BreakLine, BreaksOpened, digest
 from settlement.domain.alerts.day import (
@@ -19,7 +19,9 @@ from settlement.domain.alerts.day import (
     CurrencyTotals,
     DayDryRun,
     DayProgress,
+    DayRestated,
     DayStarted,
+    RevisedDate,
     Step,
     StepState,
 )
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from settlement.ports.source import EarlierReceipts
 
 LONGEST_DELIVERY_SECONDS = 5
+SHOWN_LOANS = 5
 
 # ------------------------------------------------------------------------------------------------------- the day
 
@@ -90,6 +93,39 @@ def day_completed(services: Services, books: Books, on: date, *, now: datetime) 
     books.outbox.record(standing.completed(services, books, on), now=now)
 
 
+def day_restated(
+    books: Books,
+    day: DayRun,
+    revisions: Mapping[date, int],
+    *,
+    reason: str | None,
+    by: str | None,
+    difference: Mapping[str, int],
+    taken_back: Mapping[str, int],
+    now: datetime,
+) -> None:
+    """Tell what a run has changed of dates that were settled: once, in the thread of the date that it settles.
+
+    `difference` is what investors have more than before, net, and `taken_back` what of that they had been paid.
+    """
+    run_again: set[str] = set()
+    for on, revision in revisions.items():
+        run_again |= books.replays.replayed_after(on, revision - 1)
+    event = DayRestated(
+        settlement_date=day.settlement_date,
+        backfill_id=day.backfill_id,
+        run_id=day.run_id,
+        dates=_revised(revisions),
+        why=reason or "",
+        asked_by=by or "",
+        loan_count=len(run_again),
+        loans=tuple(sorted(run_again, key=str.encode)[:SHOWN_LOANS]),
+        difference=_money(difference),
+        taken_back=_money(taken_back),
+    )
+    books.outbox.record(event, now=now)
+
+
 def day_dry_run(books: Books, day: DayRun, *, computed: Mapping[str, Any], now: datetime) -> None:
     """Tell what a dry run computed (see `compute.distribute`): the one message of it."""
     event = DayDryRun(
@@ -98,25 +134,60 @@ def day_dry_run(books: Books, day: DayRun, *, computed: Mapping[str, Any], now: 
         run_type=day.run_type,
         clear_number=day.clear_number,
         kept_conf=day.kept_conf or "",
-        finding="is_settled" if "already" in computed else "would_settle",
+        finding=_finding(computed),
         totals=tuple(CurrencyTotals(currency=currency, **sums) for currency, sums in computed["totals"].items()),
         owed=_money({currency: sums["amount"] for currency, sums in computed["owed"].items()}),
+        dates=_revised({date.fromisoformat(on): revision for on, revision in computed.get("restated", {}).items()}),
+        difference=_money(computed.get("difference", {})),
+        taken_back=_money(computed.get("taken_back", {})),
     )
     books.outbox.record(event, now=now)
 
 
+def _finding(computed: Mapping[str, Any]) -> Literal["would_settle", "would_restate", "is_settled"]:
+    """Return what a dry run found that a run would do."""
+    if computed.get("restated"):
+        return "would_restate"
+    return "is_settled" if "already" in computed else "would_settle"
+
+
+def _revised(revisions: Mapping[date, int]) -> tuple[RevisedDate, ...]:
+    return tuple(RevisedDate(settlement_date=on, revision=revision) for on, revision in sorted(revisions.items()))
+
+
+def distribution_broken(services: Services, day: DayRun, broken: Broken, *, now: datetime) -> Refused:
+    """Record that a control stopped the distribution, and return the refusal; of a settled date, with what stands."""
+    with services.ledger.books(read_only=True) as books:
+        found = books.days.find(day.settlement_date)
+    return control_broken(
+        services,
+        day.settlement_date,
+        broken,
+        backfill_id=day.backfill_id,
+        stands=found.revision if found else 0,
+        now=now,
+    )
+
+
 def control_broken(
-    services: Services, on: date, broken: Broken, *, backfill_id: str | None = None, now: datetime
+    services: Services, on: date, broken: Broken, *, backfill_id: str | None = None, stands: int = 0, now: datetime
 ) -> Refused:
-    """Record that a control stopped the day, and return the refusal to raise: trying again would break it again."""
+    """Record that a control stopped the day, and return the refusal to raise: trying again would break it again.
+
+    `stands` is the revision that the date keeps where it was settled before.
+    """
     with services.ledger.books() as books:
         books.days.note_controls(on, [broken.control], is_held=False, now=now)
         event = ControlBroken(
-            settlement_date=on, backfill_id=backfill_id, control=broken.control, problem=broken.problem
+            settlement_date=on,
+            backfill_id=backfill_id,
+            control=broken.control,
+            problem=broken.problem,
+            stands=stands,
         )
         books.outbox.record(event, now=now)
     deliver(services, now=now)
-    return Refused(str(broken))
+    return Refused(f"{broken}. Revision [{stands}] of [{on}] stands as it was" if stands else str(broken))
 
 
 # --------------------------------------------------------------------------------------------------- its payouts

@@ -19,7 +19,7 @@ def find(services: Services, books: Books) -> list[Finding]:
     """Return a finding for each date that no run has settled, from the policy's first or else the oldest of ours.
 
     It says how much money came in the date's window and waits for its run; and, if a later date has settled loans that
-    this one would move, which date and loans, as such a run is refused.
+    this one would move, which date and loans: such a run runs these again, and needs a reason where that changes them.
     """
     settled = books.days.settled()
     if not settled:

@@ -13,7 +13,7 @@ from settlement.domain.payments.state import PayoutState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import apply, gate, take_in
+from settlement.stages import apply, gate, standing, take_in
 
 
 def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -29,6 +29,7 @@ def prepare(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
     take_in.require_bank(services)
     assert services.debtor is not None
     with gate.keeping_objections(services, day, now=now), services.ledger.books(day=day, posting=True) as books:
+        day = standing.at_newest(books, day)
         found = books.days.find(day.settlement_date)
         if found is not None and found.state is DayState.CLOSED:
             return {"skipped": "the day is closed: what is owed is paid by the run of the next date"}

@@ -32,12 +32,15 @@ def report(
     with services.ledger.books(day=day, posting=True) as books:
         before = books.days.find(day.settlement_date)
         assert before is not None
+        is_restated = before.revision > day.revision
+        day = standing.at_newest(books, day)
         breaks = books.breaks.open()
         waiting = books.payouts.find(day.settlement_date, states=UNSENT)
         unknown = books.payouts.find(day.settlement_date, states=(PayoutState.UNKNOWN,))
         state = before.state
-        # What other days opened or closed since is theirs to tell: a settled day that this run paid nothing for stays.
-        already = before.settled_at is not None and state.is_settled and not books.payouts.has_paid(day.run_id)
+        # What other days opened or closed since is theirs to tell: one neither restated nor paid for stays as it is.
+        has_moved = is_restated or books.payouts.has_paid(day.run_id)
+        already = before.settled_at is not None and state.is_settled and not has_moved
         if day.transfer and state is not DayState.CLOSED and waiting.empty and not already:
             state = DayState.SETTLED_WITH_BREAKS if breaks or not unknown.empty else DayState.SETTLED
             books.days.set_state(day.settlement_date, state, now=now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 
@@ -13,6 +13,7 @@ from settlement.domain.alerts.expectations import Deadline
 from settlement.domain.payments.state import PayoutState
 from settlement.ports.books import Books
 from settlement.ports.breaks import Break
+from settlement.ports.days import DayRun
 from settlement.ports.services import Notifications, Services
 
 TOTALS = (
@@ -46,6 +47,12 @@ _TOLD_APART = ("missing_at_bank",)
 def deadline(services: Notifications) -> Deadline:
     """Return when settlement dates must be settled, by the policy."""
     return Deadline(settled_by=services.policy.deadlines.settled_by, timezone=services.policy.timezone)
+
+
+def at_newest(books: Books, day: DayRun) -> DayRun:
+    """Return what a run works on, at the newest revision of its date: a run that has restated it goes on with that."""
+    found = books.days.find(day.settlement_date)
+    return replace(day, revision=max(day.revision, found.revision)) if found else day
 
 
 def status(services: Services, books: Books, on: date) -> dict[str, Any]:

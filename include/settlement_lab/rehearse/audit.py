@@ -130,8 +130,7 @@ def _earned_is_accounted_for(
         (row["investor_id"], row["currency"]): int(row["amount"])
         for row in rows(
             connection,
-            "select s.investor_id, s.currency, sum(s.net_amount) as amount from ledger.shares s"
-            " join ledger.days d using (settlement_date, revision) group by 1, 2",
+            "select s.investor_id, s.currency, sum(s.net_amount) as amount from ledger.standing_shares s group by 1, 2",
         )
     }
     owed = {

@@ -9,8 +9,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from settlement import config
 
@@ -47,8 +49,8 @@ BANKS = {"mock-bank": drive.rehearse, "grammar": grammar.rehearse}
 """By name: the rehearsal that each bank is for."""
 
 
-def run(seed: int, days: int, *, seeds: int, bank: str = "mock-bank", json: bool, lang: str) -> int:
-    """Play the seeds from `seed` on, print how each went, and return 0, or 1 where something was violated.
+def run(seed: int, days: int, *, seeds: int, bank: str = "mock-bank", json: bool, lang: str, stream: TextIO) -> int:
+    """Play the seeds from `seed` on, print to `stream` how each went, and return 0, or 1 where something was violated.
 
     Ctrl-C and SIGTERM end it as its end would: no process and no folder stays behind.
     """
@@ -64,7 +66,7 @@ def run(seed: int, days: int, *, seeds: int, bank: str = "mock-bank", json: bool
                 summary = BANKS[bank](number, days, home=home / f"seed_{number}", server=server)
                 done.append(summary)
                 if not json:
-                    print(_line(summary, words, time.monotonic() - began), flush=True)
+                    print(_line(summary, words, time.monotonic() - began), file=stream, flush=True)
                 if summary.violations:
                     break
                 shutil.rmtree(home / f"seed_{number}")
@@ -73,10 +75,12 @@ def run(seed: int, days: int, *, seeds: int, bank: str = "mock-bank", json: bool
         if not has_violations:
             shutil.rmtree(home, ignore_errors=True)
     if json:
-        print(jsons.dumps([summary.to_json() for summary in done], ensure_ascii=False, indent=2))
+        print(
+            jsons.dumps([summary.to_json() for summary in done], ensure_ascii=False, indent=2), file=stream, flush=True
+        )
     else:
-        _print_sum(done, words)
-    aside = sys.stderr if json else sys.stdout  # what reads JSON reads nothing else
+        _print_sum(done, words, stream)
+    aside = sys.stderr if json else stream  # what reads JSON reads nothing else
     for summary in done:
         for violation in summary.violations:
             print(f"{words['violation']}: {violation}", file=aside)
@@ -101,7 +105,8 @@ def _line(summary: Summary, words: dict[str, str], seconds: float) -> str:
     return f"seed {summary.seed}: {summary.days} {words['days']}, {seconds:.0f} s, {drawn}, {said}"
 
 
-def _print_sum(done: list[Summary], words: dict[str, str]) -> None:
+def _print_sum(done: list[Summary], words: dict[str, str], stream: TextIO) -> None:
+    say = partial(print, file=stream, flush=True)
     faults: Counter[str] = Counter()
     productions: Counter[str] = Counter()
     counts: Counter[str] = Counter()
@@ -110,13 +115,13 @@ def _print_sum(done: list[Summary], words: dict[str, str]) -> None:
         productions.update(summary.productions)  # keeps what was drawn 0 times, which += does not
         counts += summary.counts
     violations = sum(len(summary.violations) for summary in done)
-    print(f"{words['all']}: {sum(summary.days for summary in done)} {words['days']}, seeds {len(done)}")
+    say(f"{words['all']}: {sum(summary.days for summary in done)} {words['days']}, seeds {len(done)}")
     if faults:
-        print("  faults: " + ", ".join(f"{name} {count}" for name, count in sorted(faults.items())))
+        say("  faults: " + ", ".join(f"{name} {count}" for name, count in sorted(faults.items())))
     for name, count in sorted(productions.items()):
-        print(f"  {count:>7}  {name}")
+        say(f"  {count:>7}  {name}")
     never = sorted(name for name, count in productions.items() if not count)
     if never:
-        print(f"  {words['never']}: {', '.join(never)}")
-    print("  " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count))
-    print(f"  {words['violation']} {violations}" if violations else f"  {words['none']}")
+        say(f"  {words['never']}: {', '.join(never)}")
+    say("  " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count))
+    say(f"  {words['violation']} {violations}" if violations else f"  {words['none']}")

@@ -37,6 +37,7 @@ from settlement.stages import (
     take_in,
 )
 
+from settlement_lab.rehearse.kept import keeping
 from settlement_lab.rehearse.points import watched
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -87,7 +88,7 @@ def serve(orders: Connection, environment: dict[str, str], log: Path) -> None:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         killer = _Killer()
-        with watched(killer.passes), wiring.services() as services:
+        with watched(killer.passes), wiring.services() as built, keeping(built) as services:
             while True:
                 order: Order = orders.recv()
                 killer.passed, killer.at = 0, order.kill_at

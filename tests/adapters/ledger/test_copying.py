@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from settlement.adapters.ledger import copying
@@ -95,3 +96,18 @@ def test_equal_rows_are_equal_bytes_however_they_are_cut() -> None:
     parts = [bytes(copying.content(copying.fields(FRAME.iloc[place : place + 1]))) for place in range(3)]
     assert b"".join(parts) == whole
     assert bytes(copying.content(copying.fields(FRAME)[1:])) == b"".join(parts[1:])
+
+
+def test_runs_of_elements_are_arrays_and_an_empty_run_is_an_empty_one(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("create table public.lists (place integer, names text[], amounts bigint[])")
+    places = pd.DataFrame({"place": np.arange(3, dtype=np.int32)})
+    names = pa.array(["홍", "", "{a,b}"], pa.large_string())
+    amounts = pa.array([1, -(2**63), 3], pa.int64())
+    start = np.array([0, 2, 2, 3])
+    row = copying.together(copying.fields(places), copying.lists(names, start), copying.lists(amounts, start))
+    copying.into(connection, "public.lists", ["place", "names", "amounts"], [row])
+    assert connection.execute(sa.text("select * from public.lists")).all() == [
+        (0, ["홍", ""], [1, -(2**63)]),
+        (1, [], []),
+        (2, ["{a,b}"], [3]),
+    ]

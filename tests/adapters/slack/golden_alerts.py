@@ -22,9 +22,11 @@ from settlement.domain.alerts.day import (
     DayCompleted,
     DayDryRun,
     DayProgress,
+    DayRestated,
     DayStarted,
     MatchTotals,
     PayoutTotals,
+    RevisedDate,
     Step,
     StepState,
 )
@@ -246,6 +248,7 @@ EVENTS: dict[str, tuple[Event, ...]] = {
             settlement_date=DAY,
             control="shares_sum_to_allocations",
             problem="allocation [812] of [95000] has shares of [94999]",
+            stands=1,
         ),
     ),
     "breaks.aged": (
@@ -305,6 +308,22 @@ EVENTS: dict[str, tuple[Event, ...]] = {
                 CurrencyTotals(currency="USD", repayment_count=2, received_amount=120_050, distributed_amount=120_050),
             ),
             owed=(*krw(98_001_108), Money(amount=120_050, currency="USD")),
+        ),
+    ),
+    "day.restated": (
+        DayRestated(
+            settlement_date=DAY,
+            run_id=RUN_ID,
+            dates=(
+                RevisedDate(settlement_date=DAY, revision=2),
+                RevisedDate(settlement_date=date(2026, 2, 19), revision=3),
+            ),
+            why="interest of [L1] was 8 000",
+            asked_by="maker",
+            loan_count=7,
+            loans=("L1", "L2", "L3", "L4", "L5"),
+            difference=(won(-1_603), Money(amount=250, currency="USD")),
+            taken_back=krw(1_603),
         ),
     ),
     "alerts.undelivered": (

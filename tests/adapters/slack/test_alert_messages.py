@@ -16,7 +16,18 @@ from settlement.adapters.slack import catalogue, renderer
 from settlement.domain import breaks, controls
 from settlement.domain.alerts import payload
 from settlement.domain.alerts.breaks import BreakLine, BreaksOpened
-from settlement.domain.alerts.day import BreakTotal, CurrencyTotals, DayCompleted, DayStarted, MatchTotals, PayoutTotals
+from settlement.domain.alerts.day import (
+    BreakTotal,
+    ControlBroken,
+    CurrencyTotals,
+    DayCompleted,
+    DayDryRun,
+    DayRestated,
+    DayStarted,
+    MatchTotals,
+    PayoutTotals,
+    RevisedDate,
+)
 from settlement.domain.alerts.event import Money
 from settlement.domain.alerts.payouts import ApprovalNeeded
 from settlement.domain.alerts.routing import Language
@@ -229,6 +240,59 @@ def test_a_link_with_a_password_is_no_button() -> None:
         row_of((failed(log_url="http://ops:s3cret@airflow/log"),))
     )
     assert not [block for block in message.blocks if block["type"] == "actions"]
+
+
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [
+        (
+            "en",
+            [
+                "Settled dates would change, as listed: a run does it if it is given a reason. The table is what the"
+                " date would come to.",
+                "Dates 2026-02-16 (Mon) revision 2",
+                "Difference for investors -₩1,603, net",
+                "Would be taken back ₩1,603, which investors were paid: a second person approves it first.",
+            ],
+        ),
+        (
+            "ko",
+            [
+                "정산이 끝난 날짜가 아래와 같이 바뀝니다. 사유를 적어 실행하면 반영됩니다. 표는 이 정산일이 갖게 될"
+                " 금액입니다.",
+                "바뀌는 정산일 2026-02-16 (월) 2차",
+                "투자자 순차액 -₩1,603",
+                "회수될 금액 ₩1,603. 이미 지급된 돈이므로 먼저 두 번째 사람이 승인해야 합니다.",
+            ],
+        ),
+    ],
+)
+def test_a_dry_run_says_which_settled_dates_would_change_and_by_how_much(language: str, lines: list[str]) -> None:
+    event = DayDryRun(
+        settlement_date=DAY,
+        run_id="r",
+        finding="would_restate",
+        dates=(RevisedDate(settlement_date=DAY, revision=2),),
+        difference=krw(-1_603),
+        taken_back=krw(1_603),
+    )
+    read = renderer.plain(renderer_in(language, airflow_url=None).message(row_of((event,)))).splitlines()
+    assert read[2:] == lines
+
+
+def test_a_restatement_of_a_year_shows_its_first_dates_and_how_many_more() -> None:
+    dates = tuple(RevisedDate(settlement_date=date(2026, 1, 1) + timedelta(days=n), revision=2) for n in range(250))
+    event = DayRestated(settlement_date=DAY, run_id="r", dates=dates, loan_count=1, loans=("L1",))
+    message = renderer_in("en").message(row_of((event,)))
+    assert_fits(message.blocks)
+    shown = renderer.plain(message)
+    assert "2026-01-12 (Mon) revision 2 · … and 238 more\n" in shown
+    assert "Loans run again 1: L1\n" in shown
+
+
+def test_a_control_that_broke_before_anything_was_settled_leaves_nothing_that_stands() -> None:
+    event = ControlBroken(settlement_date=DAY, control="arithmetic", problem="x")
+    assert "What stands" not in renderer.plain(renderer_in("en").message(row_of((event,))))
 
 
 def test_a_clock_that_was_set_is_said() -> None:

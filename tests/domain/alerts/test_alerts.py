@@ -16,8 +16,10 @@ from settlement.domain.alerts.day import (
     DayCompleted,
     DayDryRun,
     DayProgress,
+    DayRestated,
     DayStarted,
     PayoutTotals,
+    RevisedDate,
     Step,
     StepState,
 )
@@ -144,6 +146,11 @@ EVENTS: dict[str, tuple[Event, str, str]] = {
         "info",
         "backfill:7",
     ),
+    "day.restated": (
+        DayRestated(settlement_date=DAY, run_id="r", dates=(RevisedDate(settlement_date=DAY, revision=2),)),
+        "info",
+        "2026-02-16:restated:r:2026-02-16:2",
+    ),
     "day.dry_run": (DayDryRun(settlement_date=DAY, run_id="r"), "info", "2026-02-16:dry:r"),
     "alerts.undelivered": (
         AlertsUndelivered(settlement_date=None, at=AT, count=1, oldest_at=AT, code="invalid_auth"),
@@ -188,6 +195,22 @@ def test_in_a_backfill_nothing_is_critical_unless_money_would_move() -> None:
     assert TaskFailed(**fields, backfill_id="7").severity == "warning"
     sent = MoneyStatus(state=MoneyState.SENT, count=1, amounts=KRW)
     assert TaskFailed(**fields, backfill_id="7", money=sent).severity == "critical"
+
+
+def test_a_restatement_that_takes_money_back_is_a_warning_and_the_next_one_of_its_run_is_another_message() -> None:
+    fields: dict[str, Any] = {"settlement_date": DAY, "run_id": "r", "taken_back": KRW}
+    second, third = (DayRestated(**fields, dates=(RevisedDate(settlement_date=DAY, revision=n),)) for n in (2, 3))
+    assert (second.severity, third.severity) == ("warning", "warning")
+    assert (second.dedupe_key, third.dedupe_key) == (
+        "2026-02-16:restated:r:2026-02-16:2",
+        "2026-02-16:restated:r:2026-02-16:3",
+    )
+
+
+def test_what_a_person_wrote_as_a_reason_is_safe_before_it_can_be_stored() -> None:
+    dates = (RevisedDate(settlement_date=DAY, revision=2),)
+    event = DayRestated(settlement_date=DAY, run_id="r", dates=dates, why="110-234-567890 of a@example.com was wrong")
+    assert event.why == "***-7890 of *** was wrong"
 
 
 def test_everything_of_a_backfill_stands_in_its_own_thread() -> None:

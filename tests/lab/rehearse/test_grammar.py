@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
@@ -18,9 +20,12 @@ from settlement.adapters.bank.formats.csv_statement import ColumnMap
 from settlement.cli import app
 from settlement.domain.bank.messages import Message
 from settlement.domain.bank.statement import Statement
+from settlement.domain.days import Override
 from settlement.domain.errors import UnreadableMessage
+from settlement_lab.rehearse import audit
 from settlement_lab.rehearse.drive import BEGIN
 from settlement_lab.rehearse.grammar import drive, productions, words
+from settlement_lab.rehearse.grammar.audit import Auditor
 from settlement_lab.rehearse.grammar.bank import Bank
 from settlement_lab.rehearse.grammar.words import Line
 from settlement_lab.servers import embedded
@@ -116,6 +121,28 @@ def test_a_day_is_told_whole_however_it_is_told(bank: Bank, number: int) -> None
     assert max(part.closing for part in ours if part.is_last) == 51_710
 
 
+PAYMENT = (
+    "<CdtTrfTxInf><PmtId><EndToEndId>ST-1</EndToEndId></PmtId>"
+    '<Amt><InstdAmt Ccy="KRW">43790</InstdAmt></Amt></CdtTrfTxInf>'
+)
+
+
+def test_a_bank_that_checks_for_duplicates_may_be_sent_a_file_again(bank: Bank) -> None:
+    bank.checks_duplicates = True
+    for _ in range(2):
+        (bank.drop / "ST-20260105-1-KRW-1.xml").write_text(PAYMENT, encoding="utf-8")
+        bank.collect()
+    assert list(bank.payments) == ["ST-1"]
+    assert bank.drawn["said_to_be_there"] + bank.drawn["still_silent"] == 1
+
+
+def test_a_file_that_goes_out_again_to_a_bank_that_does_not_check_ends_the_rehearsal(bank: Bank) -> None:
+    for is_again in (False, True):
+        (bank.drop / "ST-20260105-1-KRW-1.xml").write_text(PAYMENT, encoding="utf-8")
+        with pytest.raises(ValueError, match="ST-20260105-1-KRW-1") if is_again else nullcontext():
+            bank.collect()
+
+
 def test_a_charge_and_what_it_was_taken_for_are_one_entry_of_a_camt(bank: Bank) -> None:
     charge = Line(number="B3", truth="account:bank_charges", amount=-300, own=words.CHARGE, charged_to="B2")
     content = words.camt053(bank.statement(500, [*LINES, charge]))
@@ -126,6 +153,26 @@ def test_a_charge_and_what_it_was_taken_for_are_one_entry_of_a_camt(bank: Bank) 
         (-43_790, "B2", False),
         (-300, "B3", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("settled", "said"), [((6,), []), ((), ["investors have [20] by the certificate of [2026-01-05]"])]
+)
+def test_certificates_follow_one_another_where_no_settled_date_between_is_without_one(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, settled: Sequence[int], said: Sequence[str]
+) -> None:
+    holiday = Override(date=date(2026, 1, 6), business=False, reason="announced")
+    bank.calendar = replace(bank.calendar, overrides=(holiday,))
+    certified = {5: {"opening": 10, "closing": 20}, 7: {"opening": 15, "closing": 30}}
+    books = {
+        "ledger.certificates": [
+            {"settlement_date": date(2026, 1, on), "investors": row} for on, row in certified.items()
+        ],
+        "ledger.days": [{"settlement_date": date(2026, 1, on)} for on in (5, *settled, 7)],
+    }
+    monkeypatch.setattr(audit, "rows", lambda _, query: next(rows for table, rows in books.items() if table in query))
+    found = Auditor(books=None, bank=bank)._certificates_follow()  # type: ignore[arg-type]  # what it would read is above
+    assert [violation.split(", [2026-01-07]")[0] for violation in found] == said
 
 
 # ------------------------------------------------------------------------------------------------------------- slowly
@@ -142,8 +189,9 @@ def test_the_same_seed_plays_the_same_rehearsal(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_command_prints_what_was_drawn() -> None:
-    said = CliRunner().invoke(app, ["rehearse", "--bank", "grammar", "--seed", "3", "--days", "1", "--json"])
+def test_the_command_prints_what_was_drawn_and_no_log_among_it() -> None:
+    said = CliRunner().invoke(app, ["rehearse", "--bank", "grammar", "--seed", "209", "--days", "1", "--json"])
     (summary,) = json.loads(said.stdout)
+    assert "bank_statement_noted" in said.stderr
     assert (said.exit_code, summary["violations"]) == (0, [])
-    assert sum(summary["productions"].values()) > 10
+    assert sum(summary["productions"].values()) > 5

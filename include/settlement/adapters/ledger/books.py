@@ -14,6 +14,7 @@ from settlement.adapters.ledger.journal.repository import Journal
 from settlement.adapters.ledger.outcomes.repository import Outcomes
 from settlement.adapters.ledger.payouts.repository import Payouts
 from settlement.adapters.ledger.refunds.repository import Refunds
+from settlement.adapters.ledger.replays.repository import Replays
 from settlement.adapters.ledger.unit_of_work import NotifyingBooks, Transactions
 from settlement.domain.alerts.routing import AlertsPolicy
 
@@ -25,6 +26,7 @@ class PostgresBooks(NotifyingBooks):
         super().__init__(transaction, alerts=alerts)
         self.inputs = BookedInputs(transaction)
         self.outcomes = Outcomes(transaction)
+        self.replays = Replays(transaction)
         self.journal = Journal(transaction)
         self.payouts = Payouts(transaction, self.journal)
         self.refunds = Refunds(transaction, self.journal)

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from settlement.domain import pipeline
+from settlement.domain.money import Ints
 
 Fields = Any
 """An Arrow array of large_binary: for each row, some of its columns as COPY sends them."""
@@ -35,6 +36,9 @@ END = b"\xff\xff"
 NOTHING = pa.scalar(b"", pa.large_binary())
 EPOCH = np.datetime64("2000-01-01", "D")
 NULL = -1
+ARRAY_HEAD = np.dtype([(name, ">i4") for name in ("length", "dimensions", "has_null", "kind", "count", "first")])
+"""What comes before the elements of an array: its length in bytes, what it is an array of, and how many there are."""
+BIGINT_OID, TEXT_OID = 20, 25
 
 
 def into(connection: sa.Connection, table: str, columns: Iterable[str], rows: Iterable[Fields]) -> None:
@@ -104,6 +108,22 @@ def batches(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def fields(frame: pd.DataFrame) -> Fields:
     """Return the columns of each row as fields, in the order of the columns."""
     return together(*(_field(frame[name]) for name in frame.columns))
+
+
+def lists(elements: Any, start: Ints) -> Fields:
+    """Return a field for each run of the elements, an Arrow array of texts or int64: an array of them in the table.
+
+    The i-th run is `[start[i], start[i + 1])`; the runs follow each other and cover all elements.
+    """
+    is_text = pa.types.is_large_string(elements.type)
+    made = _text(elements) if is_text else _number(elements.to_numpy(), ">i8")
+    offsets = np.frombuffer(made.buffers()[1], dtype=np.int64)[made.offset + start]
+    heads = np.empty(len(start) - 1, dtype=ARRAY_HEAD)
+    heads["length"] = ARRAY_HEAD.itemsize - 4 + np.diff(offsets)
+    heads["dimensions"], heads["has_null"], heads["kind"] = 1, 0, TEXT_OID if is_text else BIGINT_OID
+    heads["count"], heads["first"] = np.diff(start), 1
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), made.buffers()[2]]
+    return together(_fixed(heads), pa.Array.from_buffers(pa.large_binary(), len(heads), buffers))
 
 
 def together(*parts: Fields) -> Fields:

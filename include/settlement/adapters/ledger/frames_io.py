@@ -11,11 +11,19 @@ import sqlalchemy as sa
 from settlement.adapters.ledger import copying
 from settlement.domain.frames import Spec, build, of_columns
 
+LARGEST_BLOCK = 2**31 - 1
+"""Bytes that are read at once; a row must fit, and one may hold the ids of thousands of notes."""
+
 AMOUNTS = pa.schema([("key", pa.large_string()), ("amount", pa.int64())])
 
 
 def amounts(connection: sa.Connection, query: str, parameters: Mapping[str, Any]) -> pa.Table:
-    """Return the rows of a query, a text and an amount each, as columns `key` and `amount`, read by COPY.
+    """Return the rows of a query, a text and an amount each, as columns `key` and `amount`; see `columns`."""
+    return columns(connection, query, parameters, AMOUNTS)
+
+
+def columns(connection: sa.Connection, query: str, parameters: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
+    """Return the rows of a query as columns of a schema, read by COPY: texts and amounts, of which none is missing.
 
     Its parameters stand in it as `%(name)s`.
     """
@@ -27,11 +35,12 @@ def amounts(connection: sa.Connection, query: str, parameters: Mapping[str, Any]
             rows.write(row)
     content = rows.getvalue()
     if not content.size:
-        return AMOUNTS.empty_table()
+        return schema.empty_table()
     return pyarrow.csv.read_csv(
         pa.BufferReader(content),
-        pyarrow.csv.ReadOptions(column_names=AMOUNTS.names),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=AMOUNTS),
+        pyarrow.csv.ReadOptions(column_names=schema.names, block_size=min(content.size, LARGEST_BLOCK)),
+        pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=schema),
     )
 
 

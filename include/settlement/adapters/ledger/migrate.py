@@ -19,6 +19,7 @@ CHANGEABLE = {
     "backfills": "update",
     "runs": "update",
     "repayments": "update",
+    "positions": "delete",
     "quarantine": "update",
     "refused_refunds": "update",
     "payouts": "update",

@@ -25,4 +25,5 @@ grant select, insert on all tables in schema ledger to settlement_app;
 grant usage on all sequences in schema ledger to settlement_app;
 revoke execute on all functions in schema ledger from public;
 grant execute on function
-  ledger.leaf_name, ledger.ensure_partition, ledger.open_leaf, ledger.attach_leaf to settlement_app;
+  ledger.leaf_name, ledger.ensure_partition, ledger.open_leaf, ledger.attach_leaf,
+  ledger.number_of_receipt to settlement_app;

@@ -58,8 +58,9 @@ class Transactions(Generic[B]):
         settlement_date: date | None = None,
         posting: bool = False,
         read_only: bool = False,
+        is_kept: bool = True,
     ) -> Iterator[B]:
-        """Open a transaction, commit it when the context ends well, roll it back otherwise.
+        """Open a transaction, commit it when the context ends well, roll it back otherwise; also if it is not kept.
 
         Raises Displaced: the settlement date belongs to another run by now.
         Raises Unavailable: the database does not answer, or a deadlock or lost connection ended the transaction.
@@ -82,6 +83,9 @@ class Transactions(Generic[B]):
                 if day and not day.dry_run and not read_only:
                     books.days.hold_fence(day)
                 yield books
+                transaction = connection.get_transaction()
+                if not is_kept and transaction is not None:
+                    transaction.rollback()
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
             if str(getattr(error.orig, "sqlstate", None)).startswith(_BEYOND_LIMITS):
                 raise

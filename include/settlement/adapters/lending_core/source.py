@@ -95,6 +95,11 @@ class PostgresLendingCore:
         )
 
     @contextmanager
+    def _connected(self) -> Iterator[dbapi.Connection]:
+        with dbapi.connect(self._uri, autocommit=True) as connection:
+            yield connection
+
+    @contextmanager
     def _reading(self, *, beside: Read | None = None) -> Iterator[Read]:
         """Open a snapshot, or a second view of the one that is open, which another thread may read.
 
@@ -103,7 +108,7 @@ class PostgresLendingCore:
         """
         where = f"[{self._url.host or self._url.query.get('host') or 'localhost'}/{self._url.database}]"
         try:
-            with dbapi.connect(self._uri, autocommit=True) as connection, connection.cursor() as cursor:
+            with self._connected() as connection, connection.cursor() as cursor:
                 cursor.execute("begin isolation level repeatable read, read only")
                 if beside is not None:
                     cursor.execute(f"set transaction snapshot '{beside('snapshot')['name'].iloc[0]}'")
@@ -148,6 +153,10 @@ class Snapshot:
     def received(self, windows: Sequence[Window]) -> pd.DataFrame:
         """Return the repayments received in any of the windows, each once."""
         return pd.concat([self._read("received", *window) for window in windows], ignore_index=True)
+
+    def received_by(self, loan_ids: Sequence[str], until_at_exclusive: datetime) -> pd.DataFrame:
+        """Return the repayments that these loans received before an instant."""
+        return self._read("received_by_loans", _joined(loan_ids), until_at_exclusive)
 
     def received_before(self, at: datetime, loan_ids: Sequence[str]) -> list[EarlierReceipts]:
         """Return what these loans received before an instant and was not undone, by currency."""

@@ -15,6 +15,7 @@ from babel.numbers import format_currency
 
 from settlement.domain import currencies
 from settlement.domain.alerts import redaction
+from settlement.domain.alerts.day import RevisedDate
 from settlement.domain.alerts.event import Money
 from settlement.domain.alerts.payouts import PayoutLine, Usual
 from settlement.domain.alerts.routing import Language
@@ -87,6 +88,8 @@ class Words:
             return self.date(value)
         if isinstance(value, Money):
             return money(value)
+        if isinstance(value, RevisedDate):
+            return self.say("words", "revised", date=value.settlement_date, revision=value.revision)
         if isinstance(value, PayoutLine):
             return f"{safe(value.payee_id)} {money(value.amount)}"
         if isinstance(value, Usual):
@@ -94,7 +97,9 @@ class Words:
         if isinstance(value, MoneyStatus):
             return self.say("money", value.state, count=value.count, amounts=value.amounts)
         if isinstance(value, Sequence) and not isinstance(value, str):
-            return " · ".join(self.write(name, item) for item in value[:MOST_VALUES])
+            more = len(value) - MOST_VALUES
+            left_out = [self.say("words", "more", count=more)] if more > 0 else []
+            return " · ".join([*(self.write(name, item) for item in value[:MOST_VALUES]), *left_out])
         return self.code(_CODES[name], str(value)) if name in _CODES else safe(str(value))
 
     def code(self, table: str, code: str) -> str:

@@ -22,11 +22,13 @@ from settlement.adapters.slack.catalogue import NOTHING, Words, Written, escape,
 from settlement.domain.alerts.breaks import SHOWN_BREAKS, BreaksOpened
 from settlement.domain.alerts.day import (
     BackfillSummary,
+    ControlBroken,
     CurrencyTotals,
     DayCompleted,
     DayDryRun,
     DayEvent,
     DayProgress,
+    DayRestated,
     DayStarted,
     Step,
     StepState,
@@ -420,6 +422,10 @@ def _fields(event: Event, words: Words) -> dict[str, str]:
         written["problem_event"] = words.code("kinds", event.problem_event)
     if isinstance(event, ApprovalDone):
         written["approved"] = words.say("words", "approved" if event.approved else "rejected")
+    if isinstance(event, DayRestated) and event.loan_count > len(event.loans):
+        written["loans"] += " …"
+    if isinstance(event, ControlBroken):
+        written["stands"] = written["stands"] if event.stands else ""
     if isinstance(event, BreaksOpened):
         for count in ("missing_payout_count", "doubled_payout_count", "oldest_business_days"):
             written[count] = written[count] if values[count] else ""

@@ -1,10 +1,11 @@
 """The settlement day as people are told of it: its steps, its totals, the control that stopped it, its backfill."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import ClassVar, Literal
 
+from settlement.domain.alerts import redaction
 from settlement.domain.alerts.event import Event, Money, Severity, summary_key
 
 
@@ -177,11 +178,53 @@ class DayCompleted(DayEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RevisedDate:
+    """A settled date and its newest revision, which a restatement gives it."""
+
+    settlement_date: date
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayRestated(Event):
+    """A run has changed what was settled: on its own date, or on dates that were settled before it and lie after it.
+
+    `dates` are all that have a new revision, oldest first; `loans` the first of those that were run again. `difference`
+    is what investors have more than before, net, and `taken_back` what they were paid of it and own no more.
+    """
+
+    name: ClassVar[str] = "day.restated"
+
+    run_id: str
+    dates: tuple[RevisedDate, ...]
+    why: str = ""
+    asked_by: str = ""
+    loan_count: int = 0
+    loans: tuple[str, ...] = ()
+    difference: tuple[Money, ...] = ()
+    taken_back: tuple[Money, ...] = ()
+
+    def __post_init__(self) -> None:
+        # A person wrote it: it is made safe before anybody can store it.
+        object.__setattr__(self, "why", redaction.free_text(self.why))
+
+    @property
+    def key(self) -> str:
+        # No two restatements give one date one revision, so the first names all of them.
+        first = self.dates[0]
+        return f"restated:{self.run_id}:{first.settlement_date.isoformat()}:{first.revision}"
+
+    def own_severity(self) -> Severity:
+        return Severity.WARNING if self.taken_back else Severity.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayDryRun(Event):
     """A dry run computed the day; nothing was booked, paid or sent, and this is the one message of it.
 
     It stands alone: the day's own message tells of what was done. `kept_conf` is what a run that was cleared was asked
-    before and still is; then nobody may have meant a dry run, and each such run is told of.
+    before and still is; then nobody may have meant a dry run, and each such run is told of. Where settled dates would
+    change, `dates`, `difference` and `taken_back` say how, as in `DayRestated`.
     """
 
     name: ClassVar[str] = "day.dry_run"
@@ -191,9 +234,12 @@ class DayDryRun(Event):
     run_type: str = "manual"
     clear_number: int = 0
     kept_conf: str = ""
-    finding: Literal["would_settle", "is_settled"] = "would_settle"
+    finding: Literal["would_settle", "would_restate", "is_settled"] = "would_settle"
     totals: tuple[CurrencyTotals, ...] = ()
     owed: tuple[Money, ...] = ()
+    dates: tuple[RevisedDate, ...] = ()
+    difference: tuple[Money, ...] = ()
+    taken_back: tuple[Money, ...] = ()
 
     @property
     def key(self) -> str:
@@ -235,13 +281,14 @@ class BackfillSummary(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlBroken(Event):
-    """A control stopped the day before money moved."""
+    """A control stopped the day before money moved. `stands` is the revision that a settled date keeps, 0: none."""
 
     name: ClassVar[str] = "control.broken"
     level: ClassVar[Severity] = Severity.CRITICAL
 
     control: str
     problem: str
+    stands: int = 0
 
     @property
     def key(self) -> str:

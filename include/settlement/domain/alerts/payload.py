@@ -17,6 +17,7 @@ from settlement.domain.alerts.day import (
     DayCompleted,
     DayDryRun,
     DayProgress,
+    DayRestated,
     DayStarted,
 )
 from settlement.domain.alerts.event import Event
@@ -62,6 +63,7 @@ EVENTS: dict[str, type[Event]] = {
         BreaksAged,
         BackfillSummary,
         DayDryRun,
+        DayRestated,
         AlertAcknowledged,
         AlertsUndelivered,
         Heartbeat,

@@ -14,16 +14,19 @@ from settlement.domain.computation import encode
 from settlement.domain.days import Windows
 
 
-def elsewhere(taken: pd.DataFrame, repayments: pd.DataFrame) -> list[str]:
+def taken(repayments: pd.DataFrame) -> pd.DataFrame:
+    """Return those of an outcome's repayments that the run takes: of what is refused only a break tells."""
+    return repayments[repayments["outcome"] != "refused"]
+
+
+def elsewhere(took: pd.DataFrame, repayments: pd.DataFrame) -> list[str]:
     """Return the ids of what is taken and is not among the inputs' repayments."""
-    is_elsewhere = encode.lookup(taken["repayment_id"], encode.text(repayments["repayment_id"])) == encode.NONE
-    ids: list[str] = taken["repayment_id"][is_elsewhere].tolist()
+    is_elsewhere = encode.lookup(took["repayment_id"], encode.text(repayments["repayment_id"])) == encode.NONE
+    ids: list[str] = took["repayment_id"][is_elsewhere].tolist()
     return ids
 
 
-def dated(
-    taken: pd.DataFrame, repayments: pd.DataFrame, came: Mapping[str, datetime], windows: Windows
-) -> pd.DataFrame:
+def dated(took: pd.DataFrame, repayments: pd.DataFrame, came: Mapping[str, datetime], windows: Windows) -> pd.DataFrame:
     """Return what is taken with when each came, `received_at`, and the settlement date of its window, `window_on`.
 
     `came` says it of those that are `elsewhere`.
@@ -32,8 +35,8 @@ def dated(
     if came:
         ids = pd.concat([ids, pd.Series(list(came), dtype=ids.dtype)])
         instants = pd.concat([instants, pd.Series(list(came.values()), dtype=instants.dtype)])
-    received_at = instants.take(encode.lookup(taken["repayment_id"], encode.text(ids))).set_axis(taken.index)
-    return taken.assign(received_at=received_at, window_on=_dates(received_at, windows))
+    received_at = instants.take(encode.lookup(took["repayment_id"], encode.text(ids))).set_axis(took.index)
+    return took.assign(received_at=received_at, window_on=_dates(received_at, windows))
 
 
 def _dates(received: pd.Series, windows: Windows) -> list[date]:

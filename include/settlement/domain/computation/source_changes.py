@@ -74,6 +74,25 @@ def changed(taken: pd.DataFrame, received: pd.DataFrame) -> list[Finding]:
     return findings
 
 
+def too_old(unknown: pd.DataFrame, currencies: Mapping[str, str]) -> list[Finding]:
+    """Return a finding for each late arrival from before the look-back; `currencies` are those of its loan, by loan."""
+    return [
+        Finding(
+            cause="late_arrival_too_old",
+            subject_kind="repayment",
+            subject_id=row["repayment_id"],
+            currency=currencies.get(row["loan_id"]),
+            amount=row["amount"],
+            evidence={
+                name: row[name]
+                for name in ("loan_id", "received_at", "amount", "reverses_repayment_id")
+                if not pd.isna(row[name])
+            },
+        )
+        for row in unknown.sort_values("repayment_id", kind="stable").to_dict("records")
+    ]
+
+
 def new(received: pd.DataFrame, known: Set[str]) -> pd.DataFrame:
     """Return the repayments that no run has taken yet."""
     return received[~received["repayment_id"].isin(known)]

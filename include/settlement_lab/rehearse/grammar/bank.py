@@ -78,11 +78,13 @@ class Bank:
     balance: int
     account: str = DEBTOR_ACCOUNT
     calendar: BankCalendar = CALENDAR
+    checks_duplicates: bool = False
+    """Whether it is known to refuse a payment file that it has; else nobody may send one again."""
     is_honest: bool = False
     """From then on it only does what was ordered, and tells it plainly."""
     payments: dict[str, Payment] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    """By file id: how it was taken, "taken" or "refused"."""
+    """By file id: what became of it, "taken", "refused" or "swallowed"."""
     lines: dict[str, Line] = field(default_factory=dict)
     """Every line that was booked, by its number."""
     drawn: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(productions.names(), 0)))
@@ -124,6 +126,8 @@ class Bank:
             found = _PAYMENT.findall(content)
             if len(found) != content.count("<CdtTrfTxInf>"):
                 raise ValueError(f"Of file [{file_id}] only {len(found)} payments can be read")
+            if file_id in self.files and not self.checks_duplicates:
+                raise ValueError(f"File [{file_id}] went out again to a bank that is not known to check for duplicates")
             if file_id in self.files:
                 productions.draw(self, productions.ASKED_AGAIN)(self, file_id)
                 continue

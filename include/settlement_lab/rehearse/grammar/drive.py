@@ -48,6 +48,7 @@ from settlement_lab.rehearse.grammar import words
 from settlement_lab.rehearse.grammar.audit import Auditor
 from settlement_lab.rehearse.grammar.bank import Bank
 from settlement_lab.rehearse.grammar.operator import Operator
+from settlement_lab.rehearse.kept import keeping
 from settlement_lab.rehearse.lender import SEOUL, Lender
 from settlement_lab.rehearse.worker import STAGES, Order
 from settlement_lab.servers import bank as demo_bank
@@ -132,24 +133,34 @@ def _rehearsal(seed: int, home: Path, server: embedded.Server) -> Iterator[_Rehe
         for folder in (drop, pickup):
             folder.mkdir()
         policy.write_text(POLICY, encoding="utf-8")
-        values = _environment(server.url(core, user=embedded.READER), books_url, drop, pickup)
+        checks_duplicates = seed % 2 == 0
+        core_url = server.url(core, user=embedded.READER)
+        values = _environment(core_url, books_url, drop, pickup, checks_duplicates=checks_duplicates)
         values |= {"SETTLEMENT_POLICY": str(policy), "SETTLEMENT_SNAPSHOTS": str(home / "snapshots")}
         stack.enter_context(environ(values))
         lenders = stack.enter_context(psycopg.connect(server.url(core, user="lending_core", driver="postgresql")))
         reading = stack.enter_context(
             psycopg.connect(server.url(books, user="settlement", driver="postgresql"), autocommit=True)
         )
-        services = stack.enter_context(wiring.services())
+        services = stack.enter_context(keeping(stack.enter_context(wiring.services())))
         chances = [Random(4 * seed + number) for number in range(4)]  # noqa: S311 - a story, not a secret
         before = demo_bank.CALENDAR.previous_business_day(BEGIN)
-        bank = Bank(random=chances[0], drop=drop, pickup=pickup, today=before, balance=OPENING)
+        bank = Bank(
+            random=chances[0],
+            drop=drop,
+            pickup=pickup,
+            today=before,
+            balance=OPENING,
+            checks_duplicates=checks_duplicates,
+        )
+        channel = DirectoryBank(drop, pickup, checks_duplicates=checks_duplicates, settle_seconds=0)
         rehearsal = _Rehearsal(
             random=chances[1],
             bank=bank,
             lender=PayersOfSharedAccounts(random=chances[2], core=lenders, bank=bank),
             people=Operator(random=chances[3], bank=bank, books=reading),
             auditor=Auditor(books=reading, bank=bank),
-            services=replace(services, bank=DirectoryBank(drop, pickup, settle_seconds=0), is_now_set=True),
+            services=replace(services, bank=channel, is_now_set=True),
             summary=Summary(seed=seed),
             environment=values,
             home=home,
@@ -159,7 +170,7 @@ def _rehearsal(seed: int, home: Path, server: embedded.Server) -> Iterator[_Rehe
         yield rehearsal
 
 
-def _environment(core_url: str, books_url: str, drop: Path, pickup: Path) -> dict[str, str]:
+def _environment(core_url: str, books_url: str, drop: Path, pickup: Path, *, checks_duplicates: bool) -> dict[str, str]:
     account = {
         "debtor_account": demo_bank.DEBTOR_ACCOUNT,
         "debtor_name": demo_bank.DEBTOR_NAME,
@@ -167,6 +178,7 @@ def _environment(core_url: str, books_url: str, drop: Path, pickup: Path) -> dic
         "currency": demo_bank.CURRENCY,
         "drop": str(drop),
         "pickup": str(pickup),
+        "duplicate_check": checks_duplicates,
         "statement_columns": words.COLUMNS,
     }
     connections = {

@@ -278,12 +278,18 @@ def refused_by_every_name(bank: Bank, file_id: str, payments: Sequence[Payment])
         bank.report(file_id, after=after, payments=named, refuses=payments)
 
 
+def swallowed(bank: Bank, file_id: str, payments: Sequence[Payment]) -> None:
+    """The file is taken out of the folder, and nothing ever comes of it."""
+    bank.files[file_id] = "swallowed"
+
+
 FILES = (
     (60, accepted),
     (20, accepted_by_name),
     (12, taken_in_silence),
     (6, refused_twice),
     (4, refused_by_every_name),
+    (6, swallowed),
 )
 
 
@@ -313,7 +319,7 @@ def said_to_be_there(bank: Bank, file_id: str) -> None:
     bank.report(file_id, group="RJCT", reason="DUPL")
 
 
-ASKED_AGAIN = ((2, said_to_be_there), (1, still_silent))
+ASKED_AGAIN = ((1, said_to_be_there), (1, still_silent))
 
 
 # --------------------------------------------------------------------------------------------------------- of a receipt
@@ -648,7 +654,7 @@ STATEMENTS = (
     (8, in_pages),
     (6, in_the_middle_of_the_day),
     (6, in_part_and_then_whole),
-    (10, in_another_dress),
+    (20, in_another_dress),
     (5, with_texts_like_fields),
     (5, with_texts_in_several_fields),
     (6, newest_first),

@@ -45,6 +45,7 @@ class Approvals(Repository):
             amounts=row.amounts,
             expires_at=row.expires_at,
             decision=Decision(row.decision) if row.decision else None,
+            decided_by=row.decided_by,
         )
 
     def decide(self, approval_id: str, *, decision: Decision, by: str, reason: str | None, now: datetime) -> None:

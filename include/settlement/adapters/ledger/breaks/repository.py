@@ -1,7 +1,7 @@
 """The part of the books that keeps breaks: opened once, aged in business days, resolved when they are gone."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -55,7 +55,7 @@ class Breaks(Repository):
         on: date,
         calendar: SettlementCalendar,
         now: datetime,
-        sees_all: bool = True,
+        sees: Set[tuple[str, str]] | None = None,
     ) -> dict[str, int]:
         """Make the open breaks of these causes be exactly the findings; return how many opened, resolved and stand."""
         run = self.transaction.execute
@@ -73,7 +73,7 @@ class Breaks(Repository):
             )
         }
         opened = [finding for key, finding in sorted(wanted.items()) if key not in present]
-        gone = [row for key, row in present.items() if key not in wanted] if sees_all else []
+        gone = [row for key, row in present.items() if key not in wanted and (sees is None or key[1:] in sees)]
         for finding in opened:
             self._open(finding, on=on, now=now)
         for row in gone:

@@ -53,7 +53,13 @@ DAY_KEY = "t.settlement_date || '/' || t.revision"
 # By the name under which it is sealed, in the order in which it is sealed and verified. A row that goes on living after
 # it is sealed has a second name for what a person or the bank answers to it.
 SEALED: Mapping[str, Sealed] = {
-    "revisions": Sealed(table="revisions", key=DAY_KEY),
+    "revisions": Sealed(
+        table="revisions",
+        key=DAY_KEY,
+        columns="settlement_date, revision, run_id, reason, policy_name, policy_version, policy_sha256, input_sha256,"
+        " output_sha256, code_version, computed_at",
+    ),
+    "revisions asked for": Sealed(table="revisions", key=DAY_KEY, columns="settlement_date, revision, requested_by"),
     "snapshots": Sealed(
         table="snapshots",
         key=DAY_KEY,
@@ -92,7 +98,17 @@ SEALED: Mapping[str, Sealed] = {
         new=OF_REVISION,
         each="revision",
     ),
-    "refunds": Sealed(table="refunds", key="t.refund_id", new=OF_REVISION, each="revision"),
+    "refunds": Sealed(
+        table="refunds",
+        # One that is taken again is sealed beside the first, which is sealed as it was before there were others.
+        key="t.refund_id || left('/' || t.number, 9 * (t.number - 1))",
+        columns="refund_id, settlement_date, revision, loan_id, currency, amount",
+        new=OF_REVISION,
+        each="revision",
+    ),
+    "replayed_loans": Sealed(
+        table="replayed_loans", key=f"{DAY_KEY} || '/' || t.loan_id", new=OF_REVISION, each="revision"
+    ),
     "refused_refunds": Sealed(
         table="refused_refunds",
         key=f"{DAY_KEY} || '/' || t.refund_id",
@@ -231,6 +247,10 @@ COVERED: Mapping[str, str] = {
         ("day_totals", "allocations", "credits", "quarantine", "refunds", "refused_refunds"),
         f"exists (select from ledger.seals r where r.table_name = 'revisions' and r.key = {DAY_KEY})",
     ),
+    # One of a revision that there is not would hide rows all the same.
+    "replayed_loans": "not exists (select from ledger.revisions r where (r.settlement_date, r.revision)"
+    " = (t.settlement_date, t.revision)) or exists (select from ledger.seals r where r.table_name = 'revisions'"
+    f" and r.key = {DAY_KEY})",
     "entries": "t.entry_id <= :entries",
     "refunds_undone": "t.entry_id <= :entries",
     "payout_history": "t.step <= :payout_history",
@@ -241,6 +261,8 @@ COVERED: Mapping[str, str] = {
 UNSEALED: Mapping[str, str] = {
     "days": "it says where a day stands; its close and revision are derived from certificates and revisions",
     "balances": "the sums of postings, and derived from them",
+    "positions": "the sums of allocations and shares, and derived from them",
+    "windows_taken": "counts of repayments, and derived from them",
     "holds": "written anew whenever payouts are prepared; what was held is in the certificate, what is owed a balance",
     "control_results": "the newest result of each control; that all held is in the certificate",
     "alembic_version": "the revision of this schema, which migrating changes",
@@ -276,6 +298,8 @@ INVARIANTS: Mapping[str, str] = {
     "repayments stand where the books took them": "repayments_stand_where_taken",
     "days are at their newest revision, and closed if that is certified": "days_are_at_their_newest_revision",
     "frozen inputs are those that their revision was computed with": "inputs_are_those_computed_with",
+    "positions are the sums of what moved": "positions_are_sums",
+    "windows are counted with what was taken of them": "windows_are_counted",
     "credits are held up to their repayment, and not below zero": "credits_are_within_their_repayment",
     "a loan's credit is what came to be held, less what was applied and refunded": "credits_are_in_the_books",
     "refunds took exactly their amount of held credits": "refunds_took_their_amount",
@@ -286,11 +310,10 @@ INVARIANTS: Mapping[str, str] = {
 # What moved in all, by what it moved of; the frozen inputs say the most that each can move. Newest revisions count.
 MOVED: Mapping[str, str] = {
     "receivables": """
-        select receivable_id, sum(amount)::bigint from ledger.allocations
-          join ledger.days using (settlement_date, revision) group by receivable_id order by receivable_id""",
+        select receivable_id, sum(amount)::bigint from ledger.standing_allocations
+         group by receivable_id order by receivable_id""",
     "notes": """
-        select note_id, sum(gross_amount)::bigint from ledger.shares
-          join ledger.days using (settlement_date, revision) where component = 'principal'
+        select note_id, sum(gross_amount)::bigint from ledger.standing_shares where component = 'principal'
          group by note_id order by note_id""",
 }
 
@@ -303,6 +326,14 @@ class Close(Repository):
         row = self._first("select * from ledger.revisions where settlement_date = :on order by revision desc limit 1",
                           on=settlement_date)  # fmt: skip
         return Revision(**row) if row else None
+
+    def revisions(self, settlement_date: date) -> list[Revision]:
+        """Return every computed revision of a day, with its hashes, oldest first."""
+        rows = self.transaction.execute(
+            sa.text("select * from ledger.revisions where settlement_date = :on order by revision"),
+            {"on": settlement_date},
+        ).mappings()
+        return [Revision(**row) for row in rows]
 
     def policy(self, sha256: str) -> bytes | None:
         """Return the text of a policy that a revision was computed with, or None where it was not kept."""
@@ -499,7 +530,7 @@ class Close(Repository):
             key = SEALED[name].key
             row = self.transaction.execute(
                 sa.text(
-                    f"select {key} from ledger.{name} t where {condition} and not exists (select from ledger.seals s"
+                    f"select {key} from ledger.{name} t where ({condition}) and not exists (select from ledger.seals s"
                     f" where s.table_name = '{name}' and s.key = {key}) order by 1 limit 1"
                 ),
                 reached,
@@ -515,12 +546,9 @@ class Close(Repository):
         return [(name, str(row)) for name, row in found if row is not None]
 
     def computed(self) -> list[Revision]:
-        """Return the newest revision of every computed day, oldest first."""
+        """Return every computed revision of every day, oldest first."""
         rows = self.transaction.execute(
-            sa.text(
-                "select r.* from ledger.revisions r join ledger.days using (settlement_date, revision)"
-                " order by settlement_date"
-            )
+            sa.text("select * from ledger.revisions order by settlement_date, revision")
         ).mappings()
         return [Revision(**row) for row in rows]
 
@@ -541,8 +569,9 @@ class Close(Repository):
             "shares": frames.widen(outcome.shares, outcome.allocations).rename(columns={"allocation_no": "position"}),
             "credits": outcome.credits.assign(position=range(1, len(outcome.credits) + 1)),
             "refunds": outcome.refunds,
-            "day_totals": outcome.totals,
         }
+        if day.revision == 1:  # totals of a later one are those of the whole day, of which it ran a part
+            computed["day_totals"] = outcome.totals
         for table, frame in computed.items():
             row = self._first_difference(table, frame, day)
             if row is not None:

@@ -1,10 +1,20 @@
 """One investor's money of a day, row by row."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
-from settlement.ports.explain import HeldBalance, InvestorPayout, InvestorPosting, InvestorShare
+from settlement.ports.explain import (
+    ChangedShare,
+    HeldBalance,
+    InvestorAllocation,
+    InvestorPayout,
+    InvestorPosting,
+    InvestorShare,
+    MadeRevision,
+    RepaymentLine,
+)
 
 HERE = __package__
 
@@ -31,3 +41,23 @@ class Explanations(Repository):
         """Return what the investor is owed and not paid now, by currency."""
         rows = self.transaction.execute(sql(HERE, "holds"), {"investor": investor_id})
         return [HeldBalance(**row._mapping) for row in rows]
+
+    def allocations(self, investor_id: str, on: date) -> list[InvestorAllocation]:
+        """Return the allocations of the day of which the investor has a share, as the books stand, in their order."""
+        rows = self.transaction.execute(sql(HERE, "allocations"), {"on": on, "investor": investor_id})
+        return [InvestorAllocation(**row._mapping) for row in rows]
+
+    def bank_lines(self, repayment_ids: Sequence[str]) -> list[RepaymentLine]:
+        """Return the lines that show these repayments, by repayment and booking date."""
+        rows = self.transaction.execute(sql(HERE, "bank_lines"), {"repayments": list(repayment_ids)})
+        return [RepaymentLine(**row._mapping) for row in rows]
+
+    def revisions(self, on: date) -> list[MadeRevision]:
+        """Return the revisions of a date in their order."""
+        rows = self.transaction.execute(sql(HERE, "revisions"), {"on": on})
+        return [MadeRevision(**row._mapping) for row in rows]
+
+    def share_changes(self, investor_id: str, on: date) -> list[ChangedShare]:
+        """Return what each later revision of the date changed of the investor's shares, by revision and share."""
+        rows = self.transaction.execute(sql(HERE, "share_changes"), {"on": on, "investor": investor_id})
+        return [ChangedShare(**row._mapping) for row in rows]

@@ -1,6 +1,5 @@
--- One row per share of an investor in the newest revision of a settlement date, in the order of the run.
+-- One row per share of an investor of a settlement date, as the books stand, in the order of the run.
 select s.*
-  from ledger.shares s
-  join ledger.days d using (settlement_date, revision)
+  from ledger.standing_shares s
  where s.settlement_date = :on and s.investor_id = :investor
  order by s.position, s.note_id

@@ -1,7 +1,6 @@
 """The part of the books that a run sees before it computes: what is taken, what is held, and every position so far.
 
-Positions are those before the settlement date: rows of later days, if any, are not looked at. Only the newest revision
-of a day counts.
+Positions are those before the settlement date: rows of later days, if any, are not looked at.
 """
 
 from collections.abc import Sequence
@@ -10,18 +9,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from settlement.adapters.ledger import frames_io
+from settlement.adapters.ledger.positions.repository import Positions
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain import frames
+from settlement.domain.computation import encode
+from settlement.domain.computation.positions import Sums
 from settlement.domain.frames import Inputs
 from settlement.ports.source import Facts
 
 HERE = __package__
-NEWEST = "join ledger.days d on d.settlement_date = x.settlement_date and d.revision = x.revision"
 
 
 class BookedInputs(Repository):
@@ -40,11 +40,12 @@ class BookedInputs(Repository):
         return {row.window_on: (row.receipts, row.digest) for row in self.transaction.execute(sql(HERE, "digests"))}
 
     def taken(self, windows: Sequence[date]) -> pd.DataFrame:
-        """Return what was taken of the windows, as the source said it then."""
+        """Return what was taken of the windows, and what is kept back of any, as the source said it then."""
         rows = self.transaction.execute(
             sa.text(
                 "select repayment_id, loan_id, received_at, amount, reverses_repayment_id, currency, state"
-                " from ledger.repayments where window_on = any(:windows) order by 1"
+                " from ledger.repayments"
+                " where window_on = any(:windows) and state <> 'untaken' or state = 'quarantined' order by 1"
             ),
             {"windows": list(windows)},
         ).all()
@@ -58,10 +59,23 @@ class BookedInputs(Repository):
         """Return those of the repayments that some run has taken, whatever window they lay in then."""
         return set(
             self.transaction.execute(
-                sa.text("select repayment_id from ledger.repayments where repayment_id = any(:ids)"),
+                sa.text(
+                    "select repayment_id from ledger.repayments where repayment_id = any(:ids) and state <> 'untaken'"
+                ),
                 {"ids": list(repayment_ids)},
             ).scalars()
         )
+
+    def settled(self, repayment_ids: Sequence[str]) -> set[str]:
+        """Return those of the repayments that a run has settled, reversed or not, and reversals that cancelled."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select repayment_id from ledger.repayments where repayment_id = any(:ids) and (state = 'settled'"
+                " or state = 'cancelled' and reverses_repayment_id is not null)"
+            ),
+            {"ids": list(repayment_ids)},
+        )
+        return set(rows.scalars())
 
     def currencies(self, loan_ids: Sequence[str]) -> dict[str, str]:
         """Return the currency in which money of these loans was settled, by loan."""
@@ -86,19 +100,16 @@ class BookedInputs(Repository):
 
     def credit_loans(self, day: date) -> set[str]:
         """Return the loans on which money was held before the day."""
+        maybe = self.transaction.execute(sql(HERE, "maybe_held"), {"on": day}).scalars().all()
+        return set(self.transaction.execute(sql(HERE, "held_before"), {"on": day, "loans": list(maybe)}).scalars())
+
+    def refunded(self, day: date, refund_ids: Sequence[str]) -> set[str]:
+        """Return those of the refunds that a run of an earlier date has taken, as the books stand."""
         rows = self.transaction.execute(
             sa.text(
-                "select loan_id from ledger.credit_changes where settlement_date < :on"
-                " group by loan_id, repayment_id having sum(amount) <> 0"
+                "select refund_id from ledger.standing_refunds where refund_id = any(:ids) and settlement_date < :on"
             ),
-            {"on": day},
-        )
-        return set(rows.scalars())
-
-    def refunded(self, refund_ids: Sequence[str]) -> set[str]:
-        """Return those of the refunds that some run has taken."""
-        rows = self.transaction.execute(
-            sa.text("select refund_id from ledger.refunds where refund_id = any(:ids)"), {"ids": list(refund_ids)}
+            {"ids": list(refund_ids), "on": day},
         )
         return set(rows.scalars())
 
@@ -111,21 +122,10 @@ class BookedInputs(Repository):
         """Return the day's inputs: the source's facts with the positions, credits and prior rows of the books."""
         loans = facts.loans["loan_id"].tolist()
         of_loans = {"on": day, "loans": loans}
-        repaid = frames_io.amounts(
-            self.transaction,
-            f"select x.note_id, sum(x.gross_amount)::bigint from ledger.shares x {NEWEST}"
-            " where x.component = 'principal' and x.settlement_date < %(on)s and x.loan_id = any(%(loans)s)"
-            " group by x.note_id",
-            of_loans,
-        )
-        allocated = frames_io.amounts(
-            self.transaction,
-            f"select x.receivable_id, sum(x.amount)::bigint from ledger.allocations x {NEWEST}"
-            " where x.settlement_date < %(on)s and x.loan_id = any(%(loans)s) group by x.receivable_id",
-            of_loans,
-        )
+        positions = Positions(self.transaction)
+        repaid, allocated = positions.repaid(day, loans), positions.allocated(day, loans)
         notes, receivables = facts.notes, facts.receivables
-        originals = self._originals(facts.originals)
+        originals = self._originals(facts)
         settled = originals.loc[originals["state"] == "settled", "repayment_id"].tolist()
         return Inputs(
             loans=facts.loans,
@@ -135,11 +135,11 @@ class BookedInputs(Repository):
             receivables=receivables.assign(allocated=_looked_up(receivables["receivable_id"], allocated)),
             repayments=self._with_state(facts.repayments, facts.loans),
             credits=self._credits(of_loans),
-            refunds=self._with_refusals(facts.refunds),
+            refunds=self._with_refusals(day, facts.refunds),
             originals=originals,
             prior_allocations=self._prior_allocations(day, settled),
             prior_shares=self._prior_shares(day, settled),
-            prior_entries=self._prior_entries(originals["repayment_id"].tolist()),
+            prior_entries=self._prior_entries(day, originals["repayment_id"].tolist()),
         )
 
     def _with_state(self, repayments: pd.DataFrame, loans: pd.DataFrame) -> pd.DataFrame:
@@ -154,11 +154,14 @@ class BookedInputs(Repository):
         columns = [column for column in frames.REPAYMENTS.column_names if column != "state"]
         return repayments[columns].assign(state=pd.Series(state, dtype="str", index=repayments.index))
 
-    def _with_refusals(self, refunds: pd.DataFrame) -> pd.DataFrame:
-        """Say which refunds an earlier run has refused."""
+    def _with_refusals(self, day: date, refunds: pd.DataFrame) -> pd.DataFrame:
+        """Say which refunds a run of an earlier date has refused."""
         rows = self.transaction.execute(
-            sa.text("select refund_id from ledger.refused_refunds where refund_id = any(:ids)"),
-            {"ids": refunds["refund_id"].tolist()},
+            sa.text(
+                "select refund_id from ledger.standing_refused_refunds"
+                " where refund_id = any(:ids) and settlement_date < :on"
+            ),
+            {"ids": refunds["refund_id"].tolist(), "on": day},
         )
         state = np.where(refunds["refund_id"].isin(list(rows.scalars())), "refused", "new")
         return refunds.assign(state=pd.Series(state, dtype="str", index=refunds.index))
@@ -166,8 +169,10 @@ class BookedInputs(Repository):
     def _credits(self, of_loans: dict[str, Any]) -> pd.DataFrame:
         return frames_io.named(self.transaction, sql(HERE, "credits"), of_loans, frames.CREDITS)
 
-    def _originals(self, source: pd.DataFrame) -> pd.DataFrame:
-        """Set where each original stands; `source` has repayment_id, loan_id, amount, reverses_repayment_id."""
+    def _originals(self, facts: Facts) -> pd.DataFrame:
+        """Say where each original stands; the books may have one that the source shows no longer."""
+        named = facts.repayments["reverses_repayment_id"].dropna().unique().tolist()
+        source = {row["repayment_id"]: row for row in facts.originals.to_dict("records")}
         known = {
             row.repayment_id: row
             for row in self.transaction.execute(
@@ -175,41 +180,51 @@ class BookedInputs(Repository):
                     "select repayment_id, loan_id, amount, reverses_repayment_id, reversed_by, state"
                     " from ledger.repayments where repayment_id = any(:ids)"
                 ),
-                {"ids": source["repayment_id"].tolist()},
+                {"ids": named},
             )
         }
         rows = []
-        for original in source.to_dict("records"):
-            booked = known.get(original["repayment_id"])
+        for original in [name for name in named if name in source or name in known]:
+            booked, shown = known.get(original), source.get(original, {})
             rows.append(
                 {
-                    "repayment_id": original["repayment_id"],
-                    "loan_id": booked.loan_id if booked else original["loan_id"],
-                    "amount": booked.amount if booked else original["amount"],
+                    "repayment_id": original,
+                    "loan_id": booked.loan_id if booked else shown["loan_id"],
+                    "amount": booked.amount if booked else shown["amount"],
                     "is_reversal": bool(
-                        booked.reverses_repayment_id if booked else not pd.isna(original["reverses_repayment_id"])
+                        booked.reverses_repayment_id if booked else not pd.isna(shown["reverses_repayment_id"])
                     ),
                     "is_reversed": bool(booked and booked.reversed_by),
-                    "state": booked.state if booked else "unsettled",
+                    "state": booked.state if booked and booked.state != "untaken" else "unsettled",
                 }
             )
         return frames.build(frames.ORIGINALS, rows)
 
     def _prior_allocations(self, day: date, repayment_ids: list[str]) -> pd.DataFrame:
+        if not repayment_ids:
+            return frames.build(frames.PRIOR_ALLOCATIONS)
         query = sql(HERE, "prior", "prior_allocations")
         return frames_io.named(self.transaction, query, {"ids": repayment_ids, "on": day}, frames.PRIOR_ALLOCATIONS)
 
     def _prior_shares(self, day: date, repayment_ids: list[str]) -> pd.DataFrame:
+        if not repayment_ids:  # most days undo nothing, and planning over the shares of every date takes a while
+            return frames.build(frames.PRIOR_SHARES)
         query = sql(HERE, "prior", "prior_shares")
         return frames_io.named(self.transaction, query, {"ids": repayment_ids, "on": day}, frames.PRIOR_SHARES)
 
-    def _prior_entries(self, repayment_ids: list[str]) -> pd.DataFrame:
+    def _prior_entries(self, day: date, repayment_ids: list[str]) -> pd.DataFrame:
+        if not repayment_ids:
+            return frames.build(frames.PRIOR_ENTRIES)
         query = sql(HERE, "prior_entries")
-        return frames_io.named(self.transaction, query, {"ids": repayment_ids}, frames.PRIOR_ENTRIES)
+        return frames_io.named(self.transaction, query, {"ids": repayment_ids, "on": day}, frames.PRIOR_ENTRIES)
 
 
-def _looked_up(keys: "pd.Series[Any]", amounts: pa.Table) -> Any:
-    """Return the amount of each key, 0 where there is none, as int64."""
-    places = pc.index_in(pa.array(keys.array).cast(pa.large_string()), amounts["key"].combine_chunks())
-    found = pc.fill_null(amounts["amount"].combine_chunks().take(places), 0)
-    return found.to_numpy(zero_copy_only=False)
+def _looked_up(keys: "pd.Series[Any]", sums: Sums) -> Any:
+    """Return the amount of each key, 0 where there is none, as int64; a note of two loans has that of both."""
+    ids = pc.unique(sums.ids)
+    amounts = np.zeros(len(ids) + 1, dtype=np.int64)  # what is not found has the last place, NONE
+    if len(ids) == len(sums.ids):
+        amounts[:-1] = sums.amount
+    else:
+        np.add.at(amounts, pc.index_in(sums.ids, ids).to_numpy(), sums.amount)
+    return amounts[encode.lookup(keys, ids)]

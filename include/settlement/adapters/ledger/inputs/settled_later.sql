@@ -1,10 +1,10 @@
 -- One row per later day and loan of these that the day has moved or kept back.
 select settlement_date, loan_id
-  from ledger.allocations
+  from ledger.standing_allocations
  where settlement_date > :on and loan_id = any(:loans)
  union
 select settlement_date, loan_id
-  from ledger.credits
+  from ledger.standing_credits
  where settlement_date > :on and loan_id = any(:loans)
  union
 select settlement_date, loan_id
@@ -12,6 +12,6 @@ select settlement_date, loan_id
  where settlement_date > :on and loan_id = any(:loans)
  union
 select settlement_date, loan_id
-  from ledger.quarantine
+  from ledger.standing_quarantine
  where settlement_date > :on and loan_id = any(:loans)
  order by 1, 2

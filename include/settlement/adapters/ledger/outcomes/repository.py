@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -12,9 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from settlement.adapters.ledger import copying
+from settlement.adapters.ledger import copying, days
+from settlement.adapters.ledger.positions.repository import Positions
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain import frames
+from settlement.domain.computation import restatement
+from settlement.domain.computation.restatement import Differences
 from settlement.domain.frames import Outcome
 from settlement.domain.policy import Policy
 from settlement.ports.days import DayRun
@@ -95,14 +98,70 @@ class Outcomes(Repository):
         posting = Posting(self.transaction, day, now=now)
         yield posting
         whole, output_sha256 = posting.complete()
+        self._keep_revision(
+            day, whole, policy=policy, input_sha256=input_sha256, output_sha256=output_sha256,
+            code_version=code_version, now=now,
+        )  # fmt: skip
+
+    def revise(
+        self,
+        day: DayRun,
+        outcome: Outcome,
+        differences: Differences,
+        *,
+        loans: Sequence[str],
+        arrived: pd.DataFrame,
+        policy: Policy,
+        input_sha256: str,
+        code_version: str,
+        reason: str,
+        by: str | None,
+        now: datetime,
+    ) -> None:
+        """Post what loans of a settled date come to now as its next revision: rows whole, of entries what differs.
+
+        Raises sqlalchemy.exc.IntegrityError: the inputs are not those on record, or something was posted since they
+            were read.
+        """
+        posting = Posting(self.transaction, day, now=now)
+        posting.take(outcome, arrived=arrived, entries=differences.entries, postings=differences.postings)
+        _, output_sha256 = posting.complete()
+        totals = self.transaction.execute(sql(days.__name__, "totals"), {"on": day.settlement_date}).mappings()
+        former = frames.build(frames.TOTALS, [dict(row) for row in totals])
+        self._keep_revision(
+            day, _summed([former, restatement.change_of_totals(differences)]), policy=policy, input_sha256=input_sha256,
+            output_sha256=output_sha256, code_version=code_version, reason=reason, by=by, now=now,
+        )  # fmt: skip
+        named = pd.DataFrame({"loan_id": pd.Series(list(loans), dtype="str")})
+        keys = {"settlement_date": day.settlement_date, "revision": day.revision}
+        copying.frame_into(self.transaction, "ledger.replayed_loans", copying.keyed(named, keys))
+
+    def take_again(self, day: DayRun, outcome: Outcome, *, arrived: pd.DataFrame, now: datetime) -> None:
+        """Let repayments stand again where the date had them, whose rows and entries a replay has found unchanged."""
+        Posting(self.transaction, day, now=now).take_states(outcome, arrived=arrived)
+
+    def _keep_revision(
+        self,
+        day: DayRun,
+        whole: pd.DataFrame,
+        *,
+        policy: Policy,
+        input_sha256: str,
+        output_sha256: str,
+        code_version: str,
+        now: datetime,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> None:
         keys = {"settlement_date": day.settlement_date, "revision": day.revision}
         kept = {"sha256": policy.sha256, "content": policy.content, "now": now}
         self.transaction.execute(sql(HERE, "keep_policy"), kept)
         self.transaction.execute(
             sa.text(
                 "insert into ledger.revisions (settlement_date, revision, run_id, policy_name, policy_version,"
-                " policy_sha256, input_sha256, output_sha256, code_version, computed_at) values (:settlement_date,"
-                " :revision, :run, :name, :version, :policy, :input, :output, :code, :now)"
+                " policy_sha256, input_sha256, output_sha256, code_version, computed_at, reason, requested_by) values"
+                " (:settlement_date, :revision, :run, :name, :version, :policy, :input, :output, :code, :now, :reason,"
+                " :by)"
             ),
             keys
             | {
@@ -114,12 +173,15 @@ class Outcomes(Repository):
                 "output": output_sha256,
                 "code": code_version,
                 "now": now,
+                "reason": reason,
+                "by": by,
             },
         )
         copying.frame_into(self.transaction, "ledger.day_totals", copying.keyed(whole, keys))
         self.transaction.execute(
             sa.text(
-                "update ledger.days set revision = :revision, state = 'computed'"
+                "update ledger.days set revision = :revision,"
+                " state = case when :revision = 1 then 'computed' when state = 'closed' then 'settled' else state end"
                 " where settlement_date = :settlement_date"
             ),
             keys,
@@ -131,14 +193,26 @@ class Posting:
 
     def __init__(self, transaction: sa.Connection, day: DayRun, *, now: datetime) -> None:
         self._transaction = transaction
+        self._day = day
         self._keys = {"settlement_date": day.settlement_date, "revision": day.revision}
         self._now = now
         self._digest = Digest()
         self._leaves = Leaves(transaction, day)
+        self._positions = Positions(transaction)
         self._totals: list[pd.DataFrame] = []
 
-    def take(self, part: Outcome, *, arrived: pd.DataFrame) -> None:
-        """Write the next part, and take it into the hash of the whole."""
+    def take(
+        self,
+        part: Outcome,
+        *,
+        arrived: pd.DataFrame,
+        entries: pd.DataFrame | None = None,
+        postings: pd.DataFrame | None = None,
+    ) -> None:
+        """Write the next part, and take it into the hash of the whole.
+
+        `entries` and `postings` are posted in place of those of the part, where the date has some of these already.
+        """
         for name in frames.OUTCOME.keys() - {"shares", "totals"}:
             self._digest.take(name, getattr(part, name))
         self._totals.append(part.totals)
@@ -149,8 +223,30 @@ class Posting:
                             + np.arange(len(part.credits)))  # fmt: skip
         self._quarantine(part)
         self._take_refunds(part)
+        self._release_what_ends(part)
         self._copy_shares(part)
-        self._post_entries(part)
+        self._positions.write(part.allocations, part.shares, settlement_date=self._day.settlement_date)
+        self._post_entries(
+            part.entries if entries is None else entries, part.postings if postings is None else postings
+        )
+
+    def take_states(self, part: Outcome, *, arrived: pd.DataFrame) -> None:
+        """Say where the loans of a part and their repayments stand after it, and what it releases from quarantine."""
+        self._take_repayments(arrived)
+        self._release_what_ends(part)
+        self._positions.write(part.allocations, part.shares, settlement_date=self._day.settlement_date)
+
+    def _release_what_ends(self, part: Outcome) -> None:
+        if len(part.released):
+            self._release(part.released["repayment_id"].tolist())
+        if len(part.refunds):
+            self._transaction.execute(
+                sa.text(
+                    "update ledger.refused_refunds set released_on = :settlement_date"
+                    " where released_on is null and refund_id = any(:ids)"
+                ),
+                {"settlement_date": self._keys["settlement_date"], "ids": part.refunds["refund_id"].tolist()},
+            )
 
     def complete(self) -> tuple[pd.DataFrame, str]:
         """Return the totals of all parts and the hash of everything taken; nothing more can be taken after it."""
@@ -223,22 +319,21 @@ class Posting:
         # A jsonb travels as its version, 1, and its text.
         kept = part.quarantine.assign(evidence="\x01" + part.quarantine["evidence"])
         copying.frame_into(self._transaction, "ledger.quarantine", copying.keyed(kept, self._keys))
-        if len(part.released):
-            self._release(part.released["repayment_id"].tolist())
 
     def _take_refunds(self, part: Outcome) -> None:
-        """Keep the refunds that are taken, once for ever, and those that are refused for the first time."""
-        copying.frame_into(self._transaction, "ledger.refunds", copying.keyed(part.refunds, self._keys))
+        """Keep the refunds that are taken, and those that are refused for the first time."""
+        taken = part.refunds["refund_id"].tolist()
+        before = self._transaction.execute(
+            sa.text("select refund_id, count(*) from ledger.refunds where refund_id = any(:ids) group by 1"),
+            {"ids": taken},
+        )
+        times = dict(tuple(row) for row in before) if taken else {}
+        number = pd.Series([times.get(refund, 0) + 1 for refund in taken], dtype="int32", index=part.refunds.index)
+        copying.frame_into(
+            self._transaction, "ledger.refunds", copying.keyed(part.refunds, self._keys).assign(number=number)
+        )
         refused = part.refused_refunds.assign(evidence="\x01" + part.refused_refunds["evidence"])
         copying.frame_into(self._transaction, "ledger.refused_refunds", copying.keyed(refused, self._keys))
-        if len(part.refunds):
-            self._transaction.execute(
-                sa.text(
-                    "update ledger.refused_refunds set released_on = :settlement_date"
-                    " where released_on is null and refund_id = any(:ids)"
-                ),
-                {"settlement_date": self._keys["settlement_date"], "ids": part.refunds["refund_id"].tolist()},
-            )
 
     def _copy_in_order(self, table: str, frame: pd.DataFrame, position: Any) -> None:
         numbered = copying.keyed(frame, self._keys).assign(position=np.asarray(position, dtype=np.int32))
@@ -260,8 +355,8 @@ class Posting:
         columns = [*part.shares.columns.str.replace("allocation_no", "position"), *of_allocation.columns]
         copying.into(self._transaction, self._leaves.open("shares"), columns, rows())
 
-    def _post_entries(self, part: Outcome) -> None:
-        entries, count = part.entries, len(part.entries)
+    def _post_entries(self, entries: pd.DataFrame, postings: pd.DataFrame) -> None:
+        count = len(entries)
         if not count:
             return
         # Nobody else draws from the sequence: everything that posts holds the lock of the books.
@@ -285,7 +380,7 @@ class Posting:
         start = int(entries["entry_no"].iloc[0])
 
         def rows() -> Iterator[copying.Fields]:
-            for batch in copying.batches(part.postings):
+            for batch in copying.batches(postings):
                 places = pa.array(batch["entry_no"].to_numpy() - start)
                 yield copying.together(copying.fields(batch[["account", "amount"]]), of_entry.take(places))
 
@@ -294,26 +389,31 @@ class Posting:
 
 
 class Leaves:
-    """The bare tables that take a revision's shares and postings, made when the first row comes."""
+    """The tables that take a revision's shares and postings, made when the first row comes.
+
+    The first revision of a date fills bare ones; what later ones add is little, and lies in one leaf for all of them.
+    """
 
     def __init__(self, transaction: sa.Connection, day: DayRun) -> None:
         self._transaction = transaction
         self._place = {"on": day.settlement_date, "part": day.revision}
+        self._is_first = day.revision == 1
         self._open: dict[str, str] = {}
 
     def open(self, table: str) -> str:
-        """Return the name of the table's leaf."""
+        """Return the name of the table that takes the rows."""
         if table not in self._open:
+            make = "open_leaf" if self._is_first else "ensure_partition"
             leaf = self._transaction.execute(
-                sa.text("select ledger.open_leaf(cast(:parent as regclass), :on, :part)"),
+                sa.text(f"select ledger.{make}(cast(:parent as regclass), :on, :part)"),
                 {"parent": f"ledger.{table}"} | self._place,
             ).scalar_one()
-            self._open[table] = f"ledger.{leaf}"
+            self._open[table] = f"ledger.{leaf if self._is_first else table}"
         return self._open[table]
 
     def attach(self) -> None:
         """Give the leaves their constraints and indexes, and make them part of their tables."""
-        for table in self._open:
+        for table in self._open if self._is_first else ():
             self._transaction.execute(
                 sa.text("select ledger.attach_leaf(cast(:parent as regclass), :on, :part)"),
                 {"parent": f"ledger.{table}"} | self._place,

@@ -17,6 +17,11 @@ shown as (
     join asked a on a.end_to_end_id = l.end_to_end_id and a.currency = l.currency
    where l.state <> 'matched' and not l.is_charge
      and (l.amount <= -a.amount or l.amount > 0 and l.amount <= a.amount and (l.is_return or l.amount * 2 > a.amount))
+   union all
+  select f.payout_id, f.kind = 'debit_explained', null, l.line_id, l.booking_date, l.reason, null
+    from ledger.payout_facts f
+    join ledger.statement_lines l on l.line_id = f.source
+   where f.payout_id = any(:ids) and f.kind in ('debit_explained', 'credit_explained')
 ),
 counted as (
   select payout_id,

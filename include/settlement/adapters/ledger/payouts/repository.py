@@ -144,7 +144,7 @@ class Payouts(Repository):
         )
 
     def note_booking(self, booked: Mapping[str, date]) -> None:
-        """Keep the day on which payouts were booked that had come back before the statement showed them leave."""
+        """Keep the first day on which payouts were booked, where it was not known or a later one was."""
         self.transaction.execute(sql(HERE, "note_booking"), {"ids": list(booked), "days": list(booked.values())})
 
     def keep_facts(
@@ -173,6 +173,10 @@ class Payouts(Repository):
     def evidence(self, payout_ids: Sequence[str]) -> pd.DataFrame:
         """Return what is known of payouts: what messages and people said, and what statements show."""
         return frames_io.named(self.transaction, sql(HERE, "evidence"), {"ids": list(payout_ids)}, frames.EVIDENCE)
+
+    def spoken_of(self, payout_ids: Sequence[str]) -> set[str]:
+        """Return those of these payouts of which a message or a person said something, beside what lines show."""
+        return {*self.transaction.execute(sql(HERE, "spoken_of"), {"ids": list(payout_ids)}).scalars()}
 
     def credit_back(self, payouts: pd.DataFrame, *, state: PayoutState, settlement_date: date, now: datetime) -> None:
         """Give the money of rejected or returned payouts back to the balances that they were prepared from."""

@@ -27,7 +27,7 @@ class Refunds(Repository):
         """Return a refund that a run has taken."""
         row = self.transaction.execute(
             sa.text(
-                "select refund_id, settlement_date, loan_id, currency, amount from ledger.refunds"
+                "select refund_id, settlement_date, loan_id, currency, amount from ledger.standing_refunds"
                 " where refund_id = :refund"
             ),
             {"refund": refund_id},

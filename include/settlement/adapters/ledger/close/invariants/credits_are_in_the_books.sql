@@ -1,9 +1,6 @@
 -- The first loan on whose account not exactly that stands which came to be held less what left it.
-with newest as (
-  select settlement_date, max(revision) as revision from ledger.revisions group by 1
-),
-held as (
-  select loan_id, currency, amount from ledger.credits join newest using (settlement_date, revision)
+with held as (
+  select loan_id, currency, amount from ledger.standing_credits
   union all
   select loan_id, currency, amount from ledger.refunds_undone
 )
