@@ -14,11 +14,11 @@ select :on, 1, 'KRW', count(*), sum(interest + principal), sum(interest + princi
   from public.lender_loans
  where cohort = :cohort;
 
-insert into ledger.repayments (repayment_id, loan_id, currency, received_at, amount, state, window_on, taken_on, settled_on,
-                               is_extracted)
+insert into ledger.repayments (repayment_id, loan_id, currency, received_at, amount, state, window_on, taken_on,
+                               stands_since, settled_on, ended_on, is_extracted)
 select 'P' || loan_id || '-' || lpad(:number ::text, 2, '0'), loan_id, 'KRW',
        :until ::timestamptz - interval '12 hours' + place * interval '1 second',
-       interest + principal + case when holds and :number = 1 then 1000 else 0 end, 'settled', :on, :on, :on, true
+       interest + principal + case when holds and :number = 1 then 1000 else 0 end, 'settled', :on, :on, :on, :on, :on, true
   from public.lender_loans
  where cohort = :cohort
  order by place;
