@@ -12,7 +12,7 @@ Clearing any task and letting it run is the whole recovery: a step that has done
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
@@ -66,61 +66,29 @@ def freeze_inputs() -> dict[str, Any]:
         return extract.freeze_inputs(opened, day, now=now)
 
 
-@task
-def distribute() -> dict[str, Any]:
-    """Apply the money, share it among the investors, take fees and taxes, and post all of it in one transaction."""
-    from settlement.stages import compute
-
-    with the_day() as (opened, day, now):
-        return compute.distribute(opened, day, now=now)
-
-
-@task
-def take_in() -> dict[str, Any]:
-    """Take in what the bank has sent, and wait for the statement that the policy wants to see before money moves."""
-    from settlement.stages import gate
-
-    with the_day() as (opened, day, now):
-        return gate.wait_for_statement(opened, day, now=now)
-
-
-@task
-def prepare() -> dict[str, Any]:
-    """Make payouts of what the ledger owes, unless the money for all of them is not there."""
-    from settlement.stages import prepare
-
-    with the_day() as (opened, day, now):
-        return prepare.prepare(opened, day, now=now)
-
-
-class PayoutApproval(ApprovalOperator):
-    """Ask a second person about payouts above the policy's limit; below it, return at once.
-
-    A rejection, or no answer in the policy's time, is a decision and no failure: the payouts go back to the balances,
-    nothing is skipped, and the tasks behind this one have nothing to send.
+class SecondPerson(ApprovalOperator):
+    """Waits, where it must, for the word of one of the policy's approvers, asked in the policy's language.
 
     Known limit: an answer given in the very second of the question can meet a scheduler that has not yet heard that the
     task waits. Airflow 3.3 then calls the task lost, and its retry asks again; nothing is paid in between.
     """
 
-    def execute(self, context: Any) -> Any:
-        from settlement.domain.errors import Refused
-        from settlement.stages import approve
+    def __init__(self, **named: Any) -> None:
+        super().__init__(subject="A second person's word", defaults=self.REJECT, **named)
 
-        triggered_by = context["dag_run"].triggering_user_name
-        with the_day() as (opened, day, now):
-            question = approve.ask(opened, day, triggered_by=triggered_by, now=now)
-        if not question["needed"]:
-            return question
+    def wait_for_answer(self, question: dict[str, Any], context: Any, *, now: datetime) -> Any:
+        """Put a question that the stage `approve` or `take_back` asks, and let Airflow wait for its answer."""
+        from settlement.domain.errors import Refused
+
         self.subject, self.body = question["subject"], question["body"]
         self.assigned_users = [{"id": user, "name": user} for user in question["approvers"]]
         self.response_timeout = datetime.fromisoformat(question["expires_at"]) - now
         shown = self._shown(context)
         if question["approval_id"] not in shown.body:
             raise Refused(
-                f"The payouts of [{day.settlement_date}] changed after this run asked about them, and Airflow would"
-                f" show its former question [{shown.subject}]: trigger daily_settlement for [{day.settlement_date}]"
-                " again, and the new run asks for exactly these payouts"
+                f"What this run asked about has changed since, and Airflow would show its former question"
+                f" [{shown.subject}]: trigger daily_settlement for the same date again, and the new run asks for"
+                " exactly this"
             )
         return super().execute(context)
 
@@ -142,20 +110,87 @@ class PayoutApproval(ApprovalOperator):
             )
         )
 
+    def answer(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Return what was answered, and by whom, as the stages take it."""
+        answered = HITLOperator.execute_complete(self, context, event)
+        user = answered["responded_by_user"]
+        return {"approved": answered["chosen_options"] == [self.APPROVE], "by": user["name"] if user else "timeout"}
+
+
+class Distribution(SecondPerson):
+    """Apply the money, share it among the investors, take fees and taxes, and post all of it in one transaction.
+
+    Where that takes back what investors were paid, a second person is asked first; rejected, what was settled stands
+    and the task fails.
+    """
+
+    def execute(self, context: Any) -> Any:
+        from settlement.domain.errors import Unapproved
+
+        try:
+            return self._distributed()
+        except Unapproved as unapproved:
+            self.log.info("%s", unapproved)
+        from settlement.stages import take_back
+
+        with the_day() as (opened, day, now):
+            question = take_back.ask(opened, day, triggered_by=context["dag_run"].triggering_user_name, now=now)
+        return self.wait_for_answer(question, context, now=now)
+
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Record the answer, and go on with it at once."""
+        from settlement.stages import take_back
+
+        with the_day() as (opened, day, now):
+            take_back.decide(opened, day, **self.answer(context, event), now=now)
+        return self._distributed()
+
+    def _distributed(self) -> dict[str, Any]:
+        from settlement.stages import compute
+
+        with the_day() as (opened, day, now):
+            return compute.distribute(opened, day, now=now)
+
+
+@task
+def take_in() -> dict[str, Any]:
+    """Take in what the bank has sent, and wait for the statement that the policy wants to see before money moves."""
+    from settlement.stages import gate
+
+    with the_day() as (opened, day, now):
+        return gate.wait_for_statement(opened, day, now=now)
+
+
+@task
+def prepare() -> dict[str, Any]:
+    """Make payouts of what the ledger owes, unless the money for all of them is not there."""
+    from settlement.stages import prepare
+
+    with the_day() as (opened, day, now):
+        return prepare.prepare(opened, day, now=now)
+
+
+class PayoutApproval(SecondPerson):
+    """Ask a second person about payouts above the policy's limit; below it, return at once.
+
+    A rejection, or no answer in the policy's time, is a decision and no failure: the payouts go back to the balances,
+    nothing is skipped, and the tasks behind this one have nothing to send.
+    """
+
+    def execute(self, context: Any) -> Any:
+        from settlement.stages import approve
+
+        triggered_by = context["dag_run"].triggering_user_name
+        with the_day() as (opened, day, now):
+            question = approve.ask(opened, day, triggered_by=triggered_by, now=now)
+        return self.wait_for_answer(question, context, now=now) if question["needed"] else question
+
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Record the answer at once: what happens to this task from here on cannot lose it or ask for it again."""
         from settlement.stages import approve
 
-        answer = HITLOperator.execute_complete(self, context, event)
-        user = answer["responded_by_user"]
         with the_day() as (opened, day, now):
-            return approve.decide(
-                opened,
-                day,
-                approved=answer["chosen_options"] == [self.APPROVE],
-                by=user["name"] if user else "timeout",
-                now=now,
-            )
+            return approve.decide(opened, day, **self.answer(context, event), now=now)
 
 
 @task
@@ -232,15 +267,11 @@ def daily_settlement() -> None:
         chain(open_day(), freeze_inputs())
 
     with TaskGroup("compute") as compute:
-        distribute()
+        # The time of the answer is the question's; one that is set here lets Airflow keep that of the work beside it.
+        Distribution(task_id="distribute", response_timeout=timedelta(hours=1))
 
     with TaskGroup("transfer") as transfer:
-        approve = PayoutApproval(
-            task_id="approve",
-            subject="Payouts above the policy's limit",
-            defaults=PayoutApproval.REJECT,
-            execution_timeout=None,
-        )
+        approve = PayoutApproval(task_id="approve", execution_timeout=None)
         chain(take_in(), prepare(), approve, submit(), answers())
 
     with TaskGroup("reconcile") as reconcile:

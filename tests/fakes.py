@@ -29,7 +29,7 @@ from settlement.domain.alerts import routing
 from settlement.domain.alerts.day import DayCompleted, DayEvent
 from settlement.domain.alerts.event import AlertState, Event, Severity, summary_key
 from settlement.domain.alerts.payload import Payload, fold, of_event
-from settlement.domain.alerts.payouts import ApprovalNeeded
+from settlement.domain.alerts.payouts import ApprovalNeeded, TakingBackNeeded
 from settlement.domain.alerts.routing import AlertsPolicy, Language
 from settlement.domain.alerts.watch import Resolved
 from settlement.domain.bank import statement as statements
@@ -1856,7 +1856,9 @@ class MemoryAlerts:
     def plain(self, day: DayCompleted, *, language: Language) -> str:
         return f"{day.settlement_date} {day.state}"
 
-    def question(self, asked: ApprovalNeeded, *, open_for: timedelta) -> tuple[str, str]:
+    def question(self, asked: ApprovalNeeded | TakingBackNeeded, *, open_for: timedelta) -> tuple[str, str]:
+        if isinstance(asked, TakingBackNeeded):
+            return f"take back {asked.taken_back}?", f"{asked.batch}, open for {open_for}"
         return f"pay {asked.count} payouts?", f"{asked.batch}, open for {open_for}"
 
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:

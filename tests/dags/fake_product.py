@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from settlement.domain.days import BankCalendar, SettlementCalendar
-from settlement.domain.errors import Broken, NotYet, Refused, RequestRefused, Unavailable
+from settlement.domain.errors import Broken, NotYet, Refused, RequestRefused, Unapproved, Unavailable
 from settlement.ports.days import DayRun
 
 STAGES = {
     "open_day": {"open_day": "open_day"},
     "extract": {"freeze_inputs": "freeze_inputs"},
     "compute": {"distribute": "distribute"},
+    "take_back": {"ask": "take_back", "decide": "taken_back"},
     "gate": {"wait_for_statement": "take_in"},
     "prepare": {"prepare": "prepare"},
     "approve": {"ask": "approval", "decide": "decide"},
@@ -81,6 +82,9 @@ def main() -> None:
         "present moment": play({}, {"distribute": [Refused("no")]}, logical_date=datetime.now(UTC)),
         "dry": play({"settlement_date": "2026-02-13", "dry_run": True}, logical_date=None),
         "broken": play({}, {"distribute": [Broken("entries_balance", "an entry sums to [1 KRW]")]}),
+        "nobody to ask": play(
+            {}, {"distribute": [Unapproved("takes back")], "take_back": [Refused("the only approver is [dag_test]")]}
+        ),
         "unavailable": play({}, {"take_in": [Unavailable("the bank [127.0.0.1:9] did not answer")]}),
         "not yet": play({}, {"take_in": [NotYet("the statement has not come", until=soon)]}),
     }

@@ -149,6 +149,16 @@ def test_a_broken_control_stops_the_day_at_once(played: dict[str, Any]) -> None:
     )
 
 
+def test_what_takes_back_money_is_put_to_a_second_person_and_where_there_is_none_the_day_stops(
+    played: dict[str, Any],
+) -> None:
+    alone = played["nobody to ask"]
+    assert alone["calls"] == ["open_day", "freeze_inputs", "distribute", "take_back", "task_failed", "run_failed"]
+    assert alone["arguments"]["take_back"]["triggered_by"] == "dag_test"
+    assert alone["tries"]["compute.distribute"] == 1
+    assert alone["arguments"]["task_failed"]["subject"]["error"] == "Refused: the only approver is [dag_test]"
+
+
 def test_what_did_not_answer_is_tried_again(played: dict[str, Any]) -> None:
     unavailable = played["unavailable"]
     assert unavailable["state"] == "success"

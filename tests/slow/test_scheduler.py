@@ -40,6 +40,7 @@ class RealAirflow:
     passwords: dict[str, str]
     environment: dict[str, str]
     settlement_db_url: str
+    lending_core_url: str
 
     def user(self, name: str) -> httpx.Client:
         return _logged_in(self.url, name, self.passwords[name])
@@ -114,6 +115,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
             passwords=passwords,
             environment=environment,
             settlement_db_url=endpoints.postgres.settlement_db_url,
+            lending_core_url=endpoints.postgres.lending_core_owner_url,
         )
 
 
@@ -145,9 +147,9 @@ def until(what: str, found: Callable[[], Found], *, seconds: float = 900) -> Fou
     raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
 
 
-def answer(airflow: RealAirflow, run_id: str, option: str, *, user: str) -> int:
-    """Answer the approval of a run; return the HTTP status."""
-    path = f"{DAG}/dagRuns/{run_id}/taskInstances/transfer.approve/-1/hitlDetails"
+def answer(airflow: RealAirflow, run_id: str, option: str, *, user: str, of: str = "transfer.approve") -> int:
+    """Answer the question of a task of a run; return the HTTP status."""
+    path = f"{DAG}/dagRuns/{run_id}/taskInstances/{of}/-1/hitlDetails"
     answered = airflow.user(user).patch(path, json={"chosen_options": [option], "params_input": {}})
     return answered.status_code
 
@@ -162,25 +164,26 @@ def result(airflow: RealAirflow, run_id: str, task_id: str) -> Any:
     return airflow.user("viewer").get(path).json()["value"]
 
 
-def is_asking(airflow: RealAirflow, run_id: str) -> bool:
-    return task_states(airflow, run_id).get("transfer.approve", ("",))[0] == "awaiting_input"
+def is_asking(airflow: RealAirflow, run_id: str, task_id: str = "transfer.approve") -> bool:
+    return task_states(airflow, run_id).get(task_id, ("",))[0] == "awaiting_input"
 
 
-def answered(airflow: RealAirflow, run_id: str, option: str) -> None:
-    """Answer as the checker whenever the run asks, and see it succeed.
+def answered(airflow: RealAirflow, run_id: str, option: str, *, state: str = "success") -> None:
+    """Answer as the checker whenever the run asks, and see how it ends.
 
     Once is enough for a person. A test is quick enough to answer before the scheduler has heard that the task waits;
     Airflow then calls the task lost, and the retry asks again.
     """
 
     def has_ended() -> bool:
-        if is_asking(airflow, run_id):
-            time.sleep(5)
-            answer(airflow, run_id, option, user="checker")
+        for task_id in ("compute.distribute", "transfer.approve"):
+            if is_asking(airflow, run_id, task_id):
+                time.sleep(5)
+                answer(airflow, run_id, option, user="checker", of=task_id)
         return airflow.user("viewer").get(f"{DAG}/dagRuns/{run_id}").json()["state"] in ("success", "failed")
 
     until(f"[{run_id}] ends", has_ended, seconds=900)
-    finished(airflow, run_id)
+    finished(airflow, run_id, state)
 
 
 def finished(airflow: RealAirflow, run_id: str, state: str = "success") -> None:
@@ -294,6 +297,40 @@ def test_a_person_triggers_a_day_with_its_date(settled: RealAirflow) -> None:
     assert result(settled, run["dag_run_id"], "report")["already_settled"] is True
     query = f"select run_type, triggered_by, reason from reporting.runs where run_id = '{run['dag_run_id']}'"
     assert settled.rows(query) == [("manual", "maker", "looked at again")]
+
+
+def test_what_was_paid_is_taken_back_by_a_second_persons_word_alone(settled: RealAirflow) -> None:
+    halved = settled.rows(
+        "select a.receivable_id from ledger.allocations a"
+        " join ledger.shares s using (settlement_date, revision, position)"
+        " join ledger.payouts p on p.payee_id = s.investor_id and p.settlement_date = a.settlement_date"
+        " where a.settlement_date = '2026-02-19' and a.component = 'interest' and a.amount > 10000 order by 1 limit 1"
+    )[0][0]
+    with psycopg.connect(settled.lending_core_url.replace("+psycopg", "")) as lender:
+        lender.execute("update core.receivables set amount = amount / 2 where receivable_id = %s", [halved])
+    books = "select count(*), max(recorded_at) from reporting.journal"
+    before = settled.rows(books)
+
+    def asked_again() -> str:
+        asked = {"logical_date": None, "conf": {"settlement_date": "2026-02-19", "reason": "half the interest"}}
+        return str(settled.user("maker").post(f"{DAG}/dagRuns", json=asked).json()["dag_run_id"])
+
+    run_id = asked_again()
+    until("the run asks", lambda: is_asking(settled, run_id, "compute.distribute"))
+    assert answer(settled, run_id, "Approve", user="maker", of="compute.distribute") == 403
+    asks = settled.user("checker").get(f"{DAG}/dagRuns/{run_id}/taskInstances/compute.distribute/-1/hitlDetails").json()
+    assert "2026-02-19" in asks["subject"] and "-R1]" in asks["body"]
+    answered(settled, run_id, "Reject", state="failed")
+    assert settled.rows(books) == before
+
+    run_id = asked_again()
+    answered(settled, run_id, "Approve")
+    told = result(settled, run_id, "compute.distribute")
+    assert told["restated"]["2026-02-19"] == 2 and told["taken_back"]["KRW"] > 0
+    assert settled.rows(
+        "select right(approval_id, 3), decision, decided_by from ledger.approvals where approval_id"
+        " like '%-R_' order by 1"
+    ) == [("-R1", "rejected", "checker"), ("-R2", "approved", "checker")]
 
 
 def test_a_sunday_fails_the_first_task_at_once_and_people_hear_of_it_once(settled: RealAirflow) -> None:

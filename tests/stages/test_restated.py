@@ -9,7 +9,7 @@ import pytest
 from settlement.domain import controls
 from settlement.domain.errors import Broken, BrokenInvariant, Refused
 from settlement.ports.days import RunRequest
-from settlement.stages import compute, open_day, report, restate
+from settlement.stages import compute, open_day, report, restate, take_back
 from settlement_lab.slack.sink import Sink
 
 from .conftest import Platform
@@ -84,7 +84,7 @@ def test_a_restatement_that_takes_back_what_was_paid_is_a_warning_once_it_is_app
     assert restatements(platform) == []
 
     with platform.services() as services:
-        compute.approve_restatement(services, DAY, by="checker", now=datetime.fromisoformat(AGAIN))
+        take_back.approve(services, DAY, by="checker", now=datetime.fromisoformat(AGAIN))
     platform.settle(ON, at=AGAIN, run_id="run-3", reason="interest was 8 000", triggered_by="maker")
     assert restatements(platform) == [("2026-02-16:restated:run-3:2026-02-16:2", "warning", "day:2026-02-16")]
     told = fields(platform, "day.restated")

@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from settlement import wiring
-from settlement.domain.errors import Refused
+from settlement.domain.errors import Refused, Unapproved
+from settlement.ports.days import RunRequest
 from settlement.ports.services import Services
-from settlement.stages import close, compute, reconcile
+from settlement.stages import close, compute, open_day, reconcile, take_back
 
 from .conftest import DAYS, Platform
 from .payout_stories import NEXT, NEXT_MORNING, ON, balance, owed, settle, states, worked_day
@@ -146,8 +147,8 @@ def test_what_takes_back_money_that_was_paid_needs_a_second_person(platform: Pla
     now = datetime.fromisoformat(AGAIN)
     with services() as opened:
         with pytest.raises(Refused, match=r"\[maker\] is none of the policy's approvers \[checker\]"):
-            compute.approve_restatement(opened, DAY, by="maker", now=now)
-        assert compute.approve_restatement(opened, DAY, by="checker", now=now)["taken_back"] == {"KRW": 1603}
+            take_back.approve(opened, DAY, by="maker", now=now)
+        assert take_back.approve(opened, DAY, by="checker", now=now)["taken_back"] == {"KRW": 1603}
     with pytest.raises(Refused, match=r"\[checker\] asked for it and cannot approve it"):
         platform.settle(ON, at=AGAIN, run_id="run-3", reason="interest was 8 000", triggered_by="checker")
     said = platform.settle(ON, at=AGAIN, run_id="run-4", reason="interest was 8 000", triggered_by="maker")
@@ -159,6 +160,60 @@ def test_what_takes_back_money_that_was_paid_needs_a_second_person(platform: Pla
     ) == [
         ("A", 752), ("B", 547), ("C", 304),
     ]  # fmt: skip
+
+
+def test_a_second_person_is_asked_and_answers_as_in_airflow(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform)
+    interest_is(platform, 8_000)
+    now = platform.at(AGAIN)
+    request = RunRequest(settlement_date=DAY, run_id="run-2", reason="interest was 8 000", triggered_by="maker")
+    with services() as opened:
+        day = open_day.open_day(opened, request, now=now)
+        with pytest.raises(Unapproved, match=r"takes back \[1603 KRW\]"):
+            compute.distribute(opened, day, now=now)
+        asked = take_back.ask(opened, day, triggered_by="maker", now=now)
+        assert asked["approval_id"].endswith("-R1") and asked["approval_id"] in asked["body"]
+        assert (asked["taken_back"], asked["approvers"]) == ({"KRW": 1603}, ["checker"])
+        assert asked["subject"] == "2026-02-16 (월) 정산: 이미 지급된 ₩1,603을 회수할까요?"
+        same = everything(platform)
+        with pytest.raises(Refused, match=r"\[checker\] rejected what settling \[2026-02-16\] again takes back"):
+            take_back.decide(opened, day, approved=False, by="checker", now=now)
+        with pytest.raises(Refused, match="changed after it was put to a second person"):
+            take_back.decide(opened, day, approved=True, by="checker", now=now)
+        with pytest.raises(Unapproved):
+            compute.distribute(opened, day, now=now)
+        assert everything(platform) == same
+
+        # Asked anew, the same is another question. Nobody answers it in time, and so there is a third.
+        assert take_back.ask(opened, day, triggered_by="maker", now=now)["approval_id"].endswith("-R2")
+        later = now + timedelta(hours=opened.policy.approval.timeout_hours, minutes=1)
+        with pytest.raises(Refused, match="Nobody approved in time"):
+            take_back.decide(opened, day, approved=False, by="timeout", now=later)
+        assert take_back.ask(opened, day, triggered_by="maker", now=later)["approval_id"].endswith("-R3")
+        with pytest.raises(Refused, match=r"\[maker\] triggered this run and cannot approve it"):
+            take_back.decide(opened, day, approved=True, by="maker", now=later)
+        assert take_back.decide(opened, day, approved=True, by="checker", now=later)["approved"]
+        assert compute.distribute(opened, day, now=later)["taken_back"] == {"KRW": 1603}
+    assert platform.rows("select right(approval_id, 3), decision, decided_by from ledger.approvals order by 1") == [
+        ("-R1", "rejected", "checker"), ("-R2", "expired", "timeout"), ("-R3", "approved", "checker"),
+    ]  # fmt: skip
+
+
+def test_a_word_that_is_too_old_is_given_anew(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform)
+    interest_is(platform, 8_000)
+    with services() as opened:
+        first = take_back.approve(opened, DAY, by="checker", now=platform.at(AGAIN))
+        late = datetime.fromisoformat(first["expires_at"]) + timedelta(minutes=1)
+    with pytest.raises(Refused, match="needs a second person's approval"):
+        platform.settle(ON, at=late.isoformat(), run_id="run-2", reason="8 000", triggered_by="maker")
+    with services() as opened:
+        again = take_back.approve(opened, DAY, by="checker", now=late)
+    assert (first["approval_id"][-3:], again["approval_id"][-3:]) == ("-R1", "-R2")
+    said = platform.settle(ON, at=late.isoformat(), run_id="run-3", reason="8 000", triggered_by="maker")
+    assert said["distribute"]["taken_back"] == {"KRW": 1603}
 
 
 def test_a_date_that_is_settled_after_a_later_one_moves_what_that_one_took(platform: Platform) -> None:

@@ -38,7 +38,7 @@ def restate(
     Nothing is paid: payouts follow from the balances, by the next run. Exit status 1: it is refused.
     """
     from settlement import wiring
-    from settlement.stages import compute, extract
+    from settlement.stages import compute, extract, take_back
 
     if dry_run and approve:
         raise typer.BadParameter("--dry-run shows and --approve approves: one at a time")
@@ -62,7 +62,7 @@ def restate(
                     "The policy takes no second person's word from the command line (approval.command_line): what"
                     f" settling [{settlement_date}] again takes back waits for somebody who logs in"
                 )
-            found = compute.approve_restatement(services, settlement_date, by=by, now=now)
+            found = take_back.approve(services, settlement_date, by=by, now=now)
         elif dry_run:
             found = compute.show_restatement(services, settlement_date, now=now)
         else:

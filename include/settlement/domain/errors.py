@@ -17,6 +17,10 @@ class RequestRefused(Refused):
     """What a run was asked cannot be done: nothing began, and the same run can never do it. Another one is asked."""
 
 
+class Unapproved(Refused):
+    """A restatement would take back what was paid out, and no second person has approved exactly that."""
+
+
 class Unavailable(Exception):
     """Something outside did not answer; the message names it. Trying again later may work."""
 

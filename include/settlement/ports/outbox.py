@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from settlement.domain.alerts.day import DayCompleted
     from settlement.domain.alerts.event import AlertState, Event
     from settlement.domain.alerts.payload import Payload
-    from settlement.domain.alerts.payouts import ApprovalNeeded
+    from settlement.domain.alerts.payouts import ApprovalNeeded, TakingBackNeeded
     from settlement.domain.alerts.routing import Language
 
 
@@ -135,7 +135,7 @@ class Alerts(Protocol):
     def plain(self, day: DayCompleted, *, language: Language) -> str:
         """Return what the day's message in Slack would say now, as text for a terminal."""
 
-    def question(self, asked: ApprovalNeeded, *, open_for: timedelta) -> tuple[str, str]:
+    def question(self, asked: ApprovalNeeded | TakingBackNeeded, *, open_for: timedelta) -> tuple[str, str]:
         """Return what a second person is asked, in the policy's language: a line, and the whole of it as Markdown."""
 
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,6 @@ from settlement.domain.computation import arrivals, settle
 from settlement.domain.days import Windows
 from settlement.domain.errors import Broken, BrokenInvariant, Refused
 from settlement.domain.frames import Inputs, Outcome
-from settlement.domain.payments.approval import Decision
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun, DayTotals, RunRequest
 from settlement.ports.services import Services
@@ -259,36 +258,6 @@ def show_restatement(services: Services, settlement_date: date, *, now: datetime
         "settlement_date": settlement_date.isoformat(),
         **(_changed(restated) or nothing),
         "changes": [change.to_json() for change in restated.changes],
-    }
-
-
-def approve_restatement(services: Services, settlement_date: date, *, by: str, now: datetime) -> dict[str, Any]:
-    """Approve, as a second person, that settling a date again takes back what was paid out; return what is approved.
-
-    Whoever asks for it then has the policy's time to do so, if nothing else changes meanwhile.
-
-    Raises Refused: nobody may approve in that name, or nothing would be taken back.
-    """
-    approval = services.policy.approval
-    if by not in approval.approvers:
-        raise Refused(
-            f"[{by}] is none of the policy's approvers [{', '.join(approval.approvers)}]: one of them approves what is"
-            " taken back"
-        )
-    day = DayRun(settlement_date=settlement_date, revision=1, run_id="approval", dry_run=True)
-    _, restated = preview(services, day, now=now)
-    if not restated.taken_back:
-        raise Refused(f"Settling [{settlement_date}] again takes nothing back that was paid out: nothing is to approve")
-    with services.ledger.books(settlement_date=settlement_date) as books:
-        expires_at = now + timedelta(hours=approval.timeout_hours)
-        asked = restate.approval_of(settlement_date, restated, expires_at=expires_at)
-        books.approvals.request(standing.at_newest(books, day), asked, now=now)
-        books.approvals.decide(asked.approval_id, decision=Decision.APPROVED, by=by, reason=None, now=now)
-    return {
-        "approval_id": asked.approval_id,
-        "taken_back": restated.taken_back,
-        "changes": len(restated.changes),
-        "expires_at": expires_at.isoformat(),
     }
 
 

@@ -32,6 +32,8 @@ from settlement.domain.alerts.payouts import (
     PayoutLine,
     PayoutsRejected,
     PayoutsUnknown,
+    TakingBackDone,
+    TakingBackNeeded,
     Usual,
 )
 from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
@@ -39,6 +41,7 @@ from settlement.domain.alerts.watch import InputChanged, InputLate, OpeningAbsen
 from settlement.domain.days import DayState
 from settlement.domain.errors import Broken, Refused
 from settlement.domain.payments.state import UNSENT, PayoutState
+from settlement.ports.approvals import Question
 from settlement.ports.books import Books, NotifyingBooks
 from settlement.ports.breaks import Break
 from settlement.ports.days import DayRun, PayoutSum, TaskFailure
@@ -122,6 +125,43 @@ def day_restated(
         loans=tuple(sorted(run_again, key=str.encode)[:SHOWN_LOANS]),
         difference=_money(difference),
         taken_back=_money(taken_back),
+    )
+    books.outbox.record(event, now=now)
+
+
+def taking_back_needed(
+    books: Books,
+    day: DayRun,
+    asked: Question,
+    revisions: Mapping[date, int],
+    *,
+    difference: Mapping[str, int],
+    now: datetime,
+) -> TakingBackNeeded:
+    """Tell that what a run would take back of money that was paid waits for a second person; return what is told."""
+    event = TakingBackNeeded(
+        settlement_date=day.settlement_date,
+        backfill_id=day.backfill_id,
+        run_id=day.run_id,
+        batch=asked.approval_id,
+        dates=_revised(revisions),
+        difference=_money(difference),
+        taken_back=_money(asked.amounts),
+        expires_at=asked.expires_at,
+    )
+    books.outbox.record(event, now=now)
+    return event
+
+
+def taking_back_done(books: Books, day: DayRun, approval_id: str, *, approved: bool, by: str, now: datetime) -> None:
+    """Tell what a second person decided about what a run would take back."""
+    event = TakingBackDone(
+        settlement_date=day.settlement_date,
+        backfill_id=day.backfill_id,
+        batch=approval_id,
+        approved=approved,
+        by=by,
+        at=now,
     )
     books.outbox.record(event, now=now)
 

@@ -24,7 +24,7 @@ from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import arrivals, restatement, settle, source_changes
 from settlement.domain.days import Windows
-from settlement.domain.errors import Refused
+from settlement.domain.errors import Refused, Unapproved
 from settlement.domain.frames import Outcome
 from settlement.domain.payments.approval import Decision, approval_id
 from settlement.domain.policy import Policy
@@ -213,38 +213,52 @@ def _taken_back(had: Mapping[tuple[str, str], int], have: Mapping[tuple[str, str
     return dict(taken)
 
 
-def approval_of(on: date, restated: Restated, *, expires_at: datetime) -> Question:
-    """Return the question that a second person answers before a restatement takes back what was paid out.
+def questions(books: Books, on: date, restated: Restated, *, now: datetime) -> tuple[list[Question], Question]:
+    """Return what a second person was asked about a restatement that takes back what was paid out, and what to ask.
 
-    It binds to exactly what changes: another difference is another question.
+    A question binds to exactly what changes: another difference is another question. Returned are all that were asked,
+    oldest first, and the one that waits for an answer, or else a new one under the next number.
     """
     said = json.dumps([change.to_json() for change in restated.changes], sort_keys=True)
     sha256 = hashlib.sha256(said.encode()).hexdigest()
-    return Question(
-        approval_id=f"{approval_id(on, sha256)}-R",
+    asked: list[Question] = []
+    while (found := books.approvals.find(_numbered(on, sha256, len(asked) + 1))) is not None:
+        asked.append(found)
+    new = Question(
+        approval_id=_numbered(on, sha256, len(asked) + 1),
         payouts_sha256=sha256,
         count=len(restated.changes),
         amounts=restated.taken_back,
-        expires_at=expires_at,
+        expires_at=now,
     )
+    return asked, next((found for found in asked if found.decision in (None, Decision.SUPERSEDED)), new)
+
+
+def _numbered(on: date, sha256: str, number: int) -> str:
+    return f"{approval_id(on, sha256)}-R{number}"
 
 
 def require_approval(books: Books, day: DayRun, restated: Restated, *, now: datetime) -> None:
     """Hold a restatement that takes back what was paid out to the approval of a second person.
 
-    Raises Refused: nobody has approved exactly this, or who approved it is who asked for it, or it was too long ago.
+    Raises Unapproved: nobody has approved exactly this, or who approved it is who asked for it, or it was too long ago.
     """
     if not restated.taken_back or day.dry_run:
         return
     on, run = day.settlement_date, books.days.run(day.run_id)
-    asked = books.approvals.find(approval_of(on, restated, expires_at=now).approval_id)
+    asked, _ = questions(books, on, restated, now=now)
+    is_approved = (found for found in asked if found.decision is Decision.APPROVED and now <= found.expires_at)
+    approved_by = {found.decided_by for found in is_approved}
+    if approved_by - {run.triggered_by if run else None}:
+        return
     amounts = ", ".join(f"{amount} {currency}" for currency, amount in sorted(restated.taken_back.items()))
-    said = f"Settling [{on}] again takes back [{amounts}] that was paid out, which needs a second person's approval"
-    how = f"`settlement restate {on} --dry-run` shows it, `settlement restate {on} --approve --by NAME` approves it"
-    if asked is None or asked.decision is not Decision.APPROVED or now > asked.expires_at:
-        raise Refused(f"{said}: {how}; then clear this task")
-    if run is not None and run.triggered_by == asked.decided_by:
-        raise Refused(f"{said}: [{asked.decided_by}] asked for it and cannot approve it. {how}; then clear this task")
+    said = f"Settling [{on}] again takes back [{amounts}] that was paid out, which needs a second person's approval: "
+    if approved_by:
+        said += f"[{approved_by.pop()}] asked for it and cannot approve it. "
+    raise Unapproved(
+        f"{said}`settlement restate {on} --dry-run` shows it, `settlement restate {on} --approve --by NAME` approves"
+        " it; then clear this task"
+    )
 
 
 class Unkept:

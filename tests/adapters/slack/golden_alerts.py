@@ -38,6 +38,8 @@ from settlement.domain.alerts.payouts import (
     PayoutLine,
     PayoutsRejected,
     PayoutsUnknown,
+    TakingBackDone,
+    TakingBackNeeded,
     Usual,
 )
 from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
@@ -203,6 +205,33 @@ EVENTS: dict[str, tuple[Event, ...]] = {
             settlement_date=DAY, batch="2026-02-16-1", count=812, amounts=krw(6_000_000_000), expires_at=at(18)
         ),
         ApprovalDone(settlement_date=DAY, batch="2026-02-16-1", approved=True, by="checker", at=at(7, 40)),
+    ),
+    "taking_back.needed": (
+        TakingBackNeeded(
+            settlement_date=DAY,
+            batch="20260216-0f343b0931ab12cd-R1",
+            dates=(
+                RevisedDate(settlement_date=DAY, revision=2),
+                RevisedDate(settlement_date=date(2026, 2, 20), revision=3),
+            ),
+            difference=krw(-1_603),
+            taken_back=krw(1_603),
+            expires_at=at(18),
+            run_id=RUN_ID,
+        ),
+    ),
+    "taking_back.done": (
+        TakingBackNeeded(
+            settlement_date=DAY,
+            batch="20260216-0f343b0931ab12cd-R1",
+            dates=(RevisedDate(settlement_date=DAY, revision=2),),
+            difference=krw(-1_603),
+            taken_back=krw(1_603),
+            expires_at=at(18),
+        ),
+        TakingBackDone(
+            settlement_date=DAY, batch="20260216-0f343b0931ab12cd-R1", approved=False, by="checker", at=at(7, 40)
+        ),
     ),
     "breaks.opened": (
         BreaksOpened(

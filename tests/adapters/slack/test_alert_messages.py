@@ -29,7 +29,7 @@ from settlement.domain.alerts.day import (
     RevisedDate,
 )
 from settlement.domain.alerts.event import Money
-from settlement.domain.alerts.payouts import ApprovalNeeded
+from settlement.domain.alerts.payouts import ApprovalNeeded, TakingBackNeeded
 from settlement.domain.alerts.routing import Language
 from settlement.domain.alerts.task import MoneyStatus, RunRefused
 from settlement_lab.slack import limits
@@ -384,3 +384,22 @@ def test_a_second_person_is_asked_in_airflow_what_the_message_says_and_until_whe
     subject, body = renderer_in("ko").question(asked, open_for=timedelta(hours=12))
     assert subject == "2026-02-16 (월) 정산: 지급 812건, ₩6,000,000,000을 승인할까요?"
     assert "- **같은 요일 통상** ₩4,000,000,000 (최근 8주 중앙값), 이번은 그 150%" in body
+
+
+def test_a_second_person_is_asked_whether_what_was_paid_is_taken_back() -> None:
+    (asked,) = EVENTS["taking_back.needed"]
+    assert isinstance(asked, TakingBackNeeded)
+    subject, body = renderer_in("en").question(asked, open_for=timedelta(hours=12))
+    assert subject == "Settlement of 2026-02-16 (Mon): take back ₩1,603, which investors were paid?"
+    assert body.splitlines() == [
+        "- **Dates** 2026-02-16 (Mon) revision 2 · 2026-02-20 (Fri) revision 3",
+        "- **Difference for investors** -₩1,603, net",
+        "- **Would be taken back** ₩1,603, which investors were paid.",
+        "- **Open for** 12 h 0 min from when it was asked. Then it counts as rejected.",
+        "",
+        "Approval [20260216-0f343b0931ab12cd-R1] is for exactly these changes. Rejected, what was settled stands and"
+        " the task fails.",
+    ]
+    subject, body = renderer_in("ko").question(asked, open_for=timedelta(hours=12))
+    assert subject == "2026-02-16 (월) 정산: 이미 지급된 ₩1,603을 회수할까요?"
+    assert "거절하면 기존 정산이 그대로 유지되고 작업은 실패로 끝납니다." in body

@@ -24,7 +24,14 @@ from settlement.domain.alerts.day import (
     StepState,
 )
 from settlement.domain.alerts.event import Event, Money, Severity
-from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
+from settlement.domain.alerts.payouts import (
+    ApprovalDone,
+    ApprovalNeeded,
+    PayoutsRejected,
+    PayoutsUnknown,
+    TakingBackDone,
+    TakingBackNeeded,
+)
 from settlement.domain.alerts.task import MoneyState, MoneyStatus, RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import (
     AlertAcknowledged,
@@ -90,6 +97,16 @@ EVENTS: dict[str, tuple[Event, str, str]] = {
         ApprovalDone(settlement_date=DAY, batch="b1", approved=True, by="checker", at=AT),
         "info",
         "2026-02-16:approval:b1",
+    ),
+    "taking_back.needed": (
+        TakingBackNeeded(settlement_date=DAY, batch="b1-R1", dates=(), difference=KRW, taken_back=KRW),
+        "warning",
+        "2026-02-16:taking_back:b1-R1",
+    ),
+    "taking_back.done": (
+        TakingBackDone(settlement_date=DAY, batch="b1-R1", approved=True, by="checker", at=AT),
+        "info",
+        "2026-02-16:taking_back:b1-R1",
     ),
     "breaks.opened": (
         BreaksOpened(settlement_date=DAY, digest="abc", count=1, unmatched=KRW, breaks=()),

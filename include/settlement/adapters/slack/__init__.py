@@ -22,7 +22,7 @@ from settlement.domain.alerts import redaction
 from settlement.domain.alerts.day import DayCompleted
 from settlement.domain.alerts.event import AlertState
 from settlement.domain.alerts.payload import fold
-from settlement.domain.alerts.payouts import ApprovalNeeded
+from settlement.domain.alerts.payouts import ApprovalNeeded, TakingBackNeeded
 from settlement.domain.alerts.routing import AlertsPolicy, Language
 from settlement.domain.commands import PROGRAM
 from settlement.ports.outbox import Alert, ConnectionTest, DeliveryReport, OutboxToDeliver
@@ -121,7 +121,7 @@ class SlackAlerts:
         )
         return renderer.plain(self.renderer.message(row, open_problems=open_problems, language=language))
 
-    def question(self, asked: ApprovalNeeded, *, open_for: timedelta) -> tuple[str, str]:
+    def question(self, asked: ApprovalNeeded | TakingBackNeeded, *, open_for: timedelta) -> tuple[str, str]:
         """Return what a second person is asked, in the policy's language: a line, and the whole of it as Markdown."""
         return self.renderer.question(asked, open_for=open_for)
 

@@ -35,7 +35,13 @@ from settlement.domain.alerts.day import (
 )
 from settlement.domain.alerts.event import Event, Money, Severity
 from settlement.domain.alerts.payload import Payload, events_of
-from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected
+from settlement.domain.alerts.payouts import (
+    ApprovalDone,
+    ApprovalNeeded,
+    PayoutsRejected,
+    TakingBackDone,
+    TakingBackNeeded,
+)
 from settlement.domain.alerts.routing import AlertsPolicy, Language
 from settlement.domain.alerts.task import RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import AlertAcknowledged, AlertsUndelivered, Resolved
@@ -62,7 +68,11 @@ _PAYOUT_ICONS = {
 }
 RESOLVED = "✅"
 
-_SUBJECT_OF_APPROVAL = ("settlement_date", "count", "amounts")
+_SUBJECTS = {
+    "approval": ("settlement_date", "count", "amounts"),
+    "taking_back": ("settlement_date", "taken_back"),
+}
+"""What the line of a question to a second person says of it."""
 
 TOTALS = ("received", "distributed", "fee", "vat", "national", "local", "cost", "credit", "quarantined", "refunded")
 _TOTAL_FIELDS = {"national": "national_tax_amount", "local": "local_tax_amount"}
@@ -146,17 +156,18 @@ class Renderer:
             return self._root(row, events, words, open_problems=open_problems)
         return self._event(row, events, words, members=members)
 
-    def question(self, asked: ApprovalNeeded, *, open_for: timedelta) -> tuple[str, str]:
+    def question(self, asked: ApprovalNeeded | TakingBackNeeded, *, open_for: timedelta) -> tuple[str, str]:
         """Return what a second person is asked in Airflow: a line, and Markdown that says what the message says.
 
         How long it is open is said instead of until when: a question that is asked again is open for its whole time.
         """
         words = Words(language=self.policy.language, zone=self.zone)
         fields = _fields(asked, words)
-        subject = words.say("approval", "subject", **{name: Written(fields[name]) for name in _SUBJECT_OF_APPROVAL})
+        kind = asked.name.partition(".")[0]
+        subject = words.say(kind, "subject", **{name: Written(fields[name]) for name in _SUBJECTS[kind]})
         said = [f"- {line}" for line in _lines(dataclasses.replace(asked, expires_at=None), words)]
-        said.append("- " + words.say("approval", "open_for", duration=Written(words.duration(open_for))))
-        body = "\n".join(said).replace("*", "**") + "\n\n" + words.say("approval", "exactly", batch=asked.batch)
+        said.append("- " + words.say(kind, "open_for", duration=Written(words.duration(open_for))))
+        body = "\n".join(said).replace("*", "**") + "\n\n" + words.say(kind, "exactly", batch=asked.batch)
         return _unescaped(subject), body
 
     def _words(self, channel: str) -> Words:
@@ -258,7 +269,9 @@ class Renderer:
         blocks += self._links(
             words,
             log=getattr(event, "log_url", None),
-            approval=f"{run}/required_actions" if run and isinstance(event, ApprovalNeeded) else None,
+            approval=f"{run}/required_actions"
+            if run and isinstance(event, ApprovalNeeded | TakingBackNeeded)
+            else None,
             day=run,
             runbook=f"{self.runbook_url.rstrip('/')}/{page}.md" if page and self.runbook_url else None,
         )
@@ -420,7 +433,7 @@ def _fields(event: Event, words: Words) -> dict[str, str]:
         written["code"] = safe(event.code)
     if isinstance(event, Resolved | AlertAcknowledged):
         written["problem_event"] = words.code("kinds", event.problem_event)
-    if isinstance(event, ApprovalDone):
+    if isinstance(event, ApprovalDone | TakingBackDone):
         written["approved"] = words.say("words", "approved" if event.approved else "rejected")
     if isinstance(event, DayRestated) and event.loan_count > len(event.loans):
         written["loans"] += " …"

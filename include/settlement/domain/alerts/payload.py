@@ -21,7 +21,14 @@ from settlement.domain.alerts.day import (
     DayStarted,
 )
 from settlement.domain.alerts.event import Event
-from settlement.domain.alerts.payouts import ApprovalDone, ApprovalNeeded, PayoutsRejected, PayoutsUnknown
+from settlement.domain.alerts.payouts import (
+    ApprovalDone,
+    ApprovalNeeded,
+    PayoutsRejected,
+    PayoutsUnknown,
+    TakingBackDone,
+    TakingBackNeeded,
+)
 from settlement.domain.alerts.task import RunRefused, TaskFailed, TaskRetry
 from settlement.domain.alerts.watch import (
     AlertAcknowledged,
@@ -50,6 +57,8 @@ EVENTS: dict[str, type[Event]] = {
         PayoutsRejected,
         ApprovalNeeded,
         ApprovalDone,
+        TakingBackNeeded,
+        TakingBackDone,
         BreaksOpened,
         DayCompleted,
         Resolved,

@@ -1,9 +1,10 @@
-"""Payouts that somebody must hear of: unknown, rejected, or waiting for a second person."""
+"""Payouts that somebody must hear of: unknown, rejected, waiting for a second person, or to be taken back."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from settlement.domain.alerts.day import RevisedDate
 from settlement.domain.alerts.event import Event, Money, Severity
 
 
@@ -119,3 +120,43 @@ class ApprovalDone(Event):
     @property
     def moves_money(self) -> bool:
         return self.approved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakingBackNeeded(Event):
+    """A run would take back what investors were paid, and waits for a second person; its date stands as it stood.
+
+    `dates` are the settled ones that would have these revisions; `difference` and `taken_back` as in `DayRestated`.
+    """
+
+    name: ClassVar[str] = "taking_back.needed"
+    level: ClassVar[Severity] = Severity.WARNING
+    standing: ClassVar[bool] = True
+
+    batch: str
+    dates: tuple[RevisedDate, ...]
+    difference: tuple[Money, ...]
+    taken_back: tuple[Money, ...]
+    expires_at: datetime | None = None
+    run_id: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"taking_back:{self.batch}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakingBackDone(Event):
+    """Somebody decided about what a run would take back; nobody in time is a rejection by `timeout`."""
+
+    name: ClassVar[str] = "taking_back.done"
+    standing: ClassVar[bool] = True
+
+    batch: str
+    approved: bool
+    by: str
+    at: datetime
+
+    @property
+    def key(self) -> str:
+        return f"taking_back:{self.batch}"
