@@ -120,7 +120,7 @@ class SecondPerson(ApprovalOperator):
 class Distribution(SecondPerson):
     """Apply the money, share it among the investors, take fees and taxes, and post all of it in one transaction.
 
-    Where that takes back what investors were paid, a second person is asked first; rejected, what was settled stands
+    Where that takes back what was paid out, a second person is asked first; rejected, what was settled stands
     and the task fails.
     """
 

@@ -428,6 +428,16 @@ def test_a_reversal_after_the_refund_was_undone_takes_the_credit_back_and_both_o
     assert replayed(spoken, THIRD) == []
 
 
+def test_a_restatement_that_takes_a_paid_refund_back_needs_a_second_person(spoken: Spoken) -> None:
+    worked_day(spoken)
+    ask(spoken, "F1", 5000)
+    second_day(spoken)
+    # The 5000 that were held pay interest, as it turns out: investors are owed more, the refund has nothing to take.
+    spoken.source("update core.receivables set amount = 15000 where receivable_id = 'L1-1-I'")
+    with pytest.raises(Refused, match=r"takes back \[5000 KRW\] that was paid out, which needs a second person"):
+        spoken.settle(ON, at=SECOND_MORNING, run_id="run-3", reason="interest was 15 000", triggered_by="maker")
+
+
 def test_a_refund_whose_instruction_is_gone_from_the_source_is_held(spoken: Spoken) -> None:
     worked_day(spoken)
     ask(spoken, "F1", 5000)

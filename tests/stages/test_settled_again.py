@@ -216,6 +216,20 @@ def test_a_word_that_is_too_old_is_given_anew(platform: Platform) -> None:
     assert said["distribute"]["taken_back"] == {"KRW": 1603}
 
 
+def test_an_approval_is_of_one_restatement_and_not_of_the_same_one_later(platform: Platform) -> None:
+    worked_day(platform)
+    settle(platform)
+    interest_is(platform, 8_000)
+    with services() as opened:
+        take_back.approve(opened, DAY, by="checker", now=datetime.fromisoformat(AGAIN))
+    platform.settle(ON, at=AGAIN, run_id="run-2", reason="interest was 8 000", triggered_by="maker")
+    interest_is(platform, 10_000)
+    platform.settle(ON, at=AGAIN, run_id="run-3", reason="it was 10 000 after all", triggered_by="maker")
+    interest_is(platform, 8_000)
+    with pytest.raises(Refused, match=r"takes back \[1603 KRW\] that was paid out, which needs a second person"):
+        platform.settle(ON, at=AGAIN, run_id="run-4", reason="it was 8 000", triggered_by="maker")
+
+
 def test_a_date_that_is_settled_after_a_later_one_moves_what_that_one_took(platform: Platform) -> None:
     worked_day(platform)
     platform.source(

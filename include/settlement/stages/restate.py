@@ -20,7 +20,7 @@ import structlog
 
 from settlement.domain import controls, frames
 from settlement.domain import policy as policies
-from settlement.domain.books.accounts import INVESTOR_PAYABLE
+from settlement.domain.books.accounts import BORROWER_PAYABLE, INVESTOR_PAYABLE
 from settlement.domain.breaks import Finding
 from settlement.domain.computation import arrivals, restatement, settle, source_changes
 from settlement.domain.days import Windows
@@ -54,8 +54,8 @@ class Restated:
     """What a replay came to: the dates that have a new revision, what that changed, and what its last date found.
 
     `loans` are those that were run again, and that alone the findings are of; None: all that there are, as nothing was
-    run again. `why` is what each of the revisions says of itself. `taken_back` is what investors had been paid and do
-    not own any more, by currency: by so much they are overdrawn now and were not before.
+    run again. `why` is what each of the revisions says of itself. `taken_back` is what investors and borrowers had been
+    paid and do not own any more, by currency: by so much they are overdrawn now and were not before.
     """
 
     revisions: dict[date, int]
@@ -175,7 +175,7 @@ def replay(
     """
     windows = Windows(services.calendar, books.days.windows())
     settled = {*books.days.settled()}
-    why, had = _reason(books, day), books.journal.balances(INVESTOR_PAYABLE.prefix)
+    why, had = _reason(books, day), _payable(books)
     revisions: dict[date, int] = {}
     found: list[Finding] = []
     with services.core.snapshot() as source:
@@ -199,12 +199,17 @@ def replay(
         loans=loans,
         why=why,
         changes=books.replays.changes(revisions),
-        taken_back=_taken_back(had, books.journal.balances(INVESTOR_PAYABLE.prefix)),
+        taken_back=_taken_back(had, _payable(books)),
     )
 
 
+def _payable(books: Books) -> dict[tuple[str, str], int]:
+    """Return what is owed to every payee, by account and currency."""
+    return books.journal.balances(INVESTOR_PAYABLE.prefix) | books.journal.balances(BORROWER_PAYABLE.prefix)
+
+
 def _taken_back(had: Mapping[tuple[str, str], int], have: Mapping[tuple[str, str], int]) -> dict[str, int]:
-    """Return by how much more investors are overdrawn than they were, by currency; a balance owed is negative."""
+    """Return by how much more payees are overdrawn than they were, by currency; a balance owed is negative."""
     taken: dict[str, int] = defaultdict(int)
     for (account, currency), amount in sorted(have.items()):
         more = max(0, amount) - max(0, had.get((account, currency), 0))
@@ -216,11 +221,16 @@ def _taken_back(had: Mapping[tuple[str, str], int], have: Mapping[tuple[str, str
 def questions(books: Books, on: date, restated: Restated, *, now: datetime) -> tuple[list[Question], Question]:
     """Return what a second person was asked about a restatement that takes back what was paid out, and what to ask.
 
-    A question binds to exactly what changes: another difference is another question. Returned are all that were asked,
-    oldest first, and the one that waits for an answer, or else a new one under the next number.
+    A question binds to exactly what changes, what is taken back, and the revisions that do so: these are made once, so
+    the same difference later is another question. Returned are all that were asked, oldest first, and the one that
+    waits for an answer, or else a new one under the next number.
     """
-    said = json.dumps([change.to_json() for change in restated.changes], sort_keys=True)
-    sha256 = hashlib.sha256(said.encode()).hexdigest()
+    said = {
+        "changes": [change.to_json() for change in restated.changes],
+        "revisions": {at.isoformat(): revision for at, revision in restated.revisions.items()},
+        "taken_back": restated.taken_back,
+    }
+    sha256 = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     asked: list[Question] = []
     while (found := books.approvals.find(_numbered(on, sha256, len(asked) + 1))) is not None:
         asked.append(found)

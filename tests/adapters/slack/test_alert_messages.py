@@ -390,11 +390,11 @@ def test_a_second_person_is_asked_whether_what_was_paid_is_taken_back() -> None:
     (asked,) = EVENTS["taking_back.needed"]
     assert isinstance(asked, TakingBackNeeded)
     subject, body = renderer_in("en").question(asked, open_for=timedelta(hours=12))
-    assert subject == "Settlement of 2026-02-16 (Mon): take back ₩1,603, which investors were paid?"
+    assert subject == "Settlement of 2026-02-16 (Mon): take back ₩1,603 that was paid out?"
     assert body.splitlines() == [
         "- **Dates** 2026-02-16 (Mon) revision 2 · 2026-02-20 (Fri) revision 3",
         "- **Difference for investors** -₩1,603, net",
-        "- **Would be taken back** ₩1,603, which investors were paid.",
+        "- **Would be taken back** ₩1,603, which was paid out.",
         "- **Open for** 12 h 0 min from when it was asked. Then it counts as rejected.",
         "",
         "Approval [20260216-0f343b0931ab12cd-R1] is for exactly these changes. Rejected, what was settled stands and"

@@ -124,7 +124,7 @@ class ApprovalDone(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakingBackNeeded(Event):
-    """A run would take back what investors were paid, and waits for a second person; its date stands as it stood.
+    """A run would take back what was paid out, and waits for a second person; its date stands as it stood.
 
     `dates` are the settled ones that would have these revisions; `difference` and `taken_back` as in `DayRestated`.
     """
