@@ -1,6 +1,7 @@
 """A settled day is run again for a source that was corrected, and killed: it ends as a run again that nobody killed.
 
-The run again makes a second revision and pays an investor the tax that was withheld for a wrong class.
+The run again makes a second revision. One pays an investor the tax that was withheld for a wrong class; another takes
+back money that was paid out, on the word of a second person.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from .conftest import World
 from .test_crash import differences, killings
 
 CORRECTED = "update core.investors set tax_class = 'lender' where investor_id = 'A'"
+TAKES_BACK = "update core.receivables set amount = 8000 where receivable_id = 'L1-1-I'"
 
 
 @contextmanager
-def settled(new_world: Callable[..., Any]) -> Iterator[World]:
+def settled(new_world: Callable[..., Any], *, corrected: str = CORRECTED) -> Iterator[World]:
     """Begin a world, settle and pay its day, and correct its source."""
     with new_world() as world:
         assert world.play() == 0
-        world.correct(CORRECTED)
+        world.correct(corrected)
         yield world
 
 
@@ -58,6 +60,24 @@ def test_a_day_that_is_run_again_and_dies_around_its_restatement_ends_as_if_noth
     with settled(new_world) as world:
         around = [("compute._distribute", side, 1) for side in ("before", "after")]
         found = kill_and_try_again(world, *around, ("prepare.prepare", "after", 1))
+    assert differences(expected, found) == {}
+
+
+def test_a_restatement_that_takes_money_back_and_dies_around_its_approval_ends_as_if_nothing_had_happened(
+    new_world: Callable[..., Any],
+) -> None:
+    with settled(new_world, corrected=TAKES_BACK) as world:
+        assert world.play(run_id="run-2") == 0
+        expected = world.outcome()
+    overdrawn = [row for row in expected["balances"] if "investor_payable" in row]
+    assert overdrawn == [f"('investor_payable:{who}', 'KRW', {by})" for who, by in (("A", 752), ("B", 547), ("C", 304))]
+    with settled(new_world, corrected=TAKES_BACK) as world:
+        around = [
+            (point, side, 1)
+            for point in ("compute.approve_restatement", "compute._distribute")
+            for side in ("before", "after")
+        ]
+        found = kill_and_try_again(world, *around)
     assert differences(expected, found) == {}
 
 
