@@ -30,6 +30,7 @@ from settlement.stages import (
     reconcile,
     report,
     submit,
+    take_back,
     take_in,
 )
 from settlement_lab.rehearse.points import watched
@@ -60,7 +61,7 @@ def _distribute_with_a_second_person(services: Services, run: DayRun, now: datet
     except Refused as refused:
         if "needs a second person" not in str(refused):
             raise
-        compute.approve_restatement(services, run.settlement_date, by="checker", now=now)
+        take_back.approve(services, run.settlement_date, by="checker", now=now)
         compute.distribute(services, run, now=now)
 
 

@@ -73,9 +73,7 @@ def test_a_restatement_that_takes_money_back_and_dies_around_its_approval_ends_a
     assert overdrawn == [f"('investor_payable:{who}', 'KRW', {by})" for who, by in (("A", 752), ("B", 547), ("C", 304))]
     with settled(new_world, corrected=TAKES_BACK) as world:
         around = [
-            (point, side, 1)
-            for point in ("compute.approve_restatement", "compute._distribute")
-            for side in ("before", "after")
+            (point, side, 1) for point in ("take_back.approve", "compute._distribute") for side in ("before", "after")
         ]
         found = kill_and_try_again(world, *around)
     assert differences(expected, found) == {}

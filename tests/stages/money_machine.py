@@ -31,7 +31,7 @@ from settlement.domain.errors import Refused
 from settlement.ports.bank import Debtor
 from settlement.ports.days import RunRequest
 from settlement.ports.services import Services
-from settlement.stages import approve, close, compute, extract, open_day, reconcile
+from settlement.stages import approve, close, compute, extract, open_day, reconcile, take_back
 from settlement_lab.rehearse.worker import STAGES
 from settlement_lab.servers import embedded
 
@@ -492,7 +492,7 @@ class MoneyMachine(RuleBasedStateMachine):
                 if not second:
                     reconcile.take_in_everything(services, now=self.now)
                     return
-                approved = compute.approve_restatement(services, on, by="checker", now=self.now)
+                approved = take_back.approve(services, on, by="checker", now=self.now)
                 assert approved["taken_back"] == shown["taken_back"]
                 said = compute.distribute(services, day, now=self.now)
             assert said.get("restated", {}) == shown["restated"]
