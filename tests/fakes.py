@@ -75,7 +75,7 @@ from settlement.ports.days import BackfillEnd, Day, DayRun, DayTotals, PayoutSum
 from settlement.ports.files import SentFile, Transmission
 from settlement.ports.outbox import Alert, ConnectionTest, DeliveryReport
 from settlement.ports.payouts import Uncredited, UnderWay
-from settlement.ports.refunds import TakenRefund
+from settlement.ports.refunds import TakenRefund, UndoneRefund
 from settlement.ports.services import Services
 
 Row = dict[str, Any]
@@ -851,6 +851,8 @@ class Refunds:
     """What runs took of held credits for borrowers, and what people returned to them."""
 
     waiting = LeftOut()
+    undone = LeftOut()
+    take_back = LeftOut()
 
     def __init__(self, kept: Kept, journal: Journal) -> None:
         self._kept = kept
@@ -865,7 +867,7 @@ class Refunds:
     def find(self, refund_id: str) -> TakenRefund | None:
         return self._kept.refunds.get(refund_id)
 
-    def parts(self, refund_id: str) -> list[RefundPart]:
+    def parts(self, refund_id: str, *, on: date = date.max) -> list[RefundPart]:
         sums: Counter[str] = Counter()
         for _, made in self._journal.standing("refund_ordered", "refund_undone"):
             for account, amount in made.entry.legs:
@@ -875,7 +877,7 @@ class Refunds:
 
     def undo(
         self,
-        refund: TakenRefund,
+        refund: TakenRefund | UndoneRefund,
         parts: Sequence[RefundPart],
         *,
         after: date,

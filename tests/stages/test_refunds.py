@@ -438,6 +438,34 @@ def test_a_restatement_that_takes_a_paid_refund_back_needs_a_second_person(spoke
         spoken.settle(ON, at=SECOND_MORNING, run_id="run-3", reason="interest was 15 000", triggered_by="maker")
 
 
+def test_what_was_returned_of_a_refund_follows_when_the_past_takes_the_credit_that_it_came_from(spoken: Spoken) -> None:
+    worked_day(spoken)
+    ask(spoken, "F1", 5000)
+    spoken.settle(SECOND, at=SECOND_MORNING, run_id="run-2", transfer=False)
+    with spoken.services() as services:
+        refunds.undo(services, "F1", reason="it is no account", by="kim", now=spoken.at(SECOND_MORNING))
+    same = spoken.balances()
+    assert (same["borrower_credit:L1"], "borrower_payable:F1" in same) == (-5000, False)
+
+    owe(spoken, 5000, on=ON)  # R1 pays it on the worked day, so that nothing was ever held for F1
+    spoken.settle(ON, at=SECOND_MORNING, run_id="run-3", transfer=False, reason="an instalment was missing")
+    assert {"borrower_payable:F1", "borrower_credit:L1"}.isdisjoint(spoken.balances())
+    assert [spoken.balances()[f"investor_payable:{who}"] for who in "ABC"] == [-2500, -1500, -1000]
+    assert spoken.breaks() == [("refund_exceeds_credit", "refund", 5000)]
+    assert spoken.verify() == []
+
+    spoken.source("delete from core.receivables where receivable_id = 'L1-2-P'")
+    spoken.settle(ON, at=SECOND_MORNING, run_id="run-4", transfer=False, reason="it was not")
+    assert spoken.balances() == same  # what a person returned stays returned
+    assert of_refunds(spoken)[-2:] == [
+        ("refund_undone", "borrower_credit:L1", -5000),
+        ("refund_undone", "borrower_payable:F1", 5000),
+    ]
+    assert spoken.breaks() == []
+    assert spoken.verify() == []
+    assert [replayed(spoken, on) for on in (ON, SECOND)] == [[], []]
+
+
 def test_a_refund_whose_instruction_is_gone_from_the_source_is_held(spoken: Spoken) -> None:
     worked_day(spoken)
     ask(spoken, "F1", 5000)

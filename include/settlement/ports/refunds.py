@@ -35,6 +35,19 @@ class WaitingRefund:
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoneRefund:
+    """What people returned of a refund after a date: `amount`, and with their entries the parts of it that stand."""
+
+    refund_id: str
+    loan_id: str
+    currency: str
+    amount: int
+    reason: str
+    by: str
+    standing: Sequence[tuple[int, RefundPart]]
+
+
 class Refunds(Protocol):
     """What runs took of held credits for borrowers, and what people returned to them."""
 
@@ -46,13 +59,20 @@ class Refunds(Protocol):
         """Return the refunds that were refused, or that are owed and not on their way, oldest first."""
         ...
 
-    def parts(self, refund_id: str) -> list[RefundPart]:
-        """Return what a refund took of each credit, in that order, less what was reversed or undone since."""
+    def parts(self, refund_id: str, *, on: date = date.max) -> list[RefundPart]:
+        """Return what a refund took of each credit by a date, less what was reversed by then or undone before it."""
         ...
+
+    def undone(self, after: date, loan_ids: Sequence[str]) -> list[UndoneRefund]:
+        """Return what people returned after a date of refunds of these loans, oldest first."""
+        ...
+
+    def take_back(self, undone: UndoneRefund, *, settlement_date: date, now: datetime) -> None:
+        """Undo what stands of what was returned of a refund, with entries on `settlement_date`."""
 
     def undo(
         self,
-        refund: TakenRefund,
+        refund: TakenRefund | UndoneRefund,
         parts: Sequence[RefundPart],
         *,
         after: date,

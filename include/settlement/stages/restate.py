@@ -26,6 +26,7 @@ from settlement.domain.computation import arrivals, restatement, settle, source_
 from settlement.domain.days import Windows
 from settlement.domain.errors import Refused, Unapproved
 from settlement.domain.frames import Outcome
+from settlement.domain.payments import refunds
 from settlement.domain.payments.approval import Decision, approval_id
 from settlement.domain.policy import Policy
 from settlement.ports.approvals import Question
@@ -36,7 +37,7 @@ from settlement.ports.replays import ShareChange
 from settlement.ports.services import Services
 from settlement.ports.snapshots import Snapshots
 from settlement.ports.source import Facts, SourceSnapshot
-from settlement.stages import extract
+from settlement.stages import apply, extract
 
 log = structlog.get_logger(__name__)
 
@@ -189,6 +190,7 @@ def replay(
             arrived = arrivals.dated(*_arrived(books, source, outcome, taken), windows)
             fresh = fresh[~fresh["repayment_id"].isin(arrived["repayment_id"])]
             revision = _post(services, books, day, loans, inputs, outcome, arrived, on=on, why=why, now=now)
+            _undo_again(services, books, loans, after=on, now=now)
             if revision is not None:
                 revisions[on] = revision
                 log.info("restated", settlement_date=on.isoformat(), revision=revision)
@@ -427,6 +429,31 @@ def _post(
         now=now,
     )
     return revised.revision
+
+
+def _undo_again(services: Services, books: Books, loans: Sequence[str], *, after: date, now: datetime) -> None:
+    """Let what people returned of refunds after a date follow what these took, where a replay of the loans changed it.
+
+    As much is returned as a person said, at most what the refund took by now and is unpaid: a refund that no run takes
+    any more has returned nothing, and takes its credit from no later run.
+    """
+    for undone in books.refunds.undone(after, loans):
+        parts = list(refunds.unpaid_parts(books.refunds.parts(undone.refund_id, on=after), undone.amount))
+        stands = [part for _, part in undone.standing]
+        if sorted(parts, key=str) == sorted(stands, key=str):
+            continue
+        settlement_date = apply.open_date(services, books, after)
+        books.refunds.take_back(undone, settlement_date=settlement_date, now=now)
+        unpaid = -books.journal.balance(BORROWER_PAYABLE(undone.refund_id), undone.currency)
+        books.refunds.undo(
+            undone,
+            list(refunds.unpaid_parts(parts[::-1], max(unpaid, 0))),
+            after=after,
+            settlement_date=settlement_date,
+            reason=undone.reason,
+            by=undone.by,
+            now=now,
+        )
 
 
 def _rows_stand(outcome: Outcome, booked: Mapping[str, pd.DataFrame]) -> bool:

@@ -116,7 +116,16 @@ SEALED: Mapping[str, Sealed] = {
         new=OF_REVISION,
         each="revision",
     ),
-    "refunds_undone": Sealed(table="refunds_undone", key="t.entry_id::text", new="t.entry_id > :entries"),
+    "refunds_undone": Sealed(
+        table="refunds_undone",
+        key="t.entry_id::text",
+        columns="entry_id, settlement_date, refund_id, loan_id, repayment_id, currency, amount, reason, undone_by,"
+        " undone_at",
+        new="t.entry_id > :entries",
+    ),
+    "refunds undone again": Sealed(
+        table="refunds_undone", key="t.entry_id::text", columns="entry_id, is_again", new="t.entry_id > :entries"
+    ),
     "entries": Sealed(table="entries", key="t.entry_id::text", new="t.entry_id > :entries"),
     "payouts": Sealed(
         table="payouts",

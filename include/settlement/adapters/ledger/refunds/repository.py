@@ -11,7 +11,7 @@ from settlement.domain.books import postings
 from settlement.domain.books.accounts import BORROWER_CREDIT, BORROWER_PAYABLE
 from settlement.domain.books.postings import JournalEntry
 from settlement.domain.payments.refunds import RefundPart
-from settlement.ports.refunds import TakenRefund, WaitingRefund
+from settlement.ports.refunds import TakenRefund, UndoneRefund, WaitingRefund
 
 HERE = __package__
 
@@ -39,14 +39,48 @@ class Refunds(Repository):
         rows = self.transaction.execute(sql(HERE, "waiting"), {"prefix": BORROWER_PAYABLE.prefix})
         return [WaitingRefund(**row._mapping) for row in rows]
 
-    def parts(self, refund_id: str) -> list[RefundPart]:
-        """Return what a refund took of each credit, in that order, less what was reversed or undone since."""
-        rows = self.transaction.execute(sql(HERE, "parts"), {"account": BORROWER_PAYABLE(refund_id)})
+    def parts(self, refund_id: str, *, on: date = date.max) -> list[RefundPart]:
+        """Return what a refund took of each credit by a date, less what was reversed by then or undone before it."""
+        rows = self.transaction.execute(sql(HERE, "parts"), {"account": BORROWER_PAYABLE(refund_id), "on": on})
         return [RefundPart(**row._mapping) for row in rows]
+
+    def undone(self, after: date, loan_ids: Sequence[str]) -> list[UndoneRefund]:
+        """Return what people returned after a date of refunds of these loans, and what of it stands."""
+        return [
+            UndoneRefund(
+                refund_id=row.refund_id,
+                loan_id=row.loan_id,
+                currency=row.currency,
+                amount=row.amount,
+                reason=row.reason,
+                by=row.by,
+                standing=[
+                    (entry_id, RefundPart(repayment_id=repayment_id, amount=amount))
+                    for entry_id, repayment_id, amount in zip(
+                        row.entry_ids or (), row.repayment_ids or (), row.amounts or (), strict=True
+                    )
+                ],
+            )
+            for row in self.transaction.execute(sql(HERE, "undone"), {"on": after, "loans": list(loan_ids)})
+        ]
+
+    def take_back(self, undone: UndoneRefund, *, settlement_date: date, now: datetime) -> None:
+        """Undo what stands of what was returned of a refund."""
+        payable, credit = BORROWER_PAYABLE(undone.refund_id), BORROWER_CREDIT(undone.loan_id)
+        made = [
+            JournalEntry(
+                entry=postings.undone(postings.refund_undone(part.amount, credit=credit, payable=payable)),
+                currency=undone.currency,
+                repayment_id=part.repayment_id,
+                reverses_entry_id=entry_id,
+            )
+            for entry_id, part in undone.standing
+        ]
+        self._journal.post_all(made, settlement_date=settlement_date, now=now)
 
     def undo(
         self,
-        refund: TakenRefund,
+        refund: TakenRefund | UndoneRefund,
         parts: Sequence[RefundPart],
         *,
         after: date,
@@ -55,7 +89,7 @@ class Refunds(Repository):
         by: str,
         now: datetime,
     ) -> None:
-        """Return parts of a refund to the credits that they came from."""
+        """Return parts of a refund to the credits that they came from, for the first time or again."""
         payable, credit = BORROWER_PAYABLE(refund.refund_id), BORROWER_CREDIT(refund.loan_id)
         made = [
             JournalEntry(
@@ -68,5 +102,7 @@ class Refunds(Repository):
         self._journal.post_all(made, settlement_date=settlement_date, now=now)
         named = {"account": payable, "refund": refund.refund_id, "loan": refund.loan_id}
         self.transaction.execute(
-            sql(HERE, "keep_undone"), named | {"after": after, "reason": reason, "by": by, "now": now}
+            sql(HERE, "keep_undone"),
+            named
+            | {"after": after, "reason": reason, "by": by, "now": now, "is_again": isinstance(refund, UndoneRefund)},
         )

@@ -2,7 +2,7 @@
 with held as (
   select loan_id, currency, amount from ledger.standing_credits
   union all
-  select loan_id, currency, amount from ledger.refunds_undone
+  select loan_id, currency, amount from ledger.standing_refunds_undone
 )
 select 'credits ' || loan_id || ' ' || currency
   from (select loan_id, currency, sum(amount) as amount from held group by 1, 2) h
