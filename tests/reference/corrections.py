@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from settlement.domain import policy as policies
+from settlement.domain.currencies import LARGEST_AMOUNT
 from settlement.domain.policy import Policy
 
 from .world import Fact, Holding, Investor, Loan, Note, Receivable, Refund, Repayment, Row
@@ -24,16 +25,26 @@ OFTEN = {Loan: 0.06, Investor: 0.08, Note: 0.03, Holding: 0.05, Receivable: 0.08
 """How often a row of each kind is corrected once."""
 
 
-def corrected(story: Story, seed: int, *, runs: int, often: float = 1.0) -> Story:
-    """Return the story with corrections between its runs; `often` scales how many."""
+def corrected(story: Story, seed: int, *, runs: int, often: float = 1.0, notes: int = 6) -> Story:
+    """Return the story with corrections between its runs; `often` scales how many.
+
+    Of loans of more `notes` than six fewer notes are corrected, or each such loan would be refused for one of them.
+    """
     rng = Random(f"corrections {seed}")
-    facts = [later for fact in story.world.facts for later in _versions(rng, story, fact, runs, often)]
+    buyers = [fact.row.investor_id for fact in story.world.facts if isinstance(fact.row, Investor)]
+    of_notes = often * min(1.0, 6 / notes)
+    facts = [
+        later
+        for fact in story.world.facts
+        for often_now in [of_notes if isinstance(fact.row, Note | Holding) else often]
+        for later in _versions(rng, story, fact, buyers, runs, often_now)
+    ]
     facts += _reversals(rng, story, runs, often)
     facts += _receivables(rng, story, runs, often)
     return replace(story, world=replace(story.world, facts=tuple(facts)))
 
 
-def _versions(rng: Random, story: Story, fact: Fact, runs: int, often: float) -> Iterator[Fact]:
+def _versions(rng: Random, story: Story, fact: Fact, buyers: Sequence[str], runs: int, often: float) -> Iterator[Fact]:
     """Yield what the row is run by run: itself, what it is corrected to, and now and then itself again."""
     if fact.from_run or fact.until_run is not None or rng.random() > often * OFTEN[type(fact.row)]:
         yield fact
@@ -44,13 +55,13 @@ def _versions(rng: Random, story: Story, fact: Fact, runs: int, often: float) ->
         yield replace(fact, from_run=since)
         return
     yield replace(fact, until_run=since)
-    for row in _corrected(rng, story, fact.row):
+    for row in _corrected(rng, story, fact.row, buyers):
         yield Fact(row, since, until)
     if until is not None:
         yield Fact(fact.row, until)
 
 
-def _corrected(rng: Random, story: Story, row: Row) -> Sequence[Row]:
+def _corrected(rng: Random, story: Story, row: Row, buyers: Sequence[str]) -> Sequence[Row]:
     dates = story.world.dates
 
     def a_day(low: int, high: int) -> date:
@@ -64,7 +75,6 @@ def _corrected(rng: Random, story: Story, row: Row) -> Sequence[Row]:
         return rng.choice([[replace(row, principal=rng.choice([1, row.principal // 2 + 1, row.principal * 2]))], []])
     if isinstance(row, Holding):
         sold_on = a_day(-6, 3)
-        buyers = [fact.row.investor_id for fact in story.world.facts if isinstance(fact.row, Investor)]
         if row.held_from >= sold_on or (row.held_until_exclusive or date.max) <= sold_on:
             return []
         sold = replace(row, held_until_exclusive=sold_on)
@@ -112,6 +122,7 @@ def repriced(story: Story, seed: int, *, runs: int) -> list[Policy]:
     """Return the policy of each run: mostly the one before it, sometimes with another waterfall, fee or tax."""
     rng = Random(f"policies {seed}")
     content = story.policy.model_dump(exclude_none=True)
+    content |= {"gate": {"needs": "ledger"}, "payouts": {"KRW": {"maximum": LARGEST_AMOUNT}, "EUR": {}}}
     found = [as_read(content)]
     while len(found) < runs:
         if rng.random() < 0.2:

@@ -14,7 +14,7 @@ before that date. Nothing here is fast or clever: where it differs from the engi
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from .world import Facts, Loan, Note, Receivable, Refund, Repayment, World
 COMPONENTS = ("cost", "late_interest", "interest", "principal")
 TAXED = ("late_interest", "interest")
 PPM = 1_000_000
+UNDONE = "refund_undone"  # a person's, who is no run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,6 @@ class Credit:
     repayment_id: str
     currency: str
     amount: int
-    held_on: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +110,16 @@ class Outcome:
     outcome: str  # settled, quarantined, cancelled, reversal (of settled rows), refused (an orphan)
     is_extracted_now: bool = False
     held: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """What a person returned of a refund once a date was the newest settled one."""
+
+    after: date
+    loan_id: str
+    refund_id: str
+    amount: int
 
 
 @dataclass(slots=True)
@@ -143,6 +153,15 @@ class Books:
             dict(self.refunds),
         )
 
+    def known(self) -> set[str]:
+        """Return the repayments that the books have: taken, kept back, or cancelled before they came."""
+        kept = {row.repayment_id for row in self.quarantine if row.rule != "refund_exceeds_credit"}
+        return self.extracted | self.settled.keys() | self.undone.keys() | kept
+
+    def settled_in(self) -> str | None:
+        """Return the currency in which money of the loan was settled, if any was."""
+        return next((e.currency for e in self.entries if e.event == "repayment_distributed"), None)
+
     def on(self, day: date) -> tuple[Any, ...]:
         """Return what the date made of this loan, comparable with `==`."""
         return (
@@ -150,7 +169,7 @@ class Books:
             [s for s in self.shares if s.settlement_date == day],
             [replace(q, released_on=None) for q in self.quarantine if q.settlement_date == day],
             [q.repayment_id for q in self.quarantine if q.released_on == day],
-            [(e.event, e.of, e.postings) for e in self.entries if e.settlement_date == day],
+            [(e.event, e.of, e.postings) for e in self.entries if e.settlement_date == day and e.event != UNDONE],
         )
 
 
@@ -204,6 +223,11 @@ class Reference:
         self.revisions: dict[date, int] = {}  # settled dates
         self.before: dict[date, dict[str, Books]] = {}  # books of a loan before a date that touched it
         self.saw: dict[date, dict[str, tuple[Any, tuple[Any, ...]]]] = {}  # policy and facts by loan
+        self.was: dict[str, Repayment] = {}  # every repayment that was ever taken, as it was then
+        self.changed_rows: set[str] = set()  # of these, those that the source says otherwise now, or no longer
+        self.kept_waiting: set[str] = set()  # of these, those that a run does not try; a replay does
+        self.waiting: set[str] = set()  # loans that are in another currency now than their money was settled in
+        self.returned: list[Returned] = []
         self.outcomes: list[Outcome] = []
         self.breaks: dict[tuple[str, str], int] = {}
 
@@ -234,18 +258,35 @@ class Reference:
         self.policy = policy or self.policy
         facts = self.world.seen(self.runs)
         self.runs += 1
+        self.changed_rows = {
+            id for books in self.books.values() for id in books.known() if facts.repayments.get(id) != self.was[id]
+        }
+        self.kept_waiting = self.changed_rows
+        self.waiting = {
+            loan_id
+            for loan_id, books in self.books.items()
+            if loan_id in facts.loans and books.settled_in() not in (None, facts.loans[loan_id].currency)
+        }
         is_new = day not in self.revisions
+        self.is_newest_for_the_first_time = is_new and day > max(self.revisions, default=date.min)
         later = sorted(d for d in self.revisions if d > day)
         if is_new and not later:
             self.revisions[day] = 1
-            self.play(day, facts, self.loans_with_money(day, facts))
+            facts = self.as_taken(facts, {id for books in self.books.values() for id in books.known()})
+            self.play(day, facts, self.loans_with_money(day, facts) - self.waiting)
+            self.breaks = dict(self.breaks_of(self.taken(day, facts), facts))
         else:
-            loans = self.loans_to_replay(day, facts, is_new)
+            loans = self.loans_to_replay(day, facts, is_new) - self.waiting
+            facts, self.kept_waiting = self.as_taken(facts, self.was.keys()), set()
             self.revisions.setdefault(day, 0)
             self.replay(day, later, facts, loans)
             if is_new:
                 self.revisions[day] = 1
         return self.result(day)
+
+    def as_taken(self, facts: Facts, ids: Collection[str]) -> Facts:
+        """Return the facts with these repayments as they were taken: no later word of the source is absorbed (§9)."""
+        return replace(facts, repayments=facts.repayments | {id: self.was[id] for id in ids})
 
     def taken(self, day: date, facts: Facts) -> dict[str, list[Repayment]]:
         """Return the repayments and reversals that a run of the date takes, by loan, in order."""
@@ -255,7 +296,7 @@ class Reference:
             window = self.settlement_date_of(row.received_at)
             is_late = window < day and window in self.revisions
             is_done = row.repayment_id in books.settled or row.repayment_id in books.undone
-            if (window == day or is_late) and not is_done:
+            if (window == day or is_late) and not is_done and row.repayment_id not in self.kept_waiting:
                 taken[row.loan_id].append(row)
         for rows in taken.values():
             rows.sort(key=lambda row: (row.received_at, row.repayment_id.encode()))
@@ -289,8 +330,9 @@ class Reference:
             saw[loan_id] = (self.policy, facts.of_loan(loan_id))
             loan_day = LoanDay(self, day, facts, facts.loans[loan_id])
             self.books[loan_id] = loan_day.settle(books, taken.get(loan_id, []), asked.get(loan_id, []))
+            for id in self.books[loan_id].known():
+                self.was.setdefault(id, facts.repayments[id])
         self.outcomes = list(self.outcomes_of(taken, before, facts))
-        self.breaks = dict(self.breaks_of(taken, facts))
 
     def refuse_refund(self, day: date, books: Books, refund: Refund) -> None:
         """Write that a refund is refused, unless an earlier run has (§8)."""
@@ -339,7 +381,11 @@ class Reference:
             receivables = facts.receivables.get(loan_id, [])
             if books.credits and not any(r.amount > books.allocated[r.receivable_id] for r in receivables):
                 yield ("overpaid", loan_id), sum(credit.amount for credit in books.credits)
-            kept = [row for row in books.quarantine if row.released_on is None]
+            kept = [
+                row
+                for row in books.quarantine
+                if row.released_on is None and row.repayment_id not in self.kept_waiting  # which is a break of its own
+            ]
             alone = ("bad_reversal", "refund_exceeds_credit")
             yield from (((k.rule, k.repayment_id), k.amount) for k in kept if k.rule in alone)
             if any(k.rule not in alone for k in kept):
@@ -356,6 +402,7 @@ class Reference:
             and row.repayment_id not in self.books.get(row.loan_id, Books()).settled
         }
         if is_new:
+            facts = self.as_taken(facts, {id for books in self.books.values() for id in books.known()})
             every = {r.loan_id for r in facts.repayments.values() if self.settlement_date_of(r.received_at) == day}
             held = {loan for loan in self.books if self.books_before(loan, day).credits}
             asking = {
@@ -390,6 +437,43 @@ class Reference:
                 return self.before[touched][loan_id]
         return self.books.get(loan_id, Books())
 
+    def return_refund(self, refund_id: str, amount: int) -> None:
+        """Return what is unpaid of a refund to the credits that it was taken from, after the newest date (§2)."""
+        (loan_id,) = (loan for loan, books in self.books.items() if refund_id in books.refunds)
+        self.returned.append(Returned(after=max(self.revisions), loan_id=loan_id, refund_id=refund_id, amount=amount))
+        self.give_back(self.returned[-1])
+
+    def give_back(self, returned: Returned) -> None:
+        """Let what was returned be held again: of what the refund took by now, what it took last comes first."""
+        before = self.books[returned.loan_id]
+        self.before.setdefault(returned.after, {}).setdefault(returned.loan_id, before)
+        books = self.books[returned.loan_id] = before.copy()
+        payable = f"borrower_payable:{returned.refund_id}"
+        undone = {entry.reverses for entry in books.entries}
+        taken: Counter[str] = Counter()
+        for number, entry in enumerate(books.entries):
+            if payable in entry.postings and number not in undone and entry.event in ("refund_ordered", UNDONE):
+                taken[entry.of] -= entry.postings[payable]
+        left = returned.amount
+        for id, part in reversed(list(taken.items())):
+            amount = min(part, left)
+            left -= amount
+            if not amount:
+                continue
+            (currency,) = {entry.currency for entry in books.entries if payable in entry.postings}
+            legs = {payable: amount, f"borrower_credit:{returned.loan_id}": -amount}
+            made = Entry(
+                settlement_date=returned.after, event=UNDONE, repayment_id=id, of=id, currency=currency, postings=legs
+            )
+            books.entries.append(made)
+            held = sum(credit.amount for credit in books.credits if credit.repayment_id == id)
+            credit = Credit(loan_id=returned.loan_id, repayment_id=id, currency=currency, amount=held + amount)
+            books.credits = [each for each in books.credits if each.repayment_id != id] + [credit]
+        held_by = [
+            entry.of for entry in books.entries if entry.postings.get(f"borrower_credit:{returned.loan_id}", 0) < 0
+        ]
+        books.credits.sort(key=lambda credit: held_by.index(credit.repayment_id))
+
     def replay(self, day: date, later: list[date], facts: Facts, loans: set[str]) -> None:
         """Run the loans again on every settled date from this one on, from their books before it."""
         dates = [day, *later]
@@ -400,7 +484,24 @@ class Reference:
                 self.before.get(settled, {}).pop(loan, None)
                 self.saw.get(settled, {}).pop(loan, None)
         for settled in dates:
+            taken = {loan: rows for loan, rows in self.taken(settled, facts).items() if loan in loans}
             self.play(settled, facts, loans & self.loans_with_money(settled, facts))
+            found = dict(self.breaks_of(taken, facts))
+            for returned in self.returned:
+                if returned.after == settled and returned.loan_id in loans:
+                    self.give_back(returned)
+        rows = [fact.row for fact in self.world.facts]
+        loan_of = {row.repayment_id: row.loan_id for row in rows if isinstance(row, Repayment)}
+        loan_of |= {row.refund_id: row.loan_id for row in rows if isinstance(row, Refund)}
+        self.breaks = {
+            of: amount
+            for breaks, are_of in (
+                (self.breaks, False),
+                (found, True),
+            )  # a run ends and finds breaks of its loans alone
+            for of, amount in breaks.items()
+            if (loan_of.get(of[1], of[1]) in loans) is are_of
+        }
         for settled in dates:
             if any(old[loan].on(settled) != self.books[loan].on(settled) for loan in loans):
                 self.revisions[settled] += 1
@@ -412,10 +513,6 @@ class Reference:
         allocations = [a for b in books for a in b.allocations if a.settlement_date == day]
         shares = [s for b in books for s in b.shares if s.settlement_date == day]
         entries = [e for b in books for e in b.entries if e.settlement_date == day]
-        balances: Counter[tuple[str, str]] = Counter()
-        for entry in (e for b in books for e in b.entries):
-            for account, amount in entry.postings.items():
-                balances[account, entry.currency] += amount
         return Result(
             settlement_date=day,
             revision=self.revisions[day],
@@ -429,14 +526,30 @@ class Reference:
             breaks=dict(self.breaks),
             credits=[c for b in books for c in b.credits],
             refunds=[refund_id for b in books for refund_id, on in b.refunds.items() if on == day],
-            balances={key: amount for key, amount in balances.items() if amount},
+            balances=self.balances(),
         )
+
+    def balances(self) -> dict[tuple[str, str], int]:
+        """Return what stands on each account by (account, currency), without zeros."""
+        balances: Counter[tuple[str, str]] = Counter()
+        for entry in (e for b in self.books.values() for e in b.entries):
+            for account, amount in entry.postings.items():
+                balances[account, entry.currency] += amount
+        return {key: amount for key, amount in balances.items() if amount}
+
+    def source_changed(self) -> set[str]:
+        """Return the repayments that the source said otherwise than they were taken, and those that wait for a loan."""
+        newest, facts = max(self.revisions), self.world.seen(self.runs - 1)
+        known = {id for id in self.changed_rows if self.settlement_date_of(self.was[id].received_at) <= newest}
+        waiting = {row.repayment_id for loan in self.waiting for row in self.taken(newest, facts).get(loan, [])}
+        return known | waiting
 
     @staticmethod
     def totals(
         allocations: list[Allocation], shares: list[Share], entries: list[Entry]
     ) -> Iterator[tuple[str, Totals]]:
         """Yield the totals of a date per currency: rows and entries must tell the same, and the identity must hold."""
+        entries = [e for e in entries if e.event != UNDONE]
         for currency in sorted({e.currency for e in entries}):
             posted: Counter[str] = Counter()
             for entry in entries:
@@ -613,7 +726,6 @@ class LoanDay:
                 repayment_id=row.repayment_id,
                 currency=self.loan.currency,
                 amount=left,
-                held_on=self.day,
             )
             books.credits.append(credit)
 

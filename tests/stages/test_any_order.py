@@ -17,7 +17,7 @@ from tests.stages.test_random_worlds import expected, new_pipeline  # noqa: F401
 ROWS = ("allocations", "shares", "quarantine", "released", "refunds", "credits", "totals")
 
 
-@pytest.mark.parametrize("seed", range(100, 103))
+@pytest.mark.parametrize("seed", range(100, 102))
 def test_dates_settled_in_any_order_say_what_the_rules_say(new_pipeline: Any, seed: int) -> None:  # noqa: F811
     story = worlds.story(seed, loans=25, days=6)
     pipeline, reference = new_pipeline(story), Reference(story.world, story.policy)

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from settlement import wiring
 from settlement.domain.days import BankCalendar, SettlementCalendar
-from settlement.ports.days import RunRequest
+from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
 from settlement.stages import close, compute, extract, open_day
 
@@ -28,7 +28,11 @@ from tests.reference.world import Holding, Investor, Loan, Note, Receivable, Ref
 # The source as a company's views may show it: without keys that keep contradictions out.
 RELATIONS = {
     Loan: ("loans", "loan_id text, currency text, disbursed_on date"),
-    Investor: ("investors", "investor_id text, tax_class text"),
+    Investor: (
+        "investors",
+        "investor_id text, tax_class text, name text default '김하나', status text default 'active',"
+        " payout_account text default '110-33', payout_bank text default '088'",
+    ),
     Note: ("notes", "note_id text, loan_id text, principal bigint"),
     Holding: ("note_holdings", "note_id text, investor_id text, held_from date, held_until_exclusive date"),
     Receivable: (
@@ -37,9 +41,14 @@ RELATIONS = {
     ),
     Repayment: (
         "repayments",
-        "repayment_id text, loan_id text, received_at timestamptz, amount bigint, reverses_repayment_id text",
+        "repayment_id text, loan_id text, received_at timestamptz, amount bigint, reverses_repayment_id text,"
+        " bank_reference text",
     ),
-    Refund: ("refunds", "refund_id text, loan_id text, currency text, amount bigint, requested_at timestamptz"),
+    Refund: (
+        "refunds",
+        "refund_id text, loan_id text, currency text, amount bigint, requested_at timestamptz,"
+        " payee_name text default '홍길동', payee_account text default '110-33', payee_bank text default '088'",
+    ),
 }
 
 
@@ -80,16 +89,13 @@ class Pipeline:
         """Let the source be what the next run sees."""
         with self.core.begin() as connection:
             for kind, (name, _) in RELATIONS.items():
-                connection.exec_driver_sql(f"delete from core.{name}")
-                rows = [astuple(row) for row in world.rows(self.runs) if type(row) is kind]
-                names = [field.name for field in fields(kind)]
-                if rows:
-                    connection.execute(
-                        sa.text(
-                            f"insert into core.{name} ({', '.join(names)}) values ({', '.join(':' + n for n in names)})"
-                        ),
-                        [dict(zip(names, row, strict=True)) for row in rows],
-                    )
+                connection.exec_driver_sql(f"truncate core.{name}")
+                names = ", ".join(field.name for field in fields(kind))
+                cursor: Any = connection.connection.cursor()
+                with cursor.copy(f"copy core.{name} ({names}) from stdin") as copy:
+                    for row in world.rows(self.runs):
+                        if type(row) is kind:
+                            copy.write_row(astuple(row))
         self.runs += 1
 
     @contextmanager
@@ -107,10 +113,15 @@ class Pipeline:
         self.show(self.story.world)
         now = datetime.combine(on + timedelta(days=2), datetime.min.time(), UTC)
         with self.services() as services:
-            request = RunRequest(settlement_date=on, run_id=f"run-{self.runs}", transfer=False, reason="again")
-            day = open_day.open_day(services, request, now=now)
-            extract.freeze_inputs(services, day, now=now)
-            compute.distribute(services, day, now=now)
+            self.distribute(services, on, now=now)
+
+    def distribute(self, services: Services, on: date, *, now: datetime, transfer: bool = False) -> DayRun:
+        """Settle the date, or settle it again."""
+        request = RunRequest(settlement_date=on, run_id=f"run-{self.runs}", transfer=transfer, reason="again")
+        day = open_day.open_day(services, request, now=now)
+        extract.freeze_inputs(services, day, now=now)
+        compute.distribute(services, day, now=now)
+        return day
 
     def balances(self) -> dict[tuple[str, str], int]:
         """Return what stands on each account."""
@@ -140,7 +151,7 @@ class Pipeline:
 
             credits = defaultdict(list)
             for loan_id, repayment_id, amount in rows(
-                "select c.loan_id, c.repayment_id, sum(c.amount)::bigint from ledger.standing_credits c"
+                "select c.loan_id, c.repayment_id, sum(c.amount)::bigint from ledger.credit_changes c"
                 " group by 1, 2 having sum(c.amount) <> 0"
                 " order by min(c.settlement_date), (array_agg(c.position order by c.settlement_date, c.position))[1]"
             ):
