@@ -175,6 +175,7 @@ TAMPERINGS = {
         "replayed_loans 2026-02-16/3/L1 was put in",
     ),
     "refunds_undone": ("update ledger.refunds_undone set undone_by = 'boss'", "refunds_undone "),
+    "whose word an undone refund is": ("update ledger.refunds_undone set is_again = true", "refunds undone again "),
     "an undone refund put in": (
         "insert into ledger.refunds_undone values (1, '2026-02-16', 'F1', 'L1', 'R1', 'KRW', 1, 'x', 'x', now())",
         "refunds_undone 1 was put in",
