@@ -25,7 +25,7 @@ from settlement.domain.payments.state import PayoutState
 from settlement.domain.policy import Policy
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import approve, close, compute, gate, match, prepare, refunds, submit, take_in
+from settlement.stages import approve, close, gate, match, prepare, refunds, submit, take_back, take_in
 
 from tests.reference import corrections, worlds
 from tests.reference.player import differences
@@ -213,7 +213,7 @@ class Play:
             except Refused as refused:
                 if "needs a second person's approval" not in str(refused):
                     raise
-                asked = compute.approve_restatement(services, on, by="checker", now=self.bank.now())["taken_back"]
+                asked = take_back.approve(services, on, by="checker", now=self.bank.now())["taken_back"]
                 self.met["paid money is taken back"] += 1
                 day = pipeline.distribute(services, on, now=self.bank.now(), transfer=is_paying)
             assert not is_again or asked == wanted, "a second person is asked about exactly what is taken back"
