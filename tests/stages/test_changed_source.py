@@ -195,3 +195,21 @@ def test_an_id_that_is_too_long_for_the_books_refuses_the_day_by_name_before_any
     with pytest.raises(Refused, match=re.escape(f"Frame {where}") + ".* must have at most 140 characters"):
         settle(platform, "2026-02-16")
     assert platform.rows("select count(*) from ledger.entries") == [(0,)]
+
+
+def test_what_is_gone_at_the_source_is_found_and_told_once_by_a_run_of_a_settled_date_too(platform: Platform) -> None:
+    another_loan(platform)
+    came(platform, "R2", "2026-02-16 10:00+09")
+    settle(platform, "2026-02-16")
+    settle(platform, "2026-02-19")
+    platform.source("update core.repayments set amount = 90 where repayment_id = 'R2'")
+    asked = "select subject_id, amount, state from reporting.breaks where cause = 'source_changed'"
+    told = "select count(*) from reporting.alerts where event = 'input.changed'"
+    platform.settle(
+        "2026-02-19", at=MORNING_AFTER["2026-02-19"], run_id="run-dry", stop_after="freeze_inputs", dry_run=True
+    )
+    assert (platform.rows(asked), platform.rows(told)) == ([], [(0,)])
+    for run_id in ("run-again", "run-once-more"):
+        platform.settle("2026-02-19", at=MORNING_AFTER["2026-02-19"], run_id=run_id, transfer=False)
+        assert platform.rows(asked) == [("R2", 100, "open")]
+        assert platform.rows(told) == [(1,)]

@@ -265,6 +265,31 @@ def platform_folder(platform: Platform) -> Path:
     return platform.bank.folder
 
 
+def test_what_a_later_date_has_tried_again_in_vain_is_tried_by_it_once_more_when_the_facts_are_mended(
+    platform: Platform,
+) -> None:
+    worked_day(platform)
+    platform.source("update core.receivables set component = 'penalty' where receivable_id = 'L1-1-I'")
+    platform.settle(NEXT, at=NEXT_MORNING, run_id="run-1", transfer=False, stop_after="distribute")
+    # The older date comes after it: R1 is kept back there, and no row of the later date says that it tried R1 too.
+    platform.settle(ON, at=NEXT_MORNING, run_id="run-2", transfer=False, stop_after="distribute")
+    assert platform.rows("select state from ledger.repayments") == [("quarantined",)]
+    platform.settle(NEXT, at=NEXT_MORNING, run_id="run-3", transfer=False, reason="once more", stop_after="distribute")
+    assert platform.rows("select count(*) from ledger.revisions") == [(2,)]
+
+    platform.source("update core.receivables set component = 'interest' where receivable_id = 'L1-1-I'")
+    said = platform.settle(
+        NEXT, at=NEXT_MORNING, run_id="run-4", transfer=False, reason="mended", stop_after="distribute"
+    )
+    assert said["distribute"]["restated"] == {NEXT: 2}
+    assert platform.rows("select state, settled_on::text from ledger.repayments") == [("settled", NEXT)]
+    assert owed(platform) == [("A", 43790), ("B", 26736), ("C", 17524)]
+    again = platform.settle(
+        NEXT, at=NEXT_MORNING, run_id="run-5", transfer=False, reason="once more", stop_after="distribute"
+    )
+    assert again["distribute"]["already"] == "computed"
+
+
 def test_what_lies_before_the_look_back_is_not_run_again(platform: Platform) -> None:
     looks_back(platform, 2)
     worked_day(platform)

@@ -43,6 +43,10 @@ class BookedInputs(Protocol):
         """Return the repayments that are kept back and came in the day's window or before, in order of their ids."""
         ...
 
+    def kept_back_before(self, day: date) -> Mapping[date, Sequence[str]]:
+        """Return the loans of which earlier dates keep money back, by date, in bytewise order."""
+        ...
+
     def credit_loans(self, day: date) -> Set[str]:
         """Return the loans on which money was held before the day."""
         ...

@@ -57,8 +57,10 @@ def _distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, 
         with services.ledger.books(day=day) as books:
             return _summary(books.days.totals(day.settlement_date)) | {"already": "computed"}
     with services.ledger.books(day=day, posting=True) as books:
+        was_computed = books.outcomes.is_computed(day)
         restated = _settle_or_again(services, books, day, now=now)
-        return _summary(books.days.totals(day.settlement_date)) | _changed(restated)
+        computed = _summary(books.days.totals(day.settlement_date)) | _changed(restated)
+        return computed | ({"already": "computed"} if was_computed and not restated.revisions else {})
 
 
 def _stands(services: Services, day: DayRun) -> bool:

@@ -46,8 +46,11 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
     Raises Refused: it has not been posted in time.
     """
     with services.ledger.books(day=day, read_only=True) as books:
-        if books.outcomes.is_computed(day):
-            return {"already": "computed"}
+        is_computed = books.outcomes.is_computed(day)
+        changed = _changed_since(services, books, day) if is_computed else []
+    if is_computed:
+        return _look_again(services, day, changed, now=now)
+    with services.ledger.books(day=day, read_only=True) as books:
         _wait_for_older(services, books, day, now=now)
         seen = see(services, books, day)
         first_date = services.calendar.first or min([day.settlement_date, *books.days.settled()])
@@ -65,20 +68,44 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
         if books.outcomes.is_computed(day):  # by another process meanwhile, from what it saw
             return {"already": "computed"}
         frozen = freeze(services, books, day, seen, now=now)
-        _tell_of_changes(services, books, seen.changed, now=now)
-        books.breaks.sync(
-            [*seen.changed, *_beyond(services, books)],
-            causes=CAUSES,
-            on=day.settlement_date,
-            calendar=services.calendar,
-            now=now,
-            sees=None if books.days.is_newest(day.settlement_date) else frozenset(),
-        )
+        is_newest = books.days.is_newest(day.settlement_date)
+        _keep_changes(services, books, day, seen.changed, is_whole=is_newest, now=now)
         _tell_of_late(services, books, day, inputs, now=now)
         notify.opening_absent(books, day, first_date=first_date, earlier=earlier, now=now)
         notify.day_started(services, books, day, expected=_expected(inputs), count=len(inputs.repayments), now=now)
         notify.step_done(books, day, Step.EXTRACT, row_count=len(inputs.repayments), now=now)
         return totals | {"input_sha256": frozen.input_sha256}
+
+
+def _changed_since(services: Services, books: Books, day: DayRun) -> list[Finding]:
+    """Return what the source says otherwise by now of the windows that a run of a settled date looks at."""
+    windows = Windows(services.calendar, books.days.windows())
+    with services.core.snapshot() as source:
+        _, changed = _compare(windows, look_back_of(services, books), books.inputs, source, day.settlement_date)
+    return changed
+
+
+def _look_again(services: Services, day: DayRun, changed: Sequence[Finding], *, now: datetime) -> dict[str, Any]:
+    """Keep what the source says otherwise than when it was taken; whether the date changes is looked at later."""
+    if changed and not day.dry_run:
+        with services.ledger.books(day=day) as books:
+            _keep_changes(services, books, day, changed, is_whole=False, now=now)
+    return {"already": "computed"}
+
+
+def _keep_changes(
+    services: Services, books: Books, day: DayRun, changed: Sequence[Finding], *, is_whole: bool, now: datetime
+) -> None:
+    """Tell of what the source says otherwise, and keep it as breaks; the whole of it ends the others."""
+    _tell_of_changes(services, books, changed, is_whole=is_whole, now=now)
+    books.breaks.sync(
+        [*changed, *_beyond(services, books)],
+        causes=CAUSES,
+        on=day.settlement_date,
+        calendar=services.calendar,
+        now=now,
+        sees=None if is_whole else frozenset(),
+    )
 
 
 def _wait_for_older(services: Services, books: Books, day: DayRun, *, now: datetime) -> None:
@@ -113,7 +140,9 @@ def _wait_for_older(services: Services, books: Books, day: DayRun, *, now: datet
     )
 
 
-def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding], *, now: datetime) -> None:
+def _tell_of_changes(
+    services: Services, books: Books, changed: Sequence[Finding], *, is_whole: bool, now: datetime
+) -> None:
     """Tell of the settled days whose repayments the source now says otherwise, and of those that it no longer does."""
     windows, look_back = Windows(services.calendar, books.days.windows()), look_back_of(services, books)
     by_date: dict[date, list[Finding]] = defaultdict(list)
@@ -123,7 +152,7 @@ def _tell_of_changes(services: Services, books: Books, changed: Sequence[Finding
     told = {on for on, _ in _known_changes(windows, books) if look_back.reaches(on)}
     for on, findings in sorted(by_date.items()):
         notify.input_changed(services, books, on, SOURCE, findings, now=now)
-    for on in sorted(told - by_date.keys()):
+    for on in sorted(told - by_date.keys() if is_whole else ()):
         notify.input_agrees(books, on, SOURCE, now=now)
 
 
@@ -198,7 +227,33 @@ def see(services: Services, books: Books, day: DayRun) -> Seen:
 def read_facts(
     windows: Windows, look_back: LookBack, booked: BookedInputs, source: SourceSnapshot, on: date
 ) -> tuple[Facts, list[Finding]]:
-    """Return the source's side of the day's inputs, and what it says otherwise than when it was taken.
+    """Return the source's side of the day's inputs, and what it says otherwise than when it was taken."""
+    received, changed = _compare(windows, look_back, booked, source, on)
+    repayments = source_changes.new(received, booked.known(received["repayment_id"].tolist()))
+    if again := source_changes.unchanged(booked.quarantined(on), changed):
+        tried = source.repayments(again)
+        has_come = tried["received_at"] < windows.calendar.window(on).until_at_exclusive
+        repayments = pd.concat([repayments, tried[has_come]], ignore_index=True)
+    refunds = source.refunds(windows.of(on).until_at_exclusive)
+    refunds = refunds[~refunds["refund_id"].isin(booked.refunded(on, refunds["refund_id"].tolist()))]
+    found = source.loans(sorted({*repayments["loan_id"], *booked.credit_loans(on), *refunds["loan_id"]}))
+    settled_in = booked.currencies(found["loan_id"].tolist())
+    loans, repayments, in_another = source_changes.hold_to_currency(found, repayments, settled_in)
+    is_waiting = refunds["loan_id"].isin(set(found["loan_id"]) - set(loans["loan_id"]))
+
+    facts = replace(
+        facts_of(source, loans),  # what belongs to a loan that does not exist is nobody's
+        repayments=repayments,
+        originals=source.repayments(repayments["reverses_repayment_id"].dropna().unique().tolist()),
+        refunds=refunds[~is_waiting].reset_index(drop=True),
+    )
+    return facts, changed + in_another
+
+
+def _compare(
+    windows: Windows, look_back: LookBack, booked: BookedInputs, source: SourceSnapshot, on: date
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """Return what came in the day's window and in those that differ, and what the source says otherwise of these.
 
     A settled window is read again only if the source's count or digest of it differs from the books': what the books
     lack is late, what differs has changed at the source. What was taken and lies in none of these windows is asked for
@@ -219,26 +274,7 @@ def read_facts(
         changed = source_changes.changed(taken, received)
     older = [window for settled in differing if settled not in compared for window in pieces[settled]]
     changed += _too_old(booked, source, [window for window in older if window.from_at in digests])
-
-    repayments = source_changes.new(received, booked.known(received["repayment_id"].tolist()))
-    if again := source_changes.unchanged(booked.quarantined(on), changed):
-        tried = source.repayments(again)
-        has_come = tried["received_at"] < windows.calendar.window(on).until_at_exclusive
-        repayments = pd.concat([repayments, tried[has_come]], ignore_index=True)
-    refunds = source.refunds(end)
-    refunds = refunds[~refunds["refund_id"].isin(booked.refunded(on, refunds["refund_id"].tolist()))]
-    found = source.loans(sorted({*repayments["loan_id"], *booked.credit_loans(on), *refunds["loan_id"]}))
-    settled_in = booked.currencies(found["loan_id"].tolist())
-    loans, repayments, in_another = source_changes.hold_to_currency(found, repayments, settled_in)
-    is_waiting = refunds["loan_id"].isin(set(found["loan_id"]) - set(loans["loan_id"]))
-
-    facts = replace(
-        facts_of(source, loans),  # what belongs to a loan that does not exist is nobody's
-        repayments=repayments,
-        originals=source.repayments(repayments["reverses_repayment_id"].dropna().unique().tolist()),
-        refunds=refunds[~is_waiting].reset_index(drop=True),
-    )
-    return facts, changed + in_another
+    return received, changed
 
 
 def facts_of(source: SourceSnapshot, loans: pd.DataFrame) -> Facts:

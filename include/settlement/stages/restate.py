@@ -80,13 +80,19 @@ def loans_changed(services: Services, books: Books, on: date) -> list[str]:
 
     Facts are what the rules call so: rows of the source, money in the date's window that nobody has settled, and the
     policy's waterfall, fees and withholding. A loan whose currency has changed is not run again: only a break tells.
+    What an earlier date keeps back is tried again by each date after it, which may keep nothing of having seen it: what
+    the earlier one saw of its loan counts.
 
     Raises Refused: the frozen inputs of one of its revisions are not there any more, or not what they were.
     """
     with services.core.snapshot() as source:
         changed = _unsettled_in(services, books, source, on)
-        for revision in books.close.revisions(on):
+        kept_back = books.inputs.kept_back_before(on)
+        of_dates: list[tuple[date, Sequence[str] | None]] = [(on, None), *sorted(kept_back.items())]
+        for revision, of in [(found, of) for at, of in of_dates for found in books.close.revisions(at)]:
             seen = _seen_by(services, books, revision)
+            if of is not None:
+                seen = replace(seen, loans=seen.loans[seen.loans["loan_id"].isin(of)])
             if seen.loans.empty:
                 continue
             if _policy_differs(books, revision, services.policy):

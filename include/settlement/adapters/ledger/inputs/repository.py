@@ -98,6 +98,17 @@ class BookedInputs(Repository):
         )
         return list(rows.scalars())
 
+    def kept_back_before(self, day: date) -> dict[date, list[str]]:
+        """Return the loans of which earlier dates keep money back, by date, in bytewise order."""
+        rows = self.transaction.execute(
+            sa.text(
+                "select settlement_date, array_agg(distinct loan_id order by loan_id) as loans"
+                " from ledger.standing_quarantine where released_on is null and settlement_date < :on group by 1"
+            ),
+            {"on": day},
+        )
+        return {row.settlement_date: row.loans for row in rows}
+
     def credit_loans(self, day: date) -> set[str]:
         """Return the loans on which money was held before the day."""
         maybe = self.transaction.execute(sql(HERE, "maybe_held"), {"on": day}).scalars().all()
