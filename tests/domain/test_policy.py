@@ -89,6 +89,23 @@ def test_deductions_that_could_exceed_a_share_are_refused() -> None:
     assert "[interest] come to 103.40% of a share" in said
 
 
+def test_a_fee_is_charged_on_the_dates_that_it_names_both_included() -> None:
+    read = policy.parse(
+        b'name="a"\n[[fees]]\nname="old"\non=["interest"]\nrate_ppm=600000\nsettled_until=2026-03-12\n'
+        b'[[fees]]\nname="new"\non=["interest"]\nrate_ppm=700000\nsettled_from=2026-03-13\n'
+    )
+    assert [fee.name for fee in read.fees_on(date(2026, 3, 12))] == ["old"]
+    assert [fee.name for fee in read.fees_on(date(2026, 3, 13))] == ["new"]
+
+
+def test_fees_that_could_exceed_a_share_on_the_dates_that_they_have_in_common_are_refused() -> None:
+    said = refusal(
+        'name="a"\n[[fees]]\nname="old"\non=["interest"]\nrate_ppm=600000\nsettled_until=2026-03-13\n'
+        '[[fees]]\nname="new"\non=["interest"]\nrate_ppm=700000\nsettled_from=2026-03-13\n'
+    )
+    assert "[interest] come to 130.00% of a share" in said
+
+
 def test_a_fee_on_costs_is_refused_because_costs_are_not_shared() -> None:
     assert "[cost] belongs to the platform" in refusal(
         'name="a"\n[[fees]]\nname="f"\non=["cost"]\nrate_ppm=1\nvat_ppm=0'

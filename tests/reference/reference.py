@@ -865,7 +865,8 @@ class LoanDay:
     def share(self, row: Repayment, receivable: Receivable, note_id: str, gross: int, investor_id: str) -> Share:
         fee = vat = 0
         for rule in self.policy.fees:
-            if receivable.component in rule.on:
+            begins, ends = rule.settled_from or date.min, rule.settled_until or date.max
+            if receivable.component in rule.on and begins <= self.day <= ends:
                 charged = gross * rule.rate_ppm // PPM
                 fee += charged
                 vat += charged * rule.vat_ppm // PPM

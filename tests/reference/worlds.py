@@ -33,12 +33,14 @@ class Story:
 def kr_policy(*, de_minimis: int = 1_000, **changes: Any) -> Policy:
     """Return a policy with the Korean table for KRW, a lighter one for EUR, and the given changes."""
     individual = {"tax_class": "individual", "rate_ppm": 140_000}
+    platform_fee = {"name": "platform_fee", "on": ["interest", "late_interest"], "vat_ppm": 100_000}
     return Policy.model_validate(
         {
             "name": "reference",
             "timezone": "Asia/Seoul",
             "fees": [
-                {"name": "platform_fee", "on": ["interest", "late_interest"], "rate_ppm": 80_000, "vat_ppm": 100_000}
+                {**platform_fee, "settled_until": date(2026, 3, 26), "rate_ppm": 80_000},
+                {**platform_fee, "settled_from": date(2026, 3, 27), "rate_ppm": 75_000},
             ],
             "withholding": {
                 "KRW": {

@@ -83,6 +83,14 @@ class Fee(_Table):
     on: tuple[Component, ...] = Field(min_length=1)
     rate_ppm: Ppm
     vat_ppm: Ppm = 0
+    settled_from: date | None = None
+    settled_until: date | None = None
+
+    def is_charged_on(self, settlement_date: date) -> bool:
+        """Tell whether the fee is charged on such a day (both bounds inclusive)."""
+        return (self.settled_from is None or self.settled_from <= settlement_date) and (
+            self.settled_until is None or settlement_date <= self.settled_until
+        )
 
     @field_validator("on")
     @classmethod
@@ -245,6 +253,10 @@ class Policy(_Table):
             if rule.covers(tax_class=tax_class, disbursed_on=disbursed_on, settlement_date=settlement_date)
         ]
 
+    def fees_on(self, settlement_date: date) -> tuple[Fee, ...]:
+        """Return the fees that are charged on a settlement date, in the order of the file."""
+        return tuple(fee for fee in self.fees if fee.is_charged_on(settlement_date))
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, timezone: str) -> str:
@@ -264,14 +276,19 @@ class Policy(_Table):
     @model_validator(mode="after")
     def _a_share_covers_its_deductions(self) -> Self:
         """Fee, VAT and tax never exceed a share (rules, section 4): proven for the exact rates, before flooring."""
+        begins = {date.min, *(fee.settled_from for fee in self.fees if fee.settled_from)}
         for component in COMPONENTS:
-            fees = sum(
-                (
-                    Fraction(fee.rate_ppm * (MILLION + fee.vat_ppm), MILLION**2)
-                    for fee in self.fees
-                    if component in fee.on
-                ),
-                Fraction(0),
+            # Every date on which most is charged begins a fee, or has all the fees that no date begins.
+            fees = max(
+                sum(
+                    (
+                        Fraction(fee.rate_ppm * (MILLION + fee.vat_ppm), MILLION**2)
+                        for fee in self.fees_on(on)
+                        if component in fee.on
+                    ),
+                    Fraction(0),
+                )
+                for on in begins
             )
             tax, where = Fraction(0), "no tax"
             if component in TAXED_COMPONENTS:

@@ -1,8 +1,12 @@
 """Fees and VAT on shares: each rule floored by itself."""
 
+from datetime import date
+
 import numpy as np
 from settlement.domain.computation import fees
 from settlement.domain.policy import COMPONENTS, Fee
+
+from tests.domain.stories import KR, day, totals, under
 
 
 def _charged(gross: int, component: str, *rules: Fee) -> tuple[int, int]:
@@ -35,3 +39,17 @@ def test_several_rules_add_up_each_floored_by_itself() -> None:
 
 def test_no_rule_charges_nothing() -> None:
     assert _charged(1_999, "interest") == (0, 0)
+
+
+def test_a_fee_that_changes_is_charged_as_it_is_on_the_settlement_date() -> None:
+    fee = {"on": ["interest"], "vat_ppm": 100_000}
+    rules = under(
+        KR,
+        fees=[
+            fee | {"name": "old", "rate_ppm": 80_000, "settled_until": "2026-02-16"},
+            fee | {"name": "new", "rate_ppm": 100_000, "settled_from": "2026-02-19"},
+        ],
+    )
+    until, since = day(rules, on=date(2026, 2, 16)), day(rules, on=date(2026, 2, 19))
+    assert (totals(until)["fee"], totals(until)["vat"]) == (800, 80)
+    assert (totals(since)["fee"], totals(since)["vat"]) == (1_000, 100)

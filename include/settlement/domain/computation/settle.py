@@ -236,8 +236,9 @@ def _deduct(
     count = len(cells.note)
     fee, vat, national_tax, local_tax = (np.zeros(count, dtype=np.int64) for _ in range(4))
     component = taken.allocations.component[cells.allocation]
-    is_charged = np.isin(component, [COMPONENTS.index(name) for fee in policy.fees for name in fee.on]) & is_shared
-    fee[is_charged], vat[is_charged] = fees.charge(cells.gross[is_charged], component[is_charged], policy.fees)
+    rules = policy.fees_on(encode.as_date(encoded.settlement_day))
+    is_charged = np.isin(component, [COMPONENTS.index(name) for fee in rules for name in fee.on]) & is_shared
+    fee[is_charged], vat[is_charged] = fees.charge(cells.gross[is_charged], component[is_charged], rules)
     taxed = np.flatnonzero(rule >= 0)
     of_rule = rule[taxed]
     national_tax[taxed], local_tax[taxed] = withholding.withhold(
