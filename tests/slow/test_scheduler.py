@@ -85,7 +85,7 @@ def _logged_in(url: str, name: str, password: str) -> httpx.Client:
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
     home = tmp_path_factory.mktemp("home")
     last = world.SETTLEMENT_DATES[-1]
-    with services.running(home) as endpoints, ExitStack() as processes:
+    with services.running(home) as endpoints:
         airflow_home.migrate(endpoints)
         migrate.migrate(endpoints.postgres.settlement_db_url)
         lender = world.World()
@@ -93,18 +93,27 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
             world.load(endpoints.postgres.lending_core_owner_url, lender.facts_until(day))
             world.tell_the_bank(endpoints.bank, lender.bank_events(day))
             endpoints.bank.advance_to(day + timedelta(days=1))
-        users, passwords = airflow_home.users_environment(home, airflow_home.free_port())
-        environment = airflow_home.environment(endpoints) | users
         now = datetime.combine(last + timedelta(days=1), clock_time(6), world.SEOUL)
-        environment |= {
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
-            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-            "SETTLEMENT_NOW": now.isoformat(),
-            "SETTLEMENT_POLICY": str(_policy_that_asks(Path(environment["SETTLEMENT_POLICY"]), home)),
-        }
-        log = home / "log" / "airflow.log"
-        started = {}
+        policy = _policy_that_asks(airflow_home.policy(home), home)
+        with running(endpoints, now=now, policy=policy) as airflow:
+            yield airflow
+
+
+@contextmanager
+def running(endpoints: services.Endpoints, *, now: datetime, policy: Path) -> Iterator[RealAirflow]:
+    """Run an Airflow on the services of a home, whose DAGs are paused, for as long as the block lasts."""
+    users, passwords = airflow_home.users_environment(endpoints.home, airflow_home.free_port())
+    environment = airflow_home.environment(endpoints) | users
+    environment |= {
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+        "SETTLEMENT_NOW": now.isoformat(),
+        "SETTLEMENT_POLICY": str(policy),
+    }
+    log = endpoints.home / "log" / "airflow.log"
+    started = {}
+    with ExitStack() as processes:
         output = processes.enter_context(log.open("wb"))
         for component in ("api-server", "scheduler", "dag-processor"):
             started[component] = tether.start([*airflow_home.AIRFLOW, component], env=environment, output=output)
