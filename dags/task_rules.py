@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from settlement.ports.services import Notifications, Services
 
 ASK_AGAIN_AFTER = timedelta(minutes=5)
+ASK_AGAIN_AT_THE_EARLIEST = timedelta(seconds=15)
 OPEN_DAY = "extract.open_day"
 OF_TASK = ("task_id", "map_index", "try_number", "log_url")
 
@@ -58,9 +59,17 @@ def services() -> Iterator[tuple[Services, datetime]]:
             opened.alerts.deliver(now=config.now(), limit_seconds=5)
     except NotYet as waiting:
         log.info("%s", waiting)
-        clock = datetime.now(UTC)
-        again = max(clock, min(clock + ASK_AGAIN_AFTER, waiting.until))
+        again = datetime.now(UTC) + wait_until_asked_again(waiting.until, now=config.now())
         raise AirflowRescheduleException(again) from waiting  # type: ignore[no-untyped-call]  # Airflow says no types
+
+
+def wait_until_asked_again(until: datetime, *, now: datetime) -> timedelta:
+    """Return how long a task is put back that is to be asked until then, both by the product's clock.
+
+    Never shorter than `ASK_AGAIN_AT_THE_EARLIEST`: a task that is handed out before the scheduler has heard of its end
+    is lost to Airflow 3.3, which counts a failed try and has people told.
+    """
+    return max(ASK_AGAIN_AT_THE_EARLIEST, min(ASK_AGAIN_AFTER, until - now))
 
 
 @contextmanager

@@ -72,7 +72,16 @@ def main() -> None:
             "states": {ti.task_id: ti.state for ti in ended.get_task_instances()},
         }
 
-    soon = datetime.now(UTC) + timedelta(seconds=1)
+    sys.path.append(sys.argv[1])
+    import task_rules
+
+    now, minute = datetime.now(UTC), timedelta(minutes=1)
+    waits = [
+        task_rules.wait_until_asked_again(now + left, now=now).total_seconds()
+        for left in (60 * minute, minute, -minute)
+    ]
+    task_rules.ASK_AGAIN_AT_THE_EARLIEST = timedelta(seconds=1)  # nothing is lost here: the scheduler is this process
+    soon = now + timedelta(seconds=1)
     results = {
         "a day": play({"settlement_date": "2026-02-13", "reason": "asked by hand"}, logical_date=None),
         "a bare date": play({}, logical_date=datetime(2026, 2, 9, tzinfo=UTC)),
@@ -87,6 +96,7 @@ def main() -> None:
         ),
         "unavailable": play({}, {"take_in": [Unavailable("the bank [127.0.0.1:9] did not answer")]}),
         "not yet": play({}, {"take_in": [NotYet("the statement has not come", until=soon)]}),
+        "waits": waits,
     }
     print(json.dumps(results, default=str))
 
@@ -131,7 +141,7 @@ def install_fakes() -> None:
     sys.modules["settlement.wiring"] = wiring
     import settlement
 
-    settlement.wiring = wiring  # type: ignore[attr-defined]  # a fake module has what it is given
+    settlement.wiring = wiring
 
 
 def stage(name: str) -> Callable[..., Any]:

@@ -174,3 +174,9 @@ def test_what_has_not_come_yet_is_asked_for_again_without_a_failure(played: dict
     assert waited["state"] == "success"
     assert waited["calls"] == [*IN_ORDER[:4], *IN_ORDER[3:]]
     assert waited["tries"]["transfer.take_in"] == 1
+
+
+def test_what_is_waited_for_is_asked_for_every_five_minutes_and_never_before_the_scheduler_can_hear(
+    played: dict[str, Any],
+) -> None:
+    assert played["waits"] == [300, 60, 15]
