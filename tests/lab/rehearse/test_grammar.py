@@ -155,20 +155,42 @@ def test_a_charge_and_what_it_was_taken_for_are_one_entry_of_a_camt(bank: Bank) 
     ]
 
 
+DIFFERS = ["investors have [20] by the certificate of [2026-01-05] and [0] by what runs posted beside it"]
+
+
 @pytest.mark.parametrize(
-    ("settled", "said"), [((6,), []), ((), ["investors have [20] by the certificate of [2026-01-05]"])]
+    ("settled", "numbers", "posted", "said"),
+    [
+        pytest.param((6,), (100, 200), (), [], id="a settled date between has none so far"),
+        pytest.param((), (100, 200), (), DIFFERS, id="nothing says why"),
+        pytest.param(
+            (), (100, 200), ((150, 5, -5),), [], id="the first was settled again before the second was issued"
+        ),
+        pytest.param((), (300, 200), ((250, 5, 5),), [], id="the first was settled again after the second was issued"),
+        pytest.param((), (100, 200), ((150, 7, -5),), DIFFERS, id="what the second posts is its own"),
+        pytest.param((), (100, 200), ((50, 5, -5),), DIFFERS, id="what both know of explains nothing"),
+    ],
 )
 def test_certificates_follow_one_another_where_no_settled_date_between_is_without_one(
-    bank: Bank, monkeypatch: pytest.MonkeyPatch, settled: Sequence[int], said: Sequence[str]
+    bank: Bank,
+    monkeypatch: pytest.MonkeyPatch,
+    settled: Sequence[int],
+    numbers: tuple[int, int],
+    posted: Sequence[tuple[int, int, int]],
+    said: Sequence[str],
 ) -> None:
     holiday = Override(date=date(2026, 1, 6), business=False, reason="announced")
     bank.calendar = replace(bank.calendar, overrides=(holiday,))
     certified = {5: {"opening": 10, "closing": 20}, 7: {"opening": 15, "closing": 30}}
     books = {
         "ledger.certificates": [
-            {"settlement_date": date(2026, 1, on), "investors": row} for on, row in certified.items()
+            {"settlement_date": date(2026, 1, on), "investors": row, "entries": entries}
+            for (on, row), entries in zip(certified.items(), numbers, strict=True)
         ],
         "ledger.days": [{"settlement_date": date(2026, 1, on)} for on in (5, *settled, 7)],
+        "ledger.entries": [
+            {"entry_id": entry, "settlement_date": date(2026, 1, on), "amount": amount} for entry, on, amount in posted
+        ],
     }
     monkeypatch.setattr(audit, "rows", lambda _, query: next(rows for table, rows in books.items() if table in query))
     found = Auditor(books=None, bank=bank)._certificates_follow()  # type: ignore[arg-type]  # what it would read is above

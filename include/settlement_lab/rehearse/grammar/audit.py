@@ -224,26 +224,46 @@ class Auditor:
     def _certificates_follow(self) -> Iterator[str]:
         """Compare what the newest certificates of two days, of which one follows the other, say of the investors.
 
-        Lines of the bank count for the bank's own day, whenever they are told: of the bank a late statement says more.
+        What runs posted between the two on the first day or before it, as they settled a date late or again, stands in
+        the later certificate alone. Lines of the bank count for the bank's own day, whenever they are told: of the bank
+        a late statement says more.
         """
         certified = {
-            row["settlement_date"]: row["investors"]
+            row["settlement_date"]: row
             for row in audit.rows(
                 self.books,
-                "select settlement_date, body::json->'movements'->'investors KRW' as investors from ledger.certificates"
-                " order by number",
+                "select settlement_date, body::json->'movements'->'investors KRW' as investors,"
+                " (body::json->'sealed_until'->>'entries')::bigint as entries from ledger.certificates order by number",
             )
         }
         settled = {
             row["settlement_date"] for row in audit.rows(self.books, "select * from ledger.days where revision > 0")
         }
+        computed = audit.rows(
+            self.books,
+            "select e.entry_id, e.settlement_date, -sum(p.amount)::bigint as amount from ledger.entries e"
+            " join ledger.postings p using (entry_id)"
+            " where e.revision > 0 and p.account like 'investor@_payable:%' escape '@' group by 1, 2",
+        )
         for on, after in pairwise(sorted(certified)):
             # A day between that has none so far is a business day, or was one when it was settled.
             is_between = any(on < day < after for day in settled)
             is_next = not is_between and self.bank.calendar.next_business_day(on) >= after
-            had, has = certified[on], certified[after]
-            if is_next and had and has and had["closing"] != has["opening"]:
-                yield f"investors have [{had['closing']}] by the certificate of [{on}], [{after}] begins as {has}"
+            first, second = certified[on], certified[after]
+            had, has = first["investors"], second["investors"]
+            if not (is_next and had and has):
+                continue
+            sooner, later = sorted((first["entries"], second["entries"]))
+            between = sum(
+                row["amount"] for row in computed if row["settlement_date"] <= on and sooner < row["entry_id"] <= later
+            )
+            if first["entries"] > second["entries"]:
+                between = -between
+            if had["closing"] + between != has["opening"]:
+                yield (
+                    f"investors have [{had['closing']}] by the certificate of [{on}] and [{between}] by what runs"
+                    f" posted beside it, [{after}] begins as {has}"
+                )
 
     def everything(self) -> dict[str, str]:
         """Return a digest of each table of the books."""
