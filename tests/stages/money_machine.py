@@ -243,16 +243,15 @@ class House(Pipeline):
         super().__init__(story, core_url, ledger_url)
         self.name, self.bank = name, bank
         self.debtor = Debtor(account=ACCOUNT, name="Lender", agent="MOCKKRSE", currency="KRW")
-        payee = "alter table core.{} add {} text generated always as ('{}' || {}_id) stored"
+        payee = "alter table core.{0} drop {1}, add {1} text generated always as ('{2}' || {3}_id) stored"
         with self.core.begin() as connection:
             connection.exec_driver_sql(payee.format("investors", "name", "", "investor"))
-            connection.exec_driver_sql("alter table core.investors add status text default 'active'")
             connection.exec_driver_sql(payee.format("investors", "payout_account", "investor_payable:", "investor"))
-            connection.exec_driver_sql("alter table core.investors add payout_bank text default 'MOCKKRSE'")
+            connection.exec_driver_sql("alter table core.investors alter payout_bank set default 'MOCKKRSE'")
             connection.exec_driver_sql(payee.format("repayments", "bank_reference", "REF-", "repayment"))
             connection.exec_driver_sql(payee.format("refunds", "payee_name", "", "refund"))
             connection.exec_driver_sql(payee.format("refunds", "payee_account", "borrower_payable:", "refund"))
-            connection.exec_driver_sql("alter table core.refunds add payee_bank text default 'MOCKKRSE'")
+            connection.exec_driver_sql("alter table core.refunds alter payee_bank set default 'MOCKKRSE'")
 
     @contextmanager
     def services(self) -> Iterator[Services]:

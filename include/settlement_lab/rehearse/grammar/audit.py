@@ -243,7 +243,8 @@ class Auditor:
             self.books,
             "select e.entry_id, e.settlement_date, -sum(p.amount)::bigint as amount from ledger.entries e"
             " join ledger.postings p using (entry_id)"
-            " where e.revision > 0 and p.account like 'investor@_payable:%' escape '@' group by 1, 2",
+            " where e.event in ('repayment_distributed', 'credit_applied', 'repayment_reversed')"
+            " and p.account like 'investor@_payable:%' escape '@' group by 1, 2",
         )
         for on, after in pairwise(sorted(certified)):
             # A day between that has none so far is a business day, or was one when it was settled.
