@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from settlement.domain.alerts.event import Money
-from settlement.domain.alerts.payouts import PayoutLine, Usual
+from settlement.domain.alerts.payouts import ApprovalDone, PayoutLine, Usual
 from settlement.domain.days import DayState
 from settlement.domain.errors import Refused
 from settlement.domain.payments import payouts
@@ -147,5 +147,5 @@ def decide(
             apply.withdraw(services, books, waiting, cause=f"approval_{decided}", said=evidence, now=now)
         books.days.set_state(day.settlement_date, DayState.PAYING, now=now)
         is_approved = decided is Decision.APPROVED
-        notify.approval_done(books, day, asked_id, approved=is_approved, by=by, now=now)
+        notify.decided(books, day, ApprovalDone, asked_id, approved=is_approved, by=by, now=now)
     return {"approved": is_approved, "payouts": len(waiting), "by": by}

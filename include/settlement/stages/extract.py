@@ -47,13 +47,14 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
     """
     with services.ledger.books(day=day, read_only=True) as books:
         is_computed = books.outcomes.is_computed(day)
-        changed = _changed_since(services, books, day) if is_computed else []
+        if is_computed:
+            changed = _changed_since(services, books, day)
+        else:
+            _wait_for_older(services, books, day, now=now)
+            seen = see(services, books, day)
+            first_date = services.calendar.first or min([day.settlement_date, *books.days.settled()])
     if is_computed:
         return _look_again(services, day, changed, now=now)
-    with services.ledger.books(day=day, read_only=True) as books:
-        _wait_for_older(services, books, day, now=now)
-        seen = see(services, books, day)
-        first_date = services.calendar.first or min([day.settlement_date, *books.days.settled()])
     inputs = seen.inputs
     totals = {"repayments": len(inputs.repayments), "loans": len(inputs.loans), "notes": len(inputs.notes)}
     with services.core.snapshot() as source:

@@ -153,19 +153,6 @@ def taking_back_needed(
     return event
 
 
-def taking_back_done(books: Books, day: DayRun, approval_id: str, *, approved: bool, by: str, now: datetime) -> None:
-    """Tell what a second person decided about what a run would take back."""
-    event = TakingBackDone(
-        settlement_date=day.settlement_date,
-        backfill_id=day.backfill_id,
-        batch=approval_id,
-        approved=approved,
-        by=by,
-        at=now,
-    )
-    books.outbox.record(event, now=now)
-
-
 def day_dry_run(books: Books, day: DayRun, *, computed: Mapping[str, Any], now: datetime) -> None:
     """Tell what a dry run computed (see `compute.distribute`): the one message of it."""
     event = DayDryRun(
@@ -306,9 +293,18 @@ def approval_needed(
     return event
 
 
-def approval_done(books: Books, day: DayRun, approval_id: str, *, approved: bool, by: str, now: datetime) -> None:
-    """Tell what a second person decided about the day's payouts."""
-    event = ApprovalDone(
+def decided(
+    books: Books,
+    day: DayRun,
+    what: type[ApprovalDone | TakingBackDone],
+    approval_id: str,
+    *,
+    approved: bool,
+    by: str,
+    now: datetime,
+) -> None:
+    """Tell what a second person decided about the day's payouts, or about what a run would take back."""
+    event = what(
         settlement_date=day.settlement_date,
         backfill_id=day.backfill_id,
         batch=approval_id,

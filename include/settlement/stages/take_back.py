@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from settlement.domain.alerts.payouts import TakingBackDone
 from settlement.domain.errors import Refused
 from settlement.domain.payments.approval import Decision, decision
 from settlement.ports.approvals import Question
@@ -58,8 +59,8 @@ def decide(services: Services, day: DayRun, *, approved: bool, by: str, now: dat
         before, asked = restate.questions(books, on, restated, now=now)
         if asked not in before or asked.decision is not None:
             raise Refused(
-                f"What settling [{on}] again takes back changed after it was put to a second person: clear this task,"
-                " so that exactly this is asked for"
+                f"What settling [{on}] again takes back changed after it was put to a second person: trigger"
+                f" daily_settlement for [{on}] again, and the new run asks for exactly this"
             )
         run = books.days.run(day.run_id)
         if approved and run is not None and run.triggered_by == by:
@@ -73,7 +74,7 @@ def decide(services: Services, day: DayRun, *, approved: bool, by: str, now: dat
         said = f"[{by}] rejected" if decided is Decision.REJECTED else "Nobody approved in time"
         raise Refused(
             f"{said} what settling [{on}] again takes back: what was settled stands, and nothing was posted. To ask"
-            " anew, clear this task"
+            f" anew, trigger daily_settlement for [{on}] again"
         )
     return {"approval_id": asked.approval_id, "approved": True, "by": by}
 
@@ -132,4 +133,5 @@ def _put(services: Services, books: Books, day: DayRun, restated: restate.Restat
 def _keep(books: Books, day: DayRun, asked: Question, decided: Decision, *, by: str, now: datetime) -> None:
     """Keep what a second person answered, and tell it."""
     books.approvals.decide(asked.approval_id, decision=decided, by=by, reason=None, now=now)
-    notify.taking_back_done(books, day, asked.approval_id, approved=decided is Decision.APPROVED, by=by, now=now)
+    is_approved = decided is Decision.APPROVED
+    notify.decided(books, day, TakingBackDone, asked.approval_id, approved=is_approved, by=by, now=now)

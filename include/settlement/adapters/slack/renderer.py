@@ -36,10 +36,9 @@ from settlement.domain.alerts.day import (
 from settlement.domain.alerts.event import Event, Money, Severity
 from settlement.domain.alerts.payload import Payload, events_of
 from settlement.domain.alerts.payouts import (
-    ApprovalDone,
     ApprovalNeeded,
+    Decided,
     PayoutsRejected,
-    TakingBackDone,
     TakingBackNeeded,
 )
 from settlement.domain.alerts.routing import AlertsPolicy, Language
@@ -67,12 +66,6 @@ _PAYOUT_ICONS = {
     "rejected": "↩️",
 }
 RESOLVED = "✅"
-
-_SUBJECTS = {
-    "approval": ("settlement_date", "count", "amounts"),
-    "taking_back": ("settlement_date", "taken_back"),
-}
-"""What the line of a question to a second person says of it."""
 
 TOTALS = ("received", "distributed", "fee", "vat", "national", "local", "cost", "credit", "quarantined", "refunded")
 _TOTAL_FIELDS = {"national": "national_tax_amount", "local": "local_tax_amount"}
@@ -164,7 +157,8 @@ class Renderer:
         words = Words(language=self.policy.language, zone=self.zone)
         fields = _fields(asked, words)
         kind = asked.name.partition(".")[0]
-        subject = words.say(kind, "subject", **{name: Written(fields[name]) for name in _SUBJECTS[kind]})
+        names = _places(str(words.catalogue[kind]["subject"]))
+        subject = words.say(kind, "subject", **{name: Written(fields[name]) for name in names})
         said = [f"- {line}" for line in _lines(dataclasses.replace(asked, expires_at=None), words)]
         said.append("- " + words.say(kind, "open_for", duration=Written(words.duration(open_for))))
         body = "\n".join(said).replace("*", "**") + "\n\n" + words.say(kind, "exactly", batch=asked.batch)
@@ -433,7 +427,7 @@ def _fields(event: Event, words: Words) -> dict[str, str]:
         written["code"] = safe(event.code)
     if isinstance(event, Resolved | AlertAcknowledged):
         written["problem_event"] = words.code("kinds", event.problem_event)
-    if isinstance(event, ApprovalDone | TakingBackDone):
+    if isinstance(event, Decided):
         written["approved"] = words.say("words", "approved" if event.approved else "rejected")
     if isinstance(event, DayRestated) and event.loan_count > len(event.loans):
         written["loans"] += " …"

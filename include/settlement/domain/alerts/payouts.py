@@ -102,10 +102,9 @@ class ApprovalNeeded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalDone(Event):
-    """Somebody decided about the payouts that waited; nobody in time is a rejection by `timeout`."""
+class Decided(Event):
+    """Somebody answered what was put to a second person; nobody in time is a rejection by `timeout`."""
 
-    name: ClassVar[str] = "approval.done"
     standing: ClassVar[bool] = True
 
     batch: str
@@ -115,7 +114,14 @@ class ApprovalDone(Event):
 
     @property
     def key(self) -> str:
-        return f"approval:{self.batch}"
+        return f"{self.name.partition('.')[0]}:{self.batch}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalDone(Decided):
+    """Somebody decided about the payouts that waited."""
+
+    name: ClassVar[str] = "approval.done"
 
     @property
     def moves_money(self) -> bool:
@@ -146,17 +152,7 @@ class TakingBackNeeded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakingBackDone(Event):
-    """Somebody decided about what a run would take back; nobody in time is a rejection by `timeout`."""
+class TakingBackDone(Decided):
+    """Somebody decided about what a run would take back."""
 
     name: ClassVar[str] = "taking_back.done"
-    standing: ClassVar[bool] = True
-
-    batch: str
-    approved: bool
-    by: str
-    at: datetime
-
-    @property
-    def key(self) -> str:
-        return f"taking_back:{self.batch}"
