@@ -21,6 +21,9 @@ from settlement_lab.slack import sink as slack_sink
 
 _names = count(1)
 
+IN_MEMORY_BYTES = 4 << 30
+"""What must be free in memory before the tests put their files there; four processes were seen to use a quarter."""
+
 hypothesis.settings.register_profile("unhurried", deadline=None)  # how long an example takes, no test asserts
 hypothesis.settings.load_profile("unhurried")
 
@@ -29,9 +32,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give this session a temporary root of its own.
 
     The usual one is shared by all sessions of a user, and each that begins closes it to everybody else: a PostgreSQL
-    that runs as another user in the middle of another session would lose its own data folder.
+    that runs as another user in the middle of another session would lose its own data folder. It lies in memory where
+    the machine has room for it: each test makes and drops databases of some 700 files, and a journaling file system
+    looks for long before it gives away again what was deleted within the last seconds.
     """
-    root = tempfile.mkdtemp(prefix="st-")
+    in_memory = Path("/dev/shm")
+    has_room = os.access(in_memory, os.W_OK) and shutil.disk_usage(in_memory).free > IN_MEMORY_BYTES
+    root = tempfile.mkdtemp(prefix="st-", dir=in_memory if has_room else None)
     os.environ["PYTEST_DEBUG_TEMPROOT"] = root
     config.add_cleanup(lambda: shutil.rmtree(root, ignore_errors=True))
 

@@ -15,11 +15,13 @@ import pytest
 import sqlalchemy as sa
 from settlement import wiring
 from settlement.adapters.ledger.repository import Repository
+from settlement.adapters.lending_core import source
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
 from settlement.stages import (
     open_day,
 )
+from settlement_lab.rehearse.kept import KeptLendingCore
 from settlement_lab.rehearse.worker import STAGES
 from settlement_lab.servers import bank as demo_bank
 
@@ -90,6 +92,31 @@ class Platform:
 
 def stage_day(on: str, run_id: str = "run-1", revision: int = 1) -> DayRun:
     return DayRun(settlement_date=date.fromisoformat(on), revision=revision, run_id=run_id)
+
+
+@pytest.fixture(autouse=True)
+def kept_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Open the connections of a story's databases once, not once for each of its stages as separate tasks do.
+
+    A new session of PostgreSQL reads the catalogue anew for every query, which is most of what a small stage costs.
+    """
+    engines: dict[sa.URL, sa.Engine] = {}
+    cores: dict[str, KeptLendingCore] = {}
+    new_engine = wiring.settlement_engine
+
+    def engine() -> sa.Engine:
+        made = new_engine()
+        kept = engines.setdefault(made.url, made)
+        monkeypatch.setattr(kept, "dispose", lambda: None)  # a stage that lets go of it does not close it
+        return kept
+
+    monkeypatch.setattr(wiring, "settlement_engine", engine)
+    monkeypatch.setattr(source, "PostgresLendingCore", lambda url: cores.setdefault(url, KeptLendingCore(url)))
+    yield
+    for kept in engines.values():
+        kept.pool.dispose()
+    for core in cores.values():
+        core.close()
 
 
 @pytest.fixture
