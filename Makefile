@@ -6,8 +6,7 @@ READY := $(VENV)/.ready
 RUN := $(VENV)/bin/
 SLOW ?= tests
 
-# Tests of a change run in four processes, each with servers of its own: mostly they wait, so that on 2 cores four take 9
-# minutes and two take 12.
+# Tests of a change run in four processes, each with servers of its own, for which they often wait.
 AT_ONCE := -n 4 --dist worksteal
 
 # The first Python on the path that `requires-python` allows.
@@ -20,6 +19,7 @@ UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"$$/\1/p;}'
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
+unexport PYTHONDONTWRITEBYTECODE  # else each process that a test or a demo starts compiles all of Airflow anew
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test coverage test-slow check bench simulate release clean
@@ -36,7 +36,7 @@ up: $(READY)  ## open Airflow's pages on the demo's data; Ctrl-C stops everythin
 test: $(READY)  ## the tests of every change, in four processes
 	$(RUN)pytest $(AT_ONCE) $(ARGS)
 
-coverage: $(READY)  ## the same tests, a minute slower, and how much of the domain and of the stages they run
+coverage: $(READY)  ## the same tests, a third slower, and how much of the domain and of the stages they run
 	$(RUN)pytest $(AT_ONCE) $(ARGS) --cov
 
 test-slow: $(READY)  ## the tests that need a live scheduler, a simulation or a browser; SLOW=tests/compose picks some

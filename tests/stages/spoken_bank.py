@@ -190,10 +190,14 @@ def csv(on: str, opening: int, closing: int, entries: Sequence[Entry], *, name: 
     return "\n".join([*lines, ""])
 
 
-in_every_format = pytest.mark.parametrize("spoken", [camt053, mt940, csv], indirect=True, ids=["camt", "mt940", "csv"])
-"""Tells a story at a bank of each format."""
+CAMT = pytest.param(camt053, id="camt")
+MT940 = pytest.param(mt940, id="mt940", marks=pytest.mark.slow)
+CSV = pytest.param(csv, id="csv", marks=pytest.mark.slow)
 
-where_a_day_may_be_empty = pytest.mark.parametrize("spoken", [camt053, mt940], indirect=True, ids=["camt", "mt940"])
+in_every_format = pytest.mark.parametrize("spoken", [CAMT, MT940, CSV], indirect=True)
+"""Tells a story at a bank of each format: of camt with every change, of the others among the slow tests (5 minutes)."""
+
+where_a_day_may_be_empty = pytest.mark.parametrize("spoken", [CAMT, MT940], indirect=True)
 """Tells a story with days on which nothing is booked: an export to CSV without rows proves no balance, and is none."""
 
 

@@ -17,9 +17,21 @@ from tests.stages.test_random_worlds import expected, new_pipeline  # noqa: F401
 ROWS = ("allocations", "shares", "quarantine", "released", "refunds", "credits", "totals")
 
 
-@pytest.mark.parametrize("seed", range(100, 102))
-def test_dates_settled_in_any_order_say_what_the_rules_say(new_pipeline: Any, seed: int) -> None:  # noqa: F811
-    story = worlds.story(seed, loans=25, days=6)
+@pytest.mark.parametrize(
+    ("seed", "loans", "days"),
+    [
+        (100, 10, 4),
+        pytest.param(100, 25, 6, marks=pytest.mark.slow, id="larger, two minutes"),
+        pytest.param(101, 25, 6, marks=pytest.mark.slow, id="another, two minutes"),
+    ],
+)
+def test_dates_settled_in_any_order_say_what_the_rules_say(
+    new_pipeline: Any,  # noqa: F811
+    seed: int,
+    loans: int,
+    days: int,
+) -> None:
+    story = worlds.story(seed, loans=loans, days=days)
     pipeline, reference = new_pipeline(story), Reference(story.world, story.policy)
     loan_of = {f.row.repayment_id: f.row.loan_id for f in story.world.facts if isinstance(f.row, Repayment)}
     random = Random(seed)

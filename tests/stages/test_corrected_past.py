@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.stages.any_order import a_history, kinds, paying_pipeline, play
 from tests.stages.test_random_worlds import new_pipeline
 
@@ -35,6 +37,7 @@ def test_a_past_that_is_corrected_says_what_the_rules_say(paying_pipeline: Any) 
     assert met.keys() >= {"payouts", "paid money is taken back", "a settled repayment changes"}
 
 
+@pytest.mark.slow  # a minute
 def test_what_people_and_the_source_do_between_runs_comes_to_what_the_rules_say(paying_pipeline: Any) -> None:
     history = a_history(3, loans=20, days=3, again=2)
     _, met = play(paying_pipeline(history.story), history)

@@ -32,6 +32,7 @@ from settlement_lab.servers import embedded
 from typer.testing import CliRunner
 
 
+@pytest.mark.slow  # a minute
 def test_a_few_days_of_a_bank_that_says_anything_come_to_rest(postgres: embedded.Server, tmp_path: Path) -> None:
     summary = drive.rehearse(3, 2, home=tmp_path / "home", server=postgres)
     assert summary.violations == []
