@@ -344,7 +344,7 @@ class _Rehearsal:
             raise Violated(f"a dry run of [{on}] changed the books or left a file, on day {self.summary.days + 1}")
 
     def _change_the_calendar(self, on: date) -> None:
-        """Declare or withdraw a holiday near the present; a day that is no business day any more is not settled."""
+        """Declare or withdraw a holiday near the present; what is booked of a day that became one is brought to its end."""
         day = on + timedelta(days=self.random.randint(-3, 6))
         if day.weekday() > FRIDAY or day <= BEGIN:
             return
@@ -362,7 +362,9 @@ class _Rehearsal:
             process.end()  # its next order finds the new policy
         if self.overrides[day] and day <= on:
             self.unsettled = sorted({*self.unsettled, day})
-        self.unsettled = [due for due in self.unsettled if self.calendar.is_business_day(due)]
+        with self.services.ledger.books(read_only=True) as books:
+            booked = books.days.settled()
+        self.unsettled = [due for due in self.unsettled if self.calendar.is_business_day(due) or due in booked]
 
     def _is(self, what: str) -> bool:
         """Tell whether something happens that has a chance, and count it; nothing does in quiet days."""
