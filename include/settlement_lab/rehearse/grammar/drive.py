@@ -344,7 +344,7 @@ class _Rehearsal:
             raise Violated(f"a dry run of [{on}] changed the books or left a file, on day {self.summary.days + 1}")
 
     def _change_the_calendar(self, on: date) -> None:
-        """Declare or withdraw a holiday near the present; what is booked of a day that became one is brought to its end."""
+        """Declare or withdraw a holiday near the present; what becomes one is settled no more, unless it is booked."""
         day = on + timedelta(days=self.random.randint(-3, 6))
         if day.weekday() > FRIDAY or day <= BEGIN:
             return
