@@ -1475,6 +1475,7 @@ class Close:
 
     revision = LeftOut()
     revisions = LeftOut()
+    changes = LeftOut()
     policy = LeftOut()
     movements = LeftOut()
     report_table = LeftOut()

@@ -5,18 +5,23 @@ The worked day owes A 43 790, B 26 736 and C 17 524: of interest of 10 000 they 
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from settlement import wiring
+from settlement import cli, wiring
+from settlement.cli import app
 from settlement.domain.errors import Refused, Unapproved
 from settlement.ports.days import RunRequest
 from settlement.ports.services import Services
 from settlement.stages import close, compute, open_day, reconcile, take_back
+from typer.testing import CliRunner
 
 from .conftest import DAYS, Platform
 from .payout_stories import NEXT, NEXT_MORNING, ON, balance, owed, settle, states, worked_day
@@ -88,7 +93,9 @@ def test_more_interest_is_a_revision_that_posts_and_pays_the_difference(platform
     ]
 
 
-def test_a_closed_day_that_is_settled_again_is_closed_again_by_a_certificate_of_its_own(platform: Platform) -> None:
+def test_a_closed_day_that_is_settled_again_is_closed_again_by_a_certificate_of_its_own(
+    platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     worked_day(platform)
     settle(platform)
     with services() as opened:
@@ -104,6 +111,42 @@ def test_a_closed_day_that_is_settled_again_is_closed_again_by_a_certificate_of_
         assert close.verify(opened) == []
     assert platform.rows("select number, revision from ledger.certificates order by 1") == [(1, 1), (2, 2)]
     assert platform.rows("select state from ledger.days") == [("closed",)]
+
+    former, said = (
+        json.loads(body) for (body,) in platform.rows("select body from ledger.certificates order by number")
+    )
+    sha256 = platform.rows("select sha256 from ledger.certificates where number = 1")[0][0]
+    assert (former["supersedes"], former["restatements"]) == (None, [])
+    assert said["supersedes"] == {"number": 1, "revision": 1, "sha256": sha256}
+    (restated,) = said["restatements"]
+    assert (restated["revision"], restated["reason"]) == (2, "interest was 12 000")
+    assert {name: change for name, change in restated["changes"]["KRW"].items() if change} == {
+        "distributed_change": 1615, "fee_change": 160, "vat_change": 15, "national_tax_change": 190,
+        "local_tax_change": 20, "credit_change": -2000,
+    }  # fmt: skip
+    capsys.readouterr()
+    platform.monkeypatch.setattr(sys, "argv", ["settlement", "certify", ON, "--lang", "en"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    shown = capsys.readouterr().out
+    assert f"It supersedes certificate 1 of revision 1, sha256 {sha256}" in shown
+    assert "interest was 12 000" in shown
+
+    # The month with its restatement is verified where there are no books; the reason of the revision is certified too.
+    taken, forged = tmp_path / "2026-02.zip", tmp_path / "forged.zip"
+    said = CliRunner().invoke(app, ["export", "2026-02-01", "2026-02-28", "--to", str(taken)])
+    assert said.exit_code == 0, said.output
+    for name in list(os.environ):
+        if name.startswith("AIRFLOW_CONN_"):
+            platform.monkeypatch.delenv(name)
+    assert CliRunner().invoke(app, ["verify", "--from", str(taken)]).exit_code == 0
+    with zipfile.ZipFile(taken) as whole, zipfile.ZipFile(forged, "w") as changed:
+        for name in whole.namelist():
+            changed.writestr(name, whole.read(name).replace(b"interest was 12 000", b"interest was 13 000"))
+    told = CliRunner().invoke(app, ["verify", "--from", str(forged)])
+    assert told.exit_code == 1
+    assert "certificates 2 was changed" in told.output
+    assert "revisions of certificate 2 (2026-02-16) is not what was certified" in told.output
 
 
 def test_what_would_change_needs_a_reason_and_nothing_is_half_written(platform: Platform) -> None:

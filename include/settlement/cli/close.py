@@ -17,6 +17,7 @@ TOTALS = (
     "national_tax_amount", "local_tax_amount", "cost_amount", "credit_amount", "quarantined_amount",
     "refunded_amount",
 )  # fmt: skip
+RESTATEMENTS = ("revision", "reason", "requested_by", "currency", "received_change", "distributed_change")
 PAYOUTS = ("state", "count", "amount")
 OPEN_BREAKS = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")
 SEALED = ("table", "rows")
@@ -107,16 +108,24 @@ def export(
 def _print_certificate(out: output.Output, found: Mapping[str, Any]) -> None:
     out.say("certificate", **found)
     out.say("certified_policy", **found["policy"])
+    if found.get("supersedes"):  # a certificate of before a settled date could change names none
+        out.say("supersedes", **found["supersedes"])
     for name in HASHES:
         out.line(f"{name:16} {found[name] or '-'}")
     movements = [{"side": side, **moved} for side, moved in found["movements"].items()]
     # A certificate of before there were refunds does not speak of any.
     totals = [{"currency": currency, "refunded_amount": 0, **sums} for currency, sums in found["totals"].items()]
     payouts = [{"state": state, **sums} for state, sums in found["payouts"].items()]
+    restatements = [
+        restated | {"currency": currency} | changes
+        for restated in found.get("restatements", ())
+        for currency, changes in restated["changes"].items()
+    ]
     sealed = [{"table": table, "rows": rows["rows"]} for table, rows in found["sealed"].items()]
     for title, rows, columns in (
         ("movements", movements, MOVEMENTS),
         ("totals", totals, TOTALS),
+        ("restatements", restatements, RESTATEMENTS),
         ("payouts", payouts, PAYOUTS),
         ("open_breaks", found["open_breaks"], OPEN_BREAKS),
         ("sealed", sealed, SEALED),

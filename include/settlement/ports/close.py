@@ -80,6 +80,10 @@ class Close(Protocol):
         """Return every computed revision of a day, with its hashes, oldest first."""
         ...
 
+    def changes(self, settlement_date: date) -> dict[int, dict[str, dict[str, int]]]:
+        """Return by how much each revision of a day changed each of its totals: by revision, currency and total."""
+        ...
+
     def policy(self, sha256: str) -> bytes | None:
         """Return the text of a policy that a revision was computed with, or None where it was not kept."""
         ...

@@ -68,6 +68,8 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "previous_sha256": before.sha256 if before else None,
         "settlement_date": on.isoformat(),
         "revision": found.revision,
+        "supersedes": {name: getattr(already, name) for name in ("number", "revision", "sha256")} if already else None,
+        "restatements": _restatements(books, on, since=already.revision if already else 1),
         "issued_at": now.isoformat(),
         "policy": {key: getattr(found, f"policy_{key}") for key in ("name", "version", "sha256")},
         "input_sha256": found.input_sha256,
@@ -96,6 +98,21 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
     text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     books.close.keep_certificate(number, on=on, revision=found.revision, body=text, now=now)
     return body
+
+
+def _restatements(books: Books, on: date, *, since: int) -> list[dict[str, Any]]:
+    """Return every revision of a date after one: why, who asked for it, and by how much each total changed."""
+    changes = books.close.changes(on)
+    return [
+        {
+            "revision": found.revision,
+            "reason": found.reason,
+            "requested_by": found.requested_by,
+            "changes": changes.get(found.revision, {}),
+        }
+        for found in books.close.revisions(on)
+        if found.revision > since
+    ]
 
 
 def certificate(books: Books, on: date) -> dict[str, Any]:

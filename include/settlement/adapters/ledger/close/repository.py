@@ -344,6 +344,18 @@ class Close(Repository):
         ).mappings()
         return [Revision(**row) for row in rows]
 
+    def changes(self, settlement_date: date) -> dict[int, dict[str, dict[str, int]]]:
+        """Return by how much each revision of a day changed each of its totals: by revision, currency and total."""
+        rows = self.transaction.execute(
+            sa.text("select * from reporting.revisions where settlement_date = :on order by revision, currency"),
+            {"on": settlement_date},
+        ).mappings()
+        found: dict[int, dict[str, dict[str, int]]] = {}
+        for row in rows:
+            changed = {name: value for name, value in row.items() if name.endswith("_change")}
+            found.setdefault(row["revision"], {})[row["currency"]] = changed
+        return found
+
     def policy(self, sha256: str) -> bytes | None:
         """Return the text of a policy that a revision was computed with, or None where it was not kept."""
         found = sa.text("select content from ledger.policies where sha256 = :sha256")
