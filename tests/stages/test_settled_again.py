@@ -24,7 +24,7 @@ from settlement.stages import close, compute, open_day, reconcile, take_back
 from typer.testing import CliRunner
 
 from .conftest import DAYS, Platform
-from .payout_stories import NEXT, NEXT_MORNING, ON, balance, owed, settle, states, worked_day
+from .payout_stories import NEXT, NEXT_MORNING, ON, balance, owed, settle, states, use_policy, worked_day
 
 AGAIN = "2026-02-17T09:00+09:00"
 DAY = date(2026, 2, 16)
@@ -147,6 +147,17 @@ def test_a_closed_day_that_is_settled_again_is_closed_again_by_a_certificate_of_
     assert told.exit_code == 1
     assert "certificates 2 was changed" in told.output
     assert "revisions of certificate 2 (2026-02-16) is not what was certified" in told.output
+
+
+def test_a_date_that_was_booked_and_became_a_holiday_before_it_paid_is_paid_by_its_own_run(
+    platform: Platform, tmp_path: Path
+) -> None:
+    worked_day(platform)
+    settle(platform, stop_after="distribute")
+    closed = 'overrides = [{ date = 2026-02-16, business = false, reason = "announced late", by = "ops" }]'
+    use_policy(platform, tmp_path, overrides=closed)
+    settle(platform)
+    assert states(platform) == [("A", 43790, 1, "accepted"), ("B", 26736, 1, "accepted"), ("C", 17524, 1, "accepted")]
 
 
 def test_what_would_change_needs_a_reason_and_nothing_is_half_written(platform: Platform) -> None:
