@@ -15,12 +15,13 @@ psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbn
 
 select format('create role %I %s', name, kind)
   from (values ('airflow', 'login'), ('settlement', 'login createrole'), ('settlement_tasks', 'login'),
-               ('settlement_app', 'nologin'), ('settlement_reporting', 'nologin')) as role (name, kind)
+               ('settlement_app', 'nologin'), ('settlement_reporting', 'nologin'),
+               ('settlement_pages', 'nologin')) as role (name, kind)
  where not exists (select from pg_roles where rolname = name) \gexec
 alter role airflow password :'airflow_password';
 alter role settlement password :'settlement_password';
 alter role settlement_tasks password :'tasks_password';
-grant settlement_app, settlement_reporting to settlement with admin option;
+grant settlement_app, settlement_reporting, settlement_pages to settlement with admin option;
 grant settlement_app, settlement_reporting to settlement_tasks;
 
 select format('create database %I owner %I', name, owner)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from settlement import config
 from settlement.adapters.bank.channels.folders import DirectoryBank, PickupFolder
 from settlement.adapters.bank.formats.csv_statement import KOREAN_EXPORT, ColumnMap
 from settlement.adapters.ledger.outbox.repository import Outbox
-from settlement.adapters.ledger.unit_of_work import NotifyingLedger
+from settlement.adapters.ledger.unit_of_work import PAGES, TASKS, NotifyingLedger
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy as policies
 from settlement.domain.alerts.routing import Language
@@ -34,8 +34,10 @@ REFERENCE_COLLECT_PATH = "/_mock/mailbox"
 
 
 @contextmanager
-def services() -> Iterator[Services]:
+def services(*, role: str | None = None) -> Iterator[Services]:
     """Build everything that the stages work with, and let go of it afterwards.
+
+    With a role of the settlement database, nothing of it can do more than that role may.
 
     Raises Refused: the policy does not validate, or a connection that is needed is missing; the message names it.
     """
@@ -47,7 +49,7 @@ def services() -> Iterator[Services]:
     from settlement.adapters.snapshots import ParquetSnapshots
 
     policy = load_policy()
-    engine = settlement_engine()
+    engine = settlement_engine(role=role)
     try:
         bank, debtor = bank_channel()
         columns, zone = statement_columns(), ZoneInfo(policy.timezone)
@@ -56,7 +58,7 @@ def services() -> Iterator[Services]:
             calendar=calendar_of(policy),
             core=PostgresLendingCore(config.connection("lending_core").url()),
             snapshots=ParquetSnapshots(config.snapshots_path()),
-            ledger=PostgresLedger(engine, alerts=policy.alerts),
+            ledger=PostgresLedger(engine, alerts=policy.alerts, role=role or TASKS),
             bank=bank,
             debtor=debtor,
             alerts=_alerts(engine, policy),
@@ -186,14 +188,31 @@ def calendar_of(policy: Policy) -> SettlementCalendar:
     )
 
 
-def settlement_engine() -> sa.Engine:
-    """Return an engine on the settlement database; nothing connects before it is used."""
+def settlement_engine(*, role: str | None = None) -> sa.Engine:
+    """Return an engine on the settlement database; nothing connects before it is used.
+
+    With a role, its connections act in that role from their beginning.
+    """
+    acting = {"options": f"-c role={role}"} if role else {}
     return sa.create_engine(
         config.connection("settlement_db").url(),
         pool_size=2,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 10, "application_name": "settlement"},
+        connect_args={"connect_timeout": 10, "application_name": "settlement"} | acting,
     )
+
+
+def operators() -> AbstractContextManager[Services]:
+    """Build the services for somebody who acts in the operator's pages: no payout, file or transmission is made there.
+
+    Raises Refused: as for `services`.
+    """
+    return services(role=PAGES)
+
+
+def operators_engine() -> sa.Engine:
+    """Return an engine on the settlement database for the operator's pages."""
+    return settlement_engine(role=PAGES)
 
 
 def bank_channel() -> tuple[Bank | None, Debtor | None]:
@@ -313,6 +332,13 @@ def write_day_report(report: DayReport, folder: Path, *, language: Language) -> 
 
     with _writing(folder):
         return reports.write(report, folder, language=language)
+
+
+def csv_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """Return a table as CSV, as reports write it."""
+    from settlement.adapters import reports
+
+    return reports.csv_table(columns, rows)
 
 
 def write_archive(

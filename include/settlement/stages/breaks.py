@@ -58,22 +58,35 @@ Planned = tuple[int, Callable[[str], None]]
 """How much money hangs on what a person wants done, and what does it, in the name of whoever answers for it."""
 
 
-def assign(services: Services, break_id: int, *, owner: str, due_on: date | None, by: str, now: datetime) -> None:
-    """Let somebody take a break on, until a date if one is named."""
+def assign(
+    services: Services,
+    break_id: int,
+    *,
+    owner: str,
+    due_on: date | None,
+    by: str,
+    now: datetime,
+    seen: int | None = None,
+) -> None:
+    """Let somebody take a break on, until a date if one is named.
+
+    Here and below, `seen` is how many events of the break's history somebody saw who decides: it is refused where more
+    has happened since, so that of two people, or two clicks, the second is told and does nothing.
+    """
     with services.ledger.books(posting=True) as books:
-        _open(books, break_id)
+        _open(books, break_id, seen=seen)
         books.breaks.note(break_id, owner=owner, due_on=due_on, by=by, what=f"assigned to {owner}", now=now)
 
 
-def comment(services: Services, break_id: int, *, text: str, by: str, now: datetime) -> None:
+def comment(services: Services, break_id: int, *, text: str, by: str, now: datetime, seen: int | None = None) -> None:
     """Keep what somebody says about a break."""
     with services.ledger.books(posting=True) as books:
-        _open(books, break_id)
+        _open(books, break_id, seen=seen)
         books.breaks.note(break_id, comment=text, by=by, what=f"comment: {text}", now=now)
 
 
 def match_by_hand(
-    services: Services, break_id: int, *, subject: str, reason: str, by: str, now: datetime
+    services: Services, break_id: int, *, subject: str, reason: str, by: str, now: datetime, seen: int | None = None
 ) -> Mapping[str, Any]:
     """Match the line of a break with a receipt of the same amount, or with a payout.
 
@@ -82,42 +95,56 @@ def match_by_hand(
 
     Raises Refused: the break is no line's, or the subject is not there, is matched already or has another amount.
     """
-    return _decide_or_ask(services, break_id, way=Way.MATCH, target=subject, reason=reason, by=by, now=now)
+    return _decide_or_ask(services, break_id, way=Way.MATCH, target=subject, reason=reason, by=by, now=now, seen=seen)
 
 
-def write_off(services: Services, break_id: int, *, reason: str, by: str, now: datetime) -> Mapping[str, Any]:
+def write_off(
+    services: Services, break_id: int, *, reason: str, by: str, now: datetime, seen: int | None = None
+) -> Mapping[str, Any]:
     """Write a break off to `difference`; above the policy's limit, ask a second person."""
-    return _decide_or_ask(services, break_id, way=Way.WRITE_OFF, target=DIFFERENCE.name, reason=reason, by=by, now=now)
+    return _decide_or_ask(
+        services, break_id, way=Way.WRITE_OFF, target=DIFFERENCE.name, reason=reason, by=by, now=now, seen=seen
+    )
 
 
-def book(services: Services, break_id: int, *, account: str, reason: str, by: str, now: datetime) -> Mapping[str, Any]:
+def book(
+    services: Services, break_id: int, *, account: str, reason: str, by: str, now: datetime, seen: int | None = None
+) -> Mapping[str, Any]:
     """Book the line of a break to an account; above the policy's limit, ask a second person.
 
     An overdrawn payee's account takes a line that brings at most what is missing in it.
     """
-    return _decide_or_ask(services, break_id, way=Way.BOOK, target=account, reason=reason, by=by, now=now)
+    return _decide_or_ask(services, break_id, way=Way.BOOK, target=account, reason=reason, by=by, now=now, seen=seen)
 
 
-def declare_absent(services: Services, break_id: int, *, reason: str, by: str, now: datetime) -> Mapping[str, Any]:
+def declare_absent(
+    services: Services, break_id: int, *, reason: str, by: str, now: datetime, seen: int | None = None
+) -> Mapping[str, Any]:
     """Say, after asking the bank, that it does not pay the missing payout of a break; a second person has to agree.
 
     Its money goes back to the payee, whom the next run pays. Should a statement show it all the same, it is booked.
     """
-    return _decide_or_ask(services, break_id, way=Way.ABSENT, target="rejected", reason=reason, by=by, now=now)
+    return _decide_or_ask(
+        services, break_id, way=Way.ABSENT, target="rejected", reason=reason, by=by, now=now, seen=seen
+    )
 
 
-def answer(services: Services, break_id: int, *, reason: str, by: str, now: datetime) -> Mapping[str, Any]:
+def answer(
+    services: Services, break_id: int, *, reason: str, by: str, now: datetime, seen: int | None = None
+) -> Mapping[str, Any]:
     """Answer for a break for which there is nothing to book; above the policy's limit, ask a second person."""
-    return _decide_or_ask(services, break_id, way=Way.ANSWER, target="answered", reason=reason, by=by, now=now)
+    return _decide_or_ask(
+        services, break_id, way=Way.ANSWER, target="answered", reason=reason, by=by, now=now, seen=seen
+    )
 
 
-def approve(services: Services, break_id: int, *, by: str, now: datetime) -> Mapping[str, Any]:
+def approve(services: Services, break_id: int, *, by: str, now: datetime, seen: int | None = None) -> Mapping[str, Any]:
     """Let a second person decide what waits for one.
 
     Raises Refused: nothing waits, it is the same person, or what it is about has moved since.
     """
     with services.ledger.books(posting=True) as books:
-        found = _open(books, break_id)
+        found = _open(books, break_id, seen=seen)
         decision = books.breaks.waiting(break_id)
         if decision is None:
             raise Refused(f"Nothing about break [{break_id}] waits for a second person")
@@ -134,11 +161,19 @@ def approve(services: Services, break_id: int, *, by: str, now: datetime) -> Map
 
 
 def _decide_or_ask(
-    services: Services, break_id: int, *, way: Way, target: str, reason: str, by: str, now: datetime
+    services: Services,
+    break_id: int,
+    *,
+    way: Way,
+    target: str,
+    reason: str,
+    by: str,
+    now: datetime,
+    seen: int | None = None,
 ) -> Mapping[str, Any]:
     """Do what a person wants done, or ask a second one; what could not be carried out is not asked."""
     with services.ledger.books(posting=True) as books:
-        found = _open(books, break_id)
+        found = _open(books, break_id, seen=seen)
         waiting = books.breaks.waiting(break_id)
         if waiting is not None:
             if waiting.amount == (found.amount or 0):
@@ -335,9 +370,14 @@ def _receipt_in_transit(books: Books, repayment_id: str) -> int:
     return sum(row.signed_amount for row in books.in_transit.receipts() if row.repayment_id == repayment_id)
 
 
-def _open(books: Books, break_id: int) -> Break:
+def _open(books: Books, break_id: int, *, seen: int | None = None) -> Break:
     for found in books.breaks.open():
         if found.break_id == break_id:
+            if seen is not None and len(history := books.breaks.history(break_id)) != seen:
+                last = history[-1]
+                raise Refused(
+                    f"Break [{break_id}] has moved on since you saw it: [{last.by}], {last.what}. Look at it again"
+                )
             return found
     raise Refused(f"Break [{break_id}] is not open: `settlement breaks` lists those that are")
 

@@ -37,6 +37,24 @@ CHANGEABLE = {
     "alert_roots": "update",
 }
 
+# What a person may do in the operator's pages: decide about breaks, answer for objections and files, take on alerts.
+DECIDED = {
+    "entries": "insert",
+    "postings": "insert",
+    "matches": "insert",
+    "breaks": "update",
+    "break_history": "insert",
+    "break_decisions": "insert, update",
+    "payout_facts": "insert",
+    "payout_history": "insert",
+    "payout_files": "update (state, rejections)",
+    "refused_accounts": "insert, update",
+    "statement_lines": "update",
+    "objections": "update",
+    "alert_outbox": "insert, update",
+    "alert_roots": "insert, update",
+}
+
 
 def migrate(url: str) -> str:
     """Create or upgrade the settlement database at `url`, its roles and views, and return the revision it is at.
@@ -59,9 +77,10 @@ def migrate(url: str) -> str:
                     sa.text("select relname from pg_class where relnamespace = 'ledger'::regnamespace")
                 ).scalars()
             )
-            for table, privileges in CHANGEABLE.items():
-                if table in present:
-                    connection.exec_driver_sql(f"grant {privileges} on ledger.{table} to settlement_app")
+            for role, granted in (("settlement_app", CHANGEABLE), ("settlement_pages", DECIDED)):
+                for table, privileges in granted.items():
+                    if table in present:
+                        connection.exec_driver_sql(f"grant {privileges} on ledger.{table} to {role}")
             return str(connection.execute(sa.text("select version_num from ledger.alembic_version")).scalar_one())
     finally:
         engine.dispose()

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 LOCK_OF_DATES = 7301
 LOCK_OF_BOOKS = (7302, 0)
 APPLICATION = "settlement"
+TASKS, PAGES = "settlement_app", "settlement_pages"
+"""The roles in which transactions act: of the tasks and commands, and of the operator's pages."""
 
 _BEYOND_LIMITS = "54"
 """PostgreSQL's class of what it can never hold, such as a key too long for its index: asking again does not help."""
@@ -42,13 +44,14 @@ class NotifyingBooks:
 
 
 class Transactions(Generic[B]):
-    """The settlement database behind one SQLAlchemy engine; transactions act as the role `settlement_app`."""
+    """The settlement database behind one SQLAlchemy engine; transactions act in one of its roles."""
 
     kind: type[B]
 
-    def __init__(self, engine: sa.Engine, *, alerts: AlertsPolicy) -> None:
+    def __init__(self, engine: sa.Engine, *, alerts: AlertsPolicy, role: str = TASKS) -> None:
         self.engine = engine
         self.alerts = alerts
+        self.role = role
 
     @contextmanager
     def books(
@@ -70,7 +73,7 @@ class Transactions(Generic[B]):
             with self.engine.begin() as connection:
                 if read_only:
                     connection.exec_driver_sql("set transaction isolation level repeatable read, read only")
-                connection.exec_driver_sql("set local role settlement_app")
+                connection.exec_driver_sql(f"set local role {self.role}")
                 if day:  # so that whoever waits for this transaction can say for which run
                     name = f"{APPLICATION} {day.run_id}"[:63]
                     connection.execute(sa.text("select set_config('application_name', :name, true)"), {"name": name})

@@ -11,7 +11,7 @@ import io
 import tomllib
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -118,13 +118,18 @@ def _sums(sheet: Sheet) -> dict[str, dict[int, int]]:
 
 
 def csv_files(report: DayReport) -> Iterator[tuple[str, bytes]]:
-    """Yield each table as (file name, bytes): UTF-8 with BOM, so that spreadsheets read it right."""
+    """Yield each table as (file name, bytes)."""
     for sheet in report.sheets:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\r\n")
-        writer.writerow(sheet.columns)
-        writer.writerows([_plain(value) for value in row] for row in sheet.rows)
-        yield f"{report.name}-{sheet.name}.csv", text.getvalue().encode("utf-8-sig")
+        yield f"{report.name}-{sheet.name}.csv", csv_table(sheet.columns, sheet.rows)
+
+
+def csv_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """Return a table as CSV: UTF-8 with BOM, so that spreadsheets read it right."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows([_plain(value) for value in row] for row in rows)
+    return text.getvalue().encode("utf-8-sig")
 
 
 def write(report: DayReport, folder: Path, *, language: Language) -> list[Path]:

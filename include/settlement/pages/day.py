@@ -1,0 +1,99 @@
+"""Day: a settlement date that adds up, every number with the rows behind it."""
+
+from datetime import date
+from typing import Any
+
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import Response
+
+from settlement import wiring
+from settlement.domain.days import DayState
+from settlement.domain.payments.state import PayoutState
+from settlement.pages import bridge, levels, months, verdict
+from settlement.pages.query import ROWS
+from settlement.pages.screen import Screen, Shown
+
+router = APIRouter()
+
+
+@router.get("/day/{on}")
+def day(shown: Shown, on: date) -> Response:
+    """Show a settlement date: its money, its controls, its revisions, its payouts, what is open, and its proof."""
+    with shown.reading() as query:
+        found = query.row("day", on=on)
+        if found is None:
+            return _no_day(shown, on)
+        sums = query.rows("payout_sums", on=on)
+        read: dict[str, Any] = {
+            "totals": query.rows("totals", on=on),
+            "payouts": sums,
+            "controls": query.rows("controls", on=on),
+            "revisions": query.rows("revisions", on=on),
+            "runs": query.rows("runs", on=on),
+            "files": query.rows("files_of_day", on=on),
+            "breaks": query.rows("breaks_of_day", on=on),
+            "quarantined": query.rows("quarantined", on=on),
+            "questions": query.rows("questions_of_day", on=on),
+            "objections": query.rows("objections", on=on),
+            "alerts": query.rows("alerts_of_day", on=on),
+            "certificates": query.rows("certificates_of_day", on=on),
+            "around": query.row("around", on=on),
+        }
+    state = DayState(found["state"])
+    has_sent = any(not PayoutState(row["state"]).is_unsent for row in sums)
+    return shown.show(
+        "day",
+        on=on,
+        day=found,
+        steps=verdict.steps(state, revision=found["revision"], has_sent=has_sent),
+        bridges=[bridge.of_totals(row) for row in read["totals"] if row["currency"]],
+        changes=bridge.CHANGES,
+        levels=levels,
+        **read,
+    )
+
+
+def _no_day(shown: Screen, on: date) -> Response:
+    calendar = shown.house.calendar
+    is_business_day = calendar.calendar.is_business_day(on)
+    return shown.show("no_day", status=404, on=on, why=months.why_closed(shown, on), is_business_day=is_business_day)
+
+
+@router.get("/day/{on}/rows/{total}")
+def rows(shown: Shown, on: date, total: str, currency: str, after: int = 0, kept: str = "") -> Response:
+    """Show the postings that a number of the day is the sum of, by their entries' order."""
+    if total not in bridge.BOOKED_IN:
+        raise HTTPException(404)
+    account, sign = bridge.BOOKED_IN[total]
+    asked = {"on": on, "account": account, "currency": currency, "sign": sign}
+    with shown.reading() as query:
+        found = query.rows("rows_of_total", after=after, limit=None if kept else ROWS, **asked)
+        if kept:
+            return shown.table(f"settlement-{on}-{total}-{currency}", found)
+        sums = query.row("sum_of_total", **asked)
+        totals = query.rows("totals", on=on)
+    told = next((row[f"{total}_amount"] for row in totals if row["currency"] == currency), None)
+    return shown.show(
+        "rows", on=on, total=total, currency=currency, rows=found, sums=sums, told=told, limit=ROWS, account=account
+    )
+
+
+@router.get("/day/{on}/report.xlsx")
+def report(shown: Shown, on: date) -> Response:
+    """Return the workbook of a day, in the policy's language."""
+    from settlement.stages import day_report
+
+    with wiring.operators() as services, services.ledger.books(read_only=True) as books:
+        made = day_report.day_report(services, books, on)
+        content = services.write_report(made)
+    return shown.download(f"{made.name}.xlsx", content)
+
+
+@router.get("/certificate/{number}")
+def certificate(shown: Shown, number: int) -> Response:
+    """Show a certificate as it was issued, with its place in the chain."""
+    with shown.reading() as query:
+        found = query.row("certificate", number=number)
+    if found is None:
+        raise HTTPException(404)
+    return shown.show("certificate", certificate=found)

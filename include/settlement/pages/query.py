@@ -1,0 +1,45 @@
+"""What the pages read: each query a file below `sql/`, run in one read-only transaction for a page.
+
+All that a page shows is of one moment, and no page can change anything. Rows are mappings by the
+names of their columns.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+
+import sqlalchemy as sa
+
+Row = sa.RowMapping
+ROWS = 100
+"""How many rows a table shows at once."""
+
+
+class Query:
+    """The settlement database at one moment."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, name: str, /, **values: object) -> Sequence[Row]:
+        """Return the rows of a query."""
+        return self._connection.execute(_statement(name), values).mappings().all()
+
+    def row(self, name: str, /, **values: object) -> Row | None:
+        """Return the one row of a query, or None."""
+        return self._connection.execute(_statement(name), values).mappings().one_or_none()
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[Query]:
+    """Open the settlement database for one page."""
+    with engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("set transaction isolation level repeatable read, read only")
+        yield Query(connection)
+
+
+@cache
+def _statement(name: str) -> sa.TextClause:
+    file = resources.files(__package__).joinpath("sql", f"{name}.sql")
+    return sa.text(file.read_text(encoding="utf-8"))

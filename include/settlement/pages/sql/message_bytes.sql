@@ -1,0 +1,2 @@
+-- One row: a message, byte for byte.
+select name, content from ledger.bank_messages where sha256 = :id

@@ -1,0 +1,189 @@
+"""The operator's pages on the worked day: every page in both languages, who may do what, and what becomes of it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from settlement import wiring
+from settlement.pages.words import FOLDER
+from settlement.stages import reconcile
+
+from tests.stages.conftest import Platform
+from tests.stages.payout_stories import worked_day
+
+from .conftest import Pages
+
+HOSTILE = "<script>alert(1)</script>"
+ON = "2026-02-16"
+
+
+@pytest.fixture
+def settled(platform: Platform) -> Platform:
+    """The worked day, settled, and a credit of 7 000 won at the bank that nobody knows."""
+    worked_day(platform)
+    platform.settle(ON, at="2026-02-17T06:00+09:00")
+    platform.bank.receive(reference=HOSTILE, amount=7000, on=date(2026, 2, 19), payer=HOSTILE)
+    with platform.services() as services:
+        reconcile.take_in_everything(services, now=platform.at("2026-02-23T06:00+09:00"))
+    return platform
+
+
+def unknown(platform: Platform) -> int:
+    """The break of the credit that nobody knows."""
+    ((found,),) = platform.rows("select break_id from ledger.breaks where cause = 'unknown_at_bank'")
+    return int(found)
+
+
+def paths(platform: Platform) -> list[str]:
+    """Every page that there is of the worked day."""
+    payout, file_id = platform.rows("select payout_id, file_id from ledger.payouts order by payee_id limit 1")[0]
+    statement, line = platform.rows(
+        "select statement_id, line_id from ledger.statement_lines order by line_id limit 1"
+    )[0]
+    totals = [
+        f"/day/{ON}/rows/{name}?currency=KRW"
+        for name in ("received", "distributed", "fee", "vat", "national_tax", "local_tax", "cost", "credit")
+    ]
+    return [
+        "/", "/calendar", "/calendar?until=2025-06", f"/day/{ON}", *totals, "/payouts", "/payouts?state=booked",
+        f"/payouts?on={ON}", f"/payouts/{payout}", "/breaks", "/breaks?ended=1",
+        "/breaks/1", f"/breaks/{unknown(platform)}", "/trace", "/trace?q=nothing",
+        "/trace/repayment/R1", "/trace/loan/L1", "/trace/investor/A", f"/trace/investor/A/{ON}", f"/trace/line/{line}",
+        "/gate", "/bank", f"/bank/statements/{statement}", f"/bank/files/{file_id}", "/certificate/1",
+        "/of/another_dag",
+    ]  # fmt: skip
+
+
+def test_every_page_is_shown_to_whoever_may_look_in_both_languages_and_to_nobody_else(
+    settled: Platform, pages: Pages
+) -> None:
+    viewer = pages.of("viewer")
+    for path in paths(settled):
+        for language in ("ko", "en"):
+            text = viewer.get(path, language=language)
+            assert f'<html lang="{language}">' in text
+            assert HOSTILE not in text
+            assert 'method="post"' not in text, "who may only look is shown no form"
+        assert "<h1>" in pages.of("").get(path, status=401)
+    for path in ("/static/page.css", "/static/none", "/nothing", "/docs", "/openapi.json"):
+        pages.of("").get(path, status=401)
+    for path in (
+        "/static/none",
+        "/nothing",
+        "/docs",
+        "/openapi.json",
+        "/day/2026-02-12",
+        "/breaks/99",
+        "/payouts?state=x",
+    ):
+        viewer.get(path, status=404)
+    assert "Korean New Year" in viewer.get("/day/2026-02-17", status=404)
+
+    says_what_the_worked_day_came_to(settled, pages)
+    shows_names_and_bytes_to_those_who_may_act(settled, pages)
+    keeps_files_whole(pages)
+    finds_ids(settled, pages)
+
+
+def says_what_the_worked_day_came_to(settled: Platform, pages: Pages) -> None:
+    viewer = pages.of("viewer")
+    assert "did not run by its deadline" in viewer.get("/")
+    day = viewer.get(f"/day/{ON}")
+    for amount in ("95,000", "88,050"):
+        assert amount in day
+    assert "</span> 0</span>" in day, "nothing is left unexplained"
+    for total in ("received", "distributed", "fee", "vat", "national_tax", "local_tax", "cost", "credit"):
+        assert "as the day says" in viewer.get(f"/day/{ON}/rows/{total}?currency=KRW"), total
+    assert "43,790" in viewer.get(f"/trace/investor/A/{ON}")
+
+
+def shows_names_and_bytes_to_those_who_may_act(settled: Platform, pages: Pages) -> None:
+    payout, file_id = settled.rows("select payout_id, file_id from ledger.payouts where payee_id = 'A'")[0]
+    assert "김하나" in pages.of("maker").get(f"/payouts/{payout}")
+    assert "김하나" not in pages.of("viewer").get(f"/payouts/{payout}")
+    assert "김하나" in pages.of("maker").get(f"/bank/files/{file_id}/bytes")
+    pages.of("viewer").get(f"/bank/files/{file_id}/bytes", status=403)
+
+
+def test_only_those_who_may_act_act_and_two_people_end_a_break_once(settled: Platform, pages: Pages) -> None:
+    maker, viewer = pages.of("maker"), pages.of("viewer")
+    token = (re.search(r'name="token" value="(\w+)"', maker.get("/breaks/1")) or ["", ""])[1]
+    viewer.send("/breaks/1/comment", status=403, token=token, seen="1", text="x")
+    maker.send("/breaks/1/comment", status=403, seen="1", text="x")
+    maker.send("/breaks/1/comment", status=403, token="forged", seen="1", text="x")
+    maker.send("/breaks/1/comment", status=403, token=token, seen="1", text="x", origin="https://elsewhere.example")
+    pages.of("checker").send("/breaks/1/comment", status=403, token=token, seen="1", text="x")
+    pages.of("").send("/breaks/1/comment", status=401, token=token, seen="1", text="x")
+    assert settled.rows("select by from ledger.break_history where by <> 'settlement'") == []
+    is_taken_on_and_ended_by_two_people(settled, pages)
+    makes_no_payout()
+
+
+def is_taken_on_and_ended_by_two_people(settled: Platform, pages: Pages) -> None:
+    path = f"/breaks/{unknown(settled)}"
+    maker, checker = pages.of("maker"), pages.of("checker")
+    shown = maker.get(path)
+    stale = {name: (re.search(rf'name="{name}" value="(\w+)"', shown) or ["", ""])[1] for name in ("token", "seen")}
+    assert "Assigned." in maker.post(f"{path}/assign", page=path, owner=HOSTILE, due_on="2026-02-27")
+    assert "has moved on since you saw it" in maker.send(f"{path}/assign", status=409, owner="maker", **stale)
+    assert HOSTILE not in maker.post(f"{path}/comment", page=path, text=HOSTILE)
+    maker.post(f"{path}/end/write_off", page=path, reason="nobody knows it")
+    assert "cannot approve" in maker.get(path)
+    maker.post(f"{path}/approve", page=path, status=409)
+    assert "Approved." in checker.post(f"{path}/approve", page=path)
+    assert settled.rows("select state, owner from ledger.breaks where amount = 7000") == [("written_off", HOSTILE)]
+    assert settled.rows("select requested_by, decided_by from ledger.break_decisions") == [("maker", "checker")]
+    assert settled.rows("select amount from ledger.balances where account = 'suspense'") in ([], [(0,)])
+
+
+def makes_no_payout() -> None:
+    for table in ("payouts", "payout_files", "transmissions", "allocations", "shares", "approvals", "certificates"):
+        with (
+            wiring.operators_engine().connect() as connection,
+            pytest.raises(sa.exc.ProgrammingError, match="permission"),
+        ):
+            connection.exec_driver_sql(f"insert into ledger.{table} default values")
+
+
+def keeps_files_whole(pages: Pages) -> None:
+    viewer = pages.of("viewer")
+    payouts = viewer.get("/payouts?kept=csv")
+    assert payouts.count("\n") == 4
+    assert "43790" in payouts
+    assert "unknown_at_bank" in viewer.get("/breaks?kept=csv")
+    report = pages.client.get(f"/settlement/day/{ON}/report.xlsx", headers={"x-test-user": "viewer"})
+    assert report.content[:2] == b"PK"
+
+
+def finds_ids(settled: Platform, pages: Pages) -> None:
+    viewer = pages.of("viewer")
+    payout, end_to_end = settled.rows("select payout_id, end_to_end_id from ledger.payouts where payee_id = 'A'")[0]
+    assert "Why this amount" in viewer.get(f"/trace?q={payout}")
+    both = viewer.get(f"/trace?q={end_to_end}")
+    assert f"/settlement/payouts/{payout}" in both
+    assert "/settlement/trace/line/" in both
+    assert "Whose shares" in viewer.get("/trace?q=R1")
+    assert "Side by side" in viewer.get("/trace?q=1")
+    assert "The money bridge" in viewer.get(f"/trace?q={ON}")
+    assert "The money bridge" in viewer.get("/of/daily_settlement/run-1")
+
+
+def test_both_catalogues_have_the_same_words_with_the_same_places_and_templates_use_no_others() -> None:
+    ko, en = (tomllib.loads((FOLDER / f"{name}.toml").read_text("utf-8")) for name in ("ko", "en"))
+    places = {
+        name: {
+            (part, key, tuple(sorted(re.findall(r"{\w+}", text))))
+            for part, keys in said.items()
+            for key, text in keys.items()
+        }
+        for name, said in (("ko", ko), ("en", en))
+    }
+    assert places["ko"] == places["en"]
+    for template in (Path(FOLDER).parent / "templates").glob("*.html"):
+        for part, key in re.findall(r't\("(\w+)\.(\w+)"[,)]', template.read_text("utf-8")):
+            assert key in en[part], (template.name, part, key)
