@@ -21,6 +21,9 @@ BOOKED_IN: Mapping[str, tuple[str, int]] = {
 """By total: how the names of its accounts begin, and the sign of a posting that adds to it. In the bridge's order."""
 
 CHANGES = tuple(BOOKED_IN)
+WHOLE, *PARTS = BOOKED_IN
+"""What came in, and what it went to."""
+
 WIDTH, BAR, GAP, LABELS = 720, 22, 8, 180
 
 
@@ -49,11 +52,11 @@ class Bridge:
 def of_totals(row: Row) -> Bridge:
     """Return the bridge of a row of totals; its parts stand one after the other below what was received."""
     amounts = {name: int(row[f"{name}_amount"]) for name in BOOKED_IN}
-    received = amounts["received"]
-    scale = max(abs(received), sum(abs(amount) for name, amount in amounts.items() if name != "received"), 1)
+    received = amounts[WHOLE]
+    scale = max(abs(received), sum(abs(amounts[name]) for name in PARTS), 1)
     bars, at = [], 0
     for place, (name, amount) in enumerate(amounts.items()):
-        start = 0 if name == "received" else min(at, at + amount)
+        start = 0 if name == WHOLE else min(at, at + amount)
         bars.append(
             Bar(
                 name=name,
@@ -63,7 +66,7 @@ def of_totals(row: Row) -> Bridge:
                 width=max(1 if amount else 0, abs(amount) * (WIDTH - LABELS) // scale),
             )
         )
-        at += 0 if name == "received" else amount
+        at += 0 if name == WHOLE else amount
     return Bridge(
         currency=row["currency"],
         amounts=amounts,
