@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ from settlement.domain.policy import Policy
 from settlement.ports.bank import Bank, Debtor
 from settlement.ports.close import Certificate
 from settlement.ports.services import Notifications, Services
+from settlement.ports.source import LendingCore
 
 # Where the reference counterparty of the bank channel (mock-bank) takes files and hands out messages. A connection to
 # another bank names its own: `submit_path` and `collect_path` in its extra.
@@ -49,6 +50,7 @@ def services(*, role: str | None = None) -> Iterator[Services]:
     from settlement.adapters.snapshots import ParquetSnapshots
 
     policy = load_policy()
+    source = config.optional_connection("lending_core") if role else config.connection("lending_core")
     engine = settlement_engine(role=role)
     try:
         bank, debtor = bank_channel()
@@ -56,7 +58,7 @@ def services(*, role: str | None = None) -> Iterator[Services]:
         yield Services(
             policy=policy,
             calendar=calendar_of(policy),
-            core=PostgresLendingCore(config.connection("lending_core").url()),
+            core=PostgresLendingCore(source.url()) if source else cast(LendingCore, _NotGiven("lending_core")),
             snapshots=ParquetSnapshots(config.snapshots_path()),
             ledger=PostgresLedger(engine, alerts=policy.alerts, role=role or TASKS),
             bank=bank,
@@ -72,6 +74,19 @@ def services(*, role: str | None = None) -> Iterator[Services]:
         )
     finally:
         engine.dispose()
+
+
+class _NotGiven:
+    """Stands for what a process was given no connection to, until something is asked of it.
+
+    Raises MissingConnection: something is.
+    """
+
+    def __init__(self, conn_id: str) -> None:
+        self._conn_id = conn_id
+
+    def __getattr__(self, name: str) -> None:
+        config.connection(self._conn_id)
 
 
 @contextmanager
