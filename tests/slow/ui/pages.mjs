@@ -1,0 +1,62 @@
+// Log in as somebody, walk every page in both languages, themes and widths, and print what is wrong: one line each.
+// node pages.mjs AIRFLOW USER PASSWORD AXE [FOLDER for pictures]
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const { chromium } = createRequire(process.cwd() + "/")("playwright-core");
+
+const [airflow, user, password, axe, folder] = process.argv.slice(2);
+const WIDTHS = { 1440: null, 1280: null, 390: ["today", "day"] };
+const PATHS = {
+  today: "/", calendar: "/calendar", day: "/day/2026-02-23", rows: "/day/2026-02-23/rows/distributed?currency=KRW",
+  payouts: "/payouts", breaks: "/breaks", break: "/breaks/1", trace: "/trace",
+  gate: "/gate", bank: "/bank", certificate: "/certificate/1",
+};
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+const page = await (await browser.newContext({ viewport: { width: 1440, height: 1000 } })).newPage();
+const wrong = (said) => console.log(said);
+
+const anonymous = await page.request.get(`${airflow}/settlement/`);
+if (anonymous.status() !== 401) wrong(`nobody gets ${anonymous.status()}`);
+await page.goto(`${airflow}/auth/login`);
+await page.fill('input[name="username"]', user);
+await page.fill('input[name="password"]', password);
+await page.click('button[type="submit"]');
+await page.waitForURL((url) => !url.pathname.includes("/auth/login"));
+const { import_errors } = await (await page.request.get(`${airflow}/api/v2/plugins/importErrors`)).json();
+for (const error of import_errors) wrong(JSON.stringify(error));
+const { plugins } = await (await page.request.get(`${airflow}/api/v2/plugins`)).json();
+const views = plugins.find((plugin) => plugin.name === "settlement_pages")?.external_views.map((view) => view.destination);
+if (`${views}` !== "nav,dag,dag_run") wrong(`views are ${views}`);
+
+page.on("console", (message) => message.type() === "error" && wrong(`${page.url()}: ${message.text()}`));
+for (const [language, theme] of [["ko", "light"], ["en", "dark"]]) {
+  await page.evaluate((kept) => localStorage.setItem("theme", kept), theme);
+  await page.goto(`${airflow}/settlement/language/${language}?back=/`);
+  for (const [width, only] of Object.entries(WIDTHS)) {
+    await page.setViewportSize({ width: Number(width), height: 1000 });
+    for (const name of only ?? Object.keys(PATHS)) {
+      const at = `${name} ${language} ${theme} ${width}`;
+      const answer = await page.goto(`${airflow}/settlement${PATHS[name]}`);
+      if (answer.status() !== 200) wrong(`${at}: ${answer.status()}`);
+      const shown = await page.evaluate(() => ({ ...document.documentElement.dataset, lang: document.documentElement.lang }));
+      if (shown.theme !== theme || shown.lang !== language) wrong(`${at}: shown in ${JSON.stringify(shown)}`);
+      if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) wrong(`${at}: wider than the window`);
+      if (user === "viewer" && (await page.locator('form[method="post"]').count())) wrong(`${at}: a form for a viewer`);
+      if (width === "1440") {
+        await page.evaluate(readFileSync(axe, "utf8"));
+        const { violations } = await page.evaluate(() => globalThis.axe.run());
+        for (const { id, impact, nodes } of violations)
+          if (["serious", "critical"].includes(impact)) wrong(`${at}: ${id} at ${nodes[0].target}`);
+      }
+      if (folder) await page.screenshot({ path: `${folder}/${name}-${language}-${width}.png`, fullPage: true });
+    }
+  }
+}
+
+await page.setViewportSize({ width: 1440, height: 1000 });
+await page.goto(`${airflow}/plugin/settlement/settlement/gate`);
+const frame = page.frameLocator("iframe");
+await frame.locator("a[data-parent]").first().click();
+await page.waitForURL("**/required_actions");
+await browser.close();
