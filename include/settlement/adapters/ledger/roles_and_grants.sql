@@ -12,10 +12,12 @@ begin
       end;
     end if;
   end loop;
-  begin
-    execute format('grant settlement_app, settlement_pages to %I', current_user);
-  exception when insufficient_privilege then null;  -- whoever created the role has granted it before
-  end;
+  foreach name in array array['settlement_app', 'settlement_pages'] loop
+    begin
+      execute format('grant %I to %I', name, current_user);
+    exception when insufficient_privilege then null;  -- whoever created the role has granted it before
+    end;
+  end loop;
 end $$;
 revoke all on schema ledger from public;
 grant usage on schema reporting to settlement_reporting, settlement_app, settlement_pages;
