@@ -100,13 +100,13 @@ def kept_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     A new session of PostgreSQL reads the catalogue anew for every query, which is most of what a small stage costs.
     """
-    engines: dict[sa.URL, sa.Engine] = {}
+    engines: dict[tuple[sa.URL, str | None], sa.Engine] = {}
     cores: dict[str, KeptLendingCore] = {}
     new_engine = wiring.settlement_engine
 
-    def engine() -> sa.Engine:
-        made = new_engine()
-        kept = engines.setdefault(made.url, made)
+    def engine(*, role: str | None = None) -> sa.Engine:
+        made = new_engine(role=role)
+        kept = engines.setdefault((made.url, role), made)
         monkeypatch.setattr(kept, "dispose", lambda: None)  # a stage that lets go of it does not close it
         return kept
 
