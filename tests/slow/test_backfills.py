@@ -203,8 +203,9 @@ def test_a_backfill_runs_by_hand_and_the_scheduled_run_at_once_end_each_date_wit
     assert sorted(storm) == list(STORM)
     said = ground.logs()
     assert "deadlock" not in said.lower()
-    waits = [line for line in said.splitlines() if "waiting_for_lock" in line]
-    assert any("settlement " in line for line in waits), "whoever waits says for which run"
+    waits = [line for line in said.splitlines() if "waiting_for_lock" in line or "waits for [" in line]
+    assert waits, "whoever waits says for what"
+    assert all("held_by" in line for line in waits if "waiting_for_lock" in line), waits
     for run_id, *_ in ground.runs("state = 'failed'"):
         tasks = task_states(ground.airflow, run_id)
         (failed,) = [task for task, (state, _) in tasks.items() if state == "failed"]
