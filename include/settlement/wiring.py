@@ -349,6 +349,18 @@ def write_day_report(report: DayReport, folder: Path, *, language: Language) -> 
         return reports.write(report, folder, language=language)
 
 
+def write_investor_month(found: Mapping[str, Any], path: Path, *, language: Language) -> None:
+    """Write one investor's month as a page that prints, for its owner only.
+
+    Raises Refused: the file cannot be written.
+    """
+    from settlement.adapters.reports import investor_month
+
+    with _writing(path):
+        path.touch(mode=0o600)
+        path.write_bytes(investor_month.page(found, language=language))
+
+
 def csv_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """Return a table as CSV, as reports write it."""
     from settlement.adapters import reports

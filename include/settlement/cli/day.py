@@ -8,17 +8,27 @@ from zoneinfo import ZoneInfo
 import typer
 
 from settlement.cli import output
-from settlement.cli.options import Day, Json, Lang, NewestDay
+from settlement.cli.options import Day, Json, Lang, Month, NewestDay
 from settlement.domain.days import DayState
 from settlement.domain.errors import Refused
+from settlement.ports.explain import SHARE_AMOUNTS
 
 HOLDS = ("currency", "amount", "reason")
+STATEMENT = {
+    "balances": ("currency", "opening", "earned", "paid_out", "corrected", "closing"),
+    "totals": ("currency", *SHARE_AMOUNTS),
+    "earnings": ("settlement_date", "loan_id", "component", "currency", *SHARE_AMOUNTS),
+    "payouts": ("settlement_date", "end_to_end_id", "currency", "amount", "state", "booked_on"),
+    "corrections": ("settlement_date", "event", "currency", "amount"),
+}
+"""The tables of an investor's month, and their columns."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(status)
     app.command()(why)
+    app.command()(statement)
     app.command()(report)
 
 
@@ -61,6 +71,31 @@ def why(
             f"Investor [{investor_id}] has neither a share nor a payout on [{settlement_date}]: look at the id, or for"
             " another date"
         )
+
+
+def statement(
+    investor_id: Annotated[str, typer.Argument(metavar="INVESTOR", help="An investor's id.")],
+    month: Month,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write it as a page that prints, in the language of the text.")
+    ] = None,
+    json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Say an investor's month: owed before, earned, paid out, and owed after. Exit status 1: the books know nothing."""
+    from settlement import wiring
+    from settlement.stages.investor_month import investor_month
+
+    language = output.language(lang)
+    out = output.answer(json=json, lang=lang)
+    with wiring.command() as services, services.ledger.books(read_only=True) as books:
+        found = investor_month(books, investor_id, month)
+    if html is not None:
+        wiring.write_investor_month(found, html, language=language.value)
+    if not out.data(found):
+        _print_statement(out, found)
+        if html is not None:
+            out.say("written", file=html)
 
 
 def report(
@@ -118,6 +153,17 @@ def _print_why(out: output.Output, found: dict[str, Any], *, zone: ZoneInfo) -> 
     if found["holds"]:
         out.line("")
         out.table(found["holds"], HOLDS)
+
+
+def _print_statement(out: output.Output, found: dict[str, Any]) -> None:
+    """Print the month: its balances, and what they are made of."""
+    out.say("statement_of", **found)
+    if found["days_open"]:
+        out.say("statement_open", dates=", ".join(found["days_open"]))
+    for name, columns in STATEMENT.items():
+        out.line("")
+        out.say(f"statement_{name}")
+        out.table(found[name], columns)
 
 
 def _by_repayment(allocations: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

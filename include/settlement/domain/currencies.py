@@ -54,6 +54,12 @@ def to_decimal_text(amount: int, currency: str) -> str:
     return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
 
 
+def to_grouped_text(amount: int, currency: str) -> str:
+    """Write minor units as people read them, without the currency: -1234567 KRW is "-1,234,567". Raises as exponent."""
+    whole, point, rest = to_decimal_text(abs(amount), currency).partition(".")
+    return f"{'-' if amount < 0 else ''}{int(whole):,}{point}{rest}"
+
+
 def from_decimal_text(text: str, currency: str) -> int:
     """Read an unsigned decimal number as minor units, exactly.
 

@@ -40,9 +40,8 @@ class Words:
         """Write minor units with separators and without the currency: -1234567 KRW is "-1,234,567"."""
         if amount is None or currency is None:
             return ""
-        whole, point, rest = currencies.to_decimal_text(abs(amount), currency).partition(".")
-        sign = "-" if amount < 0 else "+" if signed and amount else ""
-        return f"{sign}{int(whole):,}{point}{rest}"
+        sign = "+" if signed and amount > 0 else ""
+        return f"{sign}{currencies.to_grouped_text(amount, currency)}"
 
     def instant(self, instant: datetime | None) -> str:
         """Write an instant as the clock of the policy's zone shows it."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
+SHARE_AMOUNTS = ("gross_amount", "fee_amount", "vat_amount", "national_tax_amount", "local_tax_amount", "net_amount")
+"""What a share is made of: gross less the rest is net."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvestorShare:
@@ -130,8 +133,34 @@ class ChangedShare:
     after: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountMovement:
+    """By how much an event moved an account on a settlement date."""
+
+    settlement_date: date
+    event: str
+    currency: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earning:
+    """An investor's shares of one component of a loan on a settlement date, added up."""
+
+    settlement_date: date
+    loan_id: str
+    component: str
+    currency: str
+    gross_amount: int
+    fee_amount: int
+    vat_amount: int
+    national_tax_amount: int
+    local_tax_amount: int
+    net_amount: int
+
+
 class Explanations(Protocol):
-    """What an investor's money of a day is made of."""
+    """What an investor's money of a day, or of a period, is made of."""
 
     def shares(self, investor_id: str, on: date) -> list[InvestorShare]:
         """Return the investor's shares of the day's newest revision, in the order of the run."""
@@ -163,4 +192,16 @@ class Explanations(Protocol):
 
     def share_changes(self, investor_id: str, on: date) -> list[ChangedShare]:
         """Return what each later revision of the date changed of the investor's shares, by revision and share."""
+        ...
+
+    def movements(self, investor_id: str, until: date) -> list[AccountMovement]:
+        """Return by how much each event moved the investor's account on each settlement date until this one."""
+        ...
+
+    def earnings(self, investor_id: str, first: date, last: date) -> list[Earning]:
+        """Return the investor's shares from a settlement date to another, as the books stand, by date and loan."""
+        ...
+
+    def payouts_between(self, investor_id: str, first: date, last: date) -> list[InvestorPayout]:
+        """Return the investor's payouts from a settlement date to another, in their order, without personal data."""
         ...

@@ -6,8 +6,7 @@ from datetime import date
 from typing import Any
 
 from settlement.ports.books import Books
-
-PARTS = ("gross_amount", "fee_amount", "vat_amount", "national_tax_amount", "local_tax_amount", "net_amount")
+from settlement.ports.explain import SHARE_AMOUNTS
 
 
 def why(books: Books, investor_id: str, on: date) -> dict[str, Any]:
@@ -24,9 +23,9 @@ def why(books: Books, investor_id: str, on: date) -> dict[str, Any]:
     changes: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for change in books.explain.share_changes(investor_id, on):
         changes[change.revision].append(asdict(change) | {"difference": change.after - change.before})
-    totals: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(PARTS, 0))
+    totals: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SHARE_AMOUNTS, 0))
     for share in shares:
-        for part in PARTS:
+        for part in SHARE_AMOUNTS:
             totals[share.currency][part] += getattr(share, part)
     return {
         "investor_id": investor_id,

@@ -6,7 +6,9 @@ from datetime import date
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.books.accounts import INVESTOR_PAYABLE
 from settlement.ports.explain import (
+    AccountMovement,
     ChangedShare,
+    Earning,
     HeldBalance,
     InvestorAllocation,
     InvestorPayout,
@@ -61,3 +63,20 @@ class Explanations(Repository):
         """Return what each later revision of the date changed of the investor's shares, by revision and share."""
         rows = self.transaction.execute(sql(HERE, "share_changes"), {"on": on, "investor": investor_id})
         return [ChangedShare(**row._mapping) for row in rows]
+
+    def movements(self, investor_id: str, until: date) -> list[AccountMovement]:
+        """Return by how much each event moved the investor's account on each settlement date until this one."""
+        named = {"account": INVESTOR_PAYABLE(investor_id), "until": until}
+        return [
+            AccountMovement(**row._mapping) for row in self.transaction.execute(sql(HERE, "account_movements"), named)
+        ]
+
+    def earnings(self, investor_id: str, first: date, last: date) -> list[Earning]:
+        """Return the investor's shares from a settlement date to another, as the books stand, by date and loan."""
+        named = {"investor": investor_id, "first": first, "last": last}
+        return [Earning(**row._mapping) for row in self.transaction.execute(sql(HERE, "earnings"), named)]
+
+    def payouts_between(self, investor_id: str, first: date, last: date) -> list[InvestorPayout]:
+        """Return the investor's payouts from a settlement date to another, without personal data."""
+        named = {"investor": investor_id, "first": first, "last": last}
+        return [InvestorPayout(**row._mapping) for row in self.transaction.execute(sql(HERE, "payouts_between"), named)]
