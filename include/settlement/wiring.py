@@ -25,6 +25,7 @@ from settlement.domain.errors import InvalidPolicy, MissingConnection, Refused, 
 from settlement.domain.policy import Policy
 from settlement.ports.bank import Bank, Debtor
 from settlement.ports.close import Certificate
+from settlement.ports.explain import Explanations
 from settlement.ports.services import Notifications, Services
 from settlement.ports.source import LendingCore
 
@@ -228,6 +229,13 @@ def operators() -> AbstractContextManager[Services]:
 def operators_engine() -> sa.Engine:
     """Return an engine on the settlement database for the operator's pages."""
     return settlement_engine(role=PAGES)
+
+
+def explanations(connection: sa.Connection) -> Explanations:
+    """Return what explains an investor's money, read over a connection of the settlement database."""
+    from settlement.adapters.ledger.explain import repository
+
+    return repository.Explanations(connection)
 
 
 def bank_channel() -> tuple[Bank | None, Debtor | None]:

@@ -8,23 +8,13 @@ from settlement.cli import app
 from settlement.domain.errors import Refused
 from typer.testing import CliRunner
 
-from .conftest import DAYS, Platform
-from .payout_stories import NEXT_MORNING, ON, settle, states, worked_day
+from .conftest import Platform
+from .payout_stories import NEXT_MORNING, ON, settle, states, use_policy, worked_day
 from .test_settled_again import AGAIN, everything, interest_is
 
-FIRST = {"# first_settlement_date = 2026-01-02 ": "first_settlement_date = 2026-02-16 "}
-CORPORATION = 'tax_class = "corporation"\n'
+FIRST = 'version = "2026-1"\nfirst_settlement_date = 2026-02-16'
+SINCE_MARCH = 'tax_class = "individual"\nsettled_from = 2026-03-01'
 PAID = [("A", 43790, 1, "accepted"), ("B", 26736, 1, "accepted"), ("C", 17524, 1, "accepted")]
-
-
-def use_policy(platform: Platform, folder: Path, instead: dict[str, str]) -> None:
-    """Let the worked day's policy be in force, with other words in it."""
-    text = (DAYS / ON / "policy.toml").read_text(encoding="utf-8")
-    for before, after in instead.items():
-        assert before in text
-        text = text.replace(before, after)
-    (folder / "policy.toml").write_text(text, encoding="utf-8")
-    platform.monkeypatch.setenv("SETTLEMENT_POLICY", str(folder / "policy.toml"))
 
 
 def refused(*arguments: str) -> str:
@@ -37,7 +27,7 @@ def refused(*arguments: str) -> str:
 def test_what_cannot_be_settled_again_is_refused_and_nothing_is_half_written(
     platform: Platform, tmp_path: Path
 ) -> None:
-    use_policy(platform, tmp_path, FIRST)
+    use_policy(platform, tmp_path, version=FIRST)
     worked_day(platform)
     settle(platform)
     interest_is(platform, 12_000)
@@ -55,13 +45,12 @@ def test_what_cannot_be_settled_again_is_refused_and_nothing_is_half_written(
         for more in ((), ("--dry-run",)):
             assert refused(never, *because, *more).startswith(f"[{never}] was never settled: the run of the DAG")
 
-    unknown_since_paid = {CORPORATION: f"{CORPORATION}settled_from = 2026-03-01\n"}
-    use_policy(platform, tmp_path, FIRST | unknown_since_paid)
+    use_policy(platform, tmp_path, version=FIRST, tax_class=SINCE_MARCH)
     assert refused(ON, *because).startswith(
         "Settling [2026-02-16] again takes back [88050 KRW] that was paid out, which needs a second person's approval"
     )
 
-    use_policy(platform, tmp_path, FIRST | {"rate_ppm = 80000 ": "rate_ppm = 80000.5 "})
+    use_policy(platform, tmp_path, version=FIRST, rate_ppm="rate_ppm = 80000.5")
     assert "fees.0.rate_ppm [80000.5]" in refused(ON, *because)
     assert (everything(platform), states(platform)) == (same, PAID)
     assert platform.rows("select settlement_date, state from ledger.days") == days

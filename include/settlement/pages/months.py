@@ -8,7 +8,6 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 
-from settlement.domain.alerts.expectations import Deadline
 from settlement.domain.days import DayState
 from settlement.pages.query import Row
 from settlement.pages.screen import Screen, Shown
@@ -37,16 +36,12 @@ def months(shown: Shown, until: str = "") -> Response:
         first = _back(last.replace(day=1), MONTHS - 1)
         end = last.replace(day=calendar.monthrange(last.year, last.month)[1])
         days = {row["settlement_date"]: row for row in query.rows("days", first=first, last=end)}
-    deadline = Deadline(settled_by=shown.house.policy.deadlines.settled_by, timezone=shown.house.policy.timezone)
     due = shown.house.calendar.newest_due(shown.now)
     shown_months: list[dict[str, Any]] = []
     month = first
     while month <= end:
         weeks = [
-            [
-                square(shown, on, days.get(on), due=due, deadline=deadline) if on.month == month.month else None
-                for on in week
-            ]
+            [square(shown, on, days.get(on), due=due) if on.month == month.month else None for on in week]
             for week in calendar.Calendar().monthdatescalendar(month.year, month.month)
         ]
         shown_months.append({"first": month, "weeks": weeks})
@@ -59,17 +54,17 @@ def months(shown: Shown, until: str = "") -> Response:
     )
 
 
-def square(shown: Screen, on: date, day: Row | None, *, due: date | None, deadline: Deadline) -> Square:
+def square(shown: Screen, on: date, day: Row | None, *, due: date | None) -> Square:
     """Return what became of a date."""
     house = shown.house
     if day is not None:
         ended = day["settled_at"] or shown.now
-        return Square(on=on, kind=_kind(day), day=day, is_late=ended > deadline.of(on))
+        return Square(on=on, kind=_kind(day), day=day, is_late=ended > house.deadline.of(on))
     if not house.calendar.calendar.is_business_day(on):
         return Square(on=on, kind="weekend" if on.weekday() >= 5 else "holiday", why=why_closed(shown, on))
     is_missing = due is not None and on <= due and house.calendar.is_within(on)
     return Square(
-        on=on, kind="not_run" if is_missing else "to_come", is_late=is_missing and shown.now > deadline.of(on)
+        on=on, kind="not_run" if is_missing else "to_come", is_late=is_missing and shown.now > house.deadline.of(on)
     )
 
 

@@ -11,6 +11,9 @@ from importlib import resources
 
 import sqlalchemy as sa
 
+from settlement import wiring
+from settlement.ports.explain import Explanations
+
 Row = sa.RowMapping
 ROWS = 100
 """How many rows a table shows at once."""
@@ -21,6 +24,11 @@ class Query:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+
+    @property
+    def explained(self) -> Explanations:
+        """What the command line reads to explain an investor's money, at the same moment."""
+        return wiring.explanations(self._connection)
 
     def rows(self, name: str, /, **values: object) -> Sequence[Row]:
         """Return the rows of a query."""

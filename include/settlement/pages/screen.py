@@ -15,6 +15,7 @@ from fastapi import Depends, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from settlement import config, wiring
+from settlement.domain.alerts.expectations import Deadline
 from settlement.domain.alerts.routing import Language
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.policy import Policy
@@ -35,6 +36,11 @@ class House:
     calendar: SettlementCalendar
     engine: sa.Engine
     secret: bytes
+
+    @property
+    def deadline(self) -> Deadline:
+        """Return when settlement dates must be settled, by the policy."""
+        return Deadline(settled_by=self.policy.deadlines.settled_by, timezone=self.policy.timezone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
-from settlement.domain.alerts.expectations import Deadline
 from settlement.domain.days import DayState
 from settlement.domain.payments.state import PayoutState
 from settlement.pages import levels, verdict
@@ -21,7 +20,6 @@ def today(shown: Shown) -> Response:
     """Show the newest date, the money, and everything that waits for somebody."""
     house = shown.house
     due = house.calendar.newest_due(shown.now)
-    deadline = Deadline(settled_by=house.policy.deadlines.settled_by, timezone=house.policy.timezone)
     with shown.reading() as query:
         newest = query.row("newest_day")
         on = newest["settlement_date"] if newest else None
@@ -48,15 +46,13 @@ def today(shown: Shown) -> Response:
         on=on,
         state=state,
         due=due,
-        deadline=deadline.of(expected) if expected else None,
+        deadline=house.deadline.of(expected) if expected else None,
         unknown=sum(row["count"] for row in stuck if row["state"] == PayoutState.UNKNOWN),
         breaks=sum(row["count"] for row in found["ages"]),
         waiting=len(found["questions"]),
         now=shown.now,
     )
-    has_sent = any(
-        PayoutState(row["state"]) not in (PayoutState.PREPARED, PayoutState.APPROVED) for row in found["payouts"]
-    )
+    has_sent = any(not PayoutState(row["state"]).is_unsent for row in found["payouts"])
     return shown.show(
         "today",
         facts=facts,

@@ -121,7 +121,7 @@ def why(shown: Shown, investor_id: str, on: date) -> Response:
             "shares": query.rows("shares_of_investor", id=investor_id, on=on),
             "postings": query.rows("postings_of_investor", id=investor_id, on=on),
             "payouts": query.rows("payouts_of_investors", days=[on], investors=[investor_id]),
-            "changes": query.rows("share_changes", id=investor_id, on=on),
+            "changes": query.explained.share_changes(investor_id, on),
         }
     if not any(read.values()):
         raise HTTPException(404)

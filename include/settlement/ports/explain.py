@@ -166,8 +166,8 @@ class Explanations(Protocol):
         """Return the investor's shares of the day's newest revision, in the order of the run."""
         ...
 
-    def payouts(self, investor_id: str, on: date) -> list[InvestorPayout]:
-        """Return the investor's payouts of the day, in the order of their ids, without personal data."""
+    def payouts(self, investor_id: str, first: date, last: date) -> list[InvestorPayout]:
+        """Return the investor's payouts from a settlement date to another, in their order, without personal data."""
         ...
 
     def postings(self, investor_id: str, on: date) -> list[InvestorPosting]:
@@ -200,8 +200,4 @@ class Explanations(Protocol):
 
     def earnings(self, investor_id: str, first: date, last: date) -> list[Earning]:
         """Return the investor's shares from a settlement date to another, as the books stand, by date and loan."""
-        ...
-
-    def payouts_between(self, investor_id: str, first: date, last: date) -> list[InvestorPayout]:
-        """Return the investor's payouts from a settlement date to another, in their order, without personal data."""
         ...

@@ -1,12 +1,13 @@
 """From a payout back to the repayments: why an investor got what they got on a day."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import date
 from typing import Any
 
 from settlement.ports.books import Books
-from settlement.ports.explain import SHARE_AMOUNTS
+from settlement.ports.explain import SHARE_AMOUNTS, Earning, InvestorShare
 
 
 def why(books: Books, investor_id: str, on: date) -> dict[str, Any]:
@@ -23,16 +24,12 @@ def why(books: Books, investor_id: str, on: date) -> dict[str, Any]:
     changes: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for change in books.explain.share_changes(investor_id, on):
         changes[change.revision].append(asdict(change) | {"difference": change.after - change.before})
-    totals: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SHARE_AMOUNTS, 0))
-    for share in shares:
-        for part in SHARE_AMOUNTS:
-            totals[share.currency][part] += getattr(share, part)
     return {
         "investor_id": investor_id,
         "settlement_date": on.isoformat(),
         "shares": [asdict(share) for share in shares],
-        "totals": dict(totals),
-        "payouts": [asdict(payout) for payout in books.explain.payouts(investor_id, on)],
+        "totals": sums(shares),
+        "payouts": [asdict(payout) for payout in books.explain.payouts(investor_id, on, on)],
         "journal": [asdict(posting) for posting in books.explain.postings(investor_id, on)],
         "holds": [asdict(hold) for hold in books.explain.holds(investor_id)],
         "allocations": [asdict(allocation) for allocation in allocations],
@@ -41,3 +38,12 @@ def why(books: Books, investor_id: str, on: date) -> dict[str, Any]:
             asdict(made) | {"changes": changes.get(made.revision, [])} for made in books.explain.revisions(on)
         ],
     }
+
+
+def sums(shares: Iterable[InvestorShare | Earning]) -> dict[str, dict[str, int]]:
+    """Return the sums of each part of some shares, by currency."""
+    found: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SHARE_AMOUNTS, 0))
+    for share in shares:
+        for part in SHARE_AMOUNTS:
+            found[share.currency][part] += getattr(share, part)
+    return dict(found)

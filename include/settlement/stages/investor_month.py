@@ -1,14 +1,13 @@
 """One investor's month: what was owed before, what was earned, what was paid out, and what is owed after it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
 from settlement.domain.errors import BrokenInvariant, Refused
 from settlement.ports.books import Books
-from settlement.ports.explain import SHARE_AMOUNTS, Earning
+from settlement.stages import explain
 
 EARNED = ("repayment_distributed", "credit_applied", "repayment_reversed")
 PAID = ("payout_prepared", "payout_rejected", "payout_returned")
@@ -31,13 +30,13 @@ def investor_month(books: Books, investor_id: str, month: date) -> dict[str, Any
     first = month.replace(day=1)
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     earnings = books.explain.earnings(investor_id, first, last)
-    payouts = books.explain.payouts_between(investor_id, first, last)
+    payouts = books.explain.payouts(investor_id, first, last)
     movements = books.explain.movements(investor_id, last)
     if not earnings and not movements:
         raise Refused(
             f"The books know nothing of investor [{investor_id}] until [{last}]: look at the id, or for another month"
         )
-    totals = _totals(earnings)
+    totals = explain.sums(earnings)
     balances: dict[str, Counter[str]] = defaultdict(Counter)
     for moved in movements:
         balances[moved.currency][_place(moved.event, is_before=moved.settlement_date < first)] -= moved.amount
@@ -76,12 +75,3 @@ def _place(event: str, *, is_before: bool) -> str:
 def _balance(currency: str, sums: Counter[str]) -> dict[str, Any]:
     lines = {name: sums[name] for name in ("opening", "earned", "paid_out", "corrected")}
     return {"currency": currency, **lines, "paid_out": -lines["paid_out"], "closing": sum(lines.values())}
-
-
-def _totals(earnings: Iterable[Earning]) -> dict[str, dict[str, int]]:
-    """Return the sums of each part of the shares, by currency."""
-    found: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SHARE_AMOUNTS, 0))
-    for earning in earnings:
-        for part in SHARE_AMOUNTS:
-            found[earning.currency][part] += getattr(earning, part)
-    return dict(found)

@@ -29,9 +29,9 @@ class Explanations(Repository):
         rows = self.transaction.execute(sql(HERE, "shares"), {"on": on, "investor": investor_id})
         return [InvestorShare(**row._mapping) for row in rows]
 
-    def payouts(self, investor_id: str, on: date) -> list[InvestorPayout]:
-        """Return the investor's payouts of the day, without personal data."""
-        rows = self.transaction.execute(sql(HERE, "payouts"), {"on": on, "investor": investor_id})
+    def payouts(self, investor_id: str, first: date, last: date) -> list[InvestorPayout]:
+        """Return the investor's payouts from a settlement date to another, without personal data."""
+        rows = self.transaction.execute(sql(HERE, "payouts"), {"first": first, "last": last, "investor": investor_id})
         return [InvestorPayout(**row._mapping) for row in rows]
 
     def postings(self, investor_id: str, on: date) -> list[InvestorPosting]:
@@ -75,8 +75,3 @@ class Explanations(Repository):
         """Return the investor's shares from a settlement date to another, as the books stand, by date and loan."""
         named = {"investor": investor_id, "first": first, "last": last}
         return [Earning(**row._mapping) for row in self.transaction.execute(sql(HERE, "earnings"), named)]
-
-    def payouts_between(self, investor_id: str, first: date, last: date) -> list[InvestorPayout]:
-        """Return the investor's payouts from a settlement date to another, without personal data."""
-        named = {"investor": investor_id, "first": first, "last": last}
-        return [InvestorPayout(**row._mapping) for row in self.transaction.execute(sql(HERE, "payouts_between"), named)]
