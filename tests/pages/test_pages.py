@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import tomllib
 from datetime import date
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from settlement import wiring
+from settlement.pages import day
 from settlement.pages.words import FOLDER
 from settlement.stages import reconcile
 
@@ -60,7 +62,7 @@ def paths(platform: Platform) -> list[str]:
 
 
 def test_every_page_is_shown_to_whoever_may_look_in_both_languages_and_to_nobody_else(
-    settled: Platform, pages: Pages
+    settled: Platform, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     viewer = pages.of("viewer")
     for path in paths(settled):
@@ -88,6 +90,7 @@ def test_every_page_is_shown_to_whoever_may_look_in_both_languages_and_to_nobody
     shows_names_and_bytes_to_those_who_may_act(settled, pages)
     keeps_files_whole(pages)
     finds_ids(settled, pages)
+    goes_on_where_a_list_ended_within_an_entry(pages, monkeypatch)
 
 
 def says_what_the_worked_day_came_to(settled: Platform, pages: Pages) -> None:
@@ -100,6 +103,17 @@ def says_what_the_worked_day_came_to(settled: Platform, pages: Pages) -> None:
     for total in ("received", "distributed", "fee", "vat", "national_tax", "local_tax", "cost", "credit"):
         assert "as the day says" in viewer.get(f"/day/{ON}/rows/{total}?currency=KRW"), total
     assert "43,790" in viewer.get(f"/trace/investor/A/{ON}")
+
+
+def goes_on_where_a_list_ended_within_an_entry(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(day, "ROWS", 1)
+    viewer, more, shown = pages.of("viewer"), "?currency=KRW", 0
+    while more:
+        page = viewer.get(f"/day/{ON}/rows/distributed{more}")
+        shown += page.count("investor_payable:")
+        found = re.search(r'class="more"><a href="([^"]*)"', page)
+        more = html.unescape(found[1]) if found else ""
+    assert f"{shown} postings, 88,050 KRW in all" in page
 
 
 def shows_names_and_bytes_to_those_who_may_act(settled: Platform, pages: Pages) -> None:

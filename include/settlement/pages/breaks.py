@@ -5,7 +5,7 @@ from fastapi.responses import Response
 
 from settlement.domain.breaks import WAYS, BreakState, Way
 from settlement.pages import levels
-from settlement.pages.query import ROWS, Query, Row
+from settlement.pages.query import KEPT, ROWS, Query, Row
 from settlement.pages.screen import Shown
 
 router = APIRouter()
@@ -14,7 +14,7 @@ router = APIRouter()
 @router.get("/breaks")
 def breaks(shown: Shown, cause: str = "", ended: str = "", after: int = 0, kept: str = "") -> Response:
     """Show the open breaks, oldest first, or those that have ended, newest first."""
-    asked = {"cause": cause or None, "after": after, "limit": None if kept else ROWS}
+    asked = {"cause": cause or None, "after": after, "limit": KEPT + 1 if kept else ROWS}
     with shown.reading() as query:
         found = query.rows("breaks_ended" if ended else "breaks_open", **asked)
         if kept:

@@ -10,7 +10,7 @@ from settlement import wiring
 from settlement.domain.days import DayState
 from settlement.domain.payments.state import PayoutState
 from settlement.pages import bridge, levels, months, verdict
-from settlement.pages.query import ROWS
+from settlement.pages.query import KEPT, ROWS
 from settlement.pages.screen import Screen, Shown
 
 router = APIRouter()
@@ -60,14 +60,18 @@ def _no_day(shown: Screen, on: date) -> Response:
 
 
 @router.get("/day/{on}/rows/{total}")
-def rows(shown: Shown, on: date, total: str, currency: str, after: int = 0, kept: str = "") -> Response:
+def rows(shown: Shown, on: date, total: str, currency: str, after: str = "", kept: str = "") -> Response:
     """Show the postings that a number of the day is the sum of, by their entries' order."""
     if total not in bridge.BOOKED_IN:
         raise HTTPException(404)
     account, sign = bridge.BOOKED_IN[total]
     asked = {"on": on, "account": account, "currency": currency, "sign": sign}
+    entry, _, after_account = after.partition(" ")
+    if entry and not entry.isdecimal():
+        raise HTTPException(404)
+    seen: dict[str, Any] = {"after": int(entry or 0), "after_account": after_account}
     with shown.reading() as query:
-        found = query.rows("rows_of_total", after=after, limit=None if kept else ROWS, **asked)
+        found = query.rows("rows_of_total", limit=KEPT + 1 if kept else ROWS, **asked, **seen)
         if kept:
             return shown.table(f"settlement-{on}-{total}-{currency}", found)
         sums = query.row("sum_of_total", **asked)

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from settlement.domain.payments.state import PayoutState
 from settlement.pages import levels
-from settlement.pages.query import ROWS
+from settlement.pages.query import KEPT, ROWS
 from settlement.pages.screen import Shown
 
 router = APIRouter()
@@ -20,15 +20,12 @@ def payouts(shown: Shown, state: str = "", on: str = "", after: str = "", kept: 
     if state and state not in tuple(PayoutState):
         raise HTTPException(404)
     after_date, _, after_id = after.partition(" ")
-    asked = {
-        "state": state or None,
-        "on": _date(on),
-        "after_date": _date(after_date) or date.max,
-        "after_id": after_id,
-    }
-    name = "payouts_of_state" if state else "payouts"
+    asked: dict[str, Any] = {"on": _date(on), "after_date": _date(after_date) or date.max, "after_id": after_id}
+    name = "payouts"
+    if state:
+        name, asked = "payouts_of_state", asked | {"state": state}
     with shown.reading() as query:
-        found = query.rows(name, limit=None if kept else ROWS, **asked)
+        found = query.rows(name, limit=KEPT + 1 if kept else ROWS, **asked)
         if kept:
             return shown.table("payouts", found)
         stuck = query.rows("stuck_payouts")
@@ -49,7 +46,11 @@ def payout(shown: Shown, payout_id: str) -> Response:
             "facts": query.rows("payout_facts", id=payout_id),
             "lines": query.rows("lines_of_subject", kinds=["payout", "payout_return"], id=payout_id),
             "transmissions": query.rows("transmissions", id=found["file_id"]),
-            "entries": query.rows("entries_of_payout", id=payout_id),
+            "entries": query.rows(
+                "entries_of_payout",
+                id=payout_id,
+                days=[row["settlement_date"] for row in query.rows("dates_of_payout", id=payout_id)],
+            ),
             "breaks": query.rows("breaks_of_subject", kind="payout", id=payout_id),
             "attempts": query.rows(
                 "attempts", on=found["settlement_date"], revision=found["revision"], kind=found["payee_kind"],

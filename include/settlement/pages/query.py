@@ -1,7 +1,11 @@
 """What the pages read: each query a file below `sql/`, run in one read-only transaction for a page.
 
-All that a page shows is of one moment, and no page can change anything. Rows are mappings by the
-names of their columns.
+All that a page shows is of one moment, and no page can change anything. Rows are mappings by the names of their
+columns.
+
+No query reads a table that grows with the days from one end to the other, nor the leaves of other dates than those it
+names: shares and postings have a leaf for each date, so their queries name the dates as values (`python -m
+benchmarks.pages` measures it on two years).
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +21,16 @@ from settlement.ports.explain import Explanations
 Row = sa.RowMapping
 ROWS = 100
 """How many rows a table shows at once."""
+KEPT = 100_000
+"""How many rows a file of a list may have: more belong to a report of their own (`reporting`)."""
+
+BEGINNING = """
+set transaction isolation level repeatable read, read only;
+set local plan_cache_mode = force_custom_plan;
+set local jit = off
+"""
+"""A plan is made for the values that are asked for, so that it opens the leaves of their dates alone; none is compiled,
+which takes longer than any of them runs."""
 
 
 class Query:
@@ -43,7 +57,7 @@ class Query:
 def reading(engine: sa.Engine) -> Iterator[Query]:
     """Open the settlement database for one page."""
     with engine.connect() as connection, connection.begin():
-        connection.exec_driver_sql("set transaction isolation level repeatable read, read only")
+        connection.exec_driver_sql(BEGINNING)
         yield Query(connection)
 
 

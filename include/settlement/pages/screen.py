@@ -18,9 +18,10 @@ from settlement import config, wiring
 from settlement.domain.alerts.expectations import Deadline
 from settlement.domain.alerts.routing import Language
 from settlement.domain.days import SettlementCalendar
+from settlement.domain.errors import Refused
 from settlement.domain.policy import Policy
 from settlement.pages import forms
-from settlement.pages.query import Query, Row, reading
+from settlement.pages.query import KEPT, Query, Row, reading
 from settlement.pages.visitors import Visitor
 from settlement.pages.words import LANGUAGES, Words
 
@@ -75,7 +76,12 @@ class Screen:
         return HTMLResponse(text, status_code=status)
 
     def table(self, name: str, rows: Sequence[Row]) -> Response:
-        """Return rows as CSV, to be kept as a file; its columns keep their names in every language."""
+        """Return rows as CSV, to be kept as a file; its columns keep their names in every language.
+
+        Raises Refused: they are more than a file is made of.
+        """
+        if len(rows) > KEPT:
+            raise Refused(self.words("errors.too_many", most=f"{KEPT:,}"))
         columns = tuple(str(name) for name in rows[0]) if rows else ("nothing",)
         content = wiring.csv_table(columns, [tuple(row.values()) for row in rows])
         return self.download(f"{name}.csv", content, kind="text/csv; charset=utf-8")

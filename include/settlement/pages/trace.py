@@ -57,10 +57,12 @@ def repayment(shown: Shown, repayment_id: str) -> Response:
         found = query.row("repayment", id=repayment_id)
         if found is None:
             raise HTTPException(404)
-        shares = query.rows("shares_of_repayment", id=repayment_id)
+        allocations = query.rows("allocations_of_repayment", id=repayment_id)
+        days = sorted({row["settlement_date"] for row in allocations})
+        shares = query.rows("shares_of_repayment", id=repayment_id, days=days)
         read: dict[str, Any] = {
             "lines": query.rows("lines_of_subject", kinds=["receipt", "receipt_undone"], id=repayment_id),
-            "allocations": query.rows("allocations_of_repayment", id=repayment_id),
+            "allocations": allocations,
             "refused": query.rows("refused_repayment", id=repayment_id),
             "shares": shares,
             "payouts": query.rows(

@@ -4,6 +4,5 @@ select payout_id, settlement_date, payee_kind, payee_id, currency, amount, state
   from ledger.payouts
  where (settlement_date, payout_id) < (:after_date, :after_id)
    and (cast(:on as date) is null or settlement_date = :on)
-   and (cast(:state as text) is null or state = :state)
  order by settlement_date desc, payout_id desc
  limit :limit

@@ -1,12 +1,23 @@
--- One row per posting that a total of a settlement date is the sum of, in the order of the entries. What revisions booked
--- counts, what people and the bank did on the date does not.
-select e.entry_id, e.revision, e.event, e.repayment_id, p.account, p.currency, (p.amount * :sign)::bigint as amount,
+-- One row per posting that a total of a settlement date is the sum of, in the order of the entries (see sum_of_total.sql).
+with found as materialized (
+  (select entry_id, account, currency, amount
+     from ledger.postings
+    where settlement_date = :on and part >= 1 and currency = :currency and starts_with(account, :account)
+      and (entry_id, account) > (:after, :after_account)
+    order by entry_id, account
+    limit :limit)
+   union all
+  (select p.entry_id, p.account, p.currency, p.amount
+     from ledger.postings p
+     join ledger.entries e on e.entry_id = p.entry_id and e.settlement_date = :on
+    where p.settlement_date = :on and p.part = 0 and p.currency = :currency and starts_with(p.account, :account)
+      and (p.entry_id, p.account) > (:after, :after_account)
+      and e.event = 'repayment_extracted' and :account in ('receipts_in_transit', 'repayments_unallocated')
+    order by p.entry_id, p.account
+    limit :limit)
+)
+select p.entry_id, e.revision, e.event, e.repayment_id, p.account, p.currency, (p.amount * :sign)::bigint as amount,
        e.reverses_entry_id
-  from ledger.entries e
-  join ledger.postings p on p.entry_id = e.entry_id and p.settlement_date = :on
- where e.settlement_date = :on and p.currency = :currency and e.entry_id > :after
-   and starts_with(p.account, :account)
-   and e.event in ('repayment_extracted', 'repayment_distributed', 'credit_applied', 'repayment_reversed',
-                   'refund_ordered')
- order by e.entry_id, p.account
- limit :limit
+  from (select * from found order by entry_id, account limit :limit) p
+  join ledger.entries e using (entry_id)
+ order by p.entry_id, p.account
