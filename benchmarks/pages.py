@@ -155,7 +155,7 @@ def pages(payouts: int) -> dict[str, str]:
         "repayment": f"/trace/repayment/R-{LARGE[1]:%Y%m%d}-{payouts // 20:06}",
         "loan": "/trace/loan/L000050",
         "investor": "/trace/investor/I000050",
-        "why this amount": f"/trace/investor/I000050/{large}",
+        "why this amount": f"/trace/investor/I000050?on={large}",
         "line": f"/trace/line/S-{middle}",
         "approvals and gate": "/gate",
         "statements and files": "/bank",

@@ -55,7 +55,8 @@ def paths(platform: Platform) -> list[str]:
         "/", "/calendar", "/calendar?until=2025-06", f"/day/{ON}", *totals, "/payouts", "/payouts?state=booked",
         f"/payouts?on={ON}", f"/payouts/{payout}", "/breaks", "/breaks?ended=1",
         "/breaks/1", f"/breaks/{unknown(platform)}", "/trace", "/trace?q=nothing",
-        "/trace/repayment/R1", "/trace/loan/L1", "/trace/investor/A", f"/trace/investor/A/{ON}", f"/trace/line/{line}",
+        "/trace/repayment/R1", "/trace/loan/L1", "/trace/investor/A", f"/trace/investor/A?on={ON}",
+        f"/trace/line/{line}",
         "/gate", "/bank", f"/bank/statements/{statement}", f"/bank/files/{file_id}", "/certificate/1",
         "/of/another_dag",
     ]  # fmt: skip
@@ -102,7 +103,7 @@ def says_what_the_worked_day_came_to(settled: Platform, pages: Pages) -> None:
     assert "</span> 0</span>" in day, "nothing is left unexplained"
     for total in ("received", "distributed", "fee", "vat", "national_tax", "local_tax", "cost", "credit"):
         assert "as the day says" in viewer.get(f"/day/{ON}/rows/{total}?currency=KRW"), total
-    assert "43,790" in viewer.get(f"/trace/investor/A/{ON}")
+    assert "43,790" in viewer.get(f"/trace/investor/A?on={ON}")
 
 
 def goes_on_where_a_list_ended_within_an_entry(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from settlement.pages import levels
 from settlement.pages.query import ROWS, Query
-from settlement.pages.screen import Shown
+from settlement.pages.screen import Screen, Shown
 
 router = APIRouter()
 
@@ -100,9 +100,11 @@ def line(shown: Shown, line_id: str) -> Response:
     return shown.show("line", line=found, levels=levels, paths=PATHS, **read)
 
 
-@router.get("/trace/investor/{investor_id}")
-def investor(shown: Shown, investor_id: str) -> Response:
-    """Show an investor's balance, what is held of it and why, and the payouts, newest first."""
+@router.get("/trace/investor/{investor_id:path}")
+def investor(shown: Shown, investor_id: str, on: date | None = None) -> Response:
+    """Show an investor's balance, what is held of it and why, and the payouts, newest first; of a date, why so much."""
+    if on is not None:
+        return _why(shown, investor_id, on)
     with shown.reading() as query:
         read: dict[str, Any] = {
             "balances": query.rows("balances_of_investor", id=investor_id),
@@ -115,8 +117,7 @@ def investor(shown: Shown, investor_id: str) -> Response:
     return shown.show("investor", investor_id=investor_id, limit=ROWS, levels=levels, **read)
 
 
-@router.get("/trace/investor/{investor_id}/{on}")
-def why(shown: Shown, investor_id: str, on: date) -> Response:
+def _why(shown: Screen, investor_id: str, on: date) -> Response:
     """Show why an investor got what they got on a date: shares, account, payouts, and what revisions changed."""
     with shown.reading() as query:
         read: dict[str, Any] = {
