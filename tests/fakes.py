@@ -36,6 +36,7 @@ from settlement.domain.bank import statement as statements
 from settlement.domain.bank.matching import Subject, SubjectKind
 from settlement.domain.bank.matching.model import About, Key
 from settlement.domain.bank.messages import (
+    FILE,
     Message,
     MessageState,
     Reading,
@@ -232,6 +233,7 @@ class Kept:
     questions: dict[str, Asked] = field(default_factory=dict)
     objections: dict[tuple[date, str, str], AnsweredObjection] = field(default_factory=dict)
     messages: dict[str, KeptMessage] = field(default_factory=dict)
+    uploads: dict[str, Message] = field(default_factory=dict)
     statements: dict[str, KeptStatement] = field(default_factory=dict)
     content_keys: dict[str, str] = field(default_factory=dict)
     lines: dict[str, KeptLine] = field(default_factory=dict)
@@ -1064,6 +1066,15 @@ class BankLines:
             message=message, recorded_at=now, came_at=came_at, state=state
         )
         return True
+
+    def upload(self, message: Message, *, by: str, reason: str, now: datetime) -> bool:
+        if message.sha256 in self._kept.messages or message.sha256 in self._kept.uploads:
+            return False
+        self._kept.uploads[message.sha256] = replace(message, kind=FILE)
+        return True
+
+    def uploaded(self) -> list[Message]:
+        return [message for sha256, message in self._kept.uploads.items() if sha256 not in self._kept.messages]
 
     def new_messages(self, *, read_with: str) -> list[WaitingMessage]:
         return [

@@ -735,6 +735,20 @@ def test_a_message_is_kept_once_and_closed_with_what_became_of_it(ledger: Ledger
         ] == [(first.sha256, "test", "first", MORNING, "no", "S1", 7)]
 
 
+def test_what_was_uploaded_waits_once_until_it_is_kept_as_a_message(ledger: Ledger) -> None:
+    by_hand, from_bank = message("by hand"), message("from the bank")
+    said = {"by": "maker", "reason": "it came by phone"}
+    with ledger.books() as books:
+        lines = books.bank_lines
+        lines.keep_message(from_bank, direction="in", now=MORNING)
+        assert lines.upload(by_hand, **said, now=MORNING) is True
+        assert lines.upload(by_hand, **said, now=MORNING + HOUR) is False
+        assert lines.upload(from_bank, **said, now=MORNING + HOUR) is False
+        assert [(one.name, one.kind, one.content) for one in lines.uploaded()] == [("by hand", "file", b"by hand")]
+        lines.keep_message(by_hand, direction="in", now=MORNING + HOUR)
+        assert lines.uploaded() == []
+
+
 @pytest.mark.parametrize(
     ("state", "refused"), [(MessageState.APPLIED, []), (MessageState.REFUSED, [("why", "S2", 5, MORNING + HOUR)])]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, HTTPException, Request
@@ -45,19 +46,30 @@ class Browser:
         assert answer.status_code == status, (path, answer.status_code, said(answer.text))
         return str(answer.text)
 
-    def post(self, path: str, *, page: str, status: int = 200, **fields: str) -> str:
+    def post(self, path: str, *, page: str, status: int = 200, **fields: Any) -> str:
         """Send a form as the page shows it, with the fields that somebody fills in."""
+        return self.send(path, status=status, **self.hidden(page) | fields)
+
+    def hidden(self, page: str) -> dict[str, Any]:
+        """Return what the forms of a page carry."""
         shown = self.get(page)
-        hidden = {
+        return {
             name: (re.search(rf'name="{name}" value="([^"]*)"', shown) or ["", ""])[1] for name in ("token", "seen")
         }
-        return self.send(path, status=status, **hidden | fields)
 
-    def send(self, path: str, *, status: int = 200, origin: str | None = None, **fields: str) -> str:
+    def send(
+        self,
+        path: str,
+        *,
+        status: int = 200,
+        origin: str | None = None,
+        files: dict[str, tuple[str, bytes]] | None = None,
+        **fields: str,
+    ) -> str:
         headers = {"x-test-user": self.user}
         if origin:
             headers["origin"] = origin
-        answer = self.client.post(f"/settlement{path}", headers=headers, data=fields)
+        answer = self.client.post(f"/settlement{path}", headers=headers, data=fields, files=files)
         assert answer.status_code == status, (path, answer.status_code, said(answer.text))
         return str(answer.text)
 
@@ -75,6 +87,11 @@ class Pages:
 
 @pytest.fixture
 def pages(platform: Platform) -> Pages:
+    return pages_here()
+
+
+def pages_here() -> Pages:
+    """The pages of the settlement database that the environment names."""
     policy = wiring.load_policy()
     house = House(
         policy=policy, calendar=wiring.calendar_of(policy), engine=wiring.operators_engine(), secret=b"of this test"

@@ -84,6 +84,16 @@ values ('2026-02-12', public.hostile('objections.control'), public.hostile('obje
 insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, state, refusal)
 values ('m1', 'in', public.hostile('bank_messages.kind'), public.hostile('bank_messages.name'), '', '2026-02-12 22:00Z', 'refused',
         public.hostile('bank_messages.refusal'));
+insert into ledger.uploads
+select encode(sha256(content), 'hex'), public.hostile('uploads.name'), content, public.hostile('uploads.uploaded_by'),
+       public.hostile('uploads.reason'), '2026-02-12 22:00Z'
+  from (values (convert_to('x', 'UTF8'))) as uploads (content);
+insert into ledger.refunds (refund_id, settlement_date, revision, loan_id, currency, amount)
+values (public.id('B1'), '2026-02-12', 2, public.id('L1'), 'KRW', 500);
+insert into ledger.holds (payee_kind, payee_id, currency, amount, reason, since)
+values ('borrower', public.id('B1'), 'KRW', 500, 'no_account', '2026-02-12');
+insert into ledger.refused_refunds
+values ('2026-02-12', 2, public.id('B2'), public.id('L1'), 'KRW', 500, public.hostile('refused_refunds.rule'), '{}', null);
 insert into ledger.statements (statement_id, sha256, account, currency, business_date, opening, closing, line_count,
                                content_key, applied_at, bank_name)
 values (public.id('S1'), 'm1', public.hostile('statements.account'), 'KRW', '2026-02-12', 0, 0, 1, '', '2026-02-12 22:00Z',

@@ -127,7 +127,7 @@ def shows_names_and_bytes_to_those_who_may_act(settled: Platform, pages: Pages) 
 
 def test_only_those_who_may_act_act_and_two_people_end_a_break_once(settled: Platform, pages: Pages) -> None:
     maker, viewer = pages.of("maker"), pages.of("viewer")
-    token = (re.search(r'name="token" value="(\w+)"', maker.get("/breaks/1")) or ["", ""])[1]
+    token = maker.hidden("/breaks/1")["token"]
     viewer.send("/breaks/1/comment", status=403, token=token, seen="1", text="x")
     maker.send("/breaks/1/comment", status=403, seen="1", text="x")
     maker.send("/breaks/1/comment", status=403, token="forged", seen="1", text="x")
@@ -142,8 +142,7 @@ def test_only_those_who_may_act_act_and_two_people_end_a_break_once(settled: Pla
 def is_taken_on_and_ended_by_two_people(settled: Platform, pages: Pages) -> None:
     path = f"/breaks/{unknown(settled)}"
     maker, checker = pages.of("maker"), pages.of("checker")
-    shown = maker.get(path)
-    stale = {name: (re.search(rf'name="{name}" value="(\w+)"', shown) or ["", ""])[1] for name in ("token", "seen")}
+    stale = maker.hidden(path)
     assert "Assigned." in maker.post(f"{path}/assign", page=path, owner=HOSTILE, due_on="2026-02-27")
     assert "has moved on since you saw it" in maker.send(f"{path}/assign", status=409, owner="maker", **stale)
     assert HOSTILE not in maker.post(f"{path}/comment", page=path, text=HOSTILE)

@@ -30,7 +30,7 @@ NEVER_LARGE = {"holds"}
 """Tables that do not grow with the days: what is held is held now."""
 IN_ORDER = {
     "newest_day", "newest_certificate", "newest_statements", "statements", "files", "answered_questions",
-    "breaks_ended",
+    "breaks_ended", "uploads",
 }  # fmt: skip
 """Queries of the newest of something: they read an index from its end, and stop."""
 

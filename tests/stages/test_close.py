@@ -123,6 +123,7 @@ insert into ledger.payout_facts (payout_id, kind, source, amount, recorded_at)
   values ('20260216.1.X.KRW.1.1', 'credit_explained', 'L8', 7, now());
 insert into ledger.bank_messages (sha256, direction, kind, name, content, recorded_at, state, read_with)
   values (encode(sha256('theirs'), 'hex'), 'in', 'file', 'theirs', 'theirs', now(), 'foreign', 'KRW 110');
+insert into ledger.uploads values (encode(sha256('theirs'), 'hex'), 'theirs', 'theirs', 'maker', 'by phone', now());
 insert into ledger.messages_read_again (sha256, state, read_at)
   values (encode(sha256('theirs'), 'hex'), 'applied', now());
 insert into ledger.quarantine values ('2026-02-16', 1, 'L9', 'R9', 'KRW', 10, 'no_notes', '{}', '2026-02-19');
@@ -345,6 +346,7 @@ TAMPERINGS = {
     ),
     "statements": ("update ledger.statements set closing = closing + 1, opening = opening + 1", "statements "),
     "which page a statement is": ("update ledger.statements set is_last = false", "statements of a day "),
+    "who uploaded a statement": ("update ledger.uploads set uploaded_by = 'boss'", "uploads "),
     "what became of a message that was read again": (
         "update ledger.messages_read_again set state = 'refused'",
         "messages_read_again ",

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from settlement import wiring
 from settlement.domain.errors import Refused
 from settlement.ports.days import RunRequest
 from settlement.stages import breaks, close, compute, extract, open_day, prepare, refunds
@@ -211,7 +212,7 @@ def test_a_refund_to_an_account_that_the_bank_refuses_is_held_until_a_person_ret
     assert of_borrowers(spoken) == [(None, "borrower", "F1", 5000, 1, "rejected")]
     assert spoken.rows("select * from reporting.held") == [(None, "borrower", "F1", "KRW", 5000, "account_refused")]
     now = spoken.at("2026-02-21T08:00+09:00")
-    with spoken.services() as services:
+    with wiring.operators() as services:  # as in the operator's pages, whose role can do it
         (waits,) = refunds.waiting(services)
         assert (waits.refund_id, waits.owed_amount, waits.reason) == ("F1", 5000, "account_refused")
         said = refunds.undo(services, "F1", reason="the account is closed", by="kim", now=now)

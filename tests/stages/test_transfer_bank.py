@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 import pytest
 import sqlalchemy as sa
+from settlement import wiring
 from settlement.domain.errors import Displaced, Refused, Unavailable
 from settlement.ports.days import DayRun, RunRequest
 from settlement.stages import apply, inquire, match, open_day, reconcile, submit, take_in
@@ -389,7 +390,7 @@ def test_a_person_who_asked_the_bank_clears_what_no_inquiry_can(platform: Platfo
     bank_again(platform, "2026-02-17T06:20+09:00")
     platform.bank.change_account("PLATFORM", behaviour="accept")
     file_id = file_of(platform)
-    with platform.services() as services:
+    with wiring.operators() as services:  # as in the operator's pages, whose role can do it
         now = platform.at("2026-02-17T08:00+09:00")
         (found,) = inquire.unknown_files(services)
         assert (found.payouts, found.amount, found.state, found.transmissions) == (3, 88050, "unknown", 2)

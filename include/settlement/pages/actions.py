@@ -8,10 +8,11 @@ from collections.abc import Callable
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Form, HTTPException
+from fastapi import APIRouter, Form, HTTPException, UploadFile
 from fastapi.responses import Response
 
 from settlement import wiring
+from settlement.domain.bank.messages import LARGEST_MESSAGE
 from settlement.domain.breaks import Way
 from settlement.domain.errors import Refused
 from settlement.pages.screen import Acting
@@ -20,6 +21,8 @@ from settlement.ports.services import Services
 router = APIRouter()
 Text = Annotated[str, Form()]
 LONGEST = 2_000
+NAME = 200
+"""Of the name of a file so much is kept."""
 
 
 @router.post("/breaks/{break_id}/assign")
@@ -98,7 +101,28 @@ def absent(shown: Acting, file_id: str, reason: Text) -> Response:
 
     with wiring.operators() as services:
         inquire.declare_absent(services, file_id, by=shown.visitor.name, reason=_text(reason), now=shown.now)
-    return shown.go(f"/bank/files/{file_id}")
+    return shown.go(f"/bank/files/{file_id}?done=absent")
+
+
+@router.post("/refunds/{refund_id:path}/undo")
+def undo_refund(shown: Acting, refund_id: str, reason: Text) -> Response:
+    """Return what is unpaid of a refund to the credit that it came from."""
+    from settlement.stages import refunds
+
+    with wiring.operators() as services:
+        refunds.undo(services, refund_id, reason=_text(reason), by=shown.visitor.name, now=shown.now)
+    return shown.go("/payouts?done=undone")
+
+
+@router.post("/bank/uploads")
+def upload(shown: Acting, statement: UploadFile, reason: Text) -> Response:
+    """Keep a message that somebody has of the bank, for the next run to take in."""
+    from settlement.stages import take_in
+
+    content, name = statement.file.read(LARGEST_MESSAGE + 1), _text(statement.filename or "")[:NAME]
+    with wiring.operators() as services:
+        take_in.upload(services, content, name=name, by=shown.visitor.name, reason=_text(reason), now=shown.now)
+    return shown.go("/bank?done=uploaded")
 
 
 @router.post("/alerts/resend")

@@ -13,15 +13,16 @@ router = APIRouter()
 
 
 @router.get("/bank")
-def bank(shown: Shown) -> Response:
-    """Show the chain of statements with its gaps, messages that could not be used, and the newest payment files."""
+def bank(shown: Shown, done: str = "") -> Response:
+    """Show the chain of statements with its gaps, messages that could not be used, uploads, and payment files."""
     with shown.reading() as query:
         read: dict[str, Any] = {
             "statements": query.rows("statements", limit=ROWS),
             "messages": query.rows("unusable_messages", limit=ROWS),
             "files": query.rows("files", limit=ROWS),
+            "uploads": query.rows("uploads"),
         }
-    return shown.show("bank", limit=ROWS, levels=levels, **read)
+    return shown.show("bank", done=done, limit=ROWS, levels=levels, **read)
 
 
 @router.get("/bank/statements/{statement_id:path}")
@@ -47,7 +48,7 @@ def message(shown: Shown, sha256: str) -> Response:
 
 
 @router.get("/bank/files/{file_id}")
-def file(shown: Shown, file_id: str) -> Response:
+def file(shown: Shown, file_id: str, done: str = "") -> Response:
     """Show a payment file: each time that it was handed over, with the bank's answer, and what is in it."""
     with shown.reading() as query:
         found = query.row("file", id=file_id)
@@ -57,7 +58,7 @@ def file(shown: Shown, file_id: str) -> Response:
             "transmissions": query.rows("transmissions", id=file_id),
             "payouts": query.rows("payouts_of_file", id=file_id, limit=ROWS),
         }
-    return shown.show("file", file=found, limit=ROWS, levels=levels, **read)
+    return shown.show("file", done=done, file=found, limit=ROWS, levels=levels, **read)
 
 
 @router.get("/bank/files/{file_id}/bytes")

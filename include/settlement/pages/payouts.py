@@ -15,7 +15,7 @@ router = APIRouter()
 
 
 @router.get("/payouts")
-def payouts(shown: Shown, state: str = "", on: str = "", after: str = "", kept: str = "") -> Response:
+def payouts(shown: Shown, state: str = "", on: str = "", after: str = "", kept: str = "", done: str = "") -> Response:
     """Show payouts, newest first, all of them or those of a state or a date."""
     if state and state not in tuple(PayoutState):
         raise HTTPException(404)
@@ -29,8 +29,18 @@ def payouts(shown: Shown, state: str = "", on: str = "", after: str = "", kept: 
         if kept:
             return shown.table("payouts", found)
         stuck = query.rows("stuck_payouts")
+        refunds = query.rows("refunds_waiting")
     return shown.show(
-        "payouts", rows=found, stuck=stuck, state=state, on=on, limit=ROWS, states=tuple(PayoutState), levels=levels
+        "payouts",
+        done=done,
+        refunds=refunds,
+        rows=found,
+        stuck=stuck,
+        state=state,
+        on=on,
+        limit=ROWS,
+        states=tuple(PayoutState),
+        levels=levels,
     )
 
 

@@ -16,7 +16,7 @@ AGES = (3, 7)
 
 
 @router.get("/")
-def today(shown: Shown) -> Response:
+def today(shown: Shown, done: str = "") -> Response:
     """Show the newest date, the money, and everything that waits for somebody."""
     house = shown.house
     due = house.calendar.newest_due(shown.now)
@@ -59,6 +59,7 @@ def today(shown: Shown) -> Response:
         verdict=verdict.verdict(facts),
         steps=verdict.steps(state, revision=newest["revision"], has_sent=has_sent) if newest and state else [],
         levels=levels,
+        done=done,
         **found,
     )
 

@@ -127,6 +127,14 @@ class BankLines(Protocol):
         """
         ...
 
+    def upload(self, message: Message, *, by: str, reason: str, now: datetime) -> bool:
+        """Keep what somebody uploads until a run takes it in; False when these very bytes are here already."""
+        ...
+
+    def uploaded(self) -> list[Message]:
+        """Return what was uploaded and is not kept as a message yet, oldest first."""
+        ...
+
     def new_messages(self, *, read_with: str) -> list[WaitingMessage]:
         """Return the messages that wait, oldest first: those that nobody read, and those to be read again.
 

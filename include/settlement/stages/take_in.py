@@ -20,6 +20,8 @@ from settlement.domain.bank.matching import references
 from settlement.domain.bank.messages import (
     ACCEPTED,
     DUPLICATE_REASONS,
+    FILE,
+    LARGEST_MESSAGE,
     REJECTED,
     FileAnswer,
     Message,
@@ -50,7 +52,7 @@ def for_day(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]
 
 
 def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
-    """Keep everything that the bank has and people landed, and apply it; return counts by kind.
+    """Keep everything that the bank has and people landed or uploaded, and apply it; return counts by kind.
 
     Raises Unavailable: the bank's channel or the landing folder cannot be read.
     """
@@ -67,8 +69,28 @@ def take_in(services: Services, *, now: datetime) -> dict[str, Any]:
                         message = replace(message, written_at=now)
                     counts["new" if books.bank_lines.keep_message(message, direction="in", now=now) else "known"] += 1
             messages = list(inbox.acknowledge(messages))
+    with services.ledger.books() as books:
+        for message in books.bank_lines.uploaded():
+            counts["new" if books.bank_lines.keep_message(message, direction="in", now=now) else "known"] += 1
     counts.update(apply_new(services, now=now))
     return dict(counts)
+
+
+def upload(services: Services, content: bytes, *, name: str, by: str, reason: str, now: datetime) -> None:
+    """Keep a message that somebody has of the bank, for the next run to take in as if it had come by itself.
+
+    Raises Refused: name or reason is missing, it is empty or larger than any message, or these bytes are here already.
+    """
+    if not by.strip() or not reason.strip():
+        raise Refused("Whoever uploads a message gives a name and a reason")
+    if not 0 < len(content) <= LARGEST_MESSAGE:
+        raise Refused(f"[{name}] has [{len(content)}] bytes: a message has 1 to {LARGEST_MESSAGE}")
+    message = Message.of(content, kind=FILE, name=name)
+    with services.ledger.books() as books:
+        if not books.bank_lines.upload(message, by=by.strip(), reason=reason.strip(), now=now):
+            raise Refused(
+                f"Exactly these bytes are here already, and nothing was kept: their hash is [{message.sha256}]"
+            )
 
 
 def apply_new(services: Services, *, now: datetime) -> dict[str, int]:

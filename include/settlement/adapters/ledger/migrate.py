@@ -37,7 +37,8 @@ CHANGEABLE = {
     "alert_roots": "update",
 }
 
-# What a person may do in the operator's pages: decide about breaks, answer for objections and files, take on alerts.
+# What a person may do in the operator's pages: decide about breaks, answer for objections and files, upload
+# statements, return refunds that are not paid, take on alerts.
 DECIDED = {
     "entries": "insert",
     "postings": "insert",
@@ -47,10 +48,13 @@ DECIDED = {
     "break_decisions": "insert, update",
     "payout_facts": "insert",
     "payout_history": "insert",
+    "payouts": "update (booked_on)",  # a line that somebody matches shows on which day a payout left
     "payout_files": "update (state, rejections)",
     "refused_accounts": "insert, update",
     "statement_lines": "update",
     "objections": "update",
+    "uploads": "insert",
+    "refunds_undone": "insert",
     "alert_outbox": "insert, update",
     "alert_roots": "insert, update",
 }

@@ -139,6 +139,13 @@ class MessageState(StrEnum):
     """All that it speaks of are accounts that are not ours."""
 
 
+LARGEST_MESSAGE = 64 * 1024 * 1024
+"""No message of a bank has more bytes."""
+
+FILE = "file"
+"""The kind that a message claims which is a file without a telling name; the reader goes by content alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """The bytes of one message as they came, with the name by which the channel knows it and the kind it claims.

@@ -24,8 +24,7 @@ from pathlib import Path
 
 import structlog
 
-from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
-from settlement.domain.bank.messages import Message, Submission, SubmissionOutcome
+from settlement.domain.bank.messages import FILE, LARGEST_MESSAGE, Message, Submission, SubmissionOutcome
 from settlement.domain.errors import Refused, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -228,7 +227,7 @@ def _text(name: str) -> str:
 def _kind(name: str) -> str:
     """Guess the kind from a name such as `camt.053.001.08-KRW-5.xml`; the reader goes by content alone."""
     found = re.match(r"(pain|camt|pacs)\.\d{3}", name)
-    return found[0] if found else "file"
+    return found[0] if found else FILE
 
 
 def _free_name(path: Path) -> Path:

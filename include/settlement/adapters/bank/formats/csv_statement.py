@@ -29,8 +29,8 @@ from functools import cache
 from itertools import groupby, pairwise
 from typing import Literal
 
-from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
 from settlement.domain import currencies
+from settlement.domain.bank.messages import LARGEST_MESSAGE
 from settlement.domain.bank.statement import Movement, Statement, bounded, prove
 from settlement.domain.errors import UnreadableMessage
 

@@ -24,10 +24,9 @@ from decimal import Decimal, InvalidOperation
 from lxml import etree
 
 from settlement.domain import currencies
+from settlement.domain.bank.messages import LARGEST_MESSAGE
 from settlement.domain.bank.statement import EARLIEST, LARGEST_COUNT, LATEST, LONGEST_ID, LONGEST_TEXT, too_long
 from settlement.domain.errors import UnreadableMessage
-
-LARGEST_MESSAGE = 64 * 1024 * 1024
 
 KINDS = {
     "CstmrPmtStsRpt": "pain.002",

@@ -31,8 +31,8 @@ from typing import Any
 
 import mt940 as package
 
-from settlement.adapters.bank.formats.document import LARGEST_MESSAGE
 from settlement.domain import currencies
+from settlement.domain.bank.messages import LARGEST_MESSAGE
 from settlement.domain.bank.statement import (
     LONGEST_ID,
     LONGEST_TEXT,

@@ -14,7 +14,7 @@ from settlement.domain import frames
 from settlement.domain.bank import statement as statements
 from settlement.domain.bank.matching import SubjectKind
 from settlement.domain.bank.matching.model import Key
-from settlement.domain.bank.messages import Message, MessageState
+from settlement.domain.bank.messages import FILE, Message, MessageState
 from settlement.domain.bank.statement import LineState, Statement, StatementLine
 from settlement.domain.books import postings
 from settlement.domain.books.accounts import OPENING_BALANCE
@@ -79,6 +79,21 @@ class BankLines(Repository):
                 values,
             )
         return kept is not None
+
+    def upload(self, message: Message, *, by: str, reason: str, now: datetime) -> bool:
+        """Keep what somebody uploads until a run takes it in; False when these very bytes are here already."""
+        values = {"sha": message.sha256, "name": message.name, "content": message.content}
+        kept = self.transaction.execute(
+            sql(__package__, "upload"), values | {"by": by, "reason": reason, "now": now}
+        ).scalar()
+        return kept is not None
+
+    def uploaded(self) -> list[Message]:
+        """Return what was uploaded and is not kept as a message yet, oldest first."""
+        return [
+            Message(name=row.name, kind=FILE, content=bytes(row.content), sha256=row.sha256)
+            for row in self.transaction.execute(sql(__package__, "uploaded"))
+        ]
 
     def new_messages(self, *, read_with: str) -> list[WaitingMessage]:
         """Return the messages that wait to be read, or to be read again with this, oldest first."""

@@ -175,6 +175,7 @@ SEALED: Mapping[str, Sealed] = {
         columns="sha256, direction, kind, name, content, recorded_at, state, refusal, statement_id, difference",
         only="t.state <> 'new'",
     ),
+    "uploads": Sealed(table="uploads", key="t.sha256"),
     "messages_read_again": Sealed(
         table="messages_read_again",
         # What a message came to when it was read again first is sealed as it was before there was more than that.

@@ -54,7 +54,9 @@ class PaymentFiles(Repository):
 
     def mark(self, file_id: str, state: FileState, *, now: datetime) -> None:
         """Say where a file stands; the first sending keeps its instant, and what is rejected stays so."""
-        self.transaction.execute(sql(HERE, "mark"), {"file_id": file_id, "state": state, "now": now})
+        if state is FileState.SUBMITTED:
+            self.transaction.execute(sql(HERE, "note_sending"), {"file_id": file_id, "now": now})
+        self.transaction.execute(sql(HERE, "mark"), {"file_id": file_id, "state": state})
 
     def note_report(self, file_id: str, message_id: str, *, is_duplicate: bool) -> None:
         """Keep that a report rejected the whole file, or called it a duplicate; the same report counts once."""
