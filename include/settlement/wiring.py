@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import date
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -374,6 +375,15 @@ def csv_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     from settlement.adapters import reports
 
     return reports.csv_table(columns, rows)
+
+
+def list_workbook(
+    name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str, on: date, language: Language
+) -> bytes:
+    """Return a list as a workbook of one sheet, as reports write it."""
+    from settlement.adapters import reports
+
+    return reports.list_workbook(name, columns, rows, title=title, on=on, language=language)
 
 
 def write_archive(

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -103,19 +104,20 @@ def test_text_of_every_column_is_shown_as_text(operator: Browser) -> None:
     assert PLACES - seen == {"payout_files.content"}, "bytes are handed out as a file, and what else is there is shown"
 
 
+LISTS = ["/payouts?", "/breaks?", "/breaks?ended=1&", f"/day/{ON}/rows/credit?currency=KRW&"]
+
+
 def test_files_of_lists_hold_it_as_text(operator: Browser) -> None:
-    for path in (
-        "/payouts?kept=csv",
-        "/breaks?kept=csv",
-        "/breaks?ended=1&kept=csv",
-        f"/day/{ON}/rows/credit?currency=KRW&kept=csv",
-    ):
-        rows = list(csv.reader(io.StringIO(operator.get(path).removeprefix("\ufeff"), newline="")))
-        assert len(rows) > 1
+    for path in LISTS:
+        rows = list(csv.reader(io.StringIO(operator.get(f"{path}kept=csv").removeprefix("\ufeff"), newline="")))
         assert any("<evil" in cell for row in rows for cell in row), path
-        assert [
-            cell for row in rows for cell in row if cell.startswith(FORMULAS) and not re.fullmatch(r"-\d+", cell)
-        ] == []
+        formulas = [cell for row in rows for cell in row if cell.startswith(FORMULAS)]
+        assert [cell for cell in formulas if not re.fullmatch(r"-\d+", cell)] == []
+        answer = operator.client.get(f"/settlement{path}kept=xlsx", headers={"x-test-user": "maker"})
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
+            sheet, texts = (book.read(f"xl/{name}.xml").decode() for name in ("worksheets/sheet1", "sharedStrings"))
+        assert "&lt;evil" in texts
+        assert "<f>" not in sheet and "hyperlink" not in sheet
 
 
 def test_bytes_are_never_shown(operator: Browser) -> None:

@@ -18,7 +18,7 @@ def breaks(shown: Shown, cause: str = "", ended: str = "", after: int = 0, kept:
     with shown.reading() as query:
         found = query.rows("breaks_ended" if ended else "breaks_open", **asked)
         if kept:
-            return shown.table("breaks", found)
+            return shown.table("breaks", found, kind=kept, title=shown.words("nav.title"))
         causes = query.rows("breaks_by_cause")
     return shown.show("breaks", rows=found, causes=causes, cause=cause, ended=ended, limit=ROWS, levels=levels)
 

@@ -73,7 +73,8 @@ def rows(shown: Shown, on: date, total: str, currency: str, after: str = "", kep
     with shown.reading() as query:
         found = query.rows("rows_of_total", limit=KEPT + 1 if kept else ROWS, **asked, **seen)
         if kept:
-            return shown.table(f"settlement-{on}-{total}-{currency}", found)
+            name, title = f"{on}-{total}-{currency}", f"{on} {shown.words(f'totals.{total}')}"
+            return shown.table(name, found, kind=kept, title=title)
         sums = query.row("sum_of_total", **asked)
         totals = query.rows("totals", on=on)
     told = next((row[f"{total}_amount"] for row in totals if row["currency"] == currency), None)

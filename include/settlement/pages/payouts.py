@@ -27,7 +27,7 @@ def payouts(shown: Shown, state: str = "", on: str = "", after: str = "", kept: 
     with shown.reading() as query:
         found = query.rows(name, limit=KEPT + 1 if kept else ROWS, **asked)
         if kept:
-            return shown.table("payouts", found)
+            return shown.table("payouts", found, kind=kept, title=shown.words("nav.title"))
         stuck = query.rows("stuck_payouts")
         refunds = query.rows("refunds_waiting")
     return shown.show(

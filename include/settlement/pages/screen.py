@@ -75,16 +75,20 @@ class Screen:
         )
         return HTMLResponse(text, status_code=status)
 
-    def table(self, name: str, rows: Sequence[Row]) -> Response:
-        """Return rows as CSV, to be kept as a file; its columns keep their names in every language.
+    def table(self, name: str, rows: Sequence[Row], *, kind: str, title: str) -> Response:
+        """Return rows as a file: a workbook in the language of the pages, or CSV, whose columns keep their names.
 
         Raises Refused: they are more than a file is made of.
         """
         if len(rows) > KEPT:
             raise Refused(self.words("errors.too_many", most=f"{KEPT:,}"))
         columns = tuple(str(name) for name in rows[0]) if rows else ("nothing",)
-        content = wiring.csv_table(columns, [tuple(row.values()) for row in rows])
-        return self.download(f"{name}.csv", content, kind="text/csv; charset=utf-8")
+        cells = [tuple(row.values()) for row in rows]
+        if kind == "xlsx":
+            on, language = self.now.astimezone(self.words.zone).date(), self.words.language
+            content = wiring.list_workbook(name, columns, cells, title=title, on=on, language=language)
+            return self.download(f"{name}.xlsx", content)
+        return self.download(f"{name}.csv", wiring.csv_table(columns, cells), kind="text/csv; charset=utf-8")
 
     def download(self, name: str, content: bytes, *, kind: str = "application/octet-stream") -> Response:
         """Return bytes to be kept as a file, never to be shown."""

@@ -35,13 +35,25 @@ A4 = 9
 def workbook(report: DayReport, *, language: Language) -> bytes:
     """Return the report as XLSX, a sheet for each table, amounts with thousands separators."""
     words = catalogue(language)
+    title = words["sentences"]["title"].format(date=report.settlement_date.isoformat(), revision=report.revision)
+    return _workbook(report.sheets, title=title, name=report.name, created=report.settlement_date, words=words)
+
+
+def list_workbook(
+    name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str, on: date, language: Language
+) -> bytes:
+    """Return a list as XLSX of one sheet; `on` is the day on which it was made."""
+    sheet = Sheet(name=name, columns=tuple(columns), rows=[tuple(row) for row in rows])
+    return _workbook([sheet], title=title, name=name, created=on, words=catalogue(language))
+
+
+def _workbook(sheets: Iterable[Sheet], *, title: str, name: str, created: date, words: Mapping[str, Any]) -> bytes:
     content = io.BytesIO()
     book = xlsxwriter.Workbook(
         content,
         {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False},
     )
-    title = words["sentences"]["title"].format(date=report.settlement_date.isoformat(), revision=report.revision)
-    book.set_properties({"created": datetime.combine(report.settlement_date, datetime.min.time()), "title": title})
+    book.set_properties({"created": datetime.combine(created, datetime.min.time()), "title": title})
     bold = book.add_format({"bold": True})
     head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
     formats = {
@@ -49,11 +61,11 @@ def workbook(report: DayReport, *, language: Language) -> bytes:
         date: book.add_format({"num_format": "yyyy-mm-dd", "align": "left"}),
     }
     of_sums: dict[type, object] = {int: book.add_format({"num_format": "#,##0", "bold": True, "top": 1})}
-    for sheet in report.sheets:
-        name = words["sheets"].get(sheet.name, sheet.name)
-        page = book.add_worksheet(name)
-        _lay_out(page, sheet, title=f"{title}: {name}")
-        page.write_string(TITLE, 0, f"{title}: {name}", bold)
+    for sheet in sheets:
+        called = words["sheets"].get(sheet.name, sheet.name)
+        page = book.add_worksheet(called)
+        _lay_out(page, sheet, title=f"{title}: {called}")
+        page.write_string(TITLE, 0, f"{title}: {called}", bold)
         rows = [
             [_said(value, column, words) for column, value in zip(sheet.columns, row, strict=True)]
             for row in sheet.rows
@@ -62,7 +74,7 @@ def workbook(report: DayReport, *, language: Language) -> bytes:
             page.write_string(HEADINGS, column, heading, head)
             page.set_column(column, column, _width(heading, [row[column] for row in rows[:200]]))
         if len(rows) > MOST_ROWS:
-            file = f"{report.name}-{sheet.name}.csv"
+            file = f"{name}-{sheet.name}.csv"
             page.write_string(FIRST, 0, words["sentences"]["more"].format(count=f"{len(rows):,}", file=file))
             continue
         for place, row in enumerate(rows, start=FIRST):
