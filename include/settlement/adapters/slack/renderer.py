@@ -82,6 +82,13 @@ RUNBOOKS = {
     "control.broken": "control-broken",
     "alerts.undelivered": "alerts-undelivered",
 }
+LISTS = {
+    "payouts.unknown": ("payouts", "payouts?state=unknown"),
+    "payouts.rejected": ("payouts", "payouts?state=rejected"),
+    "breaks.opened": ("breaks", "breaks"),
+    "breaks.aged": ("breaks", "breaks"),
+}
+"""Of events that a list of the operator's pages shows: the button, and where below the pages it leads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,12 +273,25 @@ class Renderer:
             approval=f"{run}/required_actions"
             if run and isinstance(event, ApprovalNeeded | TakingBackNeeded)
             else None,
-            day=run,
+            **self._pages(event),
+            run=run,
             runbook=f"{self.runbook_url.rstrip('/')}/{page}.md" if page and self.runbook_url else None,
         )
         if page and not self.runbook_url:
             blocks.append(block_kit.context(f"{words.say('words', 'runbook')}: docs/runbook/{page}.md"))
         return blocks
+
+    def _pages(self, event: Event) -> dict[str, str | None]:
+        """Return where the operator's pages show what an event is about: a list of such things, and its date."""
+        button, path = LISTS.get(event.name, ("", ""))
+        lists = {button: self._page(path)} if button else {}
+        return lists | {"day": self._day_page(event.settlement_date)}
+
+    def _day_page(self, on: date | None) -> str | None:
+        return self._page(f"day/{on}") if on else None
+
+    def _page(self, path: str) -> str | None:
+        return f"{self.airflow_url.rstrip('/')}/settlement/{path}" if self.airflow_url else None
 
     def _run_page(self, run_id: str) -> str | None:
         if not self.airflow_url or not _RUN_ID.fullmatch(run_id):
@@ -336,7 +356,8 @@ class Renderer:
         if isinstance(completed, DayCompleted):
             blocks += _completed(completed, words)
         runs = [event.run_id for event in events.values() if isinstance(event, DayEvent) and event.run_id]
-        blocks += self._links(words, day=self._run_page(runs[-1] if runs else ""))
+        day = self._day_page(row.settlement_date) if events else None
+        blocks += self._links(words, day=day, run=self._run_page(runs[-1] if runs else ""))
         return title, blocks
 
     def _backfill(self, row: Row, events: Mapping[str, Event], words: Words) -> tuple[Any, list[Block]]:
