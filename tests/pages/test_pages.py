@@ -7,12 +7,16 @@ import re
 import tomllib
 from datetime import date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 from settlement import wiring
+from settlement.domain import breaks as domain_breaks
+from settlement.domain.breaks import Way
 from settlement.pages import day
-from settlement.pages.words import FOLDER
+from settlement.pages.words import FOLDER, LANGUAGES, Words
+from settlement.stages import breaks as stage_breaks
 from settlement.stages import reconcile
 
 from tests.stages.conftest import Platform
@@ -127,6 +131,7 @@ def shows_names_and_bytes_to_those_who_may_act(settled: Platform, pages: Pages) 
 
 def test_only_those_who_may_act_act_and_two_people_end_a_break_once(settled: Platform, pages: Pages) -> None:
     maker, viewer = pages.of("maker"), pages.of("viewer")
+    says_in_korean_what_is_kept_in_english(settled, pages)
     token = maker.hidden("/breaks/1")["token"]
     viewer.send("/breaks/1/comment", status=403, token=token, seen="1", text="x")
     maker.send("/breaks/1/comment", status=403, seen="1", text="x")
@@ -134,7 +139,7 @@ def test_only_those_who_may_act_act_and_two_people_end_a_break_once(settled: Pla
     maker.send("/breaks/1/comment", status=403, token=token, seen="1", text="x", origin="https://elsewhere.example")
     pages.of("checker").send("/breaks/1/comment", status=403, token=token, seen="1", text="x")
     pages.of("").send("/breaks/1/comment", status=401, token=token, seen="1", text="x")
-    assert settled.rows("select by from ledger.break_history where by <> 'settlement'") == []
+    assert settled.rows("select what from ledger.break_history where by <> 'settlement'") == [("comment: x",)]
     is_taken_on_and_ended_by_two_people(settled, pages)
     makes_no_payout()
 
@@ -191,13 +196,33 @@ def test_both_catalogues_have_the_same_words_with_the_same_places_and_templates_
     ko, en = (tomllib.loads((FOLDER / f"{name}.toml").read_text("utf-8")) for name in ("ko", "en"))
     places = {
         name: {
-            (part, key, tuple(sorted(re.findall(r"{\w+}", text))))
+            (part, key, tuple(sorted(re.findall(r"{\w+}", text))) if part != "told" else ())
             for part, keys in said.items()
             for key, text in keys.items()
         }
         for name, said in (("ko", ko), ("en", en))
     }
     assert places["ko"] == places["en"]
+    for key, text in ko["told"].items():
+        assert set(re.findall(r"{\w+}", text)) <= set(re.findall(r"{\w+}", en["told"][key])), key
     for template in (Path(FOLDER).parent / "templates").glob("*.html"):
         for part, key in re.findall(r't\("(\w+)\.(\w+)"[,)]', template.read_text("utf-8")):
             assert key in en[part], (template.name, part, key)
+
+
+def says_in_korean_what_is_kept_in_english(settled: Platform, pages: Pages) -> None:
+    english, korean = (Words(language=language, zone=ZoneInfo("Asia/Seoul")) for language in LANGUAGES[::-1])
+    kept = [domain_breaks.why_gone(cause) for cause, _ in domain_breaks.WAYS]
+    targets = {Way.ABSENT: "rejected", Way.ANSWER: "answered"}
+    kept += [f"{said.format(targets.get(way, 'x'))}: phone (maker)" for way, said in stage_breaks.SAID.items()]
+    for text in kept:
+        assert english.told(text) == text
+        assert re.search("[가-힣]", korean.told(text)), text
+    assert korean.told("resolved: booked to fee_income: phone") == "해결: fee_income 계정에 기표: phone"
+    assert korean.told("something else") == "something else"
+    maker, path = pages.of("maker"), f"/breaks/{unknown(settled)}"
+    stale = maker.hidden(path)
+    maker.post(f"{path}/comment", page=path, text="x")
+    maker.get("/", language="ko")
+    assert "보신 뒤에 바뀌었습니다. [maker]: 메모: x." in maker.send(f"{path}/comment", status=409, text="y", **stale)
+    assert "설날" in maker.get("/calendar?until=2026-02", language="ko")

@@ -113,6 +113,16 @@ class BankCalendar:
         name = known.get(on)
         return f"it is a bank holiday ({name})" if name else f"it is a {on:%A}"
 
+    def holiday(self, on: date, *, language: str) -> str | None:
+        """Name the holiday that closes a date, or the policy's reason; None on business days and plain weekends.
+
+        In this language ("ko", "en"), or as `why_closed` does where the package does not have it.
+        """
+        if override := self._override(on):
+            return None if override.business else override.reason
+        known = _holidays(self.country, self.categories, {"en": "en_US"}.get(language, language))
+        return None if known.is_working_day(on) else known.get(on)
+
     def next_business_day(self, on: date) -> date:
         """Return the first business day after this date."""
         return next(day for day in _dates(on, ONE_DAY) if self.is_business_day(day))
@@ -375,8 +385,8 @@ def _dates(after: date, step: timedelta) -> Iterator[date]:
 
 
 @cache
-def _holidays(country: str, categories: tuple[str, ...]) -> Any:
-    """Return the holidays of a country or a market, named in English where the package can.
+def _holidays(country: str, categories: tuple[str, ...], language: str = "en_US") -> Any:
+    """Return the holidays of a country or a market, named in a language or else in English, where the package can.
 
     Raises ValueError: the package does not know the country or one of the categories; the message says which it knows.
     """
@@ -393,5 +403,5 @@ def _holidays(country: str, categories: tuple[str, ...]) -> Any:
             f"calendar.categories [{', '.join(unknown)}] are not known for [{country}], "
             f"which has [{', '.join(sorted(offered.supported_categories))}]"
         )
-    language = "en_US" if "en_US" in offered.supported_languages else offered.default_language
-    return find(country, categories=categories, language=language)
+    named = [name for name in (language, "en_US") if name in offered.supported_languages]
+    return find(country, categories=categories, language=named[0] if named else offered.default_language)

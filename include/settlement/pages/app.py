@@ -15,7 +15,7 @@ from settlement.domain.errors import Refused, Unavailable
 from settlement.pages import actions, bank, breaks, day, gate, months, payouts, today, trace
 from settlement.pages.screen import CHOSEN, House, Shown, screen, screen_of
 from settlement.pages.visitors import Door, Visitor, of_airflow
-from settlement.pages.words import LANGUAGES
+from settlement.pages.words import LANGUAGES, Words
 
 HEADERS = {
     "content-security-policy": (
@@ -83,14 +83,14 @@ async def nothing_there() -> Response:
 
 async def failed(request: Request, error: Exception) -> Response:
     """Return what went wrong as a page: what it is, and what to do."""
-    status, said = _status(error)
     shown = screen_of(request, request.app.state.house(), NOBODY)
+    status, said = _status(error, shown.words)
     return shown.show("error", status=status, title=shown.words.of("errors", f"{status}"), said=said)
 
 
-def _status(error: Exception) -> tuple[int, str]:
+def _status(error: Exception, words: Words) -> tuple[int, str]:
     if isinstance(error, Refused):
-        return 409, typed_as(str(error), config.command())
+        return 409, typed_as(words.told(str(error)), config.command())
     if isinstance(error, Unavailable | sa.exc.OperationalError):
         return 503, ""
     if isinstance(error, StarletteHTTPException):

@@ -56,7 +56,7 @@ def day(shown: Shown, on: date) -> Response:
 def _no_day(shown: Screen, on: date) -> Response:
     calendar = shown.house.calendar
     is_business_day = calendar.calendar.is_business_day(on)
-    return shown.show("no_day", status=404, on=on, why=months.why_closed(shown, on), is_business_day=is_business_day)
+    return shown.show("no_day", status=404, on=on, why=months.holiday(shown, on), is_business_day=is_business_day)
 
 
 @router.get("/day/{on}/rows/{total}")

@@ -61,7 +61,8 @@ def square(shown: Screen, on: date, day: Row | None, *, due: date | None) -> Squ
         ended = day["settled_at"] or shown.now
         return Square(on=on, kind=_kind(day), day=day, is_late=ended > house.deadline.of(on))
     if not house.calendar.calendar.is_business_day(on):
-        return Square(on=on, kind="weekend" if on.weekday() >= 5 else "holiday", why=why_closed(shown, on))
+        why = holiday(shown, on)
+        return Square(on=on, kind="weekend" if on.weekday() >= 5 and not why else "holiday", why=why)
     is_missing = due is not None and on <= due and house.calendar.is_within(on)
     return Square(
         on=on, kind="not_run" if is_missing else "to_come", is_late=is_missing and shown.now > house.deadline.of(on)
@@ -77,10 +78,9 @@ def _kind(day: Row) -> str:
     return "breaks" if day["open_breaks"] or state is DayState.SETTLED_WITH_BREAKS else "clean"
 
 
-def why_closed(shown: Screen, on: date) -> str:
-    """Return the name of the holiday that closes a date, or what closes it otherwise; empty on a business day."""
-    why = shown.house.calendar.calendar.why_closed(on) or ""
-    return why.removeprefix("it is a bank holiday (").removesuffix(")") if why.startswith("it is a bank") else why
+def holiday(shown: Screen, on: date) -> str:
+    """Return the name of the holiday that closes a date, in the language of the pages; empty where none does."""
+    return shown.house.calendar.calendar.holiday(on, language=shown.words.language) or ""
 
 
 def _month(text: str) -> date | None:

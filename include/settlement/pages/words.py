@@ -1,6 +1,7 @@
 """What pages say in one language, and how they write money, dates and instants."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,14 @@ class Words:
         """Return what a part of the catalogue calls something; what it does not name is called as it is."""
         return str(catalogue(self.language)[part].get(str(name), name))
 
+    def told(self, text: str | None) -> str:
+        """Return a sentence that the product kept or raised, in this language; one that it does not know stays."""
+        for name, pattern in _sentences().items() if text else ():
+            if found := pattern.fullmatch(text or ""):
+                values = {key: self.told(said) if key == "rest" else said for key, said in found.groupdict().items()}
+                return str(catalogue(self.language)["told"][name]).format(**values)
+        return text or ""
+
     def amount(self, amount: int | None, currency: str | None, *, signed: bool = False) -> str:
         """Write minor units with separators and without the currency: -1234567 KRW is "-1,234,567"."""
         if amount is None or currency is None:
@@ -66,3 +75,12 @@ class Words:
 def catalogue(language: Language) -> Mapping[str, Any]:
     """Return the words of a language."""
     return tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _sentences() -> Mapping[str, re.Pattern[str]]:
+    """Return how each sentence of the product is known: as the English catalogue has it, anything in its places."""
+    return {
+        name: re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*?)", re.escape(sentence)), re.DOTALL)
+        for name, sentence in catalogue("en")["told"].items()
+    }
