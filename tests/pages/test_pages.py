@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import io
 import re
 import tomllib
+import zipfile
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,8 +18,9 @@ from settlement.domain import breaks as domain_breaks
 from settlement.domain.breaks import Way
 from settlement.pages import day
 from settlement.pages.words import FOLDER, LANGUAGES, Words
+from settlement.ports.days import RunRequest
 from settlement.stages import breaks as stage_breaks
-from settlement.stages import reconcile
+from settlement.stages import compute, extract, open_day, reconcile, report
 
 from tests.stages.conftest import Platform
 from tests.stages.payout_stories import worked_day
@@ -95,6 +98,8 @@ def test_every_page_is_shown_to_whoever_may_look_in_both_languages_and_to_nobody
     shows_names_and_bytes_to_those_who_may_act(settled, pages)
     keeps_files_whole(pages)
     finds_ids(settled, pages)
+    hands_out_evidence_to_those_who_may_act(pages)
+    tells_what_a_dry_run_would_change(settled, pages)
     goes_on_where_a_list_ended_within_an_entry(pages, monkeypatch)
 
 
@@ -177,6 +182,29 @@ def keeps_files_whole(pages: Pages) -> None:
     assert "unknown_at_bank" in viewer.get("/breaks?kept=csv")
     report = pages.client.get(f"/settlement/day/{ON}/report.xlsx", headers={"x-test-user": "viewer"})
     assert report.content[:2] == b"PK"
+
+
+def hands_out_evidence_to_those_who_may_act(pages: Pages) -> None:
+    path = f"/evidence.zip?first={ON}&last={ON}"
+    pages.of("viewer").get(path, status=403)
+    pages.of("maker").get("/evidence.zip?first=2026-01-01&last=2026-01-31", status=404)
+    answer = pages.client.get(f"/settlement{path}", headers={"x-test-user": "maker"})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.namelist() == ["certificates.jsonl", "rows-1.jsonl"]
+    assert "Evidence (ZIP)" in pages.of("maker").get(f"/day/{ON}")
+    assert "Evidence (ZIP)" in pages.of("maker").get("/calendar?until=2026-02")
+
+
+def tells_what_a_dry_run_would_change(settled: Platform, pages: Pages) -> None:
+    now = settled.at("2026-02-23T06:00+09:00")
+    with settled.services() as services:
+        asked = RunRequest(settlement_date=date(2026, 2, 19), run_id="dry", dry_run=True)
+        run = open_day.open_day(services, asked, now=now)
+        extract.freeze_inputs(services, run, now=now)
+        report.report(services, run, computed=compute.distribute(services, run, now=now), now=now)
+    page = pages.of("viewer").get("/day/2026-02-19", status=404)
+    assert "Dry runs: what would change" in page
+    assert "The date would be settled." in page
 
 
 def finds_ids(settled: Platform, pages: Pages) -> None:

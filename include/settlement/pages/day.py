@@ -1,16 +1,21 @@
 """Day: a settlement date that adds up, every number with the rows behind it."""
 
-from datetime import date
+import tempfile
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 
 from settlement import wiring
+from settlement.domain.alerts.day import DayDryRun
+from settlement.domain.alerts.payload import events_of
 from settlement.domain.days import DayState
 from settlement.domain.payments.state import PayoutState
 from settlement.pages import bridge, levels, months, verdict
-from settlement.pages.query import KEPT, ROWS
+from settlement.pages.query import KEPT, ROWS, Row
 from settlement.pages.screen import Screen, Shown
 
 router = APIRouter()
@@ -21,8 +26,11 @@ def day(shown: Shown, on: date) -> Response:
     """Show a settlement date: its money, its controls, its revisions, its payouts, what is open, and its proof."""
     with shown.reading() as query:
         found = query.row("day", on=on)
+        dry_runs = [
+            (row["created_at"], event) for row in query.rows("dry_runs_of_day", on=on) for event in _dry_runs(row)
+        ]
         if found is None:
-            return _no_day(shown, on)
+            return _no_day(shown, on, dry_runs=dry_runs)
         sums = query.rows("payout_sums", on=on)
         read: dict[str, Any] = {
             "totals": query.rows("totals", on=on),
@@ -48,15 +56,25 @@ def day(shown: Shown, on: date) -> Response:
         steps=verdict.steps(state, revision=found["revision"], has_sent=has_sent),
         bridges=[bridge.of_totals(row) for row in read["totals"] if row["currency"]],
         changes=bridge.CHANGES,
+        dry_runs=dry_runs,
         levels=levels,
         **read,
     )
 
 
-def _no_day(shown: Screen, on: date) -> Response:
+def _dry_runs(row: Row) -> Iterator[DayDryRun]:
+    """Yield what a dry run found, as its message told it."""
+    for event in events_of(row["payload"]).values():
+        if isinstance(event, DayDryRun):
+            yield event
+
+
+def _no_day(shown: Screen, on: date, *, dry_runs: list[tuple[datetime, DayDryRun]]) -> Response:
     calendar = shown.house.calendar
     is_business_day = calendar.calendar.is_business_day(on)
-    return shown.show("no_day", status=404, on=on, why=months.holiday(shown, on), is_business_day=is_business_day)
+    return shown.show(
+        "no_day", status=404, on=on, dry_runs=dry_runs, why=months.holiday(shown, on), is_business_day=is_business_day
+    )
 
 
 @router.get("/day/{on}/rows/{total}")
@@ -92,6 +110,25 @@ def report(shown: Shown, on: date) -> Response:
         made = day_report.day_report(services, books, on)
         content = services.write_report(made)
     return shown.download(f"{made.name}.xlsx", content)
+
+
+@router.get("/evidence.zip")
+def evidence(shown: Shown, first: date, last: date) -> Response:
+    """Return the certificates of a period with every row that they seal, to be verified elsewhere."""
+    if not shown.visitor.may_act:
+        raise HTTPException(403, shown.words("errors.holds_names"))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        wiring.operators() as services,
+        services.ledger.books(read_only=True) as books,
+    ):
+        found = [one for one in books.close.certificates() if first <= one.settlement_date <= last]
+        if not found:
+            raise HTTPException(404)
+        archive = Path(folder) / "evidence.zip"
+        wiring.write_archive(archive, found, {one.number: books.close.sealed_rows(one.number) for one in found})
+        content = archive.read_bytes()
+    return shown.download(f"evidence-{first}-{last}.zip", content)
 
 
 @router.get("/certificate/{number}")

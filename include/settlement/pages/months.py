@@ -44,7 +44,10 @@ def months(shown: Shown, until: str = "") -> Response:
             [square(shown, on, days.get(on), due=due) if on.month == month.month else None for on in week]
             for week in calendar.Calendar().monthdatescalendar(month.year, month.month)
         ]
-        shown_months.append({"first": month, "weeks": weeks})
+        closed = [
+            on for on, row in days.items() if row["closed_at"] and (on.year, on.month) == (month.year, month.month)
+        ]
+        shown_months.append({"first": month, "last": max(closed, default=None), "weeks": weeks})
         month = _back(month, -1)
     return shown.show(
         "months",
