@@ -74,6 +74,7 @@ from settlement.ports.breaks import Break, BreakEvent
 from settlement.ports.close import Certificate
 from settlement.ports.days import BackfillEnd, Day, DayRun, DayTotals, PayoutSum, Run, RunRequest
 from settlement.ports.files import SentFile, Transmission
+from settlement.ports.opening import OpeningItem, TakenOver
 from settlement.ports.outbox import Alert, ConnectionTest, DeliveryReport
 from settlement.ports.payouts import Uncredited, UnderWay
 from settlement.ports.refunds import TakenRefund, UndoneRefund
@@ -847,6 +848,28 @@ def _as_json(said: Mapping[str, Any]) -> Row:
     """Return it as it comes back out of a column of JSON: short keys first."""
     known: Row = json.loads(json.dumps(dict(said), default=str))
     return dict(sorted(known.items(), key=lambda item: (len(item[0].encode()), item[0])))
+
+
+class Opening:
+    """What a lender was taken over with: in memory each of them began with nothing."""
+
+    keep = LeftOut()
+    sums = LeftOut()
+    receipts = LeftOut()
+    receipt_ids = LeftOut()
+    loans_waiting = LeftOut()
+
+    def find(self) -> TakenOver | None:
+        return None
+
+    def under_way(self) -> list[OpeningItem]:
+        return []
+
+    def suspended(self) -> dict[str, int]:
+        return {}
+
+    def booked(self, currency: str) -> int:
+        return 0
 
 
 class Refunds:
@@ -1794,6 +1817,7 @@ class MemoryBooks:
     explain = LeftOut()
 
     def __init__(self, kept: Kept, *, alerts: AlertsPolicy) -> None:
+        self.opening = Opening()
         self.backfills = Backfills(kept)
         self.days = Days(kept, self.backfills)
         self.outbox = Outbox(kept, alerts=alerts)

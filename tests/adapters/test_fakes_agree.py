@@ -159,6 +159,14 @@ TO_THE_BANK = (PayoutState.APPROVED, PayoutState.SUBMITTED)
 # ----------------------------------------------------------------------------------------------------------- payouts
 
 
+def test_a_lender_that_was_not_taken_over_began_with_nothing(ledger: Ledger) -> None:
+    with ledger.books() as books:
+        assert books.opening.find() is None
+        assert books.opening.under_way() == []
+        assert books.opening.suspended() == {}
+        assert books.opening.booked("KRW") == 0
+
+
 def test_what_is_owed_is_prepared_and_held(ledger: Ledger) -> None:
     day = opened(ledger)
     held = frames.build(frames.HOLDS, [("investor", "C", "KRW", 5, "frozen")])

@@ -20,12 +20,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from .opening import Position
 from .world import Facts, Loan, Note, Receivable, Refund, Repayment, World
 
 COMPONENTS = ("cost", "late_interest", "interest", "principal")
 TAXED = ("late_interest", "interest")
 PPM = 1_000_000
 UNDONE = "refund_undone"  # a person's, who is no run
+TAKEN_OVER = "opening_position"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,7 @@ class Books:
     credits: list[Credit] = field(default_factory=list)
     quarantine: list[Quarantined] = field(default_factory=list)
     refunds: dict[str, date] = field(default_factory=dict)  # the date that took them
+    opened: set[str] = field(default_factory=set)  # repayments that another system booked and did not apply
 
     def copy(self) -> "Books":
         return Books(
@@ -151,6 +154,7 @@ class Books:
             list(self.credits),
             list(self.quarantine),
             dict(self.refunds),
+            set(self.opened),
         )
 
     def known(self) -> set[str]:
@@ -160,7 +164,7 @@ class Books:
 
     def settled_in(self) -> str | None:
         """Return the currency in which money of the loan was settled, if any was."""
-        return next((e.currency for e in self.entries if e.event == "repayment_distributed"), None)
+        return next((e.currency for e in self.entries if e.event in ("repayment_distributed", TAKEN_OVER)), None)
 
     def on(self, day: date) -> tuple[Any, ...]:
         """Return what the date made of this loan, comparable with `==`."""
@@ -228,8 +232,62 @@ class Reference:
         self.kept_waiting: set[str] = set()  # of these, those that a run does not try; a replay does
         self.waiting: set[str] = set()  # loans that are in another currency now than their money was settled in
         self.returned: list[Returned] = []
+        self.first: date | None = None  # the first date, of a lender that settled elsewhere before
+        self.credited: dict[str, Repayment] = {}  # what of its held credits is asked of a repayment
         self.outcomes: list[Outcome] = []
         self.breaks: dict[tuple[str, str], int] = {}
+
+    # --- §10 taking over ------------------------------------------------------------------------------------
+
+    def take_over(self, positions: Collection[Position], first: date) -> None:
+        """Begin with what another system left behind, as of the business day before the first settlement date."""
+        assert not self.revisions and not self.books
+        self.first, opened_on = first, first - timedelta(days=1)
+        while not self.world.is_business_day(opened_on):
+            opened_on -= timedelta(days=1)
+        facts = self.world.seen(self.runs)
+        loan_of = {note.note_id: loan for loan, notes in facts.notes.items() for note in notes}
+        loan_of |= {r.receivable_id: loan for loan, receivables in facts.receivables.items() for r in receivables}
+
+        def book(loan_id: str, repayment_id: str, position: Position, account: str) -> None:
+            signed = -position.amount if account == "receipts_in_transit" else position.amount
+            made = Entry(
+                settlement_date=opened_on,
+                event=TAKEN_OVER,
+                repayment_id=repayment_id,
+                of=repayment_id,
+                currency=position.currency,
+                postings={"opening_balance": signed, account: -signed},
+            )
+            self.books.setdefault(loan_id, Books()).entries.append(made)
+
+        for position in positions:
+            of, amount = position.subject_id, position.amount
+            if position.kind == "note_principal_repaid":
+                self.books.setdefault(loan_of[of], Books()).paid[of] = amount
+            elif position.kind == "receivable_paid":
+                self.books.setdefault(loan_of[of], Books()).allocated[of] = amount
+            elif position.kind == "borrower_credit":
+                id = f"opening:{of}"
+                book(of, id, position, f"borrower_credit:{of}")
+                begins = datetime.combine(opened_on, time(), self.zone).astimezone(UTC)
+                self.credited[id] = Repayment(repayment_id=id, loan_id=of, received_at=begins, amount=amount)
+                credit = Credit(loan_id=of, repayment_id=id, currency=position.currency, amount=amount)
+                self.books[of].credits.append(credit)
+            elif position.kind == "repayment_unallocated":
+                row = self.was[of] = facts.repayments[of]
+                book(row.loan_id, of, position, "repayments_unallocated")
+                self.books[row.loan_id].opened.add(of)
+            elif position.kind == "investor_payable":
+                book("", "", position, f"investor_payable:{of}")
+            else:
+                names = {"receipt_in_transit": "receipts_in_transit", "payout_in_transit": "payouts_in_transit"}
+                book("", "", position, names.get(position.kind, position.kind))
+
+    def is_before(self, row: Repayment) -> bool:
+        """Tell whether a repayment came before the first window, and was settled elsewhere."""
+        is_early = self.first is not None and row.received_at < self.window(self.first)[0]
+        return is_early and row.repayment_id not in self.books.get(row.loan_id, Books()).opened
 
     # --- §1 the day -----------------------------------------------------------------------------------------
 
@@ -294,7 +352,7 @@ class Reference:
         for row in facts.repayments.values():
             books = self.books.get(row.loan_id, Books())
             window = self.settlement_date_of(row.received_at)
-            is_late = window < day and window in self.revisions
+            is_late = (window < day and window in self.revisions) or row.repayment_id in books.opened
             is_done = row.repayment_id in books.settled or row.repayment_id in books.undone
             if (window == day or is_late) and not is_done and row.repayment_id not in self.kept_waiting:
                 taken[row.loan_id].append(row)
@@ -307,7 +365,8 @@ class Reference:
         asked: dict[str, list[Refund]] = defaultdict(list)
         for refund in facts.refunds.values():
             is_taken = refund.refund_id in self.books.get(refund.loan_id, Books()).refunds
-            if refund.requested_at < self.cut_off(day) and not is_taken:
+            is_elsewhere = self.first is not None and refund.requested_at < self.window(self.first)[0]
+            if refund.requested_at < self.cut_off(day) and not is_taken and not is_elsewhere:
                 asked[refund.loan_id].append(refund)
         for refunds in asked.values():
             refunds.sort(key=lambda refund: (refund.requested_at, refund.refund_id.encode()))
@@ -386,7 +445,7 @@ class Reference:
                 for row in books.quarantine
                 if row.released_on is None and row.repayment_id not in self.kept_waiting  # which is a break of its own
             ]
-            alone = ("bad_reversal", "refund_exceeds_credit")
+            alone = ("bad_reversal", "before_opening", "refund_exceeds_credit")
             yield from (((k.rule, k.repayment_id), k.amount) for k in kept if k.rule in alone)
             if any(k.rule not in alone for k in kept):
                 yield ("quarantined", loan_id), sum(k.amount for k in kept if k.rule not in alone)
@@ -404,13 +463,17 @@ class Reference:
         if is_new:
             facts = self.as_taken(facts, {id for books in self.books.values() for id in books.known()})
             every = {r.loan_id for r in facts.repayments.values() if self.settlement_date_of(r.received_at) == day}
-            held = {loan for loan in self.books if self.books_before(loan, day).credits}
+            before = {loan: self.books_before(loan, day) for loan in self.books}
+            held = {loan for loan, books in before.items() if books.credits}
+            opened = {
+                loan for loan, books in before.items() if books.opened - books.settled.keys() - books.undone.keys()
+            }
             asking = {
                 r.loan_id
                 for r in facts.refunds.values()
                 if r.requested_at < self.cut_off(day) and r.refund_id not in self.books_before(r.loan_id, day).refunds
             }
-            return every | held | set(self.taken(day, facts)) | asking
+            return every | held | set(self.taken(day, facts)) | asking | opened
         may_be_paid = self.policy.waterfall.excess != "hold"  # in advance
         return in_window | {
             loan_id
@@ -685,7 +748,7 @@ class LoanDay:
         )
 
     def extract(self, books: Books, row: Repayment) -> None:
-        if row.repayment_id not in books.extracted:
+        if row.repayment_id not in books.extracted | books.opened:
             books.extracted.add(row.repayment_id)
             postings = {"receipts_in_transit": row.amount, "repayments_unallocated": -row.amount}
             self.post(books, "repayment_extracted", row.repayment_id, row.repayment_id, postings)
@@ -730,7 +793,8 @@ class LoanDay:
             books.credits.append(credit)
 
     def apply_credit(self, books: Books, credit: Credit) -> None:
-        row = self.facts.repayments[credit.repayment_id]
+        id = credit.repayment_id
+        row = self.reference.credited.get(id) or self.facts.repayments[id]
         postings, left = self.pay(books, row, credit.amount)
         if left < credit.amount:
             postings[f"borrower_credit:{self.loan.loan_id}"] += credit.amount - left
@@ -810,6 +874,9 @@ class LoanDay:
         ):
             self.quarantine(books, reversal, "bad_reversal")
             return
+        if self.reference.is_before(original):
+            self.quarantine(books, reversal, "before_opening")
+            return
         books.undone[original_id] = reversal.repayment_id
         books.settled[reversal.repayment_id] = self.day
         self.release(books, reversal.repayment_id)
@@ -831,6 +898,8 @@ class LoanDay:
         books.credits = [credit for credit in books.credits if credit.repayment_id != original_id]
         for number, entry in [(i, e) for i, e in enumerate(books.entries) if e.of == original_id]:
             negated = {account: -amount for account, amount in entry.postings.items()}
+            if entry.event == TAKEN_OVER:  # the bank takes it back: it goes as it would have gone had we extracted it
+                negated["receipts_in_transit"] = negated.pop("opening_balance")
             self.post(books, "repayment_reversed", reversal.repayment_id, original_id, negated, number)
 
     # --- §3 distribution ------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from settlement.stages import close, day_report, reconcile, refunds
 
 from .conftest import Platform
 from .payout_stories import worked_day
+from .taking_over import first_date_is
 
 ON = date(2026, 2, 16)
 
@@ -142,6 +143,14 @@ insert into core.refunds values ('F1', 'L1', 'KRW', 100, '홍길동', '계좌', 
   ('F2', 'L1', 'KRW', 5000, '홍길동', '110-9', '004', '2026-02-16 13:00+09');
 """
 
+# What was taken over of a loan that nothing else moves.
+OPENING = """
+insert into core.loans values ('L8', 'KRW', '2026-01-15');
+insert into core.receivables (receivable_id, loan_id, installment_no, component, due_on, amount)
+  values ('X8', 'L8', 1, 'interest', '2026-01-31', 10);
+insert into core.opening_positions values ('receivable_paid', 'X8', 'KRW', 4);
+"""
+
 # A reversal of another amount than what it undoes: it is kept back, and its loan is run again.
 LATE = "insert into core.repayments values ('R8', 'L1', '2026-02-16 15:00+09', 5, null, 'R1')"
 
@@ -151,6 +160,15 @@ TAMPERINGS = {
     "revisions asked for": (
         "update ledger.revisions set requested_by = 'boss'",
         "revisions asked for 2026-02-16/1",
+    ),
+    "opening": ("update ledger.opening set sha256 = 'x'", "opening 2026-02-16"),
+    "opening_positions": (
+        "update ledger.opening_positions set amount = 5",
+        "opening_positions receivable_paid/X8/KRW",
+    ),
+    "an opening position put in": (
+        "insert into ledger.opening_positions values ('receivable_paid', 'X9', 'KRW', 5, 'L8')",
+        "opening_positions receivable_paid/X9/KRW was put in",
     ),
     "replayed_loans": ("update ledger.replayed_loans set loan_id = 'L7'", "replayed_loans 2026-02-16/2/L1 is gone"),
     "day_totals": (
@@ -376,7 +394,7 @@ TAMPERINGS = {
         "certificates 1",
     ),
     "a certificate made whole again": (
-        "update ledger.certificates set issued_at = issued_at + interval '1 day'",
+        "update ledger.certificates set issued_at = issued_at + interval '1 day' where number = 1",
         "certificates 1",
     ),
     "a certificate gone": ("delete from ledger.certificates", "seals of no certificate"),
@@ -386,7 +404,8 @@ TAMPERINGS = {
 
 def test_every_tampered_row_is_found_and_named(platform: Platform) -> None:
     worked_day(platform)
-    platform.source(REFUNDS)
+    platform.source(REFUNDS + OPENING)
+    first_date_is(platform, "2026-02-16")
     platform.settle("2026-02-16", at="2026-02-17T06:00+09:00")
     platform.source(LATE)
     platform.settle("2026-02-16", at="2026-02-17T06:30+09:00", run_id="run-again", reason="a reversal came late")

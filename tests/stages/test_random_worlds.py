@@ -77,6 +77,7 @@ class Pipeline:
         self.core = sa.create_engine(core_url, poolclass=sa.NullPool)
         self.ledger = sa.create_engine(ledger_url, poolclass=sa.NullPool)
         self.runs = 0
+        self.first: date | None = None
         with self.core.begin() as connection:
             connection.exec_driver_sql("drop schema core cascade; create schema core")
             for name, columns in RELATIONS.values():
@@ -105,6 +106,7 @@ class Pipeline:
             calendar=StoryDays(self.story.world),
             timezone=policy.timezone,
             cut_off=policy.cut_off,
+            first=self.first,
         )
         with wiring.services() as services:
             yield replace(services, policy=policy, calendar=calendar)

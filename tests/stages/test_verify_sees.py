@@ -393,6 +393,13 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         ("snapshots 2026-02-20/1", "update ledger.snapshots set input_sha256 = 'x' where {20th}"),
         ("snapshots 2026-02-20/1", "delete from ledger.snapshots where {20th}"),
     ],
+    "opening positions are what was taken over, and booked": [
+        (
+            "opening_positions client_bank KRW",
+            "update ledger.entries set event = 'opening_position'"
+            " where line_id = '{unknown}' and event = 'line_suspended'",
+        ),
+    ],
     "breaks that are over say so in their history": [
         ("breaks 2", "update ledger.breaks set state = 'resolved', resolved_on = opened_on where break_id = 2"),
         ("breaks 2", "update ledger.breaks set state = 'written_off', resolved_on = opened_on where break_id = 2"),

@@ -19,6 +19,7 @@ TOTALS = (
 )  # fmt: skip
 RESTATEMENTS = ("revision", "reason", "requested_by", "currency", "received_change", "distributed_change")
 PAYOUTS = ("state", "count", "amount")
+OPENING = ("position", "count", "amount")
 OPEN_BREAKS = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")
 SEALED = ("table", "rows")
 
@@ -97,7 +98,10 @@ def export(
     first_on, last_on = parse_date(first), parse_date(last)
     out = output.answer(json=json, lang=lang)
     with wiring.command() as services, services.ledger.books(read_only=True) as books:
-        found = [c for c in books.close.certificates() if first_on <= c.settlement_date <= last_on]
+        every = books.close.certificates()
+        found = [c for c in every if first_on <= c.settlement_date <= last_on]
+        if found and found[0].number == 1:  # what was taken over stands before the first day
+            found = [c for c in every if c.number == 0] + found
         wiring.write_archive(to, found, {c.number: books.close.sealed_rows(c.number) for c in found})
     rows = [{"number": c.number, "settlement_date": str(c.settlement_date), "sha256": c.sha256} for c in found]
     if not out.data(rows):
@@ -121,8 +125,12 @@ def _print_certificate(out: output.Output, found: Mapping[str, Any]) -> None:
         for restated in found.get("restatements", ())
         for currency, changes in restated["changes"].items()
     ]
+    opening = [
+        {"position": name, **sums} for name, sums in found.get("opening", {"positions": {}})["positions"].items()
+    ]
     sealed = [{"table": table, "rows": rows["rows"]} for table, rows in found["sealed"].items()]
     for title, rows, columns in (
+        *([("opening", opening, OPENING)] if opening else []),
         ("movements", movements, MOVEMENTS),
         ("totals", totals, TOTALS),
         ("restatements", restatements, RESTATEMENTS),

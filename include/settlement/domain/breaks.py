@@ -13,6 +13,7 @@ from typing import Any
 SIDES: Mapping[str, str] = {
     "quarantined": "source",
     "bad_reversal": "source",
+    "before_opening": "ours",
     "orphan_repayment": "source",
     "source_changed": "source",
     "late_arrival_too_old": "source",
@@ -29,6 +30,7 @@ SIDES: Mapping[str, str] = {
     "statement_chain": "bank",
     "message_refused": "bank",
     "date_not_settled": "ours",
+    "opening_difference": "ours",
 }
 
 
@@ -57,6 +59,7 @@ WAYS: Mapping[tuple[str, str], tuple[Way, ...]] = {
     ("quarantined", "loan"): (Way.MEND,),
     ("quarantined", "repayment"): (Way.MEND, Way.ANSWER),
     ("bad_reversal", "repayment"): (Way.MEND, Way.ANSWER),
+    ("before_opening", "repayment"): (Way.ANSWER,),
     ("orphan_repayment", "repayment"): (Way.MEND, Way.ANSWER),
     ("source_changed", "repayment"): (Way.MEND, Way.ANSWER),
     ("late_arrival_too_old", "repayment"): (Way.MEND, Way.ANSWER),
@@ -66,7 +69,9 @@ WAYS: Mapping[tuple[str, str], tuple[Way, ...]] = {
     ("borrower_overdrawn", "refund"): (Way.BOOK, Way.WRITE_OFF),
     ("missing_at_bank", "repayment"): (Way.WRITE_OFF,),
     ("missing_at_bank", "payout"): (Way.ABSENT, Way.WRITE_OFF),
+    ("missing_at_bank", "opening"): (Way.WRITE_OFF,),
     ("unknown_at_bank", "line"): _OF_A_LINE,
+    ("unknown_at_bank", "opening"): (Way.WRITE_OFF, Way.ANSWER),
     ("amount_differs", "line"): _OF_A_LINE,
     ("duplicate_line", "line"): _OF_A_LINE,
     ("ambiguous", "line"): _OF_A_LINE,
@@ -76,6 +81,7 @@ WAYS: Mapping[tuple[str, str], tuple[Way, ...]] = {
     ("message_refused", "message"): (Way.ANSWER,),
     ("message_refused", "payout"): (Way.ANSWER,),
     ("date_not_settled", "date"): (Way.RUN, Way.ANSWER),
+    ("opening_difference", "account"): (Way.ANSWER,),
 }
 """By cause and kind of subject: what a person may do that ends a break of it.
 
@@ -156,6 +162,8 @@ _GONE: Mapping[str, str] = {
     "quarantined": "a later run took the repayment after all",
     "overpaid": "the held credit was taken",
     "missing_at_bank": "it is expected no longer",
+    "before_opening": "the source says it no longer",
+    "opening_difference": "the opening positions and the first statement agree",
     "date_not_settled": "the date was settled, or is no settlement date any more",
 }
 

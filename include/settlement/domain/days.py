@@ -242,6 +242,10 @@ class SettlementCalendar:
         """Return the date that the policy's zone shows at this instant."""
         return instant.astimezone(ZoneInfo(self.timezone)).date()
 
+    def start_of(self, on: date) -> datetime:
+        """Return when a date begins in the policy's zone, in UTC."""
+        return self._instant(on, timedelta())
+
     def date_named_by(self, instant: datetime) -> date:
         """Return the date that a person means by an instant given to Airflow: midnight UTC, which is what a date
         without a time becomes there, names that date in every zone; any other instant names its date in the policy's.

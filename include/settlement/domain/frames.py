@@ -126,6 +126,28 @@ def _number(name: str, meaning: str) -> Column:
     return Column(name=name, kind=Kind.NUMBER, meaning=meaning, is_nullable=True)
 
 
+# --- what a lender is taken over with ------------------------------------------------------------------------------
+
+OPENING = Spec(
+    name="opening positions",
+    grain="One row per row of the optional relation, with what the source says of the subject that it names.",
+    key=("row",),
+    columns=(
+        _amount("row", "its number: contradictory rows may be the same"),
+        _text("kind", "as `books.opening.OpeningKind`; anything else is contradictory"),
+        _text("subject_id", "what it is about; empty where it is one account"),
+        _text("currency", "ISO 4217"),
+        _amount("amount", "what stands; 0 where the source says none"),
+        _text("loan_id", "the loan that it says something of, if the source has it", is_nullable=True),
+        _text("loan_currency", "its currency", is_nullable=True),
+        _flag("is_known", "whether the source has its note, receivable, loan, repayment or investor"),
+        _amount("most", "a note's principal, the amount of a receivable or a repayment; else 0"),
+        _instant("received_at", "when its repayment came", is_nullable=True),
+        _flag("is_undone", "its repayment is a reversal, or was reversed before the first window"),
+        _flag("is_named_so", "the source has a repayment of the name that the credit would bear"),
+    ),
+)
+
 # --- what comes in -----------------------------------------------------------------------------------------------
 
 LOANS = Spec(
@@ -200,8 +222,9 @@ REPAYMENTS = Spec(
         _id("reverses_repayment_id", "set on a reversal: the repayment it undoes", is_nullable=True),
         _text(
             "state",
-            "new, or quarantined: an earlier run extracted and quarantined it (a reversal: quarantined as bad)",
-            one_of=("new", "quarantined"),
+            "new, or quarantined: an earlier run extracted and quarantined it (a reversal: quarantined as bad); or "
+            "extracted: the opening booked its money, and no run has taken it",
+            one_of=("new", "quarantined", "extracted"),
         ),
     ),
 )
@@ -246,8 +269,9 @@ ORIGINALS = Spec(
         _flag("is_reversed", "an earlier run took a reversal of it that was good"),
         _text(
             "state",
-            "before the run: settled, quarantined or cancelled by an earlier run, or unsettled",
-            one_of=("settled", "quarantined", "cancelled", "unsettled"),
+            "before the run: settled, quarantined or cancelled by an earlier run, or unsettled; extracted: unsettled, "
+            "and its money booked by the opening; before_opening: settled elsewhere, by whom the lender was taken over",
+            one_of=("settled", "quarantined", "cancelled", "unsettled", "extracted", "before_opening"),
         ),
     ),
 )
@@ -513,7 +537,14 @@ BREAKS = Spec(
         _text(
             "cause",
             "why",
-            one_of=("overpaid", "quarantined", "bad_reversal", "orphan_repayment", "refund_exceeds_credit"),
+            one_of=(
+                "overpaid",
+                "quarantined",
+                "bad_reversal",
+                "before_opening",
+                "orphan_repayment",
+                "refund_exceeds_credit",
+            ),
         ),
         _text("subject_kind", "what it is about", one_of=("loan", "repayment", "refund")),
         _text("subject_id", "its id"),

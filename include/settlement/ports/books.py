@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from settlement.ports.files import PaymentFiles
     from settlement.ports.inputs import BookedInputs
     from settlement.ports.journal import Journal
+    from settlement.ports.opening import Opening
     from settlement.ports.outbox import Outbox
     from settlement.ports.outcomes import Outcomes
     from settlement.ports.payouts import Payouts
@@ -41,6 +42,8 @@ class Books(NotifyingBooks, Protocol):
     def inputs(self) -> BookedInputs: ...
     @property
     def outcomes(self) -> Outcomes: ...
+    @property
+    def opening(self) -> Opening: ...
     @property
     def replays(self) -> Replays: ...
     @property

@@ -69,6 +69,13 @@ class SourceSnapshot(Protocol):
         """Return the refunds that were requested before an instant; none where the source has no such relation."""
         ...
 
+    def opening(self, opens_at: datetime) -> pd.DataFrame:
+        """Return the opening positions, frame `OPENING`; none where the source has no such relation.
+
+        `opens_at` is when the first window opens: what came before it was settled elsewhere.
+        """
+        ...
+
     def loans(self, loan_ids: Sequence[str]) -> pd.DataFrame:
         """Return these loans."""
 

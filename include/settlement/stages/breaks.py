@@ -15,7 +15,7 @@ import pandas as pd
 from settlement.domain import frames
 from settlement.domain.bank import matching
 from settlement.domain.bank.matching import Match, OpenLine, Subject, SubjectKind
-from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS
+from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS, About
 from settlement.domain.bank.statement import LineState
 from settlement.domain.books import postings
 from settlement.domain.books.accounts import (
@@ -27,7 +27,9 @@ from settlement.domain.books.accounts import (
     PAYOUTS_IN_TRANSIT,
     RECEIPTS_IN_TRANSIT,
     REMITTED,
+    SUSPENSE,
 )
+from settlement.domain.books.opening import SUSPENDED
 from settlement.domain.books.postings import JournalEntry
 from settlement.domain.breaks import WAYS, BreakState, Decision, Way
 from settlement.domain.errors import Refused
@@ -337,6 +339,8 @@ def _plan_write_off(services: Services, books: Books, found: Break, *, now: date
     if found.subject_kind == "repayment":
         cleared = RECEIPTS_IN_TRANSIT.name
         stands = _receipt_in_transit(books, found.subject_id)
+    elif found.subject_kind == "opening":
+        return _plan_write_off_of_opening(services, books, found, now=now)
     elif found.subject_kind == "payout":
         cleared = PAYOUTS_IN_TRANSIT.name
         stands = sum(owed.amount for owed in books.payouts.uncredited() if owed.payout_id == found.subject_id)
@@ -363,6 +367,36 @@ def _plan_write_off(services: Services, books: Books, found: Break, *, now: date
     today = services.calendar.newest_settleable(now) or services.calendar.local_date(now)
     on = apply.open_date(services, books, today)
     return found.amount, lambda by: books.journal.post(entry, settlement_date=on, now=now)
+
+
+def _plan_write_off_of_opening(services: Services, books: Books, found: Break, *, now: datetime) -> Planned:
+    """Clear what another system had under way and no line has shown, or what was taken over unexplained.
+
+    Raises Refused: it has moved since the break was found.
+    """
+    assert found.currency is not None and found.amount is not None
+    waiting = {
+        row.item_id: match.of_opening(row)
+        for row in books.opening.under_way()
+        if not row.is_shown and not row.is_written_off
+    }
+    item = waiting.get(found.subject_id)
+    if found.cause == "missing_at_bank":
+        stands = item.amount if item is not None else 0
+        cleared, amount = (item.kind.clears(item.subject_id), item.amount) if item is not None else ("", 0)
+        about = item.kind.about(item.subject_id) if item is not None else About()
+    else:
+        stands = books.opening.suspended().get(found.currency, 0)
+        cleared, amount, about = SUSPENSE.name, -stands, About(repayment_id=SUSPENDED)
+    made = JournalEntry(entry=postings.written_off(cleared, amount), currency=found.currency, **about)
+    if stands != found.amount:
+        raise Refused(
+            f"Break [{found.break_id}] was found with [{found.amount} {found.currency}], [{stands}] stands by now: the"
+            " next reconciliation brings the break up to date"
+        )
+    today = services.calendar.newest_settleable(now) or services.calendar.local_date(now)
+    on = apply.open_date(services, books, today)
+    return found.amount, lambda by: books.journal.post(made, settlement_date=on, now=now)
 
 
 def _receipt_in_transit(books: Books, repayment_id: str) -> int:
@@ -403,7 +437,10 @@ def _subject(services: Services, books: Books, line: OpenLine, name: str) -> Sub
     """
     kind, _, subject_id = name.partition(":")
     meant: Subject | None = None
-    if kind == SubjectKind.PAYOUT:
+    if subject_id.startswith("opening-"):
+        waiting = [match.of_opening(row) for row in books.opening.under_way() if not row.is_shown]
+        meant = next((item for item in waiting if (item.kind, item.subject_id) == (kind, subject_id)), None)
+    elif kind == SubjectKind.PAYOUT:
         meant = _movement(services, books, line, books.payouts.by_end_to_end([subject_id]))
     elif kind == SubjectKind.RECEIPT:
         since = match.first_taken(services, books) or date.min
@@ -422,7 +459,7 @@ def _subject(services: Services, books: Books, line: OpenLine, name: str) -> Sub
             f"[{name}] is not there, has its line already, or cannot be what this line of [{line.amount}"
             f" {line.currency}] shows: name a receipt as receipt:ID, a payout as payout:END_TO_END_ID"
         )
-    is_of_payout = meant.kind in PAYOUT_KINDS
+    is_of_payout = meant.kind in PAYOUT_KINDS and not subject_id.startswith("opening-")
     if meant.currency != line.currency or (meant.amount != line.amount and not is_of_payout):
         raise Refused(
             f"[{name}] is [{meant.amount} {meant.currency}], the line is [{line.amount} {line.currency}]:"

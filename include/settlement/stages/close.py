@@ -277,7 +277,8 @@ def _break(found: Break) -> dict[str, Any]:
 def _broken_chain(books: Books) -> list[str]:
     """Return the first certificate that is not what it was, or does not follow the one before it."""
     previous: str | None = None
-    for place, found in enumerate(books.close.certificates(), start=1):
+    first = 0 if books.opening.find() else 1
+    for place, found in enumerate(books.close.certificates(), start=first):
         body = json.loads(found.body)
         is_whole = (
             hashlib.sha256(found.body.encode()).hexdigest() == found.sha256

@@ -19,14 +19,14 @@ from settlement.domain.frames import Inputs, Outcome
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun, DayTotals, RunRequest
 from settlement.ports.services import Services
-from settlement.stages import extract, notify, restate, standing
+from settlement.stages import extract, notify, opening, restate, standing
 
 log = structlog.get_logger(__name__)
 
 LOGGED_CHANGES = 200
 """So many lines of what a dry run would change go into the log of its task."""
 
-CAUSES = ("quarantined", "bad_reversal", "orphan_repayment", "overpaid", "refund_exceeds_credit")
+CAUSES = ("quarantined", "bad_reversal", "before_opening", "orphan_repayment", "overpaid", "refund_exceeds_credit")
 
 
 def distribute(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _dry_run(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any
         return computed | {"dry_run": True, "owed": _owed(owed)}
     with services.ledger.books(read_only=True) as books:
         settled = books.days.settled()
-        if not settled or settled[-1] < day.settlement_date:
+        if not opening.is_awaited(books) and (not settled or settled[-1] < day.settlement_date):
             owed, totals = books.journal.balances(INVESTOR_PAYABLE.prefix), []
             for part in _parts(services, day, extract.see(services, books, day).inputs):
                 totals.append(part.totals)
@@ -241,6 +241,7 @@ def preview(services: Services, day: DayRun, *, now: datetime) -> tuple[dict[str
     """
     unkept = replace(services, snapshots=restate.Unkept(services.snapshots))
     with services.ledger.books(day=day, posting=True, is_kept=False) as books:
+        opening.take(unkept, books, now=now)
         if not books.outcomes.is_computed(day):
             request = RunRequest(settlement_date=day.settlement_date, run_id=day.run_id)
             books.days.open(request, settlement_date=day.settlement_date, now=now)

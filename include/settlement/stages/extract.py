@@ -23,8 +23,8 @@ from settlement.ports.days import DayRun
 from settlement.ports.inputs import BookedInputs
 from settlement.ports.outcomes import Frozen, Seen
 from settlement.ports.services import Services
-from settlement.ports.source import Facts, SourceSnapshot
-from settlement.stages import notify, standing
+from settlement.ports.source import EarlierReceipts, Facts, SourceSnapshot
+from settlement.stages import notify, opening, standing
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +45,9 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
     Raises NotYet: the run is a scheduled one, and an older date whose run has begun is not posted yet.
     Raises Refused: it has not been posted in time.
     """
+    if day.dry_run and (said := _dry_opening(services, day, now=now)):
+        return said
+    taken_over = {} if day.dry_run else opening.take_over(services, day, now=now)
     with services.ledger.books(day=day, read_only=True) as books:
         is_computed = books.outcomes.is_computed(day)
         if is_computed:
@@ -53,13 +56,15 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
             _wait_for_older(services, books, day, now=now)
             seen = see(services, books, day)
             first_date = services.calendar.first or min([day.settlement_date, *books.days.settled()])
+            is_opened = books.opening.find() is not None
     if is_computed:
         return _look_again(services, day, changed, now=now)
-    inputs = seen.inputs
-    totals = {"repayments": len(inputs.repayments), "loans": len(inputs.loans), "notes": len(inputs.notes)}
-    with services.core.snapshot() as source:
-        opens_at = services.calendar.window(first_date).from_at
-        earlier = source.received_before(opens_at, inputs.loans["loan_id"].tolist())
+    inputs, earlier = seen.inputs, list[EarlierReceipts]()
+    totals: dict[str, Any] = _sizes(inputs) | ({"opening": taken_over} if taken_over else {})
+    if not is_opened:
+        with services.core.snapshot() as source:
+            opens_at = services.calendar.window(first_date).from_at
+            earlier = source.received_before(opens_at, inputs.loans["loan_id"].tolist())
     if earlier:
         log.warning("opening_absent", settlement_date=day.settlement_date.isoformat(), first_date=str(first_date))
         totals |= {"receipts_before_the_first_date": sum(row.receipts for row in earlier)}
@@ -76,6 +81,23 @@ def freeze_inputs(services: Services, day: DayRun, *, now: datetime) -> dict[str
         notify.day_started(services, books, day, expected=_expected(inputs), count=len(inputs.repayments), now=now)
         notify.step_done(books, day, Step.EXTRACT, row_count=len(inputs.repayments), now=now)
         return totals | {"input_sha256": frozen.input_sha256}
+
+
+def _sizes(inputs: Inputs) -> dict[str, Any]:
+    return {"repayments": len(inputs.repayments), "loans": len(inputs.loans), "notes": len(inputs.notes)}
+
+
+def _dry_opening(services: Services, day: DayRun, *, now: datetime) -> dict[str, Any]:
+    """Return what the first run of any date would take over and see, in a transaction of which nothing remains."""
+    with services.ledger.books(read_only=True) as books:
+        opening.check(books, day)
+        if not opening.is_awaited(books):
+            return {}
+    with services.ledger.books(day=day, posting=True, is_kept=False) as books:
+        taken_over = opening.take(services, books, now=now)
+        if not taken_over:
+            return {}
+        return _sizes(see(services, books, day).inputs) | {"opening": taken_over, "dry_run": True}
 
 
 def _changed_since(services: Services, books: Books, day: DayRun) -> list[Finding]:
@@ -221,21 +243,26 @@ def see(services: Services, books: Books, day: DayRun) -> Seen:
     on, books_version = day.settlement_date, books.outcomes.version()
     with services.core.snapshot() as source:
         windows = Windows(services.calendar, books.days.windows())
-        facts, changed = read_facts(windows, look_back_of(services, books), books.inputs, source, on)
+        facts, changed = read_facts(windows, look_back_of(services, books), books, source, on)
     return Seen(inputs=books.inputs.see(on, facts), books_version=books_version, changed=changed)
 
 
 def read_facts(
-    windows: Windows, look_back: LookBack, booked: BookedInputs, source: SourceSnapshot, on: date
+    windows: Windows, look_back: LookBack, books: Books, source: SourceSnapshot, on: date
 ) -> tuple[Facts, list[Finding]]:
-    """Return the source's side of the day's inputs, and what it says otherwise than when it was taken."""
+    """Return the source's side of the day's inputs, and what it says otherwise than when it was taken.
+
+    What was taken over and no run has taken is a late arrival, as it was taken over.
+    """
+    booked = books.inputs
     received, changed = _compare(windows, look_back, booked, source, on)
     repayments = source_changes.new(received, booked.known(received["repayment_id"].tolist()))
     if again := source_changes.unchanged(booked.quarantined(on), changed):
         tried = source.repayments(again)
         has_come = tried["received_at"] < windows.calendar.window(on).until_at_exclusive
         repayments = pd.concat([repayments, tried[has_come]], ignore_index=True)
-    refunds = source.refunds(windows.of(on).until_at_exclusive)
+    repayments = pd.concat([repayments, books.opening.receipts()], ignore_index=True)
+    refunds = opening.refunds_of_ours(books, source.refunds(windows.of(on).until_at_exclusive))
     refunds = refunds[~refunds["refund_id"].isin(booked.refunded(on, refunds["refund_id"].tolist()))]
     found = source.loans(sorted({*repayments["loan_id"], *booked.credit_loans(on), *refunds["loan_id"]}))
     settled_in = booked.currencies(found["loan_id"].tolist())

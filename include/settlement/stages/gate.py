@@ -12,6 +12,7 @@ import pandas as pd
 
 from settlement.domain.bank import statement as statements
 from settlement.domain.books.accounts import CLIENT_BANK, RECEIPTS_IN_TRANSIT
+from settlement.domain.books.opening import OpeningKind
 from settlement.domain.days import SETTLED, DayState
 from settlement.domain.errors import NotYet, Refused
 from settlement.domain.payments import gate as questions
@@ -169,7 +170,7 @@ def _under_way(services: Services, books: Books, newest: KeptStatement | None) -
     """Return what may still leave the custody account for payouts, by currency: sent, and not yet shown as debited.
 
     A returned payout that no statement shows leaving was netted away by the bank, once a statement is in of a day after
-    the one on which it was to leave.
+    the one on which it was to leave. What another system had sent when the lender was taken over leaves like ours.
     """
     sums: Counter[str] = Counter()
     for part in books.payouts.under_way():
@@ -180,6 +181,9 @@ def _under_way(services: Services, books: Books, newest: KeptStatement | None) -
             and payouts.leaves_on(services.calendar, part.settlement_date, part.submitted_at) < newest.business_date
         )
         sums[part.currency] += 0 if is_netted else part.amount
+    for sent in books.opening.under_way():
+        if sent.kind is OpeningKind.PAYOUT_IN_TRANSIT and not sent.is_shown and not sent.is_written_off:
+            sums[sent.currency] += sent.amount
     return dict(sums)
 
 

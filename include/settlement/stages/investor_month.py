@@ -11,7 +11,9 @@ from settlement.stages import explain
 
 EARNED = ("repayment_distributed", "credit_applied", "repayment_reversed")
 PAID = ("payout_prepared", "payout_rejected", "payout_returned")
-"""The events of the journal that earn, and that pay out or give back; every other is somebody's correction."""
+TAKEN_OVER = ("opening_position",)
+"""The events of the journal that earn, that pay out or give back, and that take over what was owed before, whenever in
+the month; every other is somebody's correction."""
 
 
 def investor_month(books: Books, investor_id: str, month: date) -> dict[str, Any]:
@@ -60,14 +62,14 @@ def investor_month(books: Books, investor_id: str, month: date) -> dict[str, Any
         "corrections": [
             asdict(moved) | {"amount": -moved.amount}
             for moved in movements
-            if moved.settlement_date >= first and moved.event not in EARNED + PAID
+            if moved.settlement_date >= first and moved.event not in EARNED + PAID + TAKEN_OVER
         ],
     }
 
 
 def _place(event: str, *, is_before: bool) -> str:
     """Name the line of the balance that an event of the journal belongs to."""
-    if is_before:
+    if is_before or event in TAKEN_OVER:
         return "opening"
     return "earned" if event in EARNED else "paid_out" if event in PAID else "corrected"
 

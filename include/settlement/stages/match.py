@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
@@ -10,15 +11,17 @@ import pandas as pd
 
 from settlement.domain import frames
 from settlement.domain.bank import matching
-from settlement.domain.bank.matching import Mismatch, SubjectKind, Terms, references
+from settlement.domain.bank.matching import Mismatch, Subject, SubjectKind, Terms, references
 from settlement.domain.bank.matching.model import PAYOUT_KINDS, RECEIPT_KINDS
 from settlement.domain.bank.matching.spelling import Spelling
 from settlement.domain.bank.statement import LineState
+from settlement.domain.books.opening import OpeningKind
 from settlement.domain.days import SettlementCalendar
 from settlement.domain.payments import evidence
 from settlement.domain.payments.state import AT_BANK, PayoutState
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
+from settlement.ports.opening import OpeningItem
 from settlement.ports.services import Services
 from settlement.stages import apply
 
@@ -82,8 +85,33 @@ def match_lines(services: Services, books: Books, lines: pd.DataFrame) -> tuple[
         )
         shown = books.bank_lines.matched_subjects(sorted(RECEIPT_KINDS), receipts["subject_id"].tolist())
         is_taken = np.array([key in shown for key in frames.rows(receipts, *frames.SUBJECTS.key)], dtype=bool)
-        offered, taken = pd.concat([receipts[~is_taken], offered]), pd.concat([receipts[is_taken], taken])
+        waiting, shown_before = _taken_over(books)
+        offered = pd.concat([receipts[~is_taken], waiting, offered])
+        taken = pd.concat([receipts[is_taken], shown_before, taken])
     return matching.match(lines, offered, taken=taken, terms=terms)
+
+
+def _taken_over(books: Books) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what another system had under way that no line has shown, and what lines have: frames `SUBJECTS`.
+
+    A line shows it by its reference alone, so it is expected on no day and named by no group.
+    """
+    under_way = books.opening.under_way()
+    found = frames.build(frames.SUBJECTS, [asdict(of_opening(row)) for row in under_way])
+    is_shown = np.array([row.is_shown for row in under_way], dtype=bool)
+    return found[~is_shown], found[is_shown]
+
+
+def of_opening(row: OpeningItem) -> Subject:
+    """Return what a line may turn out to be that another system had under way."""
+    is_receipt = row.kind is OpeningKind.RECEIPT_IN_TRANSIT
+    return Subject(
+        kind=SubjectKind.RECEIPT if is_receipt else SubjectKind.PAYOUT,
+        subject_id=row.item_id,
+        amount=row.signed_amount,
+        currency=row.currency,
+        reference=row.reference,
+    )
 
 
 def first_taken(services: Services, books: Books) -> date | None:

@@ -8,7 +8,7 @@ from settlement.domain import controls, frames
 from settlement.domain.alerts.day import Step
 from settlement.domain.bank import statement as statements
 from settlement.domain.bank.statement import LineState
-from settlement.domain.books.accounts import CLIENT_BANK
+from settlement.domain.books.accounts import CLIENT_BANK, OPENING_BALANCE, SUSPENSE
 from settlement.domain.breaks import Finding
 from settlement.domain.days import DayState, SettlementCalendar
 from settlement.domain.errors import Broken
@@ -32,6 +32,7 @@ CAUSES = (
     "message_refused",
     "late_return",
     "date_not_settled",
+    "opening_difference",
 )
 
 ANSWERS = ("pain.", "pacs.", "camt.052", "camt.054")
@@ -94,6 +95,7 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
             *_refused_answers(refused, whole, calendar=services.calendar),
             *_missing(services, books, whole),
             *_unexplained(services, books),
+            *_taken_over(services, books, chain, whole),
             *passed_over.find(services, books),
         ]
         counts = books.breaks.sync(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
@@ -244,6 +246,60 @@ def _contradicted(books: Books) -> list[Finding]:
         for payout_id, currency, amount, booked_on in frames.rows(
             books.payouts.contradicted(), "payout_id", "currency", "amount", "booked_on"
         )
+    ]
+
+
+def _taken_over(
+    services: Services, books: Books, chain: Sequence[KeptStatement], whole: KeptStatement | None
+) -> list[Finding]:
+    """What is left of an opening: what it and the first statement do not explain, what is suspended, what never came.
+
+    The bank has until the business day after the first settlement date to show what was under way.
+    """
+    taken = books.opening.find()
+    if taken is None or not chain:
+        return []
+    first = chain[0]
+    rest = -books.journal.balance(OPENING_BALANCE.name, first.currency)
+    found = [
+        Finding(
+            cause="opening_difference",
+            subject_kind="account",
+            subject_id=OPENING_BALANCE.name,
+            currency=first.currency,
+            amount=rest,
+            evidence={
+                "statement": first.statement_id,
+                "opening": first.opening,
+                "explained": books.opening.booked(first.currency),
+            },
+        )
+    ] * bool(rest)
+    found += [
+        Finding(
+            cause="unknown_at_bank",
+            subject_kind="opening",
+            subject_id=f"{SUSPENSE.name}:{currency}",
+            currency=currency,
+            amount=amount,
+            evidence={"opened_on": taken.opened_on},
+        )
+        for currency, amount in books.opening.suspended().items()
+    ]
+    due = services.calendar.calendar.next_business_day(taken.first_date)
+    if whole is None or whole.business_date < due:
+        return found
+    return found + [
+        Finding(
+            cause="missing_at_bank",
+            subject_kind="opening",
+            subject_id=row.item_id,
+            currency=row.currency,
+            amount=row.signed_amount,
+            evidence={"expected_on": due, "reference": row.reference},
+        )
+        for row in books.opening.under_way()
+        if row.currency == first.currency and not row.is_shown and not row.is_written_off
     ]
 
 

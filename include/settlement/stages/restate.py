@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -37,7 +37,7 @@ from settlement.ports.replays import ShareChange
 from settlement.ports.services import Services
 from settlement.ports.snapshots import Snapshots
 from settlement.ports.source import Facts, SourceSnapshot
-from settlement.stages import apply, extract
+from settlement.stages import apply, extract, opening
 
 log = structlog.get_logger(__name__)
 
@@ -112,9 +112,9 @@ def loans_of_late_date(services: Services, books: Books, on: date) -> list[str]:
     with services.core.snapshot() as source:
         windows = Windows(services.calendar, books.days.windows())
         received = _received_in(windows, source, on)
-        facts, _ = extract.read_facts(windows, extract.look_back_of(services, books), books.inputs, source, on)
+        facts, _ = extract.read_facts(windows, extract.look_back_of(services, books), books, source, on)
         loans = {*received["loan_id"], *books.replays.received_in(on), *books.inputs.credit_loans(on)}
-        loans |= {*facts.repayments["loan_id"], *facts.refunds["loan_id"]}
+        loans |= {*facts.repayments["loan_id"], *facts.refunds["loan_id"], *books.opening.loans_waiting(on)}
         return _in_their_currency(books, source, loans)
 
 
@@ -188,9 +188,11 @@ def replay(
     with services.core.snapshot() as source:
         facts = extract.facts_of(source, source.loans(loans))
         received = source.received_by(loans, windows.of(dates[-1]).until_at_exclusive)
-        fresh = source_changes.new(received, {*books.replays.booked(received["repayment_id"].tolist())["repayment_id"]})
+        opened = books.opening.receipt_ids()
+        booked = {*books.replays.booked(received["repayment_id"].tolist())["repayment_id"]}
+        fresh = source_changes.new(received, booked | opened)
         for on in dates:
-            taken = _offered(books.replays.unsettled(loans), fresh, windows, on=on, settled=settled)
+            taken = _offered(_unsettled(books, loans), fresh, windows, on=on, settled=settled, opened=opened)
             asked = _refunds(books, source, loans, windows, on)
             inputs, outcome = _settle(services, books, source, facts, taken, asked, loans, on)
             arrived = arrivals.dated(*_arrived(books, source, outcome, taken), windows)
@@ -324,19 +326,32 @@ def _arrived(
     return took, taken, came
 
 
+def _unsettled(books: Books, loans: Sequence[str]) -> pd.DataFrame:
+    """Return the repayments of the loans that were taken, or taken over, and are neither settled nor cancelled."""
+    taken, opened = books.replays.unsettled(loans), books.opening.receipts(loans)
+    return pd.concat([taken, opened[~opened["repayment_id"].isin(taken["repayment_id"])]], ignore_index=True)
+
+
 def _offered(
-    unsettled: pd.DataFrame, fresh: pd.DataFrame, windows: Windows, *, on: date, settled: set[date]
+    unsettled: pd.DataFrame,
+    fresh: pd.DataFrame,
+    windows: Windows,
+    *,
+    on: date,
+    settled: set[date],
+    opened: Set[str],
 ) -> pd.DataFrame:
-    """Return the repayments that a date takes: of its own window, and those of settled windows before it."""
+    """Return the repayments that a date takes: of its own window, of settled windows before it, and taken over ones."""
     offered = pd.concat([unsettled, fresh], ignore_index=True)
     came_on = [windows.date_of(at.to_pydatetime()) for at in offered["received_at"]]
     is_offered = np.array([came == on or (came < on and came in settled) for came in came_on], dtype=np.bool_)
+    is_offered |= offered["repayment_id"].isin(opened).to_numpy()
     return offered[is_offered].reset_index(drop=True)
 
 
 def _refunds(books: Books, source: SourceSnapshot, loans: Sequence[str], windows: Windows, on: date) -> pd.DataFrame:
     """Return the refunds of the loans that a date decides."""
-    asked = source.refunds(windows.of(on).until_at_exclusive)
+    asked = opening.refunds_of_ours(books, source.refunds(windows.of(on).until_at_exclusive))
     asked = asked[asked["loan_id"].isin(loans)]
     taken = books.inputs.refunded(on, asked["refund_id"].tolist())
     return asked[~asked["refund_id"].isin(taken)].reset_index(drop=True)

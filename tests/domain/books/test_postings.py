@@ -18,6 +18,7 @@ CUTS = {"cost": 0, "fee": 640, "vat": 64, "national_tax": 700, "local_tax": 70}
 
 ENTRIES: dict[str, tuple[Entry[int], dict[str, int]]] = {
     "opening": (postings.opening(1_000), {"client_bank": 1_000, "opening_balance": -1_000}),
+    "opening_position": (postings.opening_position(A, 7_000), {"opening_balance": 7_000, "investor_payable:A": -7_000}),
     "repayment_extracted": (
         postings.repayment_extracted(95_000),
         {"receipts_in_transit": 95_000, "repayments_unallocated": -95_000},

@@ -11,6 +11,7 @@ from settlement.adapters.ledger.explain.repository import Explanations
 from settlement.adapters.ledger.files.repository import PaymentFiles
 from settlement.adapters.ledger.inputs.repository import BookedInputs
 from settlement.adapters.ledger.journal.repository import Journal
+from settlement.adapters.ledger.opening.repository import Opening
 from settlement.adapters.ledger.outcomes.repository import Outcomes
 from settlement.adapters.ledger.payouts.repository import Payouts
 from settlement.adapters.ledger.refunds.repository import Refunds
@@ -25,6 +26,7 @@ class PostgresBooks(NotifyingBooks):
     def __init__(self, transaction: sa.Connection, *, alerts: AlertsPolicy) -> None:
         super().__init__(transaction, alerts=alerts)
         self.inputs = BookedInputs(transaction)
+        self.opening = Opening(transaction)
         self.outcomes = Outcomes(transaction)
         self.replays = Replays(transaction)
         self.journal = Journal(transaction)

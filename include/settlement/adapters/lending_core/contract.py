@@ -72,6 +72,12 @@ OPTIONAL = {
         "payee_bank": Wanted.TEXT,
         "requested_at": Wanted.INSTANT,
     },
+    "opening_positions": {
+        "kind": Wanted.TEXT,
+        "subject_id": Wanted.TEXT,
+        "currency": Wanted.TEXT,
+        "amount": Wanted.WHOLE,
+    },
 }
 """The relations that a source may do without."""
 

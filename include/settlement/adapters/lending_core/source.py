@@ -39,6 +39,8 @@ DTYPES: dict[str, Any] = {
     "principal": "int64",
     "amount": "int64",
     "installment_no": "int64",
+    "most": "int64",
+    "row": "int64",
 }
 
 
@@ -171,6 +173,12 @@ class Snapshot:
         if _has(self._read, "refunds"):
             return self._read("refunds", until_at_exclusive)
         return frames.build(frames.REFUNDS).drop(columns="state")
+
+    def opening(self, opens_at: datetime) -> pd.DataFrame:
+        """Return the opening positions, where the first window opens at an instant."""
+        if _has(self._read, "opening_positions"):
+            return frames.check(self._read("opening", opens_at), frames.OPENING)
+        return frames.build(frames.OPENING)
 
     def repayments(self, repayment_ids: Sequence[str]) -> pd.DataFrame:
         """Return these repayments."""

@@ -57,34 +57,34 @@ CLIENT_BANK = Account(
 )
 OPENING_BALANCE = Account(
     name="opening_balance",
-    holds="what the custody account held before the first statement",
+    holds="what the custody account held before the first statement, less what the opening positions explain of it",
     side=Side.CREDIT,
-    moved_by=("opening",),
+    moved_by=("opening", "opening_position"),
 )
 RECEIPTS_IN_TRANSIT = Account(
     name="receipts_in_transit",
     holds="repayments that were taken and that no statement has shown",
     side=Side.DEBIT,
-    moved_by=("repayment_extracted", "repayment_reversed", *LINES, "written_off"),
+    moved_by=("opening_position", "repayment_extracted", "repayment_reversed", *LINES, "written_off"),
 )
 REPAYMENTS_UNALLOCATED = Account(
     name="repayments_unallocated",
     holds="money of borrowers that was taken and not distributed: quarantined money stays here",
     side=Side.CREDIT,
-    moved_by=("repayment_extracted", "repayment_distributed", "repayment_reversed"),
+    moved_by=("opening_position", "repayment_extracted", "repayment_distributed", "repayment_reversed"),
 )
 INVESTOR_PAYABLE = Account(
     name="investor_payable",
     holds="what an investor is owed; payouts are made of it; a debit balance is worked off by later credits",
     side=Side.CREDIT,
-    moved_by=(*DISTRIBUTED, *PREPARED, "written_off"),
+    moved_by=("opening_position", *DISTRIBUTED, *PREPARED, "written_off"),
     of="investor",
 )
 BORROWER_CREDIT = Account(
     name="borrower_credit",
     holds="money of a loan that no due receivable wanted",
     side=Side.CREDIT,
-    moved_by=(*DISTRIBUTED, *REFUNDED),
+    moved_by=("opening_position", *DISTRIBUTED, *REFUNDED),
     of="loan",
 )
 BORROWER_PAYABLE = Account(
@@ -98,43 +98,43 @@ FEE_INCOME = Account(
     name="fee_income",
     holds="the platform's fees that are still in the custody account",
     side=Side.CREDIT,
-    moved_by=(*DISTRIBUTED, "remitted", "suspense_resolved"),
+    moved_by=("opening_position", *DISTRIBUTED, "remitted", "suspense_resolved"),
 )
 VAT_PAYABLE = Account(
     name="vat_payable",
     holds="value added tax on fees that was not handed on",
     side=Side.CREDIT,
-    moved_by=(*DISTRIBUTED, "remitted", "suspense_resolved"),
+    moved_by=("opening_position", *DISTRIBUTED, "remitted", "suspense_resolved"),
 )
 TAX_PAYABLE_NATIONAL = Account(
     name="tax_payable:national",
     holds="national income tax that was withheld and not handed on",
     side=Side.CREDIT,
-    moved_by=(*DISTRIBUTED, "remitted", "suspense_resolved"),
+    moved_by=("opening_position", *DISTRIBUTED, "remitted", "suspense_resolved"),
 )
 TAX_PAYABLE_LOCAL = Account(
     name="tax_payable:local",
     holds="local income tax that was withheld and not handed on",
     side=Side.CREDIT,
-    moved_by=(*DISTRIBUTED, "remitted", "suspense_resolved"),
+    moved_by=("opening_position", *DISTRIBUTED, "remitted", "suspense_resolved"),
 )
 COST_RECOVERED = Account(
     name="cost_recovered",
     holds="costs that borrowers paid back to the platform and that are still in the custody account",
     side=Side.CREDIT,
-    moved_by=(*DISTRIBUTED, "remitted", "suspense_resolved"),
+    moved_by=("opening_position", *DISTRIBUTED, "remitted", "suspense_resolved"),
 )
 PAYOUTS_IN_TRANSIT = Account(
     name="payouts_in_transit",
     holds="payouts that were prepared and that no statement has shown",
     side=Side.CREDIT,
-    moved_by=(*PREPARED, *LINES),
+    moved_by=("opening_position", *PREPARED, *LINES),
 )
 SUSPENSE = Account(
     name="suspense",
     holds="statement lines of which nobody knows yet what they are",
     side=Side.CREDIT,
-    moved_by=("line_suspended", "suspense_resolved", "written_off"),
+    moved_by=("opening_position", "line_suspended", "suspense_resolved", "written_off"),
 )
 DIFFERENCE = Account(
     name="difference",

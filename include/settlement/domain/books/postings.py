@@ -164,6 +164,11 @@ def opening(amount: A) -> Entry[A]:
     return Entry("opening", ((CLIENT_BANK.name, amount), (OPENING_BALANCE.name, -amount)))
 
 
+def opening_position(account: Any, amount: A) -> Entry[A]:
+    """Return what takes over what stood on an account before the first settlement date; what is owed is positive."""
+    return Entry("opening_position", ((OPENING_BALANCE.name, amount), (account, -amount)))
+
+
 def line_matched(clears: Any, amount: A) -> Entry[A]:
     """Return what a statement line books that is something of ours in transit; a credit of the bank is positive."""
     return Entry("line_matched", ((CLIENT_BANK.name, amount), (clears, -amount)))

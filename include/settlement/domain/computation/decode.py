@@ -29,6 +29,7 @@ from settlement.domain.computation import encode, quarantine, segments
 from settlement.domain.computation.encode import COST, NONE, EncodedInputs, Text
 from settlement.domain.computation.journal import EVENTS, Entries, Postings
 from settlement.domain.computation.quarantine import Refusal
+from settlement.domain.computation.sequential import BEFORE_OPENING
 from settlement.domain.computation.waterfall import Allocations, Kind, Steps, Taken
 from settlement.domain.errors import BrokenInvariant
 from settlement.domain.frames import Inputs, Outcome
@@ -407,7 +408,8 @@ def _refused_refunds(unpayable: Sequence[Unpayable]) -> pd.DataFrame:
 
 def _quarantine(encoded: EncodedInputs, part: Part) -> pd.DataFrame:
     steps = part.taken.steps
-    rows = np.flatnonzero(((steps.kind == Kind.KEPT) | (steps.kind == Kind.BAD)) & steps.is_new)
+    is_first = steps.is_new | np.isin(steps.repayment, encoded.from_opening)
+    rows = np.flatnonzero(((steps.kind == Kind.KEPT) | (steps.kind == Kind.BAD)) & is_first)
     reasons = [_reason(encoded, part, row) for row in rows.tolist()]
     return pd.DataFrame(
         {
@@ -443,7 +445,8 @@ def _reason(encoded: EncodedInputs, part: Part, step: int) -> Refusal:
             "state": original.state,
         },
     }
-    return Refusal(rule="bad_reversal", evidence=frames.evidence(**facts))
+    is_before = original is not None and part.taken.bad[int(steps.repayment[step])] == BEFORE_OPENING
+    return Refusal(rule="before_opening" if is_before else "bad_reversal", evidence=frames.evidence(**facts))
 
 
 def _released(encoded: EncodedInputs, steps: Steps) -> pd.DataFrame:
@@ -453,7 +456,9 @@ def _released(encoded: EncodedInputs, steps: Steps) -> pd.DataFrame:
     originals = np.flatnonzero(steps.was_extracted)
     order = np.argsort(np.concatenate([2 * own + 1, 2 * originals]))
     repayment = np.concatenate([steps.repayment[own], steps.original[originals]])[order]
-    return pd.DataFrame({"repayment_id": _named(encoded.repayment_ids, repayment)})
+    had_no_row = encoded.from_opening[~np.isin(encoded.from_opening, steps.repayment[steps.kind == Kind.KEPT])]
+    released = repayment[~np.isin(repayment, had_no_row)]
+    return pd.DataFrame({"repayment_id": _named(encoded.repayment_ids, released)})
 
 
 def _entries(encoded: EncodedInputs, entries: Entries, before: int) -> pd.DataFrame:
@@ -527,9 +532,10 @@ def _bad_reversals(encoded: EncodedInputs, part: Part) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for step in np.flatnonzero(steps.kind == Kind.BAD).tolist():
         loan, reversal = int(steps.loan[step]), _name(encoded.repayment_ids, steps.repayment[step])
-        proof = _reason(encoded, part, step).evidence
+        reason = _reason(encoded, part, step)
         currency = _subject(encoded, loan)[1]
-        rows.append((loan, "bad_reversal", "repayment", reversal, currency, int(steps.amount[step]), proof))
+        proof, amount = reason.evidence, int(steps.amount[step])
+        rows.append((loan, reason.rule, "repayment", reversal, currency, amount, proof))
     return rows
 
 

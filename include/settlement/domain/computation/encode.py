@@ -189,7 +189,8 @@ class EncodedInputs:
     `tax_class` is NONE for investors that the source does not know, and for the two codes that stand for no holder and
     for two: they find its last elements. `too_large` gives, by loan, the sums that an int64 could not be trusted with;
     `is_left_out` tells which rows of the inputs' repayments, in their order, are not taken at all. `refund_ids` are
-    those of the run, and those that only earlier entries know.
+    those of the run, and those that only earlier entries know. `from_opening` are the codes of repayments whose money
+    the opening booked, and that no run has taken.
     """
 
     settlement_day: int
@@ -201,6 +202,7 @@ class EncodedInputs:
     receivables: Receivables
     repayment_ids: Text
     taken: Receipts
+    from_opening: Ints
     credits: Receipts
     refund_ids: Text
     refunds: Refunds
@@ -257,6 +259,7 @@ def encode(inputs: frames.Inputs, policy: Policy, settlement_date: date) -> Enco
         receivables=receivables,
         repayment_ids=repayment_ids,
         taken=_taken(inputs.repayments[~is_left_out], loan_ids, repayment_ids, policy.timezone),
+        from_opening=_from_opening(inputs, repayment_ids),
         credits=_credits(inputs.credits, loan_ids, repayment_ids, policy.timezone),
         refund_ids=refund_ids,
         refunds=_refunds(inputs.refunds, inputs.loans, loan_ids, refund_ids),
@@ -542,6 +545,12 @@ def _taken(frame: pd.DataFrame, loan_ids: Text, repayment_ids: Text, timezone: s
         original=lookup(frame["reverses_repayment_id"], repayment_ids)[order],
         is_new=(frame["state"] == "new").to_numpy()[order],
     )
+
+
+def _from_opening(inputs: frames.Inputs, repayment_ids: Text) -> Ints:
+    rows = [inputs.repayments, inputs.originals]
+    named = pd.concat([of["repayment_id"][of["state"] == "extracted"] for of in rows])
+    return np.unique(lookup(named, repayment_ids))
 
 
 def _credits(frame: pd.DataFrame, loan_ids: Text, repayment_ids: Text, timezone: str) -> Receipts:

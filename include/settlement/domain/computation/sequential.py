@@ -13,6 +13,9 @@ from settlement.domain.computation.encode import ADVANCEABLE, DUE, NONE, PRINCIP
 from settlement.domain.computation.quarantine import Refusal
 from settlement.domain.errors import BrokenInvariant
 
+BEFORE_OPENING = "its original came before the first settlement date, and was settled elsewhere"
+"""Why a reversal is refused by the rule `before_opening`: nothing of what it undoes stands in the books."""
+
 
 class Kind(IntEnum):
     """What a step is."""
@@ -165,10 +168,10 @@ class _Turns:
             return
         before = self.encoded.originals[original].state
         self.reversed.add(original)
-        is_settled_now = before in ("unsettled", "quarantined") and original in self.held
+        is_settled_now = before in ("unsettled", "quarantined", "extracted") and original in self.held
         if before != "settled" and not is_settled_now:
             self.cancelled.add(original)
-            was_extracted = before == "quarantined" or original in self.kept
+            was_extracted = before in ("quarantined", "extracted") or original in self.kept
             self._step(Kind.CANCELLING, reversal, amount, original=original, is_new=is_new, was_extracted=was_extracted)
             return
         back = self.held.pop(original, 0)
@@ -230,6 +233,8 @@ class _Turns:
             return "its amount is not its original's"
         if named.is_reversed or named.state == "cancelled" or original in self.reversed:
             return "its original is reversed already"
+        if named.state == "before_opening":
+            return BEFORE_OPENING
         return None
 
     def _negate(self, step: int, original: int, expected: int) -> None:

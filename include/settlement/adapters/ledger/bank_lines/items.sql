@@ -12,7 +12,8 @@
             from repayments s
             join ledger.repayments r on r.repayment_id = s.subject_id
             join ledger.repayments o on o.repayment_id = r.reverses_repayment_id
-           where o.is_extracted and r.state in ('settled', 'cancelled')
+           where (o.is_extracted or exists (select from ledger.opening_receipts t where t.repayment_id = o.repayment_id))
+             and r.state in ('settled', 'cancelled')
           union all
           -- one that was undone before it was taken, and whose money came all the same: it stands because of the undoing
           select 'receipts_in_transit', s.subject_id, r.currency,
@@ -36,6 +37,24 @@
             join ledger.entries e on e.repayment_id = s.subject_id
             join ledger.postings p using (entry_id)
            where e.event = 'written_off' and p.account = 'receipts_in_transit'
+          union all
+          -- what another system had under way when the lender was taken over, until its line
+          select 'receipts_in_transit', s.subject_id, o.currency, o.amount
+            from repayments s
+            join ledger.opening_positions o
+              on o.kind = 'receipt_in_transit' and s.subject_id = 'opening-receipt:' || o.currency || ':' || o.subject_id
+          union all
+          select 'payouts_in_transit', s.subject_id, o.currency, -o.amount
+            from payouts s
+            join ledger.opening_positions o
+              on o.kind = 'payout_in_transit' and s.subject_id = 'opening-payout:' || o.currency || ':' || o.subject_id
+          union all
+          select 'suspense', 'opening-suspense', currency, -amount from ledger.opening_positions where kind = 'suspense'
+          union all
+          select p.account, e.repayment_id, p.currency, p.amount
+            from ledger.entries e
+            join ledger.postings p using (entry_id)
+           where e.repayment_id = 'opening-suspense' and p.account = 'suspense'
           union all
           -- a payout from its preparation until its line, or until its money is given back
           select 'payouts_in_transit', s.subject_id, p.currency, -p.amount

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from settlement.adapters.ledger import copying, frames_io
 from settlement.adapters.ledger.journal.repository import Journal
+from settlement.adapters.ledger.opening.repository import Opening
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain import frames
 from settlement.domain.bank import statement as statements
@@ -322,9 +323,12 @@ class BankLines(Repository):
         self._post_lines(booked, now=now)
 
     def follow_opening(self, account: str, currency: str, *, now: datetime) -> None:
-        """Let the posted opening balance be the earliest statement's: what an older one says differently is posted."""
-        first = self.statements(account)[0]
-        difference = first.opening + self._journal.balance(OPENING_BALANCE.name, currency)
+        """Let the posted opening balance be the earliest statement's: what an older one says differently is posted.
+
+        What a lender was taken over with is on the same account, and no statement's.
+        """
+        first, taken_over = self.statements(account)[0], Opening(self.transaction).booked(currency)
+        difference = first.opening + self._journal.balance(OPENING_BALANCE.name, currency) - taken_over
         if difference:
             self._journal.post(
                 JournalEntry(entry=postings.opening(difference), currency=currency),

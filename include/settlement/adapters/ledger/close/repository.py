@@ -28,6 +28,8 @@ from settlement.ports.days import DayRun
 WHOLE = "*"
 HERE = __package__
 
+OF_CERTIFICATE = "number, settlement_date, revision, body, sha256, issued_at"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
@@ -88,6 +90,12 @@ SEALED: Mapping[str, Sealed] = {
         columns="repayment_id, loan_id, currency, received_at, amount, reverses_repayment_id, window_on, taken_on",
         new="t.taken_on = :on",
         each="date",
+    ),
+    "opening": Sealed(table="opening", key="t.first_date::text", new=":number = 0"),
+    "opening_positions": Sealed(
+        table="opening_positions",
+        key="t.kind || '/' || t.subject_id || '/' || t.currency",
+        new=":number = 0",
     ),
     "allocations": Sealed(table="allocations", key=f"{DAY_KEY} || '/' || t.position", new=OF_REVISION, each="revision"),
     "credits": Sealed(table="credits", key=f"{DAY_KEY} || '/' || t.position", new=OF_REVISION, each="revision"),
@@ -261,6 +269,7 @@ COVERED: Mapping[str, str] = {
     "replayed_loans": "not exists (select from ledger.revisions r where (r.settlement_date, r.revision)"
     " = (t.settlement_date, t.revision)) or exists (select from ledger.seals r where r.table_name = 'revisions'"
     f" and r.key = {DAY_KEY})",
+    "opening_positions": "true",
     "entries": "t.entry_id <= :entries",
     "refunds_undone": "t.entry_id <= :entries",
     "payout_history": "t.step <= :payout_history",
@@ -313,18 +322,9 @@ INVARIANTS: Mapping[str, str] = {
     "credits are held up to their repayment, and not below zero": "credits_are_within_their_repayment",
     "a loan's credit is what came to be held, less what was applied and refunded": "credits_are_in_the_books",
     "refunds took exactly their amount of held credits": "refunds_took_their_amount",
+    "opening positions are what was taken over, and booked": "opening_is_booked",
     "totals of a day are the sums of its refunds": "refunds_are_in_the_totals",
     "breaks that are over say so in their history": "breaks_are_over_by_history",
-}
-
-# What moved in all, by what it moved of; the frozen inputs say the most that each can move. Newest revisions count.
-MOVED: Mapping[str, str] = {
-    "receivables": """
-        select receivable_id, sum(amount)::bigint from ledger.standing_allocations
-         group by receivable_id order by receivable_id""",
-    "notes": """
-        select note_id, sum(gross_amount)::bigint from ledger.standing_shares where component = 'principal'
-         group by note_id order by note_id""",
 }
 
 
@@ -380,7 +380,9 @@ class Close(Repository):
 
     def certificates(self) -> list[Certificate]:
         """Return every certificate in the order in which they were issued."""
-        rows = self.transaction.execute(sa.text("select * from ledger.certificates order by number")).mappings()
+        rows = self.transaction.execute(
+            sa.text(f"select {OF_CERTIFICATE} from ledger.certificates order by number")
+        ).mappings()
         return [Certificate(**row) for row in rows]
 
     def certified_until(self) -> date | None:
@@ -392,13 +394,13 @@ class Close(Repository):
 
     def newest_certificate(self) -> Certificate | None:
         """Return the certificate that was issued last."""
-        row = self._first("select * from ledger.certificates order by number desc limit 1")
+        row = self._first(f"select {OF_CERTIFICATE} from ledger.certificates order by number desc limit 1")
         return Certificate(**row) if row else None
 
     def certificate(self, settlement_date: date) -> Certificate | None:
         """Return the newest certificate of a day."""
-        row = self._first("select * from ledger.certificates where settlement_date = :on order by number desc limit 1",
-                          on=settlement_date)  # fmt: skip
+        row = self._first(f"select {OF_CERTIFICATE} from ledger.certificates where settlement_date = :on"
+                          " order by number desc limit 1", on=settlement_date)  # fmt: skip
         return Certificate(**row) if row else None
 
     def _first(self, query: str, **named: Any) -> sa.RowMapping | None:
@@ -459,7 +461,9 @@ class Close(Repository):
             {"number": number},
         ).all()
         if each == "date":
-            return [{"on": on} for on in sorted({on for on, _ in rows})]
+            opening = sa.text("select opened_on from ledger.opening where :number = 0")
+            opened = self.transaction.execute(opening, {"number": number}).scalars()
+            return [{"on": on} for on in sorted({*opened, *(on for on, _ in rows)})]
         return [{"on": on, "revision": revision} for on, revision in rows]
 
     def sealed(self, number: int) -> dict[str, dict[str, Any]]:
@@ -576,7 +580,7 @@ class Close(Repository):
 
     def moved(self, table: str) -> "pd.Series[int]":
         """Return what was allocated to each of the `receivables`, or of principal repaid on each of the `notes`."""
-        rows = frames_io.amounts(self.transaction, MOVED[table], {})
+        rows = frames_io.amounts(self.transaction, sql(HERE, f"moved/{table}").text, {})
         return pd.Series(rows["amount"].to_numpy(), index=rows["key"].to_pandas(), dtype="int64")
 
     def differs_from(self, day: DayRun, outcome: Outcome) -> list[str]:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from settlement.adapters.ledger import frames_io
+from settlement.adapters.ledger.opening.repository import Opening
 from settlement.adapters.ledger.positions.repository import Positions
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain import frames
@@ -78,14 +79,8 @@ class BookedInputs(Repository):
         return set(rows.scalars())
 
     def currencies(self, loan_ids: Sequence[str]) -> dict[str, str]:
-        """Return the currency in which money of these loans was settled, by loan."""
-        rows = self.transaction.execute(
-            sa.text(
-                "select distinct loan_id, currency from ledger.repayments"
-                " where state = 'settled' and loan_id = any(:loans)"
-            ),
-            {"loans": list(loan_ids)},
-        )
+        """Return the currency in which money of these loans was settled, or was taken over, by loan."""
+        rows = self.transaction.execute(sql(HERE, "currencies"), {"loans": list(loan_ids)})
         return {row.loan_id: row.currency for row in rows}
 
     def quarantined(self, day: date) -> list[str]:
@@ -154,14 +149,19 @@ class BookedInputs(Repository):
         )
 
     def _with_state(self, repayments: pd.DataFrame, loans: pd.DataFrame) -> pd.DataFrame:
-        """Say which repayments are quarantined; one whose loan has another currency by now is extracted anew."""
+        """Say which repayments are quarantined, and which the opening booked and no run has taken.
+
+        One whose loan has another currency by now is extracted anew.
+        """
         rows = self.transaction.execute(
             sa.text("select repayment_id, currency from ledger.repayments where state = 'quarantined'")
         )
         kept_in = repayments["repayment_id"].map({row.repayment_id: row.currency for row in rows})
         currency = repayments["loan_id"].map(loans.set_index("loan_id")["currency"])
         is_kept = kept_in.notna() & (currency.isna() | (kept_in == currency))
-        state = np.where(is_kept, "quarantined", "new")
+        opened = Opening(self.transaction).receipts(repayments["loan_id"].unique().tolist())["repayment_id"]
+        is_opened = repayments["repayment_id"].isin(opened)
+        state = np.where(is_kept, "quarantined", np.where(is_opened, "extracted", "new"))
         columns = [column for column in frames.REPAYMENTS.column_names if column != "state"]
         return repayments[columns].assign(state=pd.Series(state, dtype="str", index=repayments.index))
 
@@ -181,7 +181,10 @@ class BookedInputs(Repository):
         return frames_io.named(self.transaction, sql(HERE, "credits"), of_loans, frames.CREDITS)
 
     def _originals(self, facts: Facts) -> pd.DataFrame:
-        """Say where each original stands; the books may have one that the source shows no longer."""
+        """Say where each original stands; the books may have one that the source shows no longer.
+
+        What came before a lender was taken over and was not taken over with it was settled elsewhere.
+        """
         named = facts.repayments["reverses_repayment_id"].dropna().unique().tolist()
         source = {row["repayment_id"]: row for row in facts.originals.to_dict("records")}
         known = {
@@ -194,9 +197,21 @@ class BookedInputs(Repository):
                 {"ids": named},
             )
         }
+        opened = {
+            row.repayment_id: {"loan_id": row.loan_id, "amount": row.amount, "reverses_repayment_id": None}
+            for row in self.transaction.execute(
+                sa.text("select * from ledger.opening_receipts where repayment_id = any(:ids)"), {"ids": named}
+            )
+        }
+        opens_at = self.transaction.execute(sa.text("select opens_at from ledger.opening")).scalar()
         rows = []
-        for original in [name for name in named if name in source or name in known]:
-            booked, shown = known.get(original), source.get(original, {})
+        for original in [name for name in named if name in source or name in known or name in opened]:
+            booked, shown = known.get(original), opened.get(original) or source.get(original, {})
+            unsettled = "unsettled"
+            if original in opened:
+                unsettled = "extracted"
+            elif opens_at is not None and booked is None and shown["received_at"] < opens_at:
+                unsettled = "before_opening"
             rows.append(
                 {
                     "repayment_id": original,
@@ -206,7 +221,7 @@ class BookedInputs(Repository):
                         booked.reverses_repayment_id if booked else not pd.isna(shown["reverses_repayment_id"])
                     ),
                     "is_reversed": bool(booked and booked.reversed_by),
-                    "state": booked.state if booked and booked.state != "untaken" else "unsettled",
+                    "state": booked.state if booked and booked.state != "untaken" else unsettled,
                 }
             )
         return frames.build(frames.ORIGINALS, rows)

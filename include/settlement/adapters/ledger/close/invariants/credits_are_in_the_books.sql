@@ -3,6 +3,8 @@ with held as (
   select loan_id, currency, amount from ledger.standing_credits
   union all
   select loan_id, currency, amount from ledger.standing_refunds_undone
+  union all
+  select loan_id, currency, amount from ledger.opening_positions where kind = 'borrower_credit'
 )
 select 'credits ' || loan_id || ' ' || currency
   from (select loan_id, currency, sum(amount) as amount from held group by 1, 2) h

@@ -8,6 +8,10 @@ with moved as (
   select loan_id, settlement_date, 'receivable ' || receivable_id, sum(amount)
     from ledger.standing_allocations
    group by loan_id, settlement_date, receivable_id
+  union all
+  select loan_id, opened_on, case kind when 'receivable_paid' then 'receivable ' else 'note ' end || subject_id, amount
+    from ledger.opening_positions, ledger.opening
+   where kind in ('note_principal_repaid', 'receivable_paid')
 ),
 said as (
   select k.loan_id, k.settlement_date, 'note ' || x.id as subject, x.amount

@@ -1,0 +1,19 @@
+"""What was taken over from another system: the SQL of the same name beside this file."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    """Keep the opening positions of a lender that settled elsewhere before, and let a certificate be number zero."""
+    sql = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+    op.get_bind().connection.cursor().execute(sql)
+
+
+def downgrade() -> None:
+    """Refuse: what protects the books is never dropped by a migration."""
+    raise NotImplementedError("The settlement database is never migrated downwards: restore a backup instead")
