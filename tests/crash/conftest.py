@@ -22,6 +22,7 @@ from settlement_lab.servers import embedded
 from . import day
 
 WORKED_DAY = Path(__file__).parent.parent / "days" / "2026-02-16"
+TAKEN_OVER = "insert into core.opening_positions values ('fee_income', '', 'KRW', 700)"
 HOLIDAYS = ["2026-02-17", "2026-02-18", "2026-03-02"]
 
 # What is compared: everything that is told to anybody, without numbers that only count attempts.
@@ -111,6 +112,7 @@ def templates(postgres: embedded.Server, migrated_template: str) -> Iterator[tup
     engine = sa.create_engine(postgres.url("crash_core", user="lending_core"), poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql((WORKED_DAY / "core.sql").read_text(encoding="utf-8"))
+        connection.exec_driver_sql(TAKEN_OVER)
     engine.dispose()
     yield "crash_core", migrated_template
     postgres.drop_database("crash_core")

@@ -21,6 +21,7 @@ LISTED = set(points.COMMITS) | set(points.BANK_CALLS)
 # Where money is decided, in the order of the day: in every run of the tests one day dies at each of these. The slow run
 # kills a day of its own on both sides of every passing of every point.
 DECISIVE = (
+    ("opening.take_over", "after"),
     ("prepare.prepare", "after"),
     ("approve.decide", "after"),
     ("submit._write_files", "after"),

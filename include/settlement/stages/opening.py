@@ -69,6 +69,8 @@ def take_over(services: Services, day: DayRun, *, now: datetime) -> dict[str, An
         check(books, day)
         if not is_awaited(books):
             return {}
+    if _read(services, now=now)[0].empty:  # no lock for a lender that begins empty
+        return {}
     with services.ledger.books(day=day, posting=True) as books:
         return take(services, books, now=now)
 
@@ -80,15 +82,10 @@ def take(services: Services, books: Books, *, now: datetime) -> dict[str, Any]:
     """
     if not is_awaited(books):
         return {}
-    first = services.calendar.first
-    opens_at = services.calendar.window(first).from_at if first else now
-    with services.core.snapshot() as source:
-        try:
-            found = source.opening(opens_at)
-        except InvalidFrame as invalid:
-            raise Refused(f"The opening positions cannot be used: {invalid}") from invalid
+    found, opens_at = _read(services, now=now)
     if found.empty:
         return {}
+    first = services.calendar.first
     if first is None:
         raise Refused(
             "The source has opening positions, and the policy names no first_settlement_date: they are taken over on"
@@ -116,6 +113,17 @@ def take(services: Services, books: Books, *, now: datetime) -> dict[str, Any]:
     _certify(services, books, now=now)
     log.info("opening_taken_over", opened_on=opened_on.isoformat(), rows=len(found), sha256=kept.sha256)
     return {"opened_on": opened_on.isoformat(), "sha256": kept.sha256, "positions": dict(books.opening.sums())}
+
+
+def _read(services: Services, *, now: datetime) -> tuple[pd.DataFrame, datetime]:
+    """Return the source's opening positions, and the instant before which everything was settled elsewhere."""
+    first = services.calendar.first
+    opens_at = services.calendar.window(first).from_at if first else now
+    with services.core.snapshot() as source:
+        try:
+            return source.opening(opens_at), opens_at
+        except InvalidFrame as invalid:
+            raise Refused(f"The opening positions cannot be used: {invalid}") from invalid
 
 
 def _certify(services: Services, books: Books, *, now: datetime) -> None:

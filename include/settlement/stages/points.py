@@ -8,6 +8,7 @@ What a person does by hand, such as `inquire.declare_absent`, is one transaction
 
 COMMITS = {
     "open_day.open_day": "the date belongs to this run",
+    "opening.take_over": "what stood in the former system's books stands in ours",
     "extract.freeze_inputs": "the frozen inputs and their hash are on record",
     "compute._distribute": "what the day computed stands in the books",
     "take_in.take_in": "the bank's messages are kept, before the bank is told so",

@@ -15,7 +15,16 @@ import pytest
 import sqlalchemy
 from settlement_lab.servers import embedded
 
-CONTRACT_TABLES = {"investors", "loans", "note_holdings", "notes", "receivables", "refunds", "repayments"}
+CONTRACT_TABLES = {
+    "investors",
+    "loans",
+    "note_holdings",
+    "notes",
+    "opening_positions",
+    "receivables",
+    "refunds",
+    "repayments",
+}
 
 OWN_A_SERVER = """
 import sys, time
