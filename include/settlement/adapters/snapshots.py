@@ -109,8 +109,7 @@ def _read(folder: Path, spec: frames.Spec) -> pd.DataFrame:
             else None
         )
     )
-    typed: pd.DataFrame = frame.astype({column.name: column.kind.value for column in spec.columns})
-    return typed
+    return frames.typed(frame, {column.name: column.kind for column in spec.columns})
 
 
 def _digest(folder: Path) -> str:

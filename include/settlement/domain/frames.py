@@ -997,6 +997,14 @@ def of_columns(spec: Spec, columns: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(arrays)
 
 
+def typed(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """Return a frame whose columns are of these kinds; those that have their dtype already are not converted."""
+    there = dict(frame.dtypes)
+    wrong = {name: DTYPES[kind] for name, kind in kinds.items() if there[name] != DTYPES[kind]}
+    converted: pd.DataFrame = frame.astype(wrong) if wrong else frame
+    return converted
+
+
 def column(values: Any, kind: Kind) -> Any:
     """Return a list of plain Python values (as for `build`), or a column, as an array of this kind."""
     values = _array(values) if isinstance(values, pd.Series) else values

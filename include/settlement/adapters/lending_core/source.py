@@ -22,6 +22,7 @@ from settlement.domain.books.accounts import PayeeKind
 from settlement.domain.computation import encode
 from settlement.domain.days import SettlementCalendar, Window
 from settlement.domain.errors import Refused, Unavailable
+from settlement.domain.frames import Kind
 from settlement.ports.source import EarlierReceipts
 
 Read = Callable[..., pd.DataFrame]
@@ -29,19 +30,20 @@ Read = Callable[..., pd.DataFrame]
 
 SEPARATOR = "\x1f"
 TEXT = pd.StringDtype(na_value=float("nan"))
-DTYPES: dict[str, Any] = {
-    "disbursed_on": "datetime64[s]",
-    "held_from": "datetime64[s]",
-    "held_until_exclusive": "datetime64[s]",
-    "due_on": "datetime64[s]",
-    "received_at": "datetime64[us, UTC]",
-    "requested_at": "datetime64[us, UTC]",
-    "principal": "int64",
-    "amount": "int64",
-    "installment_no": "int64",
-    "most": "int64",
-    "row": "int64",
+KINDS = {
+    "disbursed_on": Kind.DATE,
+    "held_from": Kind.DATE,
+    "held_until_exclusive": Kind.DATE,
+    "due_on": Kind.DATE,
+    "received_at": Kind.INSTANT,
+    "requested_at": Kind.INSTANT,
+    "principal": Kind.AMOUNT,
+    "amount": Kind.AMOUNT,
+    "installment_no": Kind.AMOUNT,
+    "most": Kind.AMOUNT,
+    "row": Kind.AMOUNT,
 }
+"""By name of a column: what it holds, where Arrow does not say it."""
 
 
 class PostgresLendingCore:
@@ -243,7 +245,7 @@ def _frame(table: pa.Table) -> pd.DataFrame:
         if pa.types.is_date(column.type):  # Arrow casts a date in a tenth of the time that pandas takes
             table = table.set_column(place, column.name, table[place].cast(pa.timestamp("s")))
     frame: pd.DataFrame = table.to_pandas(types_mapper=lambda kind: TEXT if pa.types.is_string(kind) else None)
-    return frame.astype({name: dtype for name, dtype in DTYPES.items() if name in frame.columns})
+    return frames.typed(frame, {name: kind for name, kind in KINDS.items() if name in frame.columns})
 
 
 def _reason(error: Exception) -> str:
