@@ -1,7 +1,7 @@
 """A settled day is run again for a source that was corrected, and killed: it ends as a run again that nobody killed.
 
 The run again makes a second revision. One pays an investor the tax that was withheld for a wrong class; another takes
-back money that was paid out, on the word of a second person.
+back money that was paid out, on the word of a second person, which takes half a minute and is slow.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def test_a_day_that_is_run_again_and_dies_around_its_restatement_ends_as_if_noth
     assert differences(expected, found) == {}
 
 
+@pytest.mark.slow
 def test_a_restatement_that_takes_money_back_and_dies_around_its_approval_ends_as_if_nothing_had_happened(
     new_world: Callable[..., Any],
 ) -> None:

@@ -20,7 +20,7 @@ ROWS = ("allocations", "shares", "quarantine", "released", "refunds", "credits",
 @pytest.mark.parametrize(
     ("seed", "loans", "days"),
     [
-        (100, 10, 4),
+        (100, 6, 3),
         pytest.param(100, 25, 6, marks=pytest.mark.slow, id="larger, two minutes"),
         pytest.param(101, 25, 6, marks=pytest.mark.slow, id="another, two minutes"),
     ],

@@ -1,6 +1,7 @@
 """What a bank does with a payout beside paying it: twice, back, less, more, never, and all of it in another order.
 
 The worked day owes A 43 790, B 26 736 and C 17 524, together 88 050; the custody account holds what the story says.
+The slow ones take half a minute.
 """
 
 from __future__ import annotations
@@ -483,6 +484,7 @@ def test_a_rejection_of_the_file_after_the_booking_is_a_break_for_each_of_its_pa
 # -------------------------------------------------------------------------------------------------------- ways out
 
 
+@pytest.mark.slow
 def test_an_assigned_break_still_speaks_against_paying(spoken: Spoken) -> None:
     worked_day(spoken)
     spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"), Entry(-43790, e2e=spoken.e2e("A")))
@@ -495,6 +497,7 @@ def test_an_assigned_break_still_speaks_against_paying(spoken: Spoken) -> None:
         spoken.settle("2026-02-20", at="2026-02-21T06:00+09:00", run_id="run-2")
 
 
+@pytest.mark.slow
 def test_a_decision_whose_amount_moved_is_asked_anew(spoken: Spoken) -> None:
     worked_day(spoken)
     spoken.statement("2026-02-19", *debits(spoken, "A", "B", "C"))

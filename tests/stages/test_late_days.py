@@ -1,4 +1,7 @@
-"""Days that come late: what an earlier run, a late return or a receipt that nobody shows does to closed days."""
+"""Days that come late: what an earlier run, a late return or a receipt that nobody shows does to closed days.
+
+The slow ones take a minute.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,7 @@ def test_a_closed_day_that_is_run_again_pays_nothing_and_its_certificate_stays_t
     assert spoken.verify() == []
 
 
+@pytest.mark.slow
 def test_a_closed_day_with_a_rejected_payout_that_is_run_again_pays_nothing(spoken: Spoken) -> None:
     worked_day(spoken)
     rejected = {spoken.e2e("A"): ("RJCT", "AM04")}
@@ -90,6 +94,7 @@ def test_a_receipt_that_no_statement_shows_is_a_break_and_its_day_closes(spoken:
     assert [found["subject_id"] for found in last["open_breaks"] if found["cause"] == "missing_at_bank"] == ["LATE"]
 
 
+@pytest.mark.slow
 def test_a_receipt_in_a_currency_without_a_bank_is_a_break_and_its_day_closes(spoken: Spoken, tmp_path: Path) -> None:
     use_policy(spoken, tmp_path, euro="[payouts.EUR]\nminimum = 1")
     spoken.source(
@@ -148,6 +153,7 @@ def test_only_the_loan_whose_amounts_are_too_large_is_refused(spoken: Spoken) ->
     assert [row for row in spoken.breaks() if row[0] == "quarantined"] == []
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_date_ends_no_break_of_a_later_one(spoken: Spoken) -> None:
     spoken.source(
         "insert into core.loans values ('L2', 'KRW', '2026-01-15');"
@@ -163,6 +169,7 @@ def test_a_run_of_an_earlier_date_ends_no_break_of_a_later_one(spoken: Spoken) -
     assert spoken.breaks() == [("quarantined", "loan", 500)]
 
 
+@pytest.mark.slow
 def test_a_run_again_ends_no_break_of_a_loan_that_it_does_not_run_again(spoken: Spoken) -> None:
     spoken.source((DAY / "core.sql").read_text(encoding="utf-8"))
     spoken.source(
@@ -220,6 +227,7 @@ def test_a_refused_reversal_whose_amount_is_mended_is_taken_by_the_next_run(spok
     assert spoken.verify() == []
 
 
+@pytest.mark.slow
 def test_a_refused_reversal_that_is_mended_and_still_wrong_keeps_one_break_with_its_newer_amount(
     spoken: Spoken,
 ) -> None:
@@ -230,6 +238,7 @@ def test_a_refused_reversal_that_is_mended_and_still_wrong_keeps_one_break_with_
     assert spoken.rows("select count(*) from reporting.quarantine") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_refused_reversal_that_is_moved_to_a_later_day_waits_for_it(spoken: Spoken) -> None:
     bad_reversal(spoken)
     spoken.source(
@@ -268,6 +277,7 @@ def settled_on(spoken: Spoken) -> dict[str, str | None]:
     return dict(spoken.rows("select repayment_id, settled_on::text from ledger.repayments order by 1"))
 
 
+@pytest.mark.slow
 def test_a_past_date_that_the_calendar_opens_changes_nothing_of_what_was_settled(
     spoken: Spoken, tmp_path: Path
 ) -> None:
@@ -291,6 +301,7 @@ def test_a_past_date_that_the_calendar_opens_changes_nothing_of_what_was_settled
     assert spoken.verify() == []
 
 
+@pytest.mark.slow
 def test_two_empty_dates_one_of_which_becomes_a_holiday_take_what_comes_late_for_either(
     spoken: Spoken, tmp_path: Path
 ) -> None:
@@ -577,6 +588,7 @@ def test_what_an_open_day_pays_after_a_later_one_was_certified_stands_in_the_nex
     assert spoken.verify() == []
 
 
+@pytest.mark.slow
 def test_a_certificate_begins_where_that_of_a_day_ended_which_the_calendar_has_closed_since(
     spoken: Spoken, tmp_path: Path
 ) -> None:

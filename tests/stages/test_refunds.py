@@ -1,6 +1,6 @@
 """Held credit goes back to the borrower: paid, returned and paid again, rejected, refused, undone, overdrawn.
 
-The worked day leaves 5000 won of R1 held on the loan. The bank is one of words.
+The worked day leaves 5000 won of R1 held on the loan. The bank is one of words. The slow ones take a minute.
 """
 
 from __future__ import annotations
@@ -155,6 +155,7 @@ def test_a_refund_of_the_same_day_takes_what_the_repayment_leaves_and_the_break_
     assert spoken.verify() == []
 
 
+@pytest.mark.slow
 def test_the_certificate_tells_of_borrowers_and_of_what_went_back(spoken: Spoken) -> None:
     worked_day(spoken)
     ask(spoken, "F1", 5000)
@@ -283,6 +284,7 @@ def test_credit_that_is_due_first_is_not_refunded_and_the_refund_is_tried_again(
     assert spoken.verify() == []
 
 
+@pytest.mark.slow
 def test_a_refund_in_another_currency_or_of_a_loan_without_credit_is_refused_once_and_takes_nothing(
     spoken: Spoken,
 ) -> None:
@@ -313,6 +315,7 @@ def test_a_refund_in_another_currency_or_of_a_loan_without_credit_is_refused_onc
     assert spoken.verify() == []
 
 
+@pytest.mark.slow
 def test_a_refund_on_a_quarantined_loan_waits_without_a_row(spoken: Spoken) -> None:
     worked_day(spoken)
     ask(spoken, "F1", 5000)
@@ -388,6 +391,7 @@ def test_an_overdrawn_refund_is_written_off_or_made_good_by_a_line(spoken: Spoke
     assert spoken.verify() == []
 
 
+@pytest.mark.slow
 def test_an_overdrawn_refund_may_be_written_off_by_two_people(spoken: Spoken) -> None:
     paid_and_reversed(spoken)
     number = spoken.break_of("borrower_overdrawn", "refund")
@@ -411,6 +415,7 @@ def test_a_reversal_before_the_refund_is_paid_leaves_nothing_to_pay(spoken: Spok
     assert spoken.verify() == []
 
 
+@pytest.mark.slow
 def test_a_reversal_after_the_refund_was_undone_takes_the_credit_back_and_both_of_its_entries(spoken: Spoken) -> None:
     worked_day(spoken)
     ask(spoken, "F1", 4000, account="계좌")
@@ -439,6 +444,7 @@ def test_a_restatement_that_takes_a_paid_refund_back_needs_a_second_person(spoke
         spoken.settle(ON, at=SECOND_MORNING, run_id="run-3", reason="interest was 15 000", triggered_by="maker")
 
 
+@pytest.mark.slow
 def test_what_was_returned_of_a_refund_follows_when_the_past_takes_the_credit_that_it_came_from(spoken: Spoken) -> None:
     worked_day(spoken)
     ask(spoken, "F1", 5000)
@@ -481,6 +487,7 @@ def test_a_refund_whose_instruction_is_gone_from_the_source_is_held(spoken: Spok
     assert spoken.rows("select * from reporting.held") == [(None, "borrower", "F1", "KRW", 5000, "no_account")]
 
 
+@pytest.mark.slow
 def test_a_source_without_refunds_is_settled_as_before(spoken: Spoken) -> None:
     spoken.source("drop table core.refunds")
     worked_day(spoken)

@@ -1,6 +1,7 @@
 """A settled date whose facts change is settled again: differences alone are posted and paid, and nothing by chance.
 
 The worked day owes A 43 790, B 26 736 and C 17 524: of interest of 10 000 they get 3 790, 2 736 and 1 524 net.
+The slow ones take half a minute.
 """
 
 from __future__ import annotations
@@ -254,6 +255,7 @@ def test_a_second_person_is_asked_and_answers_as_in_airflow(platform: Platform) 
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_word_that_is_too_old_is_given_anew(platform: Platform) -> None:
     worked_day(platform)
     settle(platform)
@@ -270,6 +272,7 @@ def test_a_word_that_is_too_old_is_given_anew(platform: Platform) -> None:
     assert said["distribute"]["taken_back"] == {"KRW": 1603}
 
 
+@pytest.mark.slow
 def test_an_approval_is_of_one_restatement_and_not_of_the_same_one_later(platform: Platform) -> None:
     worked_day(platform)
     settle(platform)
@@ -319,6 +322,7 @@ def platform_folder(platform: Platform) -> Path:
     return platform.bank.folder
 
 
+@pytest.mark.slow
 def test_what_a_later_date_has_tried_again_in_vain_is_tried_by_it_once_more_when_the_facts_are_mended(
     platform: Platform,
 ) -> None:

@@ -167,7 +167,7 @@ some_movements = st.lists(
 
 
 @given(some_movements, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_statement_or_several_in_whatever_order_are_the_same_matches_and_breaks(
     hear: Callable[..., Heard], said: list[tuple[int, str, bool, int]], random: Any
 ) -> None:

@@ -1,4 +1,7 @@
-"""Preparing payouts: the gate, who answers for it, what earlier days left behind, and approval by a second person."""
+"""Preparing payouts: the gate, who answers for it, what earlier days left behind, and approval by a second person.
+
+The slow ones take half a minute.
+"""
 
 from __future__ import annotations
 
@@ -99,6 +102,7 @@ def test_an_objection_stops_the_day_until_somebody_answers_for_it_by_name(platfo
     assert states(platform) == in_state("accepted")
 
 
+@pytest.mark.slow
 def test_a_run_whose_reason_says_so_answers_in_the_name_of_who_triggered_it(platform: Platform, tmp_path: Path) -> None:
     worked_day(platform)
     use_policy(platform, tmp_path, wait_until='wait_until = "10:00"\nlimit.KRW = 50000')
@@ -287,6 +291,7 @@ def test_payouts_that_changed_are_asked_for_again(platform: Platform, tmp_path: 
     ]
 
 
+@pytest.mark.slow
 def test_the_limit_counts_what_went_out_before_on_the_same_day(platform: Platform, tmp_path: Path) -> None:
     worked_day(platform)
     use_policy(platform, tmp_path, approvers='limit.KRW = 80000\napprovers = ["checker"]')
@@ -303,6 +308,7 @@ def test_the_limit_counts_what_went_out_before_on_the_same_day(platform: Platfor
 # ----------------------------------------------------------------------------------------------- chunks and minimum
 
 
+@pytest.mark.slow
 def test_a_rejected_chunk_of_several_goes_out_again_as_its_next_attempt(platform: Platform, tmp_path: Path) -> None:
     worked_day(platform)
     use_policy(platform, tmp_path, maximum="maximum = 20000")

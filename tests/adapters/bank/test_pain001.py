@@ -142,7 +142,7 @@ def test_a_payment_that_slips_into_the_file_is_caught() -> None:
         pain001.prove(content[:end] + content[start:end] + content[end:], IN_WON)
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=40, deadline=None, database=None)
 @given(
     name=st.text(min_size=1, max_size=300).map(lambda text: "이" + text),
     amounts=st.lists(st.integers(1, 10**12), min_size=1, max_size=5),

@@ -397,7 +397,7 @@ def made(lines: list[dict[str, Any]], subjects: list[tuple[int, str, bool]]) -> 
 
 
 @given(some_lines, some_subjects, st.randoms())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 def test_a_line_and_a_subject_are_matched_once_and_sums_agree_in_whatever_order_they_come(
     said: list[dict[str, Any]], about: list[tuple[int, str, bool]], random: Any
 ) -> None:
@@ -422,7 +422,7 @@ def test_a_line_and_a_subject_are_matched_once_and_sums_agree_in_whatever_order_
 
 
 @given(some_lines, some_subjects, st.lists(st.integers(1, 3), min_size=7, max_size=7))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 def test_the_result_does_not_depend_on_how_lines_were_split_into_statements(
     said: list[dict[str, Any]], about: list[tuple[int, str, bool]], statement_of: list[int]
 ) -> None:

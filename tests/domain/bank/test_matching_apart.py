@@ -126,7 +126,7 @@ some_days = st.lists(st.tuples(days, st.sampled_from([95000, 94000])), max_size=
 
 
 @given(some_days, some_days, some_days, st.randoms())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 def test_what_days_tell_apart_depends_on_no_order_and_is_the_same_on_columns_and_read_closely(
     lines: list[tuple[date, int]], free: list[tuple[date, int]], taken: list[tuple[date, int]], random: Any
 ) -> None:

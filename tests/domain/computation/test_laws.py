@@ -77,7 +77,7 @@ def _chosen_policy() -> st.SearchStrategy[Any]:
     return st.sampled_from(POLICIES)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(world=_worlds(), rules=_chosen_policy())
 def test_nothing_is_lost_and_nothing_is_made(world: frames.Inputs, rules: Any) -> None:
     outcome = settle.settle_day(world, rules, DAY)
@@ -152,7 +152,7 @@ def _every_repayment_is_accounted_for(world: frames.Inputs, outcome: frames.Outc
             assert int(paid.get(row["repayment_id"], 0)) + first_held == row["amount"]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(world=_worlds(), rules=_chosen_policy(), seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_input_rows_does_not_matter(world: frames.Inputs, rules: Any, seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -160,7 +160,7 @@ def test_the_order_of_input_rows_does_not_matter(world: frames.Inputs, rules: An
     same(settle.settle_day(frames.Inputs(**shuffled), rules, DAY), settle.settle_day(world, rules, DAY))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(world=_worlds(), rules=_chosen_policy())
 def test_the_size_of_chunks_does_not_matter(world: frames.Inputs, rules: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -169,7 +169,7 @@ def test_the_size_of_chunks_does_not_matter(world: frames.Inputs, rules: Any) ->
         same(settle.settle_day(world, rules, DAY), whole)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(world=_worlds(), rules=_chosen_policy())
 def test_the_parts_of_a_day_one_after_the_other_are_the_day(world: frames.Inputs, rules: Any) -> None:
     whole = settle.settle_day(world, rules, DAY)
@@ -185,7 +185,7 @@ def test_the_parts_of_a_day_one_after_the_other_are_the_day(world: frames.Inputs
     pd.testing.assert_frame_equal(wide, frames.widen(whole.shares, whole.allocations))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(world=_worlds(), rules=_chosen_policy())
 def test_plain_loans_taken_at_once_are_what_they_are_turn_by_turn(world: frames.Inputs, rules: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -202,7 +202,7 @@ def test_a_run_again_gives_the_same_bytes(world: frames.Inputs, rules: Any) -> N
         assert getattr(first, name).to_json() == getattr(second, name).to_json()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(world=_worlds(), rules=_chosen_policy())
 def test_loans_do_not_look_at_each_other(world: frames.Inputs, rules: Any) -> None:
     together = settle.settle_day(world, rules, DAY)

@@ -429,7 +429,7 @@ def restated(before: pd.DataFrame, found: restatement.Differences, *, after: int
 
 
 any_story = given(worlds.stories(loans=5, days=3, notes=3))
-as_often_as_is_quick = settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+as_often_as_is_quick = settings(max_examples=4, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
 @as_often_as_is_quick
