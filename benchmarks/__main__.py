@@ -148,6 +148,8 @@ def _with_history(server: embedded.Server, folder: Path, shares: int, days: int)
         ((settled,),) = connection.execute(
             "select count(*) from ledger.shares where settlement_date = %s", [world.ON]
         ).fetchall()
+    since = {"oldest": past.dates[0], "middle": middle} if past.dates else {}
+    restated = _in_a_process(history.restate, *urls, folder, administrator=administrator[0], since=since)
     for name in (core, ledger):
         server.drop_database(name)
     return {
@@ -156,6 +158,7 @@ def _with_history(server: embedded.Server, folder: Path, shares: int, days: int)
         "seconds": timings["seconds"],
         "processor_seconds": used,
         "position_seconds": positions,
+        "restated_seconds": restated,
         "peak_rss_bytes": max(timings["peak_rss_bytes"].values()),
         "making_seconds": past.seconds,
         "load_average": os.getloadavg()[0],
@@ -231,6 +234,11 @@ def _table_of_history(found: list[dict[str, Any]]) -> Table:
     for name in ("next", "middle"):
         label = f"positions before the {name} date, seconds"
         table.add_row(label, *[f"{row['position_seconds'][name]:.2f}" for row in found])
+    for name in ("oldest", "middle"):
+        label = f"a corrected loan run again from the {name} date on, seconds"
+        table.add_row(
+            label, *[f"{row['restated_seconds'][name]:.2f}" if row["restated_seconds"] else "–" for row in found]
+        )
     table.add_row("peak RSS, MB", *[f"{row['peak_rss_bytes'] / 1e6:,.0f}" for row in found])
     return table
 

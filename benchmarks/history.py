@@ -19,9 +19,12 @@ import psycopg
 import sqlalchemy as sa
 from settlement import config, wiring
 from settlement.domain.days import SettlementCalendar
+from settlement.ports.days import DayRun
 from settlement.stages import extract
+from settlement.stages import restate as stages_restate
 
 from benchmarks import world
+from benchmarks.day import NOW
 
 COHORTS = 20
 MOST_NOTES_EACH = 5_000
@@ -73,6 +76,13 @@ select window_on, count(*),
 update ledger.books_version set version = (select count(*) from ledger.days);
 select setval('ledger.entries_entry_id_seq', (select coalesce(max(entry_id), 0) + 1 from ledger.entries));
 drop table public.lender_notes, public.lender_loans
+"""
+
+SECOND_LOAN = "select loan_id from core.repayments order by received_at, repayment_id limit 1 offset 1"
+CORRECTED = """
+update core.receivables set amount = amount + 100
+ where receivable_id = (select receivable_id from core.receivables
+                         where loan_id = %s and component = 'interest' order by due_on limit 1)
 """
 
 
@@ -193,12 +203,7 @@ def _dates(calendar: SettlementCalendar, days: int) -> list[date]:
 
 def read_as_of(core_url: str, ledger_url: str, home: Path, dates: dict[str, date]) -> dict[str, float]:
     """Return the seconds that it takes to read where the measured date's loans stood before each of these dates."""
-    os.environ |= {
-        "SETTLEMENT_POLICY": str(config.DEFAULT_POLICY),
-        "SETTLEMENT_SNAPSHOTS": str(home / "snapshots"),
-        "AIRFLOW_CONN_LENDING_CORE": json.dumps({"conn_type": "generic", "extra": {"url": core_url}}),
-        "AIRFLOW_CONN_SETTLEMENT_DB": json.dumps({"conn_type": "generic", "extra": {"url": ledger_url}}),
-    }
+    _use(core_url, ledger_url, home)
     with wiring.services() as services, services.core.snapshot() as source:
         window = services.calendar.window(world.ON)
         loans = source.loans(sorted({*source.received([window])["loan_id"]}))
@@ -211,3 +216,37 @@ def read_as_of(core_url: str, ledger_url: str, home: Path, dates: dict[str, date
                 books.inputs.credit_loans(on)
                 found[name] = time.perf_counter() - start
     return found
+
+
+def restate(
+    core_url: str, ledger_url: str, home: Path, *, administrator: str, since: dict[str, date]
+) -> dict[str, float]:
+    """Return the seconds that it takes to run a corrected loan again on every settled date from each of these on.
+
+    The loan is the second that ever paid (on the first something is held): the interest of its first instalment is 100
+    more by now, so that every payment since then is applied otherwise. Nothing of it is kept in the books.
+    """
+    with psycopg.connect(administrator.replace("+psycopg", "")) as core:
+        ((loan,),) = core.execute(SECOND_LOAN).fetchall()
+        core.execute(CORRECTED, [loan])
+    _use(core_url, ledger_url, home)
+    found: dict[str, float] = {}
+    with wiring.services() as services:
+        for name, on in since.items():
+            day = DayRun(settlement_date=on, revision=1, run_id="bench", dry_run=True)
+            with services.ledger.books(day=day, posting=True, is_kept=False) as books:
+                dates = [settled for settled in books.days.settled() if settled >= on]
+                start = time.perf_counter()
+                books.replays.lift([loan], since=on)
+                stages_restate.replay(services, books, day, [loan], dates=dates, now=NOW)
+                found[name] = time.perf_counter() - start
+    return found
+
+
+def _use(core_url: str, ledger_url: str, home: Path) -> None:
+    os.environ |= {
+        "SETTLEMENT_POLICY": str(config.DEFAULT_POLICY),
+        "SETTLEMENT_SNAPSHOTS": str(home / "snapshots"),
+        "AIRFLOW_CONN_LENDING_CORE": json.dumps({"conn_type": "generic", "extra": {"url": core_url}}),
+        "AIRFLOW_CONN_SETTLEMENT_DB": json.dumps({"conn_type": "generic", "extra": {"url": ledger_url}}),
+    }

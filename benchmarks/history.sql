@@ -80,7 +80,7 @@ select :entries + 2 * place - is_first, :on, 1, :until,
 select ledger.ensure_partition('ledger.postings', :on, 1);
 
 insert into {postings} (settlement_date, part, entry_id, account, currency, amount)
-select :on, 1, entry_id, account, 'KRW', amount
+select :on, 1, entry_id, account, 'KRW', sum(amount)
   from (select :entries + 2 * l.place as entry_id, 'investor_payable:' || n.investor_id as account,
                -(n.interest - n.interest * 8 / 100 - n.interest * 8 / 1000 + n.principal) as amount
           from public.lender_notes n
@@ -98,5 +98,6 @@ select :on, 1, entry_id, account, 'KRW', amount
           join public.lender_loans l using (loan_id)
          where n.cohort = :cohort
          group by l.place) legs
- where amount <> 0
+ group by entry_id, account
+having sum(amount) <> 0
  order by entry_id;

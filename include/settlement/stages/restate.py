@@ -191,10 +191,16 @@ def replay(
         opened = books.opening.receipt_ids()
         booked = {*books.replays.booked(received["repayment_id"].tolist())["repayment_id"]}
         fresh = source_changes.new(received, booked | opened)
+        refunds_asked = _refunds_asked(books, source, loans, windows.of(dates[-1]).until_at_exclusive)
         for on in dates:
             taken = _offered(_unsettled(books, loans), fresh, windows, on=on, settled=settled, opened=opened)
-            asked = _refunds(books, source, loans, windows, on)
-            inputs, outcome = _settle(services, books, source, facts, taken, asked, loans, on)
+            asked = _refunds(books, refunds_asked, windows, on)
+            held = books.inputs.credit_loans(on) & {*loans}
+            if taken.empty and asked.empty and not held and not books.replays.moved_on(on, loans):
+                found = []  # the date has nothing of these loans, and had nothing
+                _undo_again(services, books, loans, after=on, now=now)
+                continue
+            inputs, outcome = _settle(services, books, source, facts, taken, asked, held, on)
             arrived = arrivals.dated(*_arrived(books, source, outcome, taken), windows)
             fresh = fresh[~fresh["repayment_id"].isin(arrived["repayment_id"])]
             revision = _post(services, books, day, loans, inputs, outcome, arrived, on=on, why=why, now=now)
@@ -349,10 +355,17 @@ def _offered(
     return offered[is_offered].reset_index(drop=True)
 
 
-def _refunds(books: Books, source: SourceSnapshot, loans: Sequence[str], windows: Windows, on: date) -> pd.DataFrame:
-    """Return the refunds of the loans that a date decides."""
-    asked = opening.refunds_of_ours(books, source.refunds(windows.of(on).until_at_exclusive))
-    asked = asked[asked["loan_id"].isin(loans)]
+def _refunds_asked(books: Books, source: SourceSnapshot, loans: Sequence[str], before: datetime) -> pd.DataFrame:
+    """Return the refunds of the loans that were asked for before an instant."""
+    asked = opening.refunds_of_ours(books, source.refunds(before))
+    return asked[asked["loan_id"].isin(loans)]
+
+
+def _refunds(books: Books, asked: pd.DataFrame, windows: Windows, on: date) -> pd.DataFrame:
+    """Return the refunds that a date decides, of those that were asked for."""
+    asked = asked[asked["requested_at"] < windows.of(on).until_at_exclusive]
+    if asked.empty:
+        return asked.reset_index(drop=True)
     taken = books.inputs.refunded(on, asked["refund_id"].tolist())
     return asked[~asked["refund_id"].isin(taken)].reset_index(drop=True)
 
@@ -364,11 +377,10 @@ def _settle(
     facts: Facts,
     taken: pd.DataFrame,
     asked: pd.DataFrame,
-    loans: Sequence[str],
+    held: Set[str],
     on: date,
 ) -> tuple[frames.Inputs, Outcome]:
-    """Return what a date sees of the loans that have money on it, and what it comes to."""
-    held = books.inputs.credit_loans(on) & {*loans}
+    """Return what a date sees of the loans that have money on it, new or held, and what it comes to."""
     has_money = facts.loans["loan_id"].isin({*taken["loan_id"], *asked["loan_id"], *held})
     chosen = facts.loans[has_money]
     notes = facts.notes[facts.notes["loan_id"].isin(chosen["loan_id"])]
