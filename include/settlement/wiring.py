@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -26,9 +26,14 @@ from settlement.domain.errors import InvalidPolicy, MissingConnection, Refused, 
 from settlement.domain.policy import Policy
 from settlement.ports.bank import Bank, Debtor
 from settlement.ports.close import Certificate
+from settlement.ports.doctor import Airflow, BankExam, Patient
 from settlement.ports.explain import Explanations
+from settlement.ports.outbox import ConnectionTest
 from settlement.ports.services import Notifications, Services
 from settlement.ports.source import LendingCore
+
+if TYPE_CHECKING:
+    from settlement.adapters.bank.channels.http import HttpBank
 
 # Where the reference counterparty of the bank channel (mock-bank) takes files and hands out messages. A connection to
 # another bank names its own: `submit_path` and `collect_path` in its extra.
@@ -244,6 +249,10 @@ def bank_channel() -> tuple[Bank | None, Debtor | None]:
 
     Raises MissingConnection: the connection is there and lacks something that is needed, or says it in a wrong way.
     """
+    return _channel_and_account()
+
+
+def _channel_and_account() -> "tuple[HttpBank | DirectoryBank | None, Debtor | None]":
     from settlement.adapters.bank.channels.http import HttpBank
 
     found = config.optional_connection("settlement_bank")
@@ -336,6 +345,65 @@ def statement_columns() -> ColumnMap | None:
             'Connection [settlement_bank]: statement_columns in its extra is neither "korean_export" nor an object with'
             f" the fields of a column map ({error})"
         ) from None
+
+
+@contextmanager
+def patient() -> Iterator[Patient]:
+    """Build what the doctor looks at; nothing is read or opened before its check comes to it."""
+    from babel.core import get_global
+
+    from settlement.adapters import server, slack, snapshots
+    from settlement.adapters.ledger.books import PostgresLedger
+    from settlement.adapters.ledger.doctor.repository import BooksExam
+    from settlement.adapters.lending_core.doctor import SourceExam
+    from settlement.adapters.lending_core.source import PostgresLendingCore
+    from settlement.adapters.slack import client
+
+    with ExitStack() as opened:
+
+        @cache
+        def reading(conn_id: str) -> sa.Engine:
+            return opened.enter_context(server.reading(conn_id, config.connection(conn_id).url()))
+
+        def slack_test(policy: Policy) -> ConnectionTest | None:
+            if config.optional_connection(client.CONNECTION) is None:
+                return None
+            return slack.connection_test(policy.alerts, client.from_connection())
+
+        yield Patient(
+            policy=load_policy,
+            calendar=calendar_of,
+            now=config.now,
+            is_now_set=config.is_now_set(),
+            territory_of=get_global("zone_territories").get,
+            source_server=lambda: server.look(reading("lending_core")),
+            source=lambda: SourceExam(reading("lending_core")),
+            core=lambda: PostgresLendingCore(config.connection("lending_core").url()),
+            books_server=lambda: server.look(reading("settlement_db")),
+            books=lambda: BooksExam(reading("settlement_db")),
+            ledger=lambda policy: PostgresLedger(reading("settlement_db"), alerts=policy.alerts, role=TASKS),
+            bank=_bank_exam,
+            slack=slack_test,
+            has_mail=lambda: config.optional_connection("settlement_smtp") is not None,
+            snapshots=lambda: snapshots.look(config.snapshots_path()),
+            airflow=_airflow,
+            airflow_health=airflow_health(),
+            can_ask_airflow=bool(config.airflow_health_url() and config.optional_connection("settlement_airflow")),
+        )
+
+
+def _bank_exam() -> BankExam | None:
+    channel, debtor = _channel_and_account()
+    if channel is None or debtor is None:
+        return None
+    landing, _ = landing_folder(), statement_columns()
+    return BankExam(debtor=debtor, doors=lambda: [*channel.doors(), *(landing.doors() if landing else ())])
+
+
+def _airflow() -> Airflow:
+    from settlement.adapters import airflow_load
+
+    return Airflow(**airflow_load.load())
 
 
 def airflow_health() -> Callable[[], str | None]:

@@ -8,6 +8,7 @@ days that were frozen has no file where it has no rows.
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import fields
 from pathlib import Path
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from settlement.domain import frames
 from settlement.domain.errors import Refused
 from settlement.domain.frames import Inputs
+from settlement.ports.doctor import Folder
 
 
 class ParquetSnapshots:
@@ -89,6 +91,21 @@ class ParquetSnapshots:
                 " Clear the task freeze_inputs of a day that is not computed yet; restore a backup of one that is"
             )
         return folder
+
+
+def look(folder: Path) -> Folder:
+    """Return what the folder of the frozen inputs is; where it is not there yet, what the one is in which it will be.
+
+    Nothing is made.
+    """
+    folder = folder.absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return Folder(
+        path=folder,
+        mode=stat.S_IMODE(folder.stat().st_mode) if there == folder else None,
+        may_write=there.is_dir() and os.access(there, os.W_OK | os.X_OK),
+        free_bytes=shutil.disk_usage(there).free,
+    )
 
 
 def _ordered(frame: pd.DataFrame, spec: frames.Spec) -> pa.Table:

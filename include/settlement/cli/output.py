@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -69,12 +69,24 @@ class Output:
             grid.add_column(self.heading(name), justify="right" if is_number else "left", no_wrap=True)
         for row in found:
             grid.add_row(*(Text(written(row[name])) for name in names))
-        width = Measurement.get(console, console.options.update(max_width=WIDEST), grid).maximum
+        width = Measurement.get(console, _wide(console), grid).maximum
         if width > console.width and console.is_terminal:
             for row in found:
                 console.print(self._record(row, names))
             return
         console.width = max(console.width, width)
+        console.print(grid)
+
+    def marked(self, mark: str, *texts: str, width: int) -> None:
+        """Print texts behind a mark, one below the other; a terminal has them beside it, however long they are."""
+        console = Console(file=self.stream, highlight=False)
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(no_wrap=True, min_width=width, style="bold")
+        grid.add_column(overflow="fold")
+        for number, text in enumerate(texts):
+            grid.add_row("" if number else mark, Text(typed_as(text, config.program())))
+        if not console.is_terminal:
+            console.width = max(console.width, Measurement.get(console, _wide(console), grid).maximum)
         console.print(grid)
 
     def _record(self, row: Mapping[str, Any], names: Sequence[str]) -> Table:
@@ -87,6 +99,10 @@ class Output:
                 record.add_row(self.heading(name), Text(written(row[name])))
         record.add_row()
         return record
+
+
+def _wide(console: Console) -> ConsoleOptions:
+    return console.options.update(max_width=WIDEST)
 
 
 def answer(*, json: bool, lang: Language | None) -> Output:
@@ -119,6 +135,6 @@ def written(value: object) -> str:
 
 
 @cache
-def catalogue(language: Language) -> Mapping[str, Any]:
-    """Return the sentences and the names of the columns in a language."""
-    return tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
+def catalogue(language: Language, *room: str) -> Mapping[str, Any]:
+    """Return the sentences and the names of the columns in a language, or those of a room beside them."""
+    return tomllib.loads(FOLDER.joinpath(*room, f"{language}.toml").read_text(encoding="utf-8"))

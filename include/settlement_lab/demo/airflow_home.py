@@ -60,6 +60,7 @@ def environment(endpoints: services.Endpoints) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in ROLES.items()),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": endpoints.postgres.airflow_url,
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "NO_PROXY": "127.0.0.1,localhost",
@@ -140,7 +141,7 @@ def free_port() -> int:
 
 
 def users_environment(home: Path, port: int) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the environment of an API server with the demo's three users, and their passwords, made once per home."""
+    """Return the environment of an API server, and the passwords of the demo's three users, made once per home."""
     path = folder(home) / "passwords.json"
     if not path.exists():
         _write_secret(path, {user: secrets.token_urlsafe(9) for user in USERS})
@@ -152,7 +153,6 @@ def users_environment(home: Path, port: int) -> tuple[dict[str, str], dict[str, 
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{base}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(path),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in ROLES.items()),
     }, json.loads(path.read_text())
 
 

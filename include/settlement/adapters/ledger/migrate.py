@@ -5,6 +5,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -88,6 +89,13 @@ def migrate(url: str) -> str:
             return str(connection.execute(sa.text("select version_num from ledger.alembic_version")).scalar_one())
     finally:
         engine.dispose()
+
+
+def needed() -> str:
+    """Return the revision of the settlement database that this version of the product needs."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return str(ScriptDirectory.from_config(config).get_current_head())
 
 
 def _create_database(url: str) -> None:

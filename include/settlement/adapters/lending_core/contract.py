@@ -4,12 +4,13 @@ A company maps its own schema with views, so a type is wrong by a forgotten cast
 where the driver would fail somewhere, or an instant without its zone would move into another day.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
 import pandas as pd
 
 from settlement.domain import frames
+from settlement.ports.doctor import Breach
 
 
 class Wanted(Enum):
@@ -94,23 +95,74 @@ READ_LATER = {
 """What only paying and matching read: a source without them can be settled, and whoever reads them says so."""
 
 
+NULLABLE = {
+    ("investors", "payout_account"),
+    ("investors", "payout_bank"),
+    ("note_holdings", "held_until_exclusive"),
+    ("repayments", "bank_reference"),
+    ("repayments", "reverses_repayment_id"),
+    ("refunds", "payee_bank"),
+}
+"""The columns that may have no value."""
+
+KEYS = (
+    ("loans", ("loan_id",)),
+    ("investors", ("investor_id",)),
+    ("notes", ("note_id",)),
+    ("note_holdings", ("held_from", "note_id")),
+    ("receivables", ("receivable_id",)),
+    ("repayments", ("repayment_id",)),
+    ("repayments", ("reverses_repayment_id",)),
+    ("refunds", ("refund_id",)),
+    ("opening_positions", ("currency", "kind", "subject_id")),
+)
+"""What stands in one row of a relation at most, its columns in order of their names."""
+
+REFERENCES = (
+    ("notes", "loan_id", "loans", "loan_id"),
+    ("note_holdings", "note_id", "notes", "note_id"),
+    ("note_holdings", "investor_id", "investors", "investor_id"),
+    ("receivables", "loan_id", "loans", "loan_id"),
+    ("repayments", "loan_id", "loans", "loan_id"),
+    ("repayments", "reverses_repayment_id", "repayments", "repayment_id"),
+    ("refunds", "loan_id", "loans", "loan_id"),
+)
+"""Which column names a row of which relation, by which column of it."""
+
+
 def broken(columns: pd.DataFrame) -> list[str]:
-    """Return what the relations break of the contract, one sentence each; `columns` are rows of `columns.sql`."""
+    """Return what the relations break of the contract so that no day can be settled, one sentence each.
+
+    `columns` are rows of `columns.sql`.
+    """
     found = frames.rows(columns, "relation", "name", "type", "kind", "category")
-    return list(_broken({(relation, name): tuple(of_type) for relation, name, *of_type in found}))
+    return [_said(breach) for breach in breaches(found) if not breach.is_read_later or breach.of == "type"]
 
 
-def _broken(found: Mapping[tuple[str, str], tuple[str, ...]]) -> Iterator[str]:
+def breaches(columns: Iterable[Sequence[str]]) -> Iterator[Breach]:
+    """Yield every breach of the contract; `columns` are relation, name, type, kind and category of each column."""
+    found = {(relation, name): tuple(of_type) for relation, name, *of_type in columns}
     there_are = {relation for relation, _ in found}
     for relation, wanted in (COLUMNS | OPTIONAL).items():
         if relation not in there_are:
             if relation not in OPTIONAL:
-                yield f"relation [core.{relation}] is not there"
+                yield Breach(place=f"core.{relation}", of="relation")
             continue
         for name, kind in wanted.items():
-            column = found.get((relation, name))
-            if column is None:
-                if (relation, name) not in READ_LATER:
-                    yield f"[core.{relation}] has no column [{name}]"
-            elif not kind.is_met_by(*column[1:]):
-                yield f"[core.{relation}.{name}] is of type [{column[0]}] and must be [{kind.value[0]}]"
+            place, is_later = f"core.{relation}.{name}", (relation, name) in READ_LATER
+            type_, kind_name, category = found.get((relation, name), ("", "", ""))
+            if not type_:
+                yield Breach(place=place, of="column", is_read_later=is_later)
+            elif not kind.is_met_by(kind_name, category):
+                yield Breach(place=place, of="type", type=type_, wanted=kind.value[0], is_read_later=is_later)
+
+
+def _said(breach: Breach) -> str:
+    match breach.of:
+        case "relation":
+            return f"relation [{breach.place}] is not there"
+        case "column":
+            relation, _, name = breach.place.rpartition(".")
+            return f"[{relation}] has no column [{name}]"
+        case "type":
+            return f"[{breach.place}] is of type [{breach.type}] and must be [{breach.wanted}]"

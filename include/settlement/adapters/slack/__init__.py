@@ -127,19 +127,7 @@ class SlackAlerts:
 
     def test_connection(self) -> ConnectionTest:
         """Return what Slack says of the connection, its scopes and the policy's channels; nothing is posted."""
-        slack = self._find_slack()
-        if slack is None:
-            return ConnectionTest(error="no connection [settlement_slack]: set AIRFLOW_CONN_SETTLEMENT_SLACK")
-        try:
-            who, scopes = slack.identity(timeout=self._longest_call)
-        except client.SlackError as error:
-            return ConnectionTest(error=error.code)
-        return ConnectionTest(
-            team=who.get("team"),
-            user=who.get("user"),
-            missing_scopes=sorted(client.SCOPES - scopes) if scopes else [],
-            channels={channel.id: self._read(slack, channel.id) for channel in self._policy.channels},
-        )
+        return connection_test(self._policy, self._find_slack(), longest_call_seconds=self._longest_call)
 
     def resend(self, *, alert_ids: Sequence[int] | None = None) -> int:
         """Make failed alerts (all, or these) pending again; return how many."""
@@ -231,19 +219,41 @@ class SlackAlerts:
                 report.errors.append(f"smtp:{type(error).__name__}")
                 log.error("alerts.mail_failed", code=type(error).__name__)
 
-    def _read(self, slack: client.Slack, channel: str) -> str:
-        """Return `ok` if the channel can be read, else the code of Slack's error."""
-        asked = {"channel": channel, "limit": 1}
-        try:
-            slack.call("conversations.history", asked, timeout=self._longest_call, is_read=True)
-        except client.SlackError as error:
-            return error.code
-        return "ok"
-
     def _warn_once(self, what: str, message: str) -> None:
         if what not in self._warned:
             self._warned.add(what)
             log.warning("alerts.not_configured", what=what, message=message)
+
+
+def connection_test(
+    policy_alerts: AlertsPolicy,
+    slack: client.Slack | None,
+    *,
+    longest_call_seconds: float = sender.LONGEST_CALL_SECONDS,
+) -> ConnectionTest:
+    """Return what Slack says of the connection, its scopes and the policy's channels; nothing is posted."""
+    if slack is None:
+        return ConnectionTest(error="no connection [settlement_slack]: set AIRFLOW_CONN_SETTLEMENT_SLACK")
+    try:
+        who, scopes = slack.identity(timeout=longest_call_seconds)
+    except client.SlackError as error:
+        return ConnectionTest(error=error.code)
+    return ConnectionTest(
+        team=who.get("team"),
+        user=who.get("user"),
+        missing_scopes=sorted(client.SCOPES - scopes) if scopes else [],
+        channels={channel.id: _read(slack, channel.id, longest_call_seconds) for channel in policy_alerts.channels},
+    )
+
+
+def _read(slack: client.Slack, channel: str, seconds: float) -> str:
+    """Return `ok` if the channel can be read, else the code of Slack's error."""
+    asked = {"channel": channel, "limit": 1}
+    try:
+        slack.call("conversations.history", asked, timeout=seconds, is_read=True)
+    except client.SlackError as error:
+        return error.code
+    return "ok"
 
 
 _WAITING = "select exists (select from ledger.alert_outbox where state = 'pending' and channel <> 'email')"

@@ -26,6 +26,7 @@ import structlog
 
 from settlement.domain.bank.messages import FILE, LARGEST_MESSAGE, Message, Submission, SubmissionOutcome
 from settlement.domain.errors import Refused, Unavailable
+from settlement.ports.doctor import Door
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,10 @@ class DirectoryBank:
     def describe(self) -> str:
         """Return the two folders."""
         return f"folder {self._drop} (drop) and {self._pickup.describe()}"
+
+    def doors(self) -> Sequence[Door]:
+        """Return whether the folders are there and files can be put into them and taken away; none is touched."""
+        return [_door(self._drop), *self._pickup.doors()]
 
     def fetch(self) -> Iterable[Message]:
         """Return what lies in the pickup folder. Raises Unavailable if it cannot be read."""
@@ -119,6 +124,10 @@ class PickupFolder:
     def describe(self) -> str:
         """Return the folder."""
         return f"folder {self._folder} (pickup)"
+
+    def doors(self) -> Sequence[Door]:
+        """Return whether the folder is there and files can be taken away from it."""
+        return [_door(self._folder)]
 
     def fetch(self) -> Iterable[Message]:
         """Claim what lies in the pickup folder and return it with what was claimed before and not acknowledged.
@@ -207,6 +216,13 @@ def _read(path: Path) -> Message | None:
         return None  # it keeps none of the others back, and is tried again
     written_at = datetime.fromtimestamp(written, UTC)
     return Message.of(content, kind=_kind(path.name), name=path.name, written_at=written_at)
+
+
+def _door(folder: Path) -> Door:
+    """Return whether a folder is there, and whether files can be put into it and taken away."""
+    if not folder.is_dir():
+        return Door(where=str(folder), amiss="unreachable", detail="no such folder")
+    return Door(where=str(folder), amiss=None if os.access(folder, os.R_OK | os.W_OK | os.X_OK) else "not_writable")
 
 
 def _content(path: Path) -> bytes | None:

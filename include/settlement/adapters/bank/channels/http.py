@@ -37,6 +37,7 @@ import structlog
 from settlement.adapters.bank.formats import document, pain002
 from settlement.domain.bank.messages import ARRIVED, DUPLICATE_REASONS, REJECTED, Message, Submission, SubmissionOutcome
 from settlement.domain.errors import Refused, Unavailable, UnreadableMessage
+from settlement.ports.doctor import Door
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,8 @@ COLLECTED_KINDS = ("camt.053", "camt.054", "pacs.004", "pain.002")
 """In the order of asking: what sums up first, what it sums up after it."""
 
 LARGEST_ANSWER = 256 * 1024 * 1024
+
+_LOGIN_REFUSED = frozenset({401, 403, 407})
 
 _TURNED_AWAY = frozenset({401, 403, 404, 405, 407, 411, 429})
 """Answers of a door, given before a file is looked at."""
@@ -96,6 +99,25 @@ class HttpBank:
     def describe(self) -> str:
         """Return the bank's scheme, host and port."""
         return self._address
+
+    def doors(self) -> Sequence[Door]:
+        """Return whether the bank answers at both of its paths and lets our login in; nothing is sent or taken.
+
+        It is asked by `OPTIONS`: even a look into a mailbox may hand its messages out for good.
+        """
+        return [self._door(path) for path in dict.fromkeys((self._submit_path, self._collect_path))]
+
+    def _door(self, path: str) -> Door:
+        where = self._address + path.partition("?")[0]
+        try:
+            answer = self._exchange("OPTIONS", path)
+        except _NoConnection as failure:
+            return Door(where=where, amiss="unreachable", detail=str(failure))
+        if answer.failure:
+            return Door(where=where, amiss="unreachable", detail=answer.failure)
+        if answer.status in _LOGIN_REFUSED:
+            return Door(where=where, amiss="login_refused", detail=f"HTTP {answer.status}")
+        return Door(where=where)
 
     # ------------------------------------------------------------------------------------------------------ sending
 
@@ -195,7 +217,7 @@ class HttpBank:
             raise self._unavailable(kind, f"no connection: {failure}") from failure
         if answer.status in (204, 404):
             return _Answer(status=answer.status, content=b"", is_framed=True)
-        if answer.status in (401, 403, 407):
+        if answer.status in _LOGIN_REFUSED:
             raise Refused(
                 f"The bank at {self._address} refused the login (HTTP {answer.status}) while [{kind}] was collected; "
                 "set login and password of the connection settlement_bank"

@@ -43,3 +43,12 @@ def _pattern(text: str) -> re.Pattern[str]:
     between = r"[\W_]+" if before[-1:].isdigit() else _SIGNS
     words = f"{before}{between}" * bool(before) + _NUMBER + f"{_SIGNS}{after}" * bool(after)
     return re.compile(rf"(?<![^\W_]){words}(?![^\W_])", re.IGNORECASE)
+
+
+def shape(text: str) -> str:
+    """Return how a text is written and nothing of what it says: a letter is A, a digit 9, as in "AAA-999999".
+
+    Runs longer than twelve are cut there.
+    """
+    letters = re.sub(r"[^\W\d_]", "A", text)
+    return re.sub(r"A{12,}", "A" * 12, re.sub(r"9{12,}", "9" * 12, re.sub(r"\d", "9", letters)))
