@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from rich.cells import cell_len
 from settlement import cli, wiring
-from settlement.adapters import airflow_load
+from settlement.adapters import airflow_load, server
 from settlement.adapters.ledger.migrate import migrate
 from settlement.cli import output
 from settlement.cli.options import Language
@@ -199,7 +199,7 @@ def test_a_source_that_does_not_answer_is_named_and_what_needs_it_is_not_checked
     assert (why.level, why.code, why.values) == (
         Level.NOT_CHECKED,
         "ground_missing",
-        {"ground": "source_has_its_relations"},
+        {"ground": "source_answers"},
     )
     assert found["references_meet"].level is Level.NOT_CHECKED
 
@@ -370,6 +370,14 @@ def test_a_note_that_two_hold_at_a_time(surgery: Surgery) -> None:
     again = "select note_id, investor_id, held_from + 1, held_until_exclusive from kept"
     with surgery.lender.mapped("note_holdings", f"select * from kept union all ({again} order by note_id limit 1)"):
         assert surgery.amiss() == {"every_note_has_its_holder": ["held_twice"]}
+
+
+def test_a_source_that_answers_too_slowly_is_not_called_wrong(surgery: Surgery) -> None:
+    surgery.monkeypatch.setattr(server, "LONGEST_STATEMENT", "300ms")
+    slow = "select * from kept where pg_sleep(0.02) is not null"
+    with surgery.lender.mapped("loans", slow), wiring.patient() as patient:
+        (why,) = doctor._findings(doctor.source_has_no_missing_values, doctor.Examination(patient))
+    assert (why.level, why.code) == (Level.NOT_CHECKED, "too_slow")
 
 
 # ---------------------------------------------------------------------------------- the policy against the source
@@ -733,7 +741,7 @@ def test_a_failure_says_what_was_found_and_what_to_do_and_is_exit_status_one(
     surgery.policy(("limit.KRW = 38000000", ""))
     status, text = typed("--lang", "en")
     assert status == 0, "a warning is no failure"
-    assert "warning      Above a limit a second person is asked" in text.splitlines()
+    assert "warning      The limit above which a second person is asked" in text.splitlines()
     surgery.connect("settlement_bank", port=1)
     for language, mark, summary in (
         ("en", "FAILURE", "34 checks: 32 ok, 1 warnings, 1 failures, 0 not checked."),
@@ -790,7 +798,8 @@ def test_both_languages_have_a_sentence_for_all_that_can_be_found_and_say_what_t
         and getattr(node.func, "id", "") == "_ok"
         and isinstance(node.args[0], ast.Constant)
     }
-    fine |= {"clock", "clock_stands_on_purpose", "books_login", "books_owner_over_a_socket"}
+    fine |= {"clock", "clock_stands_on_purpose", "books_login", "books_owner_over_a_socket", "mail", "no_mail"}
+    fine |= {"ground_missing"}
     assert set(english["found"]) - set(english["do"]) == fine | {
         f"no_{code}" for code in ("null", "duplicate", "orphan")
     }

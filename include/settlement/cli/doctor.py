@@ -47,9 +47,10 @@ def doctor(json: Json = False, lang: Lang = None) -> None:
 
 def _said(words: Mapping[str, Any], finding: Any) -> dict[str, Any]:
     """Return a finding as data, with its sentence and what to do, in the words of a language."""
-    values = dict(finding.values)
+    values = {name: output.written(value) for name, value in finding.values.items()}
     if finding.code == "ground_missing":
-        values["title"] = words["checks"][values["ground"]]
+        title = words["checks"][finding.values["ground"]]
+        values["title"] = title[0].lower() + title[1:] if title.startswith("The ") else title
     return {
         "level": finding.level.value,
         "code": finding.code,

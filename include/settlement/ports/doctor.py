@@ -107,8 +107,15 @@ class Receipts:
     shapes: Sequence[str]
 
 
+class TookTooLong(Exception):
+    """A question was given up because its answer took too long; nothing is known to be amiss."""
+
+
 class SourceExam(Protocol):
-    """The source, looked at as its connection sees it. Rows are counted among the first ones of each relation."""
+    """The source, looked at as its connection sees it. Rows are counted among the first ones of each relation.
+
+    Raises TookTooLong: the source takes more than a minute to answer one of the questions.
+    """
 
     def rights(self) -> Sequence[Rights]:
         """Return what the login may do with each relation of the contract that is there."""

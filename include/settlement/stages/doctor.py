@@ -23,7 +23,7 @@ from settlement.domain.currencies import EXPONENTS
 from settlement.domain.days import BankCalendar
 from settlement.domain.errors import Refused, Unavailable
 from settlement.domain.policy import Policy
-from settlement.ports.doctor import Airflow, BankExam, Looked, Patient, Server
+from settlement.ports.doctor import Airflow, BankExam, Looked, Patient, Server, TookTooLong
 from settlement.ports.outbox import ConnectionTest
 from settlement.stages import opening
 
@@ -465,7 +465,7 @@ def alerts_by_mail_can_be_sent(seen: Examination) -> Iterator[Finding]:
     addresses = seen.policy.alerts.email_to
     if addresses and not seen.patient.has_mail():
         yield _warning("no_mail_connection")
-    yield _ok("mail", addresses=len(addresses))
+    yield _ok("mail" if addresses else "no_mail", addresses=len(addresses))
 
 
 # -------------------------------------------------------------------------------------------------------- snapshots
@@ -601,17 +601,16 @@ CHECKS: tuple[Step, ...] = (
 def examine(patient: Patient) -> Iterator[Examined]:
     """Yield what each check of the list comes to, one after the other."""
     seen = Examination(patient)
-    levels: dict[str, Level] = {}
+    lacking: dict[str, str] = {}
+    """Checks on which others cannot stand, each with the one that is the reason."""
     for step in CHECKS:
         name = step.check.__name__
-        ground = next((found for before in step.after if not _is_ground(levels[found := before.__name__])), None)
-        findings = [_not_checked("ground_missing", ground=ground)] if ground else _findings(step.check, seen)
-        levels[name] = max((finding.level for finding in findings), key=list(Level).index)
-        yield Examined(check=name, level=levels[name], findings=findings)
-
-
-def _is_ground(level: Level) -> bool:
-    return level in (Level.OK, Level.WARNING)
+        reason = next((lacking[before.__name__] for before in step.after if before.__name__ in lacking), None)
+        findings = [_not_checked("ground_missing", ground=reason)] if reason else _findings(step.check, seen)
+        level = max((finding.level for finding in findings), key=list(Level).index)
+        if level in (Level.FAILURE, Level.NOT_CHECKED):
+            lacking[name] = reason or name
+        yield Examined(check=name, level=level, findings=findings)
 
 
 def _findings(check: Check, seen: Examination) -> list[Finding]:
@@ -626,6 +625,8 @@ def _findings(check: Check, seen: Examination) -> list[Finding]:
         findings.append(
             _failure("refused", sentence=sentence) if said else _not_checked("ground_missing", ground=first)
         )
+    except TookTooLong:
+        findings.append(_not_checked("too_slow"))
     except Exception as error:
         findings.append(_failure("broke_off", kind=type(error).__name__, said=_plain(str(error))))
     amiss = [finding for finding in findings if finding.level is not Level.OK]

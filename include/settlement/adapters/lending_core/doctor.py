@@ -15,12 +15,13 @@ import sqlalchemy as sa
 
 from settlement.adapters.lending_core import contract
 from settlement.domain.bank.matching.spelling import shape
-from settlement.ports.doctor import Breach, Faulty, Holders, Looked, Receipts, Rights, TaxCase
+from settlement.ports.doctor import Breach, Faulty, Holders, Looked, Receipts, Rights, TaxCase, TookTooLong
 
 MOST_ROWS = 100_000
 MOST_LOANS = 10_000
 MOST_RECEIPTS = 1_000
 MOST_SHAPES = 3
+QUERY_CANCELED = "57014"
 
 
 class SourceExam:
@@ -146,8 +147,13 @@ class SourceExam:
         return self._run("\n".join(_sql("doctor", f"{name}.sql") for name in names), **values)
 
     def _run(self, statement: str, **values: object) -> Sequence[sa.Row[tuple[Any, ...]]]:
-        with self._engine.connect() as connection:
-            return connection.execute(sa.text(statement), values).all()
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(sa.text(statement), values).all()
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) == QUERY_CANCELED:
+                raise TookTooLong from None
+            raise
 
 
 def _looked(found: Mapping[str, Mapping[str, int]], *, proven: int) -> Looked:
