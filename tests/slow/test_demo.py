@@ -94,6 +94,9 @@ def test_the_demo_settles_five_days_twice_and_two_of_them_do_not_meet(tmp_path: 
     assert again["breaks"] == []
     assert len(again["already_settled"]) == 5
     assert again["days"] == one["days"]
+    looked = [sys.executable, "-m", "settlement.cli", "demo", "--home", str(tmp_path / "one"), "doctor", "--json"]
+    checks = json.loads(subprocess.run(looked, check=True, capture_output=True, text=True, timeout=300).stdout)
+    assert [check for check in checks if check["level"] != "ok"] == []
     assert nothing_is_left(tmp_path)
 
 
