@@ -24,7 +24,7 @@ from settlement.adapters.ledger.migrate import migrate
 from settlement.cli import output
 from settlement.cli.options import Language
 from settlement.ports.doctor import Airflow, Patient
-from settlement.stages import doctor
+from settlement.stages import doctor, opening
 from settlement.stages.doctor import Level
 from settlement_lab.demo import airflow_home, world
 from settlement_lab.servers import bank as demo_bank
@@ -244,6 +244,15 @@ def test_a_source_login_that_may_not_read_one_relation(surgery: Surgery) -> None
         assert surgery.amiss() == {"source_has_its_relations": ["source_unreadable"]}
 
 
+def test_superusers(surgery: Surgery) -> None:
+    for conn_id, name in (("lending_core", surgery.lender.core), ("settlement_db", surgery.lender.books)):
+        surgery.connect(conn_id, extra={"url": surgery.lender.postgres.url(name, user=embedded.SUPERUSER)})
+    assert surgery.amiss() == {
+        "source_login_only_reads": ["source_superuser"],
+        "books_login_owns_nothing": ["books_superuser"],
+    }
+
+
 def test_the_owner_of_the_books_over_a_network(surgery: Surgery) -> None:
     with wiring.patient() as patient:
         over_a_network = replace(patient.books_server(), is_over_a_socket=False)
@@ -286,6 +295,12 @@ def test_a_column_that_only_paying_reads_is_a_warning(surgery: Surgery) -> None:
     with surgery.lender.mapped("repayments", columns):
         assert surgery.amiss() == {"source_has_its_relations": ["no_column_to_pay"]}
         assert surgery.seen["references_meet"].level is Level.NOT_CHECKED
+
+
+def test_a_column_that_every_day_reads(surgery: Surgery) -> None:
+    with surgery.lender.mapped("notes", "select note_id, loan_id from kept"):
+        assert surgery.amiss() == {"source_has_its_relations": ["no_column"]}
+        assert surgery.said("source_has_its_relations") == [{"place": "core.notes.principal"}]
 
 
 def test_a_naive_timestamp_is_named_by_its_column(surgery: Surgery) -> None:
@@ -380,6 +395,20 @@ def test_a_source_that_answers_too_slowly_is_not_called_wrong(surgery: Surgery) 
     assert (why.level, why.code) == (Level.NOT_CHECKED, "too_slow")
 
 
+def test_notes_that_are_held_late_for_a_time_by_nobody_or_no_more(surgery: Surgery) -> None:
+    held = (
+        "select note_id, investor_id, held_from, held_until_exclusive from kept where note_id > 'L001-N04'"
+        " union all select 'L001-N01', 'I001', date '2026-02-11', null::date"
+        " union all select 'L001-N02', 'I001', date '2020-01-01', date '2026-01-15'"
+        " union all select 'L001-N03', 'I001', date '2020-01-01', date '2026-01-15'"
+        " union all select 'L001-N03', 'I002', date '2026-01-20', null"
+        " union all select 'L001-N04', 'I001', date '2020-01-01', null"
+    )
+    with surgery.lender.mapped("note_holdings", held):
+        assert surgery.amiss() == {"every_note_has_its_holder": ["held_late", "held_by_nobody", "holding_ended"]}
+        assert [values["notes"] for values in surgery.said("every_note_has_its_holder")] == [1, 1, 1]
+
+
 # ---------------------------------------------------------------------------------- the policy against the source
 
 
@@ -393,6 +422,14 @@ def test_a_currency_that_the_policy_does_not_pay_out_in(surgery: Surgery) -> Non
         assert surgery.said("currencies_are_in_the_policy") == [
             {"currency": "USD", "loans": 1, "tables": "[payouts.USD], [withholding.USD]"}
         ]
+
+
+def test_a_currency_that_there_is_not(surgery: Surgery) -> None:
+    columns = (
+        "select loan_id, case loan_id when 'L007' then 'WON' else currency end as currency, disbursed_on from kept"
+    )
+    with surgery.lender.mapped("loans", columns):
+        assert surgery.amiss()["currencies_are_in_the_policy"] == ["unknown_currency"]
 
 
 def test_a_tax_class_that_no_rule_covers(surgery: Surgery) -> None:
@@ -500,6 +537,17 @@ def test_opening_positions_that_contradict_the_source(surgery: Surgery) -> None:
     ):
         assert surgery.amiss() == {"opening_positions_can_be_taken": ["opening_contradicts"]}
         assert surgery.said("opening_positions_can_be_taken") == [{"sentences": 2, "rows": 2}]
+        surgery.monkeypatch.setattr(opening, "is_awaited", lambda books: False)
+        assert surgery.amiss() == {}
+
+
+def test_opening_positions_of_a_lender_without_a_first_date(surgery: Surgery) -> None:
+    surgery.policy(("first_settlement_date = 2026-02-12", ""))
+    with surgery.lender.planted(
+        "insert into core.opening_positions values ('fee_income', '', 'KRW', 1000)",
+        undo=("delete from core.opening_positions",),
+    ):
+        assert surgery.amiss() == {"opening_positions_can_be_taken": ["opening_without_first_date"]}
 
 
 # -------------------------------------------------------------------------------------------------------- the bank
@@ -549,6 +597,18 @@ def test_an_account_with_wrong_check_digits_in_another_currency(surgery: Surgery
     assert "0000000099" not in str(surgery.said("bank_account_is_ours"))
 
 
+def test_a_lender_without_a_bank(surgery: Surgery) -> None:
+    surgery.monkeypatch.delenv("AIRFLOW_CONN_SETTLEMENT_BANK")
+    assert surgery.amiss() == {"bank_is_reached": ["no_bank"]}
+    assert surgery.seen["bank_account_is_ours"].level is Level.NOT_CHECKED
+
+
+def test_receipts_without_references(surgery: Surgery) -> None:
+    columns = "select repayment_id, loan_id, received_at, amount, null::text as bank_reference, reverses_repayment_id"
+    with surgery.lender.mapped("repayments", f"{columns} from kept"):
+        assert surgery.amiss() == {"references_meet": ["no_references"]}
+
+
 def test_references_that_payers_write_otherwise(surgery: Surgery) -> None:
     lines = (
         "insert into ledger.statement_lines (line_id, statement_id, booking_date, amount, currency, reference)"
@@ -571,6 +631,11 @@ def test_references_that_payers_write_otherwise(surgery: Surgery) -> None:
 def test_a_channel_that_slack_does_not_know(surgery: Surgery) -> None:
     surgery.policy(('id = "C0SETTLE"', 'id = "#settlement"'))
     assert surgery.amiss() == {"slack_knows_the_channels": ["channel"]}
+
+
+def test_critical_alerts_that_nobody_hears_of(surgery: Surgery) -> None:
+    surgery.policy(('severities = ["info", "warning", "critical"]', 'severities = ["info"]'))
+    assert surgery.amiss() == {"slack_knows_the_channels": ["severity_told_nowhere"]}
 
 
 def test_a_slack_that_does_not_answer_needs_no_database_to_be_found(surgery: Surgery) -> None:
@@ -650,6 +715,24 @@ def test_airflow_with_the_folders_of_somebody_else(
 def test_a_dag_that_does_not_parse(surgery: Surgery) -> None:
     broken = replace(WELL, dag_errors={"daily_settlement.py": "NameError: DAYS"}, dags=doctor.DAGS[1:])
     assert surgery.amiss(airflow=broken) == {"airflow_reads_the_dags": ["dag_error", "no_dag"]}
+    somebody_else_s = replace(WELL, dag_errors={"marketing.py": "ImportError: dbt"})
+    assert surgery.amiss(airflow=somebody_else_s) == {"airflow_reads_the_dags": ["dag_error"]}
+    levels = [surgery.examined(airflow=seen)["airflow_reads_the_dags"].level for seen in (broken, somebody_else_s)]
+    assert levels == [Level.FAILURE, Level.WARNING]
+
+
+def test_a_plugin_that_does_not_load_and_a_database_that_does_not_answer(surgery: Surgery) -> None:
+    broken = replace(
+        WELL,
+        plugin_errors={"bank_days.py": "ValueError: no policy"},
+        has_timetable=False,
+        database_failure='connection to server at "db", port 5432 failed: password=s3cret refused',
+    )
+    assert surgery.amiss(airflow=broken) == {
+        "airflow_has_the_plugins": ["plugin_error", "no_timetable"],
+        "airflow_runs_the_dags": ["airflow_database"],
+    }
+    assert "s3cret" not in str(surgery.said("airflow_runs_the_dags"))
 
 
 def test_an_airflow_that_does_not_find_the_product(surgery: Surgery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -692,6 +775,9 @@ def test_a_worker_that_sees_neither_paused_dags_nor_users_says_so(surgery: Surge
     ] * 2
     asked = {"airflow_health": lambda: "dag_paused", "can_ask_airflow": True}
     assert surgery.amiss(airflow=worker, **asked) == {"airflow_runs_the_dags": ["dags_paused"]}
+    surgery.monkeypatch.delenv("SETTLEMENT_NOW")
+    asked["airflow_health"] = lambda: "scheduler_down"
+    assert surgery.amiss(airflow=worker, **asked)["airflow_runs_the_dags"] == ["airflow_says"]
 
 
 def test_users_that_airflow_knows_by_number(surgery: Surgery) -> None:
