@@ -259,6 +259,23 @@ def test_the_owner_of_the_books_over_a_network(surgery: Surgery) -> None:
     assert surgery.amiss(books_server=lambda: over_a_network) == {"books_login_owns_nothing": ["books_owned"]}
 
 
+def test_the_login_of_the_tasks_is_right_over_a_network_and_the_opening_is_read_as_it(surgery: Surgery) -> None:
+    url = surgery.lender.postgres.url(surgery.lender.books, user="doctor_tasks")
+    surgery.connect("settlement_db", extra={"url": url})
+    with surgery.lender.planted(
+        "create role doctor_tasks login in role settlement_app", undo=("drop role doctor_tasks",), books=True
+    ):
+        with wiring.patient() as patient:
+            over_a_network = replace(patient.books_server(), is_over_a_socket=False)
+        with surgery.lender.planted(
+            "insert into core.opening_positions values ('fee_income', '', 'KRW', 1000)",
+            undo=("delete from core.opening_positions",),
+        ):
+            assert surgery.amiss(books_server=lambda: over_a_network) == {}
+    assert surgery.seen["books_login_owns_nothing"].findings[0].code == "books_login"
+    assert surgery.said("opening_positions_can_be_taken") == [{"rows": 1}]
+
+
 def test_a_login_that_may_not_act_as_the_tasks_do(surgery: Surgery) -> None:
     surgery.connect(
         "settlement_db", extra={"url": surgery.lender.postgres.url(surgery.lender.books, user=embedded.READER)}
