@@ -17,12 +17,13 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import yaml
 from settlement_lab.demo import airflow_home
 from settlement_lab.servers import embedded, tether
@@ -129,6 +130,11 @@ class Stack:
         """Return the first password of one of the people."""
         return str(self.config["services"]["airflow-init"]["environment"][f"{user.upper()}_PASSWORD"])
 
+    def ask(self, database: str, role: str, query: str) -> list[tuple[Any, ...]]:
+        """Ask one of the databases under a role."""
+        with psycopg.connect(self.server.url(database, user=role, driver="postgresql")) as connection:
+            return connection.execute(query.encode()).fetchall()
+
     def last_words(self, service: str) -> str:
         """Return the end of a service's log."""
         return self._log(service).read_text(errors="replace")[-4000:] if self._log(service).exists() else ""
@@ -178,8 +184,10 @@ class Stack:
 
 
 @contextmanager
-def running(folder: Path, settings: Mapping[str, str], *, profile: str | None = None) -> Iterator[Stack]:
-    """Run every service of the file, and of one profile, with these settings on top of a fresh .env."""
+def running(
+    folder: Path, settings: Mapping[str, str], *, profile: str | None = None, only: Collection[str] = ()
+) -> Iterator[Stack]:
+    """Run every service of the file, and of one profile, or `only` some, with these settings on top of a fresh .env."""
     config = parsed(folder, settings)
     with embedded.running(folder / "postgres-server", durable=False) as server, ExitStack() as stopping:
         stack = Stack(
@@ -192,7 +200,7 @@ def running(folder: Path, settings: Mapping[str, str], *, profile: str | None = 
         services = [
             name
             for name, service in config["services"].items()
-            if not service.get("profiles") or profile in service["profiles"]
+            if (name in only if only else not service.get("profiles") or profile in service["profiles"])
         ]
         for service in in_order(config, services):
             stack.start(service)

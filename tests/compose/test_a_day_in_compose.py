@@ -49,12 +49,7 @@ class Deployment:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Read the settlement database as a person who reads reports."""
-        return self.ask("settlement_db", "settlement_tasks", query)
-
-    def ask(self, database: str, role: str, query: str) -> list[tuple[Any, ...]]:
-        url = self.stack.server.url(database, user=role, driver="postgresql")
-        with psycopg.connect(url) as connection:
-            return connection.execute(query.encode()).fetchall()
+        return self.stack.ask("settlement_db", "settlement_tasks", query)
 
 
 @pytest.fixture(scope="module")
@@ -172,21 +167,21 @@ def test_tasks_can_change_neither_schema_nor_books_nor_airflow(deployment: Deplo
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             deployment.rows(query)
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
-        deployment.ask("airflow", "settlement_tasks", "select 1")
+        deployment.stack.ask("airflow", "settlement_tasks", "select 1")
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-        deployment.ask("lending_core", "settlement_reader", "delete from core.repayments returning repayment_id")
+        deployment.stack.ask("lending_core", "settlement_reader", "delete from core.repayments returning repayment_id")
     worker = deployment.stack.environment("worker")
     assert not [name for name in worker if name.endswith(("SQL_ALCHEMY_CONN", "JWT_SECRET", "FERNET_KEY"))]
 
 
 def test_a_second_start_changes_nothing(deployment: Deployment) -> None:
     users = "select id, username, password from ab_user order by id"
-    before = deployment.ask("airflow", "airflow", users)
+    before = deployment.stack.ask("airflow", "airflow", users)
     deployment.stack.start("airflow-init")
     deployment.stack.wait("airflow-init", "service_completed_successfully")
     deployment.stack.start("bank-account")
     deployment.stack.wait("bank-account", "service_completed_successfully")
-    assert deployment.ask("airflow", "airflow", users) == before
+    assert deployment.stack.ask("airflow", "airflow", users) == before
     assert [row[1] for row in before] == ["admin", "maker", "checker", "viewer"]
 
 
