@@ -24,7 +24,7 @@ async def door(request: Request) -> Visitor:
     name = request.headers.get("x-test-user")
     if not name:
         raise HTTPException(401)
-    return Visitor(name=name, may_act=name in ACTING)
+    return Visitor(name=name, may_act=name in ACTING, may_ask_bank=name == "maker")
 
 
 def said(page: str) -> list[str]:
@@ -80,6 +80,8 @@ class Pages:
 
     client: TestClient
     house: House
+    asked: list[str]
+    """Who had the bank asked."""
 
     def of(self, user: str) -> Browser:
         return Browser(client=self.client, user=user)
@@ -97,5 +99,6 @@ def pages_here() -> Pages:
         policy=policy, calendar=wiring.calendar_of(policy), engine=wiring.operators_engine(), secret=b"of this test"
     )
     airflow = FastAPI()
-    airflow.mount("/settlement", app.make(lambda: house, door=door))
-    return Pages(client=TestClient(airflow), house=house)
+    asked: list[str] = []
+    airflow.mount("/settlement", app.make(lambda: house, door=door, ask_bank=asked.append))
+    return Pages(client=TestClient(airflow), house=house, asked=asked)

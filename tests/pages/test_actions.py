@@ -69,6 +69,7 @@ def test_each_action_is_done_once_by_whoever_may_and_by_two_where_the_policy_ask
     a_lost_payout_is_given_back_by_two_people(lost, pages)
     what_the_bank_found_is_answered_for_by_two_people(lost, pages)
     an_objection_is_answered_for_once(lost, pages)
+    the_bank_is_asked_by_whoever_may_trigger_the_run(pages)
     assert lost.verify() == []
 
 
@@ -76,7 +77,7 @@ def is_refused_to_whoever_may_not_act(pages: Pages) -> None:
     maker, viewer = pages.of("maker"), pages.of("viewer")
     token = maker.hidden("/breaks/1")["token"]
     acting = [route.path for route in actions.router.routes if isinstance(route, APIRoute)]
-    assert len(acting) == 10
+    assert len(acting) == 11
     for template in acting:
         path = template.replace(":path", "").format(**FILLED_IN)
         files = {"statement": ("s.xml", b"x")} if path == "/bank/uploads" else None
@@ -171,6 +172,13 @@ def is_uploaded_by_hand(lost: Spoken, pages: Pages, content: bytes) -> None:
         (date(2026, 2, 25),)
     ]
     assert "waits for the next run" not in maker.get("/bank")
+
+
+def the_bank_is_asked_by_whoever_may_trigger_the_run(pages: Pages) -> None:
+    assert "by your name" in pages.of("maker").post("/bank/ask?back=payouts", page="/bank")
+    pages.of("checker").post("/bank/ask?back=bank", page="/bank", status=403)
+    pages.of("maker").post("/bank/ask?back=elsewhere", page="/bank", status=404)
+    assert pages.asked == ["maker"]
 
 
 def an_objection_is_answered_for_once(lost: Spoken, pages: Pages) -> None:

@@ -43,7 +43,10 @@ def test_a_viewer_of_fab_looks_a_user_acts_and_whoever_may_not_read_the_dag_is_n
 
     looks, acts = Roles.VIEWER_PERMISSIONS, Roles.USER_PERMISSIONS
     assert visitor(monkeypatch, looks) == visitors.Visitor(name="kim", may_act=False)
-    assert visitor(monkeypatch, looks, acts) == visitors.Visitor(name="kim", may_act=True)
+    assert visitor(monkeypatch, looks, acts) == visitors.Visitor(name="kim", may_act=True, may_ask_bank=True)
+    runs = ("can_create", "DAG Runs")
+    no_runs = [permission for permission in acts if permission != runs]
+    assert visitor(monkeypatch, looks, no_runs) == visitors.Visitor(name="kim", may_act=True)
     of_one_dag = [("can_read", "DAG:daily_settlement")]
     assert visitor(monkeypatch, of_one_dag) == visitors.Visitor(name="kim", may_act=False)
     assert visitor(monkeypatch, of_one_dag, [("can_edit", "HITL Detail")]).may_act is False, (

@@ -6,7 +6,7 @@ is told that the break has moved on, and nothing is done twice.
 
 from collections.abc import Callable
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, HTTPException, UploadFile
 from fastapi.responses import Response
@@ -102,6 +102,15 @@ def absent(shown: Acting, file_id: str, reason: Text) -> Response:
     with wiring.operators() as services:
         inquire.declare_absent(services, file_id, by=shown.visitor.name, reason=_text(reason), now=shown.now)
     return shown.go(f"/bank/files/{file_id}?done=absent")
+
+
+@router.post("/bank/ask")
+def ask_bank(shown: Acting, back: Literal["payouts", "bank"]) -> Response:
+    """Have the bank asked now, by a run of Airflow in the name of who wants it."""
+    if not shown.visitor.may_ask_bank:
+        raise HTTPException(403, shown.words("errors.may_not_ask"))
+    shown.request.app.state.ask_bank(shown.visitor.name)
+    return shown.go(f"/{back}?done=asked")
 
 
 @router.post("/refunds/{refund_id:path}/undo")

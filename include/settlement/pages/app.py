@@ -13,6 +13,7 @@ from settlement import config
 from settlement.domain.commands import typed_as
 from settlement.domain.errors import Refused, Unavailable
 from settlement.pages import actions, bank, breaks, day, gate, months, payouts, today, trace
+from settlement.pages.runs import Asking, ask_bank
 from settlement.pages.screen import CHOSEN, House, Shown, screen, screen_of
 from settlement.pages.visitors import Door, Visitor, of_airflow
 from settlement.pages.words import LANGUAGES, Words
@@ -34,10 +35,10 @@ STATIC = {
 NOBODY = Visitor(name="", may_act=False)
 
 
-def make(house: Callable[[], House], *, door: Door = of_airflow) -> FastAPI:
-    """Return the app; `house` is asked for at the first page, `door` at every one."""
+def make(house: Callable[[], House], *, door: Door = of_airflow, ask_bank: Asking = ask_bank) -> FastAPI:
+    """Return the app; `house` is asked for at the first page, `door` at every one, the bank when somebody wants it."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(screen)])
-    app.state.house, app.state.door = house, door
+    app.state.house, app.state.door, app.state.ask_bank = house, door, ask_bank
     for page in (today, months, day, payouts, breaks, trace, gate, bank, actions):
         app.include_router(page.router)
     app.add_api_route("/static/{name}", static)

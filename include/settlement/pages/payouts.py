@@ -67,7 +67,8 @@ def payout(shown: Shown, payout_id: str) -> Response:
                 payee=found["payee_id"], currency=found["currency"], chunk=found["chunk"],
             ),
         }  # fmt: skip
-    return shown.show("payout", payout=found, levels=levels, **read)
+    is_at_bank = PayoutState(found["state"]).is_at_bank
+    return shown.show("payout", payout=found, is_at_bank=is_at_bank, levels=levels, **read)
 
 
 def _date(text: str) -> date | None:

@@ -1,12 +1,15 @@
 """Who looks at a page, and what they may do: as Airflow knows them.
 
-Whoever may read the DAG `daily_settlement` may look; whoever may answer its approvals may act.
+Whoever may read the DAG `daily_settlement` may look; whoever may answer its approvals may act; whoever of these may
+trigger `bank_reconciliation` may have the bank asked.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fastapi import HTTPException, Request
+
+from settlement.pages.runs import BANK_DAG_ID
 
 DAG_ID = "daily_settlement"
 
@@ -17,6 +20,7 @@ class Visitor:
 
     name: str
     may_act: bool
+    may_ask_bank: bool = False
 
 
 Door = Callable[[Request], Awaitable[Visitor]]
@@ -37,4 +41,6 @@ async def of_airflow(request: Request) -> Visitor:
     if not manager.is_authorized_dag(method="GET", user=user, details=dag):
         raise HTTPException(403)
     may_act = manager.is_authorized_dag(method="PUT", user=user, access_entity=DagAccessEntity.HITL_DETAIL, details=dag)
-    return Visitor(name=user.get_name(), may_act=may_act)
+    asks, run = DagDetails(id=BANK_DAG_ID), DagAccessEntity.RUN
+    may_trigger = manager.is_authorized_dag(method="POST", user=user, access_entity=run, details=asks)
+    return Visitor(name=user.get_name(), may_act=may_act, may_ask_bank=may_act and may_trigger)

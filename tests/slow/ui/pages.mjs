@@ -55,6 +55,13 @@ for (const [language, theme] of [["ko", "light"], ["en", "dark"]]) {
 }
 
 await page.setViewportSize({ width: 1440, height: 1000 });
+if (user === "maker") {
+  await page.goto(`${airflow}/settlement/payouts`);
+  await page.locator('form[action*="/bank/ask"] button').click();
+  await page.waitForURL(/done=asked/);
+  const { dag_runs } = await (await page.request.get(`${airflow}/api/v2/dags/bank_reconciliation/dagRuns?order_by=-run_after&limit=5`)).json();
+  if (!dag_runs.some((run) => run.triggering_user_name === user)) wrong("no run of bank_reconciliation was started");
+}
 await page.goto(`${airflow}/plugin/settlement/settlement/gate`);
 const frame = page.frameLocator("iframe");
 await frame.locator("a[data-parent]").first().click();
