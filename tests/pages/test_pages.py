@@ -9,6 +9,7 @@ import tomllib
 import zipfile
 from datetime import date
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -29,6 +30,7 @@ from .conftest import Pages
 
 HOSTILE = "<script>alert(1)</script>"
 ON = "2026-02-16"
+CHANGED = re.compile(r'on=2026-02-16">(\w+)</a></td><td>KRW</td>' + 6 * r'<td class="number">([^<]*)</td>')
 
 
 @pytest.fixture
@@ -132,6 +134,32 @@ def shows_names_and_bytes_to_those_who_may_act(settled: Platform, pages: Pages) 
     assert "김하나" not in pages.of("viewer").get(f"/payouts/{payout}")
     assert "김하나" in pages.of("maker").get(f"/bank/files/{file_id}/bytes")
     pages.of("viewer").get(f"/bank/files/{file_id}/bytes", status=403)
+
+
+def test_what_a_restatement_changed_is_shown_by_investor(
+    platform: Platform, pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked_day(platform)
+    platform.settle(ON, at="2026-02-17T06:00+09:00")
+    platform.source("update core.receivables set amount = 12000 where receivable_id = 'L1-1-I'")
+    asked: dict[str, Any] = {"reason": "interest was 12000", "triggered_by": "maker"}
+    platform.settle(ON, at="2026-02-17T09:00+09:00", run_id="run-2", **asked)
+    viewer, path = pages.of("viewer"), f"/day/{ON}/changes/2"
+    assert path in viewer.get(f"/day/{ON}")
+    page = viewer.get(path)
+    assert "interest was 12000" in page
+    assert CHANGED.findall(page) == [
+        ("A", "+1,000", "+88", "+150", "+762", "43,790", "44,552"),
+        ("B", "+600", "+52", "0", "+548", "26,736", "27,284"),
+        ("C", "+400", "+35", "+60", "+305", "17,524", "17,829"),
+    ]
+    assert "+1,615" in page, "what the day says of the revision is the sum"
+    monkeypatch.setattr(day, "ROWS", 2)
+    assert [row[0] for row in CHANGED.findall(viewer.get(path))] == ["A", "B"]
+    assert [row[0] for row in CHANGED.findall(viewer.get(f"{path}?after=B%20KRW"))] == ["C"]
+    assert viewer.get(f"{path}?kept=csv").count("\n") == 4
+    assert "changed nothing" in viewer.get(f"/day/{ON}/changes/1")
+    viewer.get(f"/day/{ON}/changes/3", status=404)
 
 
 def test_only_those_who_may_act_act_and_two_people_end_a_break_once(settled: Platform, pages: Pages) -> None:

@@ -21,6 +21,7 @@ ASKED: dict[str, object] = {
     "state": "booked", "text": "x",
 }  # fmt: skip
 OF_QUERIES: dict[str, dict[str, object]] = {
+    "changes_by_investor": {"after": ""},
     "break": {"id": 1},
     "break_decisions": {"id": 1},
     "break_history": {"id": 1},

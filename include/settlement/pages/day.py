@@ -101,6 +101,23 @@ def rows(shown: Shown, on: date, total: str, currency: str, after: str = "", kep
     )
 
 
+@router.get("/day/{on}/changes/{revision}")
+def changes(shown: Shown, on: date, revision: int, after: str = "", kept: str = "") -> Response:
+    """Show what a revision changed of what investors got, by investor."""
+    after_id, _, currency = after.rpartition(" ")
+    seen: dict[str, Any] = {"after": after_id, "currency": currency}
+    with shown.reading() as query:
+        made = [row for row in query.rows("revisions", on=on) if row["revision"] == revision]
+        if not made:
+            raise HTTPException(404)
+        limit = KEPT + 1 if kept else ROWS
+        found = query.rows("changes_by_investor", on=on, revision=revision, limit=limit, **seen)
+    if kept:
+        title = f"{on} {shown.words('words.revision', number=revision)}"
+        return shown.table(f"{on}-revision-{revision}", found, kind=kept, title=title)
+    return shown.show("changes", on=on, revision=revision, made=made, rows=found, limit=ROWS)
+
+
 @router.get("/day/{on}/report.xlsx")
 def report(shown: Shown, on: date) -> Response:
     """Return the workbook of a day, in the policy's language."""
