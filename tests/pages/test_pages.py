@@ -115,6 +115,9 @@ def says_what_the_worked_day_came_to(settled: Platform, pages: Pages) -> None:
     for total in ("received", "distributed", "fee", "vat", "national_tax", "local_tax", "cost", "credit"):
         assert "as the day says" in viewer.get(f"/day/{ON}/rows/{total}?currency=KRW"), total
     assert "43,790" in viewer.get(f"/trace/investor/A?on={ON}")
+    certificate = viewer.get("/certificate/1")
+    assert 'Distributed to investors <span class="number">88,050</span>' in re.sub(r"\s+", " ", certificate)
+    assert "&#34;" not in certificate, "nothing is shown as a program writes it"
 
 
 def goes_on_where_a_list_ended_within_an_entry(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:

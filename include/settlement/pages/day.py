@@ -19,6 +19,14 @@ from settlement.pages.query import KEPT, ROWS, Row
 from settlement.pages.screen import Screen, Shown
 
 router = APIRouter()
+ABOVE = {"number", "settlement_date", "revision", "issued_at", "previous_sha256"}
+"""Of a certificate, what its page says above everything else."""
+FIRST = (
+    "supersedes", "restatements", "totals", "movements", "payouts", "held", "open_breaks", "gaps", "statements",
+    "controls", "policy", "sealed",
+)  # fmt: skip
+"""Of a certificate, what is read first, in this order."""
+MONEY = {"amount", "opening", "came", "went", "closing"}
 
 
 @router.get("/day/{on}")
@@ -155,4 +163,19 @@ def certificate(shown: Shown, number: int) -> Response:
         found = query.row("certificate", number=number)
     if found is None:
         raise HTTPException(404)
-    return shown.show("certificate", certificate=found)
+    kept = {key: value for key, value in found["body"].items() if key not in ABOVE}
+    body = {key: kept[key] for key in (*FIRST, *sorted(kept)) if key in kept}
+    of_bank = {_currency(name) for name in body.get("movements", ()) if name.startswith("bank ")}
+    return shown.show(
+        "certificate",
+        certificate=found,
+        body=body,
+        bank_currency=of_bank.pop() if len(of_bank) == 1 else None,
+        currency_of=_currency,
+        is_money=lambda key: key in MONEY or key.endswith(("_amount", "_change")),
+    )
+
+
+def _currency(name: str) -> str | None:
+    """Return the currency that a name of the certificate has in it: of "bank KRW" it is KRW."""
+    return next((word for word in name.split() if len(word) == 3 and word.isupper()), None)
