@@ -7,10 +7,15 @@ const { chromium } = createRequire(process.cwd() + "/")("playwright-core");
 
 const [airflow, user, password, axe, folder] = process.argv.slice(2);
 const WIDTHS = { 1440: null, 1280: null, 390: ["today", "day"] };
+const LOOKS = [["ko", "light"], ["en", "dark"], ["ko", "dark"], ["en", "light"]];
 const PATHS = {
   today: "/", calendar: "/calendar", day: "/day/2026-02-23", rows: "/day/2026-02-23/rows/distributed?currency=KRW",
   payouts: "/payouts", breaks: "/breaks", break: "/breaks/1", trace: "/trace",
-  gate: "/gate", bank: "/bank", certificate: "/certificate/1",
+  gate: "/gate", bank: "/bank", certificate: "/certificate/1", changes: "/day/2026-02-23/changes/1",
+};
+const LINKS = {
+  payout: ["/payouts?state=booked", "/payouts/"], file: ["/bank", "/bank/files/"], statement: ["/bank", "/bank/statements/"],
+  investor: ["/payouts?state=booked", "/trace/investor/"], repayment: [PATHS.rows, "/trace/repayment/"],
 };
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 const page = await (await browser.newContext({ viewport: { width: 1440, height: 1000 } })).newPage();
@@ -29,8 +34,14 @@ const { plugins } = await (await page.request.get(`${airflow}/api/v2/plugins`)).
 const views = plugins.find((plugin) => plugin.name === "settlement_pages")?.external_views.map((view) => view.destination);
 if (`${views}` !== "nav,dag,dag_run") wrong(`views are ${views}`);
 
+for (const [name, [from, to]] of Object.entries(LINKS)) {
+  await page.goto(`${airflow}/settlement${from}`);
+  PATHS[name] = (await page.locator(`main a[href*="${to}"]`).first().getAttribute("href")).replace("/settlement", "");
+}
+PATHS.why = `${PATHS.investor}?on=2026-02-23`;
+
 page.on("console", (message) => message.type() === "error" && wrong(`${page.url()}: ${message.text()}`));
-for (const [language, theme] of [["ko", "light"], ["en", "dark"]]) {
+for (const [language, theme] of LOOKS) {
   await page.evaluate((kept) => localStorage.setItem("theme", kept), theme);
   await page.goto(`${airflow}/settlement/language/${language}?back=/`);
   for (const [width, only] of Object.entries(WIDTHS)) {
@@ -43,13 +54,13 @@ for (const [language, theme] of [["ko", "light"], ["en", "dark"]]) {
       if (shown.theme !== theme || shown.lang !== language) wrong(`${at}: shown in ${JSON.stringify(shown)}`);
       if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) wrong(`${at}: wider than the window`);
       if (user === "viewer" && (await page.locator('form[method="post"]').count())) wrong(`${at}: a form for a viewer`);
-      if (width === "1440") {
+      if (width !== "1280") {
         await page.evaluate(readFileSync(axe, "utf8"));
         const { violations } = await page.evaluate(() => globalThis.axe.run());
         for (const { id, impact, nodes } of violations)
           if (["serious", "critical"].includes(impact)) wrong(`${at}: ${id} at ${nodes[0].target}`);
       }
-      if (folder) await page.screenshot({ path: `${folder}/${name}-${language}-${width}.png`, fullPage: true });
+      if (folder) await page.screenshot({ path: `${folder}/${name}-${language}-${theme}-${width}.png`, fullPage: true });
     }
   }
 }
