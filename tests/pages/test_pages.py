@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import html
+import inspect
 import io
 import re
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,11 +21,22 @@ import sqlalchemy as sa
 from settlement import wiring
 from settlement.domain import breaks as domain_breaks
 from settlement.domain.breaks import Way
-from settlement.pages import day
+from settlement.pages import actions, day, forms, runs
 from settlement.pages.words import FOLDER, LANGUAGES, Words
 from settlement.ports.days import RunRequest
 from settlement.stages import breaks as stage_breaks
-from settlement.stages import compute, extract, open_day, reconcile, report
+from settlement.stages import (
+    compute,
+    day_report,
+    extract,
+    gate,
+    inquire,
+    open_day,
+    reconcile,
+    refunds,
+    report,
+    take_in,
+)
 
 from tests.stages.conftest import Platform
 from tests.stages.payout_stories import worked_day
@@ -267,6 +282,27 @@ def test_both_catalogues_have_the_same_words_with_the_same_places_and_templates_
     for template in (Path(FOLDER).parent / "templates").glob("*.html"):
         for part, key in re.findall(r't\("(\w+)\.(\w+)"[,)]', template.read_text("utf-8")):
             assert key in en[part], (template.name, part, key)
+
+
+def refusals(module: ModuleType, *names: str) -> Iterator[str]:
+    """Yield every refusal that a module raises, or some functions of it, with x for what differs."""
+    for part in ast.parse(inspect.getsource(module)).body:
+        for node in ast.walk(part) if not names or getattr(part, "name", "") in names else ():
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Refused":
+                match node.args[0]:
+                    case ast.Constant(value=str(text)):
+                        yield text
+                    case ast.JoinedStr(values=parts):
+                        yield "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in parts)
+
+
+def test_every_refusal_of_what_a_person_does_in_the_pages_is_said_in_korean() -> None:
+    korean = Words(language="ko", zone=ZoneInfo("Asia/Seoul"))
+    found = [text for module in (stage_breaks, refunds, day_report, actions, runs) for text in refusals(module)]
+    found += [*refusals(gate, "override"), *refusals(inquire, "declare_absent"), *refusals(take_in, "upload")]
+    found.append(forms.WORDS)
+    assert len(found) > 30
+    assert [text for text in found if not re.search("[가-힣]", korean.told(text))] == []
 
 
 def says_in_korean_what_is_kept_in_english(settled: Platform, pages: Pages) -> None:

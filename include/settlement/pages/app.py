@@ -96,5 +96,5 @@ def _status(error: Exception, words: Words) -> tuple[int, str]:
         return 503, ""
     if isinstance(error, StarletteHTTPException):
         standard = HTTPException(error.status_code).detail
-        return error.status_code, "" if error.detail == standard else error.detail
+        return error.status_code, "" if error.detail == standard else words.told(error.detail)
     return 404, ""
