@@ -93,7 +93,7 @@ def _status(error: Exception, words: Words) -> tuple[int, str]:
     if isinstance(error, Refused):
         return 409, typed_as(words.told(str(error)), config.command())
     if isinstance(error, Unavailable | sa.exc.OperationalError):
-        return 503, ""
+        return 503, words("errors.unavailable")
     if isinstance(error, StarletteHTTPException):
         standard = HTTPException(error.status_code).detail
         return error.status_code, "" if error.detail == standard else words.told(error.detail)

@@ -17,10 +17,10 @@ def gate(shown: Shown, done: str = "") -> Response:
         questions = query.rows("waiting_questions")
         newest = query.row("newest_day")
         asked = [
-            {
-                "question": question,
-                "largest": query.rows("largest_payouts", on=question["settlement_date"]),
-                "usual": query.rows("usual_totals", on=question["settlement_date"]),
+            {"question": question}
+            | {
+                name: [] if question["is_taking_back"] else query.rows(file, on=question["settlement_date"])
+                for name, file in (("largest", "largest_payouts"), ("usual", "usual_totals"))
             }
             for question in questions
         ]

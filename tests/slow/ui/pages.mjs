@@ -41,7 +41,7 @@ for (const [name, [from, to]] of Object.entries(LINKS)) {
 PATHS.why = `${PATHS.investor}?on=2026-02-23`;
 
 page.on("console", (message) => message.type() === "error" && wrong(`${page.url()}: ${message.text()}`));
-for (const [language, theme] of LOOKS) {
+for (const [language, theme] of LOOKS.slice(0, user === "maker" ? 4 : 2)) {
   await page.evaluate((kept) => localStorage.setItem("theme", kept), theme);
   await page.goto(`${airflow}/settlement/language/${language}?back=/`);
   for (const [width, only] of Object.entries(WIDTHS)) {
