@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from settlement import wiring
@@ -178,6 +179,21 @@ def test_what_a_restatement_changed_is_shown_by_investor(
     assert viewer.get(f"{path}?kept=csv").count("\n") == 4
     assert "changed nothing" in viewer.get(f"/day/{ON}/changes/1")
     viewer.get(f"/day/{ON}/changes/3", status=404)
+    says_that_money_is_taken_back(platform, pages)
+
+
+def says_that_money_is_taken_back(platform: Platform, pages: Pages) -> None:
+    with psycopg.connect(platform.ledger_url.replace("+psycopg", "")) as books:
+        books.execute(
+            "insert into ledger.approvals (approval_id, settlement_date, revision, payouts_sha256, payout_count,"
+            " amounts, requested_at, expires_at) select '20260216-ab-R1', '2026-02-16', 2, repeat('ab', 32), 3,"
+            " '{\"KRW\": 762}', now(), now() + interval '1 hour'"
+        )
+    for path in ("/", "/gate", f"/day/{ON}"):
+        page = pages.of("viewer").get(path)
+        assert "taking back what was paid" in page, path
+        assert "3 payouts" not in page, path
+    assert "The ten largest" not in pages.of("viewer").get("/gate")
 
 
 def test_only_those_who_may_act_act_and_two_people_end_a_break_once(settled: Platform, pages: Pages) -> None:
