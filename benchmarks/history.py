@@ -8,6 +8,7 @@ minutes, not days. Each fiftieth loan paid too much once, so that something is h
 
 import json
 import os
+import sys
 import time
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import sqlalchemy as sa
+import structlog
 from settlement import config, wiring
 from settlement.domain.days import SettlementCalendar
 from settlement.ports.days import DayRun
@@ -230,6 +232,7 @@ def restate(
         ((loan,),) = core.execute(SECOND_LOAN).fetchall()
         core.execute(CORRECTED, [loan])
     _use(core_url, ledger_url, home)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output may be JSON
     found: dict[str, float] = {}
     with wiring.services() as services:
         for name, on in since.items():
