@@ -1815,6 +1815,7 @@ class MemoryBooks:
     replays = LeftOut()
     in_transit = LeftOut()
     explain = LeftOut()
+    months = LeftOut()
 
     def __init__(self, kept: Kept, *, alerts: AlertsPolicy) -> None:
         self.opening = Opening()

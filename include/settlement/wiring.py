@@ -438,6 +438,17 @@ def write_investor_month(found: Mapping[str, Any], path: Path, *, language: Lang
         path.write_bytes(investor_month.page(found, language=language))
 
 
+def write_month(found: Mapping[str, Any], folder: Path, *, language: Language) -> list[Path]:
+    """Write a month's report into a folder, its workbook and its page in a language, and return its files.
+
+    Raises Refused: the folder cannot be written.
+    """
+    from settlement.adapters.reports import month
+
+    with _writing(folder):
+        return month.write(found, folder, language=language)
+
+
 def csv_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """Return a table as CSV, as reports write it."""
     from settlement.adapters import reports

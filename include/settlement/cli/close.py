@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from settlement.cli import output
-from settlement.cli.options import Day, Json, Lang, parse_date
+from settlement.cli.options import Day, Json, Lang, Month, parse_date
+from settlement.ports.month import TABLES
 
 HASHES = ("input_sha256", "output_sha256", "code_version", "previous_sha256", "sha256")
 
@@ -30,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(verify)
     app.command()(replay)
     app.command()(export)
+    app.command()(month)
 
 
 def certify(settlement_date: Day, json: Json = False, lang: Lang = None) -> None:
@@ -107,6 +109,40 @@ def export(
     if not out.data(rows):
         out.table(rows)
     raise typer.Exit(0 if found else 1)
+
+
+def month(
+    of: Month,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="A folder: write a workbook and a page, in the language of the text, and CSV."),
+    ] = None,
+    json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Say a month: its days, what is to be filed and handed on, investors, accounts. Exit status 1: it has no date."""
+    from settlement import wiring
+    from settlement.stages import month as months
+
+    language = output.language(lang)
+    out = output.answer(json=json, lang=lang)
+    with wiring.command() as services, services.ledger.books(read_only=True) as books:
+        found = months.month(services, books, of)
+    written = wiring.write_month(found, to, language=language.value) if to is not None else []
+    if not out.data(found):
+        _print_month(out, found)
+        for path in written:
+            out.say("written", file=path)
+
+
+def _print_month(out: output.Output, found: Mapping[str, Any]) -> None:
+    out.say("month_of", **found)
+    if found["days_open"]:
+        out.say("statement_open", dates=", ".join(found["days_open"]))
+    for name, columns in TABLES.items():
+        out.line("")
+        out.say(f"month_{name}")
+        out.table(found[name], columns)
 
 
 def _print_certificate(out: output.Output, found: Mapping[str, Any]) -> None:

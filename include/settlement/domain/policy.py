@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from settlement.domain.alerts.event import Severity
 from settlement.domain.alerts.routing import Language
+from settlement.domain.books.accounts import Remittance
 from settlement.domain.currencies import LARGEST_AMOUNT
 from settlement.domain.days import LARGEST_CATCH_UP, LONGEST_LOOK_BACK, BankCalendar
 from settlement.domain.errors import InvalidPolicy
@@ -190,6 +191,12 @@ class Schedule(_Table):
 
 class Deadlines(_Table):
     settled_by: ClockTime = "12:00"
+    break_business_days: Annotated[int, Field(ge=0, le=250, strict=True)] = 5
+
+
+class DueDay(_Table):
+    months: Literal[1, 2, 3, 4, 6, 12] = 1
+    due_day: Annotated[int, Field(ge=1, le=31, strict=True)]
 
 
 class AlertChannel(_Table):
@@ -225,6 +232,7 @@ class Policy(_Table):
     source: Source = Source()
     schedule: Schedule = Schedule()
     deadlines: Deadlines = Deadlines()
+    remittances: dict[Remittance, DueDay] = {}
     alerts: Alerts = Alerts()
 
     _content: bytes = PrivateAttr(default=b"")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from settlement.ports.files import PaymentFiles
     from settlement.ports.inputs import BookedInputs
     from settlement.ports.journal import Journal
+    from settlement.ports.month import Months
     from settlement.ports.opening import Opening
     from settlement.ports.outbox import Outbox
     from settlement.ports.outcomes import Outcomes
@@ -66,6 +67,8 @@ class Books(NotifyingBooks, Protocol):
     def close(self) -> Close: ...
     @property
     def explain(self) -> Explanations: ...
+    @property
+    def months(self) -> Months: ...
 
 
 class NotifyingLedger(Protocol):

@@ -77,7 +77,7 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "code_version": found.code_version,
         "totals": status["totals"],
         "payouts": status["payouts"],
-        "movements": _movements(services, books, chain, on),
+        "movements": movements(services, books, chain, on),
         "gaps": [
             {"before": before.statement_id, "after": after.statement_id, "amount": after.opening - before.closing}
             for before, after in _gaps(chain, on)
@@ -196,7 +196,7 @@ def replay(services: Services, on: date) -> dict[str, Any]:
     with services.ledger.books(read_only=True) as books:
         found = None
         for found in books.close.revisions(on):
-            policy = _policy_of(services, books, found)
+            policy = policy_of(services, books, found)
             day = DayRun(settlement_date=on, revision=found.revision, run_id="replay", dry_run=True)
             inputs = services.snapshots.load(extract.snapshot_name(day), input_sha256=found.input_sha256)
             outcome = settle.settle_day(inputs, policy, on)
@@ -215,7 +215,7 @@ def replay(services: Services, on: date) -> dict[str, Any]:
     }
 
 
-def _policy_of(services: Services, books: Books, revision: Revision) -> Policy:
+def policy_of(services: Services, books: Books, revision: Revision) -> Policy:
     """Return the policy that a revision was computed with: the one in use, or the one whose text was kept with it.
 
     Raises Refused: it was computed before texts were kept, and with another policy; or this version reads it no more.
@@ -235,14 +235,18 @@ def _policy_of(services: Services, books: Books, revision: Revision) -> Policy:
         raise Refused(f"{said}, which this version cannot read; replay it with the version that did. {error}") from None
 
 
-def _movements(services: Services, books: Books, chain: Sequence[KeptStatement], on: date) -> dict[str, dict[str, int]]:
+def movements(
+    services: Services, books: Books, chain: Sequence[KeptStatement], on: date, *, first: date | None = None
+) -> dict[str, dict[str, int]]:
     """Return what each side had, what came, what went, and what it has; the bank's closing is that of its statement.
 
-    So the lines of the day are held against a balance that they were not counted from. What no statement tells, a gap
-    that somebody answered for, is not in it: the certificate names it beside.
+    It is of one day, or of all from `first` on until it. So the lines of these days are held against a balance that
+    they were not counted from. What no statement tells, a gap that somebody answered for, is not in it: the certificate
+    names it beside.
     """
-    settled = [day for day in books.days.settled() if day < on]  # also one that the calendar has closed since
-    before = max([services.calendar.calendar.previous_business_day(on), *settled])
+    begins = first or on
+    settled = [day for day in books.days.settled() if day < begins]  # also one that the calendar has closed since
+    before = max([services.calendar.calendar.previous_business_day(begins), *settled])
     moved = {
         f"{row.side} {row.currency}": {name: getattr(row, name) for name in ("opening", "came", "went", "closing")}
         for row in books.close.movements(on=on, before=before)

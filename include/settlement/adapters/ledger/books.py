@@ -11,6 +11,7 @@ from settlement.adapters.ledger.explain.repository import Explanations
 from settlement.adapters.ledger.files.repository import PaymentFiles
 from settlement.adapters.ledger.inputs.repository import BookedInputs
 from settlement.adapters.ledger.journal.repository import Journal
+from settlement.adapters.ledger.month.repository import Months
 from settlement.adapters.ledger.opening.repository import Opening
 from settlement.adapters.ledger.outcomes.repository import Outcomes
 from settlement.adapters.ledger.payouts.repository import Payouts
@@ -39,6 +40,7 @@ class PostgresBooks(NotifyingBooks):
         self.breaks = Breaks(transaction)
         self.close = Close(transaction)
         self.explain = Explanations(transaction)
+        self.months = Months(transaction)
 
 
 class PostgresLedger(Transactions[PostgresBooks]):

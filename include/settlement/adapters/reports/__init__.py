@@ -36,7 +36,7 @@ def workbook(report: DayReport, *, language: Language) -> bytes:
     """Return the report as XLSX, a sheet for each table, amounts with thousands separators."""
     words = catalogue(language)
     title = words["sentences"]["title"].format(date=report.settlement_date.isoformat(), revision=report.revision)
-    return _workbook(report.sheets, title=title, name=report.name, created=report.settlement_date, words=words)
+    return workbook_of(report.sheets, title=title, name=report.name, created=report.settlement_date, words=words)
 
 
 def list_workbook(
@@ -44,10 +44,11 @@ def list_workbook(
 ) -> bytes:
     """Return a list as XLSX of one sheet; `on` is the day on which it was made."""
     sheet = Sheet(name=name, columns=tuple(columns), rows=[tuple(row) for row in rows])
-    return _workbook([sheet], title=title, name=name, created=on, words=catalogue(language))
+    return workbook_of([sheet], title=title, name=name, created=on, words=catalogue(language))
 
 
-def _workbook(sheets: Iterable[Sheet], *, title: str, name: str, created: date, words: Mapping[str, Any]) -> bytes:
+def workbook_of(sheets: Iterable[Sheet], *, title: str, name: str, created: date, words: Mapping[str, Any]) -> bytes:
+    """Return tables as XLSX, a sheet for each, in the words of a catalogue; `name` is that of its CSV files."""
     content = io.BytesIO()
     book = xlsxwriter.Workbook(
         content,
@@ -111,8 +112,9 @@ def _headings(sheet: Sheet, words: Mapping[str, Any]) -> list[str]:
 
 
 def _said(value: Cell, column: str, words: Mapping[str, Any]) -> Cell:
-    """Return a cell as people read it: what a row of the summary is about has words, everything else is itself."""
-    return words["what"].get(value, value) if column == "what" else value
+    """Return a cell as people read it: what the catalogue names has words, everything else is itself."""
+    named: Mapping[Cell, str] = words["what"] if column == "what" else words.get("values", {}).get(column, {})
+    return named.get(value, value)
 
 
 def _sums(sheet: Sheet) -> dict[str, dict[int, int]]:
@@ -147,12 +149,14 @@ def csv_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 def write(report: DayReport, folder: Path, *, language: Language) -> list[Path]:
     """Write the workbook and the CSV files into a folder, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, content in [(f"{report.name}.xlsx", workbook(report, language=language)), *csv_files(report)]:
-        path = folder / name
-        path.write_bytes(content)
-        written.append(path)
-    return written
+    files = [(f"{report.name}.xlsx", workbook(report, language=language)), *csv_files(report)]
+    return [write_file(folder / name, content) for name, content in files]
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file, and return its path."""
+    path.write_bytes(content)
+    return path
 
 
 def _write(

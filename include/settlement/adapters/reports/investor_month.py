@@ -1,13 +1,9 @@
-"""One investor's month as a page that prints: plain HTML with its style in it, nothing to be loaded, text as text."""
+"""One investor's month as a page that prints."""
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from settlement.adapters.reports import catalogue
+from settlement.adapters.reports import catalogue, paper
 from settlement.domain import currencies
 from settlement.domain.alerts.routing import Language
 from settlement.ports.explain import SHARE_AMOUNTS
@@ -29,7 +25,7 @@ def page(found: Mapping[str, Any], *, language: Language) -> bytes:
             return currencies.to_grouped_text(value, row["currency"])
         return str(words[NAMED[name]].get(value, value)) if name in NAMED else str(value)
 
-    text = _template().render(
+    text = paper.template("investor_month.html").render(
         found=found,
         title=words["month"]["title"].format(**found),
         t=words["month"],
@@ -45,11 +41,3 @@ def page(found: Mapping[str, Any], *, language: Language) -> bytes:
 def is_number(name: str) -> bool:
     """Tell whether a column holds amounts."""
     return name == "amount" or name in SHARE_AMOUNTS or name in OF_THE_BALANCE
-
-
-@cache
-def _template() -> jinja2.Template:
-    text = Path(__file__).with_name("investor_month.html").read_text(encoding="utf-8")
-    return jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(text)

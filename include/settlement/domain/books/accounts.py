@@ -190,6 +190,29 @@ class PayeeKind(StrEnum):
         return BORROWER_PAYABLE if self is PayeeKind.BORROWER else INVESTOR_PAYABLE
 
 
+class Remittance(StrEnum):
+    """What is kept back of investors' money and handed on. The reporting views keep the same words."""
+
+    NATIONAL_TAX = "national_tax"
+    LOCAL_TAX = "local_tax"
+    VAT = "vat"
+    FEE = "fee"
+    COST = "cost"
+
+    @property
+    def account(self) -> Account:
+        """Where it stands until it leaves the custody account."""
+        return _HELD_ON[self]
+
+
+_HELD_ON = {
+    Remittance.NATIONAL_TAX: TAX_PAYABLE_NATIONAL,
+    Remittance.LOCAL_TAX: TAX_PAYABLE_LOCAL,
+    Remittance.VAT: VAT_PAYABLE,
+    Remittance.FEE: FEE_INCOME,
+    Remittance.COST: COST_RECOVERED,
+}
+
 REMITTED = (FEE_INCOME, VAT_PAYABLE, TAX_PAYABLE_NATIONAL, TAX_PAYABLE_LOCAL, COST_RECOVERED)
 """Accounts whose money leaves the custody account when it is handed on: fees and costs to us, taxes to the office."""
 
