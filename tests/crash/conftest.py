@@ -36,6 +36,7 @@ VIEWS = {
     "payouts": "*",
     "held": "*",
     "statement_lines": "*",
+    "withholding": "*",
     "breaks": "cause, side, opened_on, currency, amount, subject_kind, subject_id, state, resolved_on",
     # The key of opened breaks is made from their numbers, and a number that was drawn and lost is not drawn again.
     "alerts": "settlement_date, event, severity, channel, regexp_replace(dedupe_key, 'breaks.*', 'breaks')",

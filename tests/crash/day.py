@@ -5,6 +5,7 @@ Slack is not connected here: what its delivery commits comes after the day and h
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from settlement.stages import (
     take_in,
 )
 from settlement_lab.rehearse.points import watched
+from settlement_lab.servers import bank as demo_bank
 
 ON = date(2026, 2, 16)
 MORNING = "2026-02-17T06:00+09:00"
@@ -81,6 +83,14 @@ def _answer_for_it(services: Services, run: DayRun, now: datetime) -> None:
         assert "Nothing that somebody could answer for" in str(refused)  # noqa: PT017 - it was answered before the kill
 
 
+def _close(services: Services, run: DayRun, now: datetime) -> None:
+    """Let the bank book what it took, and reconcile: the day, which is its month's only one, is closed."""
+    found = json.loads(os.environ["AIRFLOW_CONN_SETTLEMENT_BANK"])
+    bank = demo_bank.Bank(url=f"http://{found['host']}:{found['port']}")
+    bank.advance_to(datetime.fromisoformat(AFTERWARDS).date())
+    reconcile.take_in_everything(services, now=datetime.fromisoformat(AFTERWARDS))
+
+
 STEPS: dict[str, Step] = {
     "open_day": _open,
     "freeze_inputs": _stage(extract.freeze_inputs),
@@ -97,6 +107,7 @@ STEPS: dict[str, Step] = {
     "match": _stage(match.for_day),
     "prove": _stage(prove.prove),
     "report": _stage(report.report),
+    "close": _close,
 }
 NAMES = list(STEPS)
 

@@ -40,7 +40,7 @@ def undisturbed(
     """Play the day without a kill: the points as they are passed, with their steps, and how it ends."""
     with new_world() as world:
         trace = tmp_path_factory.mktemp("trace") / "points"
-        assert world.play(trace=trace) == 0
+        assert world.play(last="close", trace=trace) == 0
         passed = [(step, point) for step, point in (line.split(" ", 1) for line in trace.read_text().splitlines())]
         return passed, world.outcome()
 
@@ -59,9 +59,9 @@ def kill_and_try_again(world: World, *kills: tuple[str, str, int]) -> dict[str, 
     """Die at each point in turn, try the step again as a scheduler does, go on to the end; return how it ended."""
     step = "open_day"
     for kill in kills:
-        assert world.play(first=step, kill=kill) == -signal.SIGKILL, f"nobody died at {kill}"
+        assert world.play(first=step, last="close", kill=kill) == -signal.SIGKILL, f"nobody died at {kill}"
         step = world.progress.read_text()
-    assert world.play(first=step) == 0, f"the step [{step}] cannot be tried again after {kills}"
+    assert world.play(first=step, last="close") == 0, f"the step [{step}] cannot be tried again after {kills}"
     return world.outcome()
 
 

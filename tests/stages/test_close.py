@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -108,6 +110,26 @@ def test_the_database_refuses_a_policy_that_is_not_what_its_hash_says(platform: 
     ):
         with pytest.raises(sa.exc.DBAPIError, match=said):
             platform.rows(statement)
+
+
+def month_certificate(**said: Any) -> str:
+    """Return the SQL that puts a certificate of January in, which has no entries; `said` is what it says otherwise."""
+    says: dict[str, Any] = {
+        "number": 1,
+        "previous_sha256": None,
+        "month": "2026-01",
+        "first": "2026-01-01",
+        "last": "2026-01-31",
+        "revision": 1,
+        "issued_at": "2026-02-01T06:00:00+00:00",
+        "days": [],
+        "journal": [],
+        "entries_until": 0,
+    }
+    body = close.canonical(says | said)
+    sha256 = hashlib.sha256(body.encode()).hexdigest()
+    columns = f"1, '2026-01-01', 1, 1, '{body}', '{sha256}', '2026-02-01 06:00+00'"
+    return f"insert into ledger.month_certificates values ({columns})"
 
 
 # What the worked day does not bring by itself, so that no table is empty when it is closed.
@@ -393,6 +415,10 @@ TAMPERINGS = {
         "update ledger.certificates set body = replace(body, '\"received_amount\":95000', '\"received_amount\":95001')",
         "certificates 1",
     ),
+    "month_certificates": (
+        "update ledger.month_certificates set issued_at = issued_at + interval '1 day'",
+        "month_certificates 1",
+    ),
     "a certificate made whole again": (
         "update ledger.certificates set issued_at = issued_at + interval '1 day' where number = 1",
         "certificates 1",
@@ -409,7 +435,7 @@ def test_every_tampered_row_is_found_and_named(platform: Platform) -> None:
     platform.settle("2026-02-16", at="2026-02-17T06:00+09:00")
     platform.source(LATE)
     platform.settle("2026-02-16", at="2026-02-17T06:30+09:00", run_id="run-again", reason="a reversal came late")
-    tamper(platform, BESIDES)
+    tamper(platform, BESIDES + month_certificate())
     with platform.services() as services:
         now = platform.at("2026-02-17T07:00+09:00")
         refunds.undo(services, "F1", reason="the account is none", by="maker", now=now)

@@ -23,12 +23,13 @@ from settlement.domain.days import BankCalendar, DayState
 from settlement.domain.errors import BrokenInvariant, Refused
 from settlement.domain.policy import DueDay
 from settlement.ports.month import TABLES
-from settlement.stages import month, reconcile
+from settlement.stages import close, month, reconcile
 from typer.testing import CliRunner
 
 from .conftest import Platform
 from .payout_stories import ON, worked_day
 from .test_close import tamper
+from .test_settled_again import interest_is
 
 NEXT = "2026-02-19"
 OF = date(2026, 2, 1)
@@ -240,3 +241,71 @@ def test_a_month_whose_shares_are_not_what_the_journal_charged_is_no_report(plat
                      " and component = 'interest'")  # fmt: skip
     with pytest.raises(BrokenInvariant, match=r"Of \[national_tax\] the journal has \[980 KRW\].*shares to \[280\]"):
         of_february(platform)
+
+
+def of_months(platform: Platform) -> list[tuple[Any, ...]]:
+    return platform.rows("select number, to_char(month, 'YYYY-MM'), revision from ledger.month_certificates order by 1")
+
+
+def verified(platform: Platform) -> list[str]:
+    with platform.services() as services:
+        return [found["row"] for found in close.verify(services)]
+
+
+def test_the_run_that_closes_the_last_date_certifies_the_month_and_a_restated_date_again_with_the_difference(
+    platform: Platform, tmp_path: Path, said: Callable[..., str]
+) -> None:
+    two_dates(platform, tmp_path)
+    worked_day(platform)
+    platform.settle(ON, at="2026-02-17T06:00+09:00")
+    platform.settle(NEXT, at="2026-02-20T06:00+09:00", run_id="run-2")
+    assert platform.rows("select state = 'closed' from ledger.days order by settlement_date") == [(True,), (False,)]
+    assert of_months(platform) == []
+    assert "The month has no certificate" in said("2026-02", "--lang", "en")
+    closed(platform, "2026-02-23T06:00+09:00")
+    closed(platform, "2026-02-24T06:00+09:00")
+    assert of_months(platform) == [(1, "2026-02", 1)]
+    first = json.loads(platform.rows("select body from ledger.month_certificates")[0][0])
+    assert (first["previous_sha256"], first["supersedes"], first["changes"]) == (None, None, [])
+    assert [day["certificate"] for day in first["days"]] == [1, 2]
+    assert first["filing"] == of_february(platform)["filing"]
+    assert first["investors"]["rows"] == 3
+    assert platform.rows("select tax_class, rate_ppm, national_tax_amount from reporting.withholding order by 1") == [
+        ("corporation", 250_000, 0),
+        ("individual", 140_000, 980),
+    ]
+
+    interest_is(platform, 12_000)
+    again = "2026-02-24T09:00+09:00"
+    platform.settle(ON, at=again, run_id="run-3", reason="interest was 12 000", stop_after="distribute", transfer=False)
+    assert verified(platform) == []
+    assert json.loads(said("2026-02", "--json"))["certificate"]["is_current"] is False
+    closed(platform, "2026-02-25T06:00+09:00")
+    assert of_months(platform) == [(1, "2026-02", 1), (2, "2026-02", 2)]
+    shown = json.loads(said("2026-02", "--json"))["certificate"]
+    assert (shown["number"], shown["revision"], shown["is_current"]) == (2, 2, True)
+    assert {(row["of"], row["column"], row["before"], row["after"]) for row in shown["changes"]} >= {
+        ("KRW individual 140000", "gross_amount", 7_000, 8_400),
+        ("KRW individual 140000", "national_tax_amount", 980, 1_170),
+        ("KRW vat", "charged_amount", 80, 95),
+    }
+    assert "정정 차수 1의 인증서 1" in said("2026-02", "--lang", "ko", "--to", str(tmp_path / "files"))
+    assert "월 인증서 2" in (tmp_path / "files" / "month-2026-02.html").read_text(encoding="utf-8")
+    assert verified(platform) == []
+
+
+def test_a_month_whose_frozen_inputs_are_gone_is_not_certified_and_holds_nothing_up(
+    platform: Platform, tmp_path: Path
+) -> None:
+    two_dates(platform, tmp_path)
+    worked_day(platform)
+    platform.settle(ON, at="2026-02-17T06:00+09:00")
+    platform.settle(NEXT, at="2026-02-20T06:00+09:00", run_id="run-2")
+    frozen, gone = Path(os.environ["SETTLEMENT_SNAPSHOTS"]), tmp_path / "gone"
+    frozen.rename(gone)
+    closed(platform, "2026-02-23T06:00+09:00")
+    assert platform.rows("select state from ledger.days") == [("closed",), ("closed",)]
+    assert of_months(platform) == []
+    gone.rename(frozen)
+    closed(platform, "2026-02-24T06:00+09:00")
+    assert of_months(platform) == [(1, "2026-02", 1)]

@@ -23,6 +23,7 @@ from settlement.stages import close, reconcile
 
 from .conftest import Platform
 from .payout_stories import worked_day
+from .test_close import month_certificate
 
 CLOSED = date(2026, 2, 16)
 
@@ -45,6 +46,11 @@ update ledger.certificates set sha256 = encode(sha256(convert_to(body, 'UTF8')),
 def rewritten(was: str, now: str) -> str:
     """Return the SQL that changes what a certificate says, and its hash with it."""
     return REWRITTEN.format(was=was, now=now)
+
+
+def january(**said: Any) -> str:
+    """Return the SQL that puts a month's certificate in, as it is formatted."""
+    return month_certificate(**said).replace("{", "{{").replace("}", "}}")
 
 
 def posted(entry_id: int, *legs: tuple[str, int]) -> str:
@@ -135,6 +141,19 @@ LIES: Mapping[str, Sequence[tuple[str, str]]] = {
         ("seals 1/runs", "delete from ledger.seals where table_name = 'runs'"),
         ("seals 1/nothing", "insert into ledger.seals values (1, 'nothing', 'x', 'x')"),
         ("seals of no certificate", "insert into ledger.seals values (2, 'nothing', 'x', 'x')"),
+    ],
+    close.MONTHS: [
+        ("month_certificates 1", january() + ";update ledger.month_certificates set body = body || ' '"),
+        ("month_certificates 1", january(previous_sha256="x")),
+        ("month_certificates 1", january(month="2026-02")),
+        ("month_certificates 1", january(revision=2)),
+        ("month_certificates 1", january(issued_at="2026-02-01T06:00:01+00:00")),
+        ("month_certificates 2", january(number=2) + ";update ledger.month_certificates set number = 2"),
+        (
+            "month_certificates 1: the certificate of 2026-02-16",
+            january(days=[{"settlement_date": "2026-02-16", "certificate": 1, "sha256": "x"}]),
+        ),
+        ("month_certificates 1: the journal", january(last="2026-02-16", entries_until=1)),
     ],
     close.SEALS: [
         (

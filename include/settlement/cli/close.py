@@ -23,6 +23,7 @@ PAYOUTS = ("state", "count", "amount")
 OPENING = ("position", "count", "amount")
 OPEN_BREAKS = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")
 SEALED = ("table", "rows")
+MONTH_CHANGES = ("table", "of", "column", "before", "after")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -122,12 +123,14 @@ def month(
 ) -> None:
     """Say a month: its days, what is to be filed and handed on, investors, accounts. Exit status 1: it has no date."""
     from settlement import wiring
+    from settlement.stages import certify_month
     from settlement.stages import month as months
 
     language = output.language(lang)
     out = output.answer(json=json, lang=lang)
     with wiring.command() as services, services.ledger.books(read_only=True) as books:
         found = months.month(services, books, of)
+        found["certificate"] = certify_month.of_month(books, found)
     written = wiring.write_month(found, to, language=language.value) if to is not None else []
     if not out.data(found):
         _print_month(out, found)
@@ -139,6 +142,16 @@ def _print_month(out: output.Output, found: Mapping[str, Any]) -> None:
     out.say("month_of", **found)
     if found["days_open"]:
         out.say("statement_open", dates=", ".join(found["days_open"]))
+    certified = found["certificate"]
+    if certified is None:
+        out.say("month_uncertified")
+    else:
+        out.say("month_certificate", **certified)
+        if not certified["is_current"]:
+            out.say("month_moved")
+        if certified["supersedes"]:
+            out.say("month_supersedes", **certified["supersedes"])
+            out.table(certified["changes"], MONTH_CHANGES)
     for name, columns in TABLES.items():
         out.line("")
         out.say(f"month_{name}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -133,6 +133,30 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 """The tables of a month's report in their order, and their columns."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueMonth:
+    """A month of which a date was certified since it was: its first day, and the newest such certificate."""
+
+    month: date
+    until_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthCertificate:
+    """A certificate of a month as it was issued: `body` is its JSON text, `sha256` the hash of that.
+
+    `until_number` is the newest certificate that a date of the month had then.
+    """
+
+    number: int
+    month: date
+    revision: int
+    until_number: int
+    body: str
+    sha256: str
+    issued_at: datetime
+
+
 class Months(Protocol):
     """What a month's settlement dates came to."""
 
@@ -148,8 +172,15 @@ class Months(Protocol):
         """Return what each settlement date of a period charged, as the books stand, by date and currency."""
         ...
 
-    def journal(self, first: date, last: date) -> list[JournalSum]:
-        """Return what was posted under the dates of a period, by kind of account, event and currency."""
+    def journal(self, first: date, last: date, *, until: int | None = None) -> list[JournalSum]:
+        """Return what was posted under the dates of a period, by kind of account, event and currency.
+
+        `until` is the last entry that counts, by its number; all do without one.
+        """
+        ...
+
+    def newest_entry(self) -> int:
+        """Return the number of the newest entry of the journal, 0 before the first."""
         ...
 
     def balances(self, on: date) -> list[AccountSum]:
@@ -166,3 +197,18 @@ class Months(Protocol):
     def breaks(self, on: date) -> list[StandingBreak]:
         """Return the breaks that were opened by the end of a date and not over by then, oldest first."""
         ...
+
+    def due(self) -> list[DueMonth]:
+        """Return the months of which a date was certified since they were, oldest first."""
+        ...
+
+    def certificates(self) -> list[MonthCertificate]:
+        """Return every certificate of a month in the order in which they were issued."""
+        ...
+
+    def certificate(self, month: date) -> MonthCertificate | None:
+        """Return the newest certificate of the month that begins on this day, or None where it has none."""
+        ...
+
+    def keep_certificate(self, certificate: MonthCertificate) -> None:
+        """Write a certificate; nothing changes it afterwards."""

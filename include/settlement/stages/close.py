@@ -8,7 +8,7 @@ and note can bear; `replay` needs the frozen inputs alone.
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
@@ -33,6 +33,7 @@ from settlement.ports.snapshots import Snapshots
 from settlement.stages import extract, standing
 
 CHAIN = "certificates are chained, and cover the seals that were written with them"
+MONTHS = "certificates of months are chained, name their days as these were certified, and say what the journal says"
 SEALS = "rows are what was sealed"
 INPUTS = "frozen inputs are in the store, as they were frozen"
 ITEMS = "what stands between us and the bank is explained item by item"
@@ -95,9 +96,13 @@ def issue(services: Services, books: Books, on: date, *, now: datetime) -> dict[
         "sealed_until": sealed_until,
     }
     controls.check_movements(body["movements"])
-    text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    books.close.keep_certificate(number, on=on, revision=found.revision, body=text, now=now)
+    books.close.keep_certificate(number, on=on, revision=found.revision, body=canonical(body), now=now)
     return body
+
+
+def canonical(value: Any) -> str:
+    """Return a value as JSON that is the same text for the same value: what is hashed of it."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _restatements(books: Books, on: date, *, since: int) -> list[dict[str, Any]]:
@@ -302,8 +307,42 @@ def _broken_chain(books: Books) -> list[str]:
     return ["seals of no certificate"] if books.close.unknown_seals() else []
 
 
+def _broken_months(books: Books) -> list[str]:
+    """Return the first certificate of a month that is not what it was, or that says what the books do not.
+
+    The journal only grows: what it had under the month's dates until the entry that the certificate names is there yet.
+    """
+    previous: str | None = None
+    days = {found.number: found for found in books.close.certificates()}
+    revisions: Counter[date] = Counter()
+    for place, found in enumerate(books.months.certificates(), start=1):
+        body = json.loads(found.body)
+        revisions[found.month] += 1
+        is_whole = (
+            hashlib.sha256(found.body.encode()).hexdigest() == found.sha256
+            and body["previous_sha256"] == previous
+            and (body["number"], body["month"], body["revision"])
+            == (found.number, f"{found.month:%Y-%m}", found.revision)
+            and (found.number, found.revision) == (place, revisions[found.month])
+            and datetime.fromisoformat(body["issued_at"]) == found.issued_at
+        )
+        if not is_whole:
+            return [f"month_certificates {found.number}"]
+        for named in body["days"]:
+            day = days.get(named["certificate"])
+            if named["certificate"] is not None and (day is None or day.sha256 != named["sha256"]):
+                return [f"month_certificates {found.number}: the certificate of {named['settlement_date']}"]
+        first, last = (date.fromisoformat(body[name]) for name in ("first", "last"))
+        journal = [asdict(row) for row in books.months.journal(first, last, until=body["entries_until"])]
+        if journal != body["journal"]:
+            return [f"month_certificates {found.number}: the journal"]
+        previous = found.sha256
+    return []
+
+
 ROW_CHECKS: Mapping[str, Callable[[Books], list[str]]] = {
     CHAIN: _broken_chain,
+    MONTHS: _broken_months,
     SEALS: lambda books: books.close.broken_seals(),
     ITEMS: _unexplained,
 }

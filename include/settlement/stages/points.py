@@ -26,6 +26,7 @@ COMMITS = {
     "submit._keep_answer": "what the bank answered is kept, with what it proves",
     "inquire.hear_answers": "what the bank said nothing of is unknown",
     "prove.prove_books": "breaks are up to date and proven days are closed",
+    "certify_month.issue": "a month whose last date is closed is certified",
     "prove.prove": "people are told that the proof is done",
     "report.report": "the day is settled and its report waits for delivery",
 }

@@ -18,7 +18,7 @@ from settlement.ports.bank_lines import KeptStatement, RefusedMessage
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import close, match, notify, passed_over
+from settlement.stages import certify_month, close, match, notify, passed_over
 
 CAUSES = (
     "investor_overdrawn",
@@ -57,7 +57,8 @@ def prove_or_refuse(
     services: Services, *, as_of: date, backfill_id: str | None = None, now: datetime
 ) -> dict[str, Any]:
     try:
-        return prove_books(services, as_of=as_of, backfill_id=backfill_id, now=now)
+        proof = prove_books(services, as_of=as_of, backfill_id=backfill_id, now=now)
+        return proof | {"months": certify_month.certify(services, now=now)}
     except Broken as broken:
         raise notify.control_broken(services, as_of, broken, backfill_id=backfill_id, now=now) from broken
 

@@ -25,7 +25,7 @@ LEFT_OUT = ("sha256",)
 
 
 def files(found: Mapping[str, Any], *, language: Language) -> Iterator[tuple[str, bytes]]:
-    """Yield each file as (name, bytes); `found` is what `stages.month` says."""
+    """Yield each file as (name, bytes); `found` is what `stages.month` says, with its certificate."""
     sheets, name = sheets_of(found), f"month-{found['month']}"
     words = catalogue(language)
     title = words["sentences"]["title"].format(**found)

@@ -1,6 +1,9 @@
 """A month's money, summed up from what was posted and settled under its dates."""
 
+from dataclasses import asdict
 from datetime import date
+
+import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.books.accounts import DISTRIBUTED, INVESTOR_PAYABLE, PREPARED
@@ -9,14 +12,17 @@ from settlement.domain.policy import TAXED_COMPONENTS
 from settlement.ports.month import (
     AccountSum,
     ChargedFees,
+    DueMonth,
     InvestorSum,
     JournalSum,
+    MonthCertificate,
     MonthDay,
     StandingBreak,
     TaxedShares,
 )
 
 HERE = __package__
+LAST_ENTRY = 2**63 - 1
 
 
 class Months(Repository):
@@ -37,10 +43,15 @@ class Months(Repository):
         rows = self.transaction.execute(sql(HERE, "fees"), {"first": first, "last": last})
         return [ChargedFees(**row._mapping) for row in rows]
 
-    def journal(self, first: date, last: date) -> list[JournalSum]:
-        """Return what was posted under the dates of a period, by kind of account, event and currency."""
-        rows = self.transaction.execute(sql(HERE, "journal"), {"first": first, "last": last})
-        return [JournalSum(**row._mapping) for row in rows]
+    def journal(self, first: date, last: date, *, until: int | None = None) -> list[JournalSum]:
+        """Return what was posted under the dates of a period, until an entry, by kind of account, event, currency."""
+        named = {"first": first, "last": last, "until": LAST_ENTRY if until is None else until}
+        return [JournalSum(**row._mapping) for row in self.transaction.execute(sql(HERE, "journal"), named)]
+
+    def newest_entry(self) -> int:
+        """Return the number of the newest entry of the journal."""
+        newest = sa.text("select coalesce(max(entry_id), 0) from ledger.entries")
+        return int(self.transaction.execute(newest).scalar_one())
 
     def balances(self, on: date) -> list[AccountSum]:
         """Return what each kind of account holds at the end of a date."""
@@ -60,3 +71,22 @@ class Months(Repository):
     def breaks(self, on: date) -> list[StandingBreak]:
         """Return the breaks that were opened by the end of a date and not over by then, oldest first."""
         return [StandingBreak(**row._mapping) for row in self.transaction.execute(sql(HERE, "breaks"), {"on": on})]
+
+    def due(self) -> list[DueMonth]:
+        """Return the months of which a date was certified since they were, oldest first."""
+        return [DueMonth(**row._mapping) for row in self.transaction.execute(sql(HERE, "due"))]
+
+    def certificates(self) -> list[MonthCertificate]:
+        """Return every certificate of a month in the order in which they were issued."""
+        every = sa.text("select * from ledger.month_certificates order by number")
+        return [MonthCertificate(**row._mapping) for row in self.transaction.execute(every)]
+
+    def certificate(self, month: date) -> MonthCertificate | None:
+        """Return the newest certificate of a month."""
+        newest = sa.text("select * from ledger.month_certificates where month = :month order by number desc limit 1")
+        row = self.transaction.execute(newest, {"month": month}).first()
+        return MonthCertificate(**row._mapping) if row else None
+
+    def keep_certificate(self, certificate: MonthCertificate) -> None:
+        """Write a certificate; nothing changes it afterwards."""
+        self.transaction.execute(sql(HERE, "keep_certificate"), asdict(certificate))
