@@ -153,6 +153,7 @@ insert into ledger.quarantine values ('2026-02-16', 1, 'L9', 'R9', 'KRW', 10, 'n
 insert into ledger.breaks (break_id, cause, side, opened_on, currency, amount, subject_kind, subject_id, state,
     resolved_on, resolution) overriding system value
   values (7, 'unknown_at_bank', 'bank', '2026-02-16', 'KRW', 900, 'line', 'L9', 'written_off', '2026-02-16', 'small');
+insert into ledger.remittances values ('L7', 'fee', '2026-01-01', 'KRW', 700, now());
 insert into ledger.break_history (break_id, at, by, what) values (7, now(), 'maker', 'written off to difference');
 insert into ledger.break_decisions (break_id, kind, target, amount, currency, reason, requested_by, requested_at,
     needs_second, decided_by, decided_at)
@@ -414,6 +415,10 @@ TAMPERINGS = {
     "certificates": (
         "update ledger.certificates set body = replace(body, '\"received_amount\":95000', '\"received_amount\":95001')",
         "certificates 1",
+    ),
+    "remittances": (
+        "update ledger.remittances set amount = 701",
+        "remittances L7/fee/2026-01-01",
     ),
     "month_certificates": (
         "update ledger.month_certificates set issued_at = issued_at + interval '1 day'",

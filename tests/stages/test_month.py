@@ -274,6 +274,13 @@ def test_the_run_that_closes_the_last_date_certifies_the_month_and_a_restated_da
         ("corporation", 250_000, 0),
         ("individual", 140_000, 980),
     ]
+    months = "select month, kind, amount, remitted_amount, due_on from reporting.months order by kind"
+    assert platform.rows(months) == [
+        ("2026-02", "fee", 800, 0, None),
+        ("2026-02", "local_tax", 90, 0, date(2026, 3, 10)),
+        ("2026-02", "national_tax", 980, 0, date(2026, 3, 10)),
+        ("2026-02", "vat", 80, 0, date(2026, 4, 27)),
+    ]
 
     interest_is(platform, 12_000)
     again = "2026-02-24T09:00+09:00"

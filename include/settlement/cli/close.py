@@ -23,6 +23,7 @@ PAYOUTS = ("state", "count", "amount")
 OPENING = ("position", "count", "amount")
 OPEN_BREAKS = ("break_id", "cause", "subject_kind", "subject_id", "currency", "amount", "age_business_days")
 SEALED = ("table", "rows")
+REMITTANCES = ("kind", "currency", "amount", "remitted_amount", "due_on")
 MONTH_CHANGES = ("table", "of", "column", "before", "after")
 
 
@@ -123,7 +124,7 @@ def month(
 ) -> None:
     """Say a month: its days, what is to be filed and handed on, investors, accounts. Exit status 1: it has no date."""
     from settlement import wiring
-    from settlement.stages import certify_month
+    from settlement.stages import certify_month, remit
     from settlement.stages import month as months
 
     language = output.language(lang)
@@ -131,6 +132,7 @@ def month(
     with wiring.command() as services, services.ledger.books(read_only=True) as books:
         found = months.month(services, books, of)
         found["certificate"] = certify_month.of_month(books, found)
+        found["remittances"] = remit.of_month(services, books, of)
     written = wiring.write_month(found, to, language=language.value) if to is not None else []
     if not out.data(found):
         _print_month(out, found)
@@ -156,6 +158,9 @@ def _print_month(out: output.Output, found: Mapping[str, Any]) -> None:
         out.line("")
         out.say(f"month_{name}")
         out.table(found[name], columns)
+    out.line("")
+    out.say("month_remittances")
+    out.table(found["remittances"], REMITTANCES)
 
 
 def _print_certificate(out: output.Output, found: Mapping[str, Any]) -> None:

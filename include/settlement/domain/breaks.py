@@ -31,6 +31,7 @@ SIDES: Mapping[str, str] = {
     "message_refused": "bank",
     "date_not_settled": "ours",
     "opening_difference": "ours",
+    "remittance_differs": "ours",
 }
 
 
@@ -82,6 +83,7 @@ WAYS: Mapping[tuple[str, str], tuple[Way, ...]] = {
     ("message_refused", "payout"): (Way.ANSWER,),
     ("date_not_settled", "date"): (Way.RUN, Way.ANSWER),
     ("opening_difference", "account"): (Way.ANSWER,),
+    ("remittance_differs", "remittance"): (Way.ANSWER,),
 }
 """By cause and kind of subject: what a person may do that ends a break of it.
 
@@ -164,6 +166,7 @@ _GONE: Mapping[str, str] = {
     "missing_at_bank": "it is expected no longer",
     "before_opening": "the source says it no longer",
     "opening_difference": "the opening positions and the first statement agree",
+    "remittance_differs": "what was handed on is the month's sum",
     "date_not_settled": "the date was settled, or is no settlement date any more",
 }
 

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from settlement.domain.books.accounts import Remittance
     from settlement.domain.days import DayState
 
 
@@ -157,6 +158,31 @@ class MonthCertificate:
     issued_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthSum:
+    """What of a kind was kept back of a month, by its newest certificate or by the opening, and what was handed on.
+
+    `month` is the month's first day. What was handed on of a period of several months stands at the last one.
+    """
+
+    month: date
+    currency: str
+    kind: Remittance
+    amount: int
+    remitted_amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemittedLine:
+    """A line of a statement by which something is handed on: positive where it leaves the custody account."""
+
+    line_id: str
+    kind: Remittance
+    currency: str
+    booking_date: date
+    amount: int
+
+
 class Months(Protocol):
     """What a month's settlement dates came to."""
 
@@ -197,6 +223,17 @@ class Months(Protocol):
     def breaks(self, on: date) -> list[StandingBreak]:
         """Return the breaks that were opened by the end of a date and not over by then, oldest first."""
         ...
+
+    def sums(self) -> list[MonthSum]:
+        """Return what was kept back of each certified month, and of the opening's, and what was handed on for it."""
+        ...
+
+    def unmatched(self) -> list[RemittedLine]:
+        """Return the lines that hand something on and pay no month's sum so far, by booking date."""
+        ...
+
+    def keep_remittances(self, line: RemittedLine, parts: Mapping[date, int], *, now: datetime) -> None:
+        """Write which months' sums a line pays, and with how much of it; nothing changes it afterwards."""
 
     def due(self) -> list[DueMonth]:
         """Return the months of which a date was certified since they were, oldest first."""

@@ -18,7 +18,7 @@ from settlement.ports.bank_lines import KeptStatement, RefusedMessage
 from settlement.ports.books import Books
 from settlement.ports.days import DayRun
 from settlement.ports.services import Services
-from settlement.stages import certify_month, close, match, notify, passed_over
+from settlement.stages import certify_month, close, match, notify, passed_over, remit
 
 CAUSES = (
     "investor_overdrawn",
@@ -33,6 +33,7 @@ CAUSES = (
     "late_return",
     "date_not_settled",
     "opening_difference",
+    remit.CAUSE,
 )
 
 ANSWERS = ("pain.", "pacs.", "camt.052", "camt.054")
@@ -70,6 +71,7 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
     """
     with services.ledger.books(posting=True) as books:
         match.book_lines(services, books, now=now)
+        remit.match_remittances(services, books, now=now)
         chain = books.bank_lines.statements(services.debtor.account) if services.debtor else []
         gaps = statements.gaps(chain)
         newest = chain[-1] if chain else None
@@ -98,6 +100,7 @@ def prove_books(services: Services, *, as_of: date, backfill_id: str | None = No
             *_unexplained(services, books),
             *_taken_over(services, books, chain, whole),
             *passed_over.find(services, books),
+            *remit.findings(services, books, whole),
         ]
         counts = books.breaks.sync(findings, causes=CAUSES, on=as_of, calendar=services.calendar, now=now)
         if counts["opened"]:

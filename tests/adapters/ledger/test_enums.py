@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from settlement.domain.bank.matching import SubjectKind
 from settlement.domain.bank.messages import MessageState, SubmissionOutcome
 from settlement.domain.bank.statement import LineState
+from settlement.domain.books.accounts import Remittance
 from settlement.domain.breaks import BreakState
 from settlement.domain.days import DayState
 from settlement.domain.payments.evidence import FactKind
@@ -31,6 +32,7 @@ select pg_get_constraintdef(c.oid) from pg_constraint c
         ("ledger.bank_messages", "state", MessageState),
         ("ledger.statement_lines", "state", LineState),
         ("ledger.matches", "subject_kind", SubjectKind),
+        ("ledger.remittances", "kind", Remittance),
     ],
 )
 def test_the_database_takes_the_words_of_the_enum_and_no_others(

@@ -216,6 +216,7 @@ SEALED: Mapping[str, Sealed] = {
         " matched_by",
         new=f"t.line_id in ({NEW_ENTRIES.format('e.line_id')})",
     ),
+    "remittances": Sealed(table="remittances", key="t.line_id || '/' || t.kind || '/' || t.month"),
     "month_certificates": Sealed(table="month_certificates", key="t.number::text"),
     "breaks": Sealed(
         table="breaks",

@@ -1,12 +1,13 @@
 """A month's money, summed up from what was posted and settled under its dates."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import date
+from datetime import date, datetime
 
 import sqlalchemy as sa
 
 from settlement.adapters.ledger.repository import Repository, sql
-from settlement.domain.books.accounts import DISTRIBUTED, INVESTOR_PAYABLE, PREPARED
+from settlement.domain.books.accounts import DISTRIBUTED, INVESTOR_PAYABLE, PREPARED, Remittance
 from settlement.domain.days import DayState
 from settlement.domain.policy import TAXED_COMPONENTS
 from settlement.ports.month import (
@@ -17,11 +18,15 @@ from settlement.ports.month import (
     JournalSum,
     MonthCertificate,
     MonthDay,
+    MonthSum,
+    RemittedLine,
     StandingBreak,
     TaxedShares,
 )
 
 HERE = __package__
+KINDS = {kind.account.name: kind for kind in Remittance}
+"""By account: what stands on it until it is handed on."""
 LAST_ENTRY = 2**63 - 1
 
 
@@ -71,6 +76,31 @@ class Months(Repository):
     def breaks(self, on: date) -> list[StandingBreak]:
         """Return the breaks that were opened by the end of a date and not over by then, oldest first."""
         return [StandingBreak(**row._mapping) for row in self.transaction.execute(sql(HERE, "breaks"), {"on": on})]
+
+    def sums(self) -> list[MonthSum]:
+        """Return what was kept back of each month, and what was handed on for it, oldest first."""
+        rows = self.transaction.execute(sql(HERE, "sums")).mappings()
+        return [MonthSum(**row | {"kind": Remittance(row["kind"])}) for row in map(dict, rows)]
+
+    def unmatched(self) -> list[RemittedLine]:
+        """Return the lines that hand something on and pay no month's sum so far, by booking date."""
+        rows = self.transaction.execute(sql(HERE, "unmatched"), {"accounts": list(KINDS)})
+        return [
+            RemittedLine(
+                line_id=row.line_id,
+                kind=KINDS[row.account],
+                currency=row.currency,
+                booking_date=row.booking_date,
+                amount=row.amount,
+            )
+            for row in rows
+        ]
+
+    def keep_remittances(self, line: RemittedLine, parts: Mapping[date, int], *, now: datetime) -> None:
+        """Write which months' sums a line pays, and with how much of it."""
+        for month, amount in parts.items():
+            named = {"line_id": line.line_id, "kind": line.kind, "month": month, "currency": line.currency}
+            self.transaction.execute(sql(HERE, "keep_remittance"), named | {"amount": amount, "now": now})
 
     def due(self) -> list[DueMonth]:
         """Return the months of which a date was certified since they were, oldest first."""
