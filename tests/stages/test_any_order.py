@@ -47,3 +47,4 @@ def test_dates_settled_in_any_order_say_what_the_rules_say(
         assert pipeline.balances() == reference.result(on).balances, f"seed {seed}, run {number} of {on}"
         with pipeline.services() as services:
             assert close.verify(services) == [], f"seed {seed}, run {number} of {on}"
+    assert pipeline.months()

@@ -18,7 +18,7 @@ from settlement import wiring
 from settlement.domain.days import BankCalendar, SettlementCalendar
 from settlement.ports.days import DayRun, RunRequest
 from settlement.ports.services import Services
-from settlement.stages import close, compute, extract, open_day
+from settlement.stages import close, compute, extract, month, open_day
 
 from tests.reference import worlds
 from tests.reference.player import comparable, differences
@@ -124,6 +124,12 @@ class Pipeline:
         extract.freeze_inputs(services, day, now=now)
         compute.distribute(services, day, now=now)
         return day
+
+    def months(self) -> list[dict[str, Any]]:
+        """Return the months of the story; each proves that its shares, its days and the journal come to the same."""
+        firsts = sorted({on.replace(day=1) for on in self.story.world.dates})
+        with self.services() as services, services.ledger.books(read_only=True) as books:
+            return [month.month(services, books, first) for first in firsts]
 
     def balances(self) -> dict[tuple[str, str], int]:
         """Return what stands on each account."""
@@ -239,3 +245,4 @@ def test_the_views_say_what_the_rules_say(new_pipeline: Any, seed: int) -> None:
         assert not found, "\n".join([f"seed {seed} on {on}", *found[:40]])
     with pipeline.services() as services:
         assert close.verify(services) == [], f"seed {seed}: books that nobody touched"
+    assert any(of_month["filing"] for of_month in pipeline.months())
