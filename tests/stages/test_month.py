@@ -41,12 +41,13 @@ vat = { months = 3, due_day = 25 }
 """
 
 
-def two_dates(platform: Platform, tmp_path: Path, more: str = "") -> None:
+def two_dates(platform: Platform, tmp_path: Path) -> None:
     """Let the policy know two settlement dates, the worked day and the next, and by when taxes are due."""
     text = Path(os.environ["SETTLEMENT_POLICY"]).read_text(encoding="utf-8")
     bounds = f"first_settlement_date = {ON}\nlast_settlement_date = {NEXT}\n"
     path = tmp_path / "two_dates.toml"
-    path.write_text(bounds + text + DUE + more, encoding="utf-8")
+    text = text.replace("[deadlines]", "[deadlines]\nbreak_business_days = 0")
+    path.write_text(bounds + text + DUE, encoding="utf-8")
     platform.monkeypatch.setenv("SETTLEMENT_POLICY", str(path))
 
 
@@ -163,7 +164,8 @@ def test_a_months_sums_are_the_journals_and_what_comes_later_leaves_every_byte(
     assert {(event, account): amount for event, account, amount in posted} == {
         (row["event"], row["account"]): row["debit"] - row["credit"] for row in february["journal"]
     }
-    assert february["old_breaks"] == []
+    assert february["policy"]["sha256"] == platform.rows("select distinct policy_sha256 from ledger.revisions")[0][0]
+    assert rows(february, "old_breaks") == [(1, "overpaid", "loan", "L1", "KRW", 5_000, ON, 1)]
 
     files = written(said, tmp_path / "first")
     assert sorted(files) == sorted(
@@ -176,6 +178,7 @@ def test_a_months_sums_are_the_journals_and_what_comes_later_leaves_every_byte(
     platform.monkeypatch.setenv("SETTLEMENT_POLICY", later_dates(tmp_path))
     platform.settle("2026-03-03", at="2026-03-04T06:00+09:00", run_id="run-3", stop_after="distribute")
     assert platform.rows("select count(*) from ledger.entries where settlement_date > '2026-02-28'") == [(2,)]
+    assert platform.rows("select amount from ledger.breaks") == [(5_700,)]
     platform.monkeypatch.setenv("SETTLEMENT_POLICY", str(tmp_path / "two_dates.toml"))
     assert json.loads(said("2026-02", "--json")) == february
     assert written(said, tmp_path / "again") == files

@@ -5,6 +5,7 @@ from the books as they stand and from the frozen inputs, which alone name tax cl
 out: breaks and balances are those of its end, so the same month is the same report whatever came after it.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -66,7 +67,7 @@ def month(services: Services, books: Books, of: date) -> dict[str, Any]:
         "month": f"{first:%Y-%m}",
         "first": first.isoformat(),
         "last": last.isoformat(),
-        "policy": {name: getattr(services.policy, name) for name in ("name", "version", "sha256")},
+        "policy": _policy(services, books, sorted(opened)),
         "days_open": [on.isoformat() for on in dates if on not in opened or opened[on].state != DayState.CLOSED],
         "days": [_day(on, opened.get(on)) for on in dates],
         "totals": _totals(books, sorted(opened)),
@@ -90,6 +91,15 @@ def dates_of(calendar: SettlementCalendar, books: Books, first: date, last: date
     """Return the settlement dates of a period: those of the calendar, and what was settled under another one."""
     settled = (on for on in books.days.settled() if first <= on <= last)
     return sorted({*calendar.days_between(first, last), *settled})
+
+
+def _policy(services: Services, books: Books, dates: Sequence[date]) -> dict[str, str]:
+    """Return which policy the newest computed date was computed with, or the one in use where none was computed."""
+    for on in reversed(dates):
+        found = books.close.revision(on)
+        if found is not None:
+            return {"name": found.policy_name, "version": found.policy_version, "sha256": found.policy_sha256}
+    return {name: getattr(services.policy, name) for name in ("name", "version", "sha256")}
 
 
 def _day(on: date, found: MonthDay | None) -> dict[str, Any]:
@@ -325,11 +335,17 @@ def _custody(services: Services, books: Books, first: date, last: date) -> list[
 
 
 def _old_breaks(services: Services, books: Books, on: date) -> list[dict[str, Any]]:
-    """Return the breaks that were open at the end of a date for more business days than the policy allows."""
-    calendar = services.calendar.calendar
+    """Return the breaks that were open at the end of a date for more business days than the policy allows.
+
+    A break lives on: the date's certificate keeps what it was then.
+    """
+    calendar, certificate = services.calendar.calendar, books.close.certificate(on)
+    certified = json.loads(certificate.body)["open_breaks"] if certificate else ()
+    amounts = {row["break_id"]: row["amount"] for row in certified}
     found = [
         asdict(row)
         | {
+            "amount": amounts.get(row.break_id, row.amount),
             "opened_on": row.opened_on.isoformat(),
             "age_business_days": len(calendar.days_between(row.opened_on + ONE_DAY, on)),
         }
