@@ -841,6 +841,63 @@ MATCHES = Spec(
     ),
 )
 
+# --- what a former system paid beside what we would have --------------------------------------------------------------
+
+PAID_AMOUNTS = (
+    _amount("gross_amount", "the shares, before anything is taken from them"),
+    _amount("fee_amount", "fees"),
+    _amount("vat_amount", "VAT on those fees"),
+    _amount("national_tax_amount", "national withholding tax"),
+    _amount("local_tax_amount", "local withholding tax"),
+    _amount("tax_amount", "both taxes together"),
+    _amount("net_amount", "what the investor got"),
+)
+
+PAID = Spec(
+    name="paid",
+    grain="One row per loan, investor and currency of a date: what the investor got of the loan's money.",
+    key=("loan_id", "investor_id", "currency"),
+    columns=(
+        _text("loan_id", "the loan"),
+        _text("investor_id", "who got it"),
+        _text("currency", "ISO 4217"),
+        *PAID_AMOUNTS,
+    ),
+)
+
+SHADOW_SHARES = Spec(
+    name="shares of a date",
+    grain="One row per share of a settlement date, with when the money came that it is of.",
+    key=("position", "note_id"),
+    columns=(
+        _amount("position", "of its allocation in the run"),
+        _text("repayment_id", "whose money it is, or the reversal"),
+        _instant("received_at", "when that came"),
+        _text("loan_id", "the loan"),
+        _text("receivable_id", "what it pays"),
+        _text("component", "the component"),
+        _text("note_id", "the note"),
+        _text("investor_id", "who held it on the record date"),
+        _text("currency", "ISO 4217"),
+        *PAID_AMOUNTS,
+    ),
+)
+
+DIFFERENCES = Spec(
+    name="differences",
+    grain="One row per date, loan, investor, currency and cause: what the former system paid more, by that cause.",
+    key=("settlement_date", "loan_id", "investor_id", "currency", "cause", "detail"),
+    columns=(
+        _date("settlement_date", "the date on which one of the two paid it"),
+        _text("loan_id", "the loan"),
+        _text("investor_id", "the investor"),
+        _text("currency", "ISO 4217"),
+        _text("cause", "as `shadow.causes.Cause`"),
+        _text("detail", "what of it can be said in a word: a receipt, a date, a rate, a rule; or empty"),
+        *PAID_AMOUNTS,
+    ),
+)
+
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
