@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from datetime import date
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
@@ -20,7 +22,7 @@ from settlement.adapters.ledger.unit_of_work import PAGES, TASKS, NotifyingLedge
 from settlement.adapters.slack import SlackAlerts
 from settlement.domain import policy as policies
 from settlement.domain.alerts.routing import Language
-from settlement.domain.day_report import DayReport
+from settlement.domain.day_report import DayReport, Sheet
 from settlement.domain.days import BankCalendar, Override, SettlementCalendar
 from settlement.domain.errors import InvalidPolicy, MissingConnection, Refused, Unavailable
 from settlement.domain.policy import Policy
@@ -28,6 +30,7 @@ from settlement.ports.bank import Bank, Debtor
 from settlement.ports.close import Certificate
 from settlement.ports.doctor import Airflow, BankExam, Patient
 from settlement.ports.explain import Explanations
+from settlement.ports.former import FormerPayments
 from settlement.ports.outbox import ConnectionTest
 from settlement.ports.services import Notifications, Services
 from settlement.ports.source import LendingCore
@@ -103,13 +106,16 @@ def command() -> Iterator[Services]:
     Raises Refused: as for `services`, or the settlement database was never migrated.
     Raises Unavailable: a database does not answer.
     """
+    with _at_a_terminal("AIRFLOW_CONN_SETTLEMENT_DB and _LENDING_CORE"), services() as built:
+        yield built
+
+
+@contextmanager
+def _at_a_terminal(variables: str) -> Iterator[None]:
     try:
-        with services() as built:
-            yield built
+        yield
     except sa.exc.OperationalError as error:
-        raise Unavailable(
-            f"A database does not answer: {_first_line(error)}; see AIRFLOW_CONN_SETTLEMENT_DB and _LENDING_CORE"
-        ) from None
+        raise Unavailable(f"A database does not answer: {_first_line(error)}; see {variables}") from None
     except sa.exc.ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) not in _NOT_MIGRATED:
             raise
@@ -120,6 +126,70 @@ def command() -> Iterator[Services]:
 
 _NOT_MIGRATED = ("3F000", "42P01", "42703")
 """PostgreSQL's codes for a schema, a table and a column that are not there."""
+
+
+@contextmanager
+def shadow(*, against: str, opening: str | None) -> Iterator[tuple[Services, FormerPayments]]:
+    """Build what a shadow run works with: a database of its own, the source, and what a former system paid.
+
+    No bank, no Slack and no production ledger is opened. The database is the one that connection `settlement_shadow`
+    names; an earlier shadow in it goes. `against` and `opening` are files or relations of the source; without an
+    opening the lender begins with nothing. Frozen inputs are kept as long as the run lasts.
+
+    Raises Refused: the database is the production ledger or holds anything else than an earlier shadow, or what was
+        named cannot be used.
+    Raises Unavailable: a database does not answer.
+    """
+    from settlement.adapters import former, reports
+    from settlement.adapters.bank import reading
+    from settlement.adapters.bank.formats import pain001
+    from settlement.adapters.ledger.books import PostgresLedger
+    from settlement.adapters.ledger.shadow import books
+    from settlement.adapters.lending_core.shadow import ShadowLendingCore
+    from settlement.adapters.snapshots import ParquetSnapshots
+
+    url = config.connection("settlement_shadow").url()
+    production = config.optional_connection("settlement_db")
+    if production and books.is_same(production.url(), url):
+        raise Refused(
+            "Connection [settlement_shadow] names the database of [settlement_db]: a shadow run never opens the"
+            " production ledger. Name an empty database"
+        )
+    told = load_policy()
+    silent = told.alerts.model_copy(update={"channels": (), "email_to": ()})
+    policy = told.model_copy(update={"alerts": silent})
+    source = config.connection("lending_core").url()
+    with _at_a_terminal("AIRFLOW_CONN_SETTLEMENT_SHADOW and _LENDING_CORE"):
+        core = ShadowLendingCore(source, opening=None)
+        if opening is not None:
+            is_file = former.is_file(opening)
+            core = ShadowLendingCore(
+                source, opening=former.opening_rows(Path(opening)) if is_file else core.require(opening)
+            )
+        payments = former.FormerFile(Path(against)) if former.is_file(against) else core.former(against)
+        with ExitStack() as opened:
+            opened.enter_context(books.made_anew(url))
+            folder = opened.enter_context(TemporaryDirectory(prefix="settlement-shadow-"))
+            engine = _engine(url)
+            opened.callback(engine.dispose)
+            yield (
+                Services(
+                    policy=policy,
+                    calendar=replace(calendar_of(policy), first=None, last=None),
+                    core=core,
+                    snapshots=ParquetSnapshots(Path(folder)),
+                    ledger=PostgresLedger(engine, alerts=policy.alerts, role=TASKS),
+                    bank=None,
+                    debtor=None,
+                    alerts=_alerts(engine, policy),
+                    code_version=code_version(),
+                    write_file=pain001.write,
+                    write_report=partial(reports.workbook, language=policy.alerts.language),
+                    read_message=partial(reading.read, columns=None, zone=ZoneInfo(policy.timezone)),
+                    is_now_set=config.is_now_set(),
+                ),
+                payments,
+            )
 
 
 def migrate() -> tuple[str, str]:
@@ -215,9 +285,13 @@ def settlement_engine(*, role: str | None = None) -> sa.Engine:
 
     With a role, its connections act in that role from their beginning.
     """
+    return _engine(config.connection("settlement_db").url(), role=role)
+
+
+def _engine(url: str, *, role: str | None = None) -> sa.Engine:
     acting = {"options": f"-c role={role}"} if role else {}
     return sa.create_engine(
-        config.connection("settlement_db").url(),
+        url,
         pool_size=2,
         pool_pre_ping=True,
         connect_args={"connect_timeout": 10, "application_name": "settlement"} | acting,
@@ -447,6 +521,19 @@ def write_month(found: Mapping[str, Any], folder: Path, *, language: Language) -
 
     with _writing(folder):
         return month.write(found, folder, language=language)
+
+
+def write_differences(
+    sheets: Sequence[Sheet], folder: Path, *, since: date, until: date, language: Language
+) -> list[Path]:
+    """Write what a shadow run found into a folder, as a workbook and each sheet as CSV, and return the files.
+
+    Raises Refused: the folder cannot be written.
+    """
+    from settlement.adapters import reports
+
+    with _writing(folder):
+        return reports.write_differences(sheets, folder, since=since, until=until, language=language)
 
 
 def csv_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:

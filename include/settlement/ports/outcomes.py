@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -87,3 +87,10 @@ class Outcomes(Protocol):
 
     def take_again(self, day: DayRun, outcome: Outcome, *, arrived: pd.DataFrame, now: datetime) -> None:
         """Let repayments stand again where the date had them, whose rows and entries a replay has found unchanged."""
+        ...
+
+    def paid(self, settlement_date: date) -> pd.DataFrame:
+        """Return what the shares of a date come to by loan, investor and currency, as the books stand: frame `PAID`."""
+
+    def shares_of(self, settlement_date: date, loan_ids: Sequence[str]) -> pd.DataFrame:
+        """Return the shares of loans of a date, as the books stand: frame `SHADOW_SHARES`."""

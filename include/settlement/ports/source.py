@@ -62,6 +62,10 @@ class SourceSnapshot(Protocol):
         """Return what these loans received before an instant and was not undone, by currency."""
         ...
 
+    def first_receipt(self) -> datetime | None:
+        """Return when the first money of all came, or None where none did."""
+        ...
+
     def repayments(self, repayment_ids: Sequence[str]) -> pd.DataFrame:
         """Return these repayments."""
 

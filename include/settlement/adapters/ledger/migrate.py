@@ -66,7 +66,7 @@ def migrate(url: str) -> str:
 
     Raises sqlalchemy.exc.OperationalError: the server does not answer or refuses the login.
     """
-    _create_database(url)
+    create_database(url)
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     try:
         with engine.begin() as connection:
@@ -98,7 +98,8 @@ def needed() -> str:
     return str(ScriptDirectory.from_config(config).get_current_head())
 
 
-def _create_database(url: str) -> None:
+def create_database(url: str) -> None:
+    """Create the database at `url` unless it is there; its login needs the right to do so."""
     target = make_url(url)
     probe = sa.create_engine(url, poolclass=sa.NullPool)
     try:

@@ -1,6 +1,6 @@
 """The lending core, read by ADBC: whole columns as Arrow, in one repeatable-read snapshot that can write nothing."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -26,7 +26,7 @@ from settlement.domain.frames import Kind
 from settlement.ports.source import EarlierReceipts
 
 Read = Callable[..., pd.DataFrame]
-"""Reads one of the queries in `sql`, with its parameters."""
+"""Reads one of the queries in `sql`, with its parameters, and other relations in place of those that it names."""
 
 SEPARATOR = "\x1f"
 TEXT = pd.StringDtype(na_value=float("nan"))
@@ -118,9 +118,12 @@ class PostgresLendingCore:
                     cursor.execute(f"set transaction snapshot '{beside('snapshot')['name'].iloc[0]}'")
                 cursor.execute("set local work_mem = '128MB'")  # the notes of a large day, joined in memory
 
-                def read(name: str, *parameters: Any) -> pd.DataFrame:
+                def read(name: str, *parameters: Any, relations: Mapping[str, str] | None = None) -> pd.DataFrame:
                     texts = [p.isoformat() if isinstance(p, datetime) else p for p in parameters]
-                    cursor.execute(_sql(name), parameters=texts)
+                    query = _sql(name)
+                    for named, chosen in (relations or {}).items():
+                        query = query.replace(named, chosen)
+                    cursor.execute(query, parameters=texts)
                     return _frame(cursor.fetch_arrow_table())
 
                 if beside is None and (broken := contract.broken(read("columns"))):
@@ -181,6 +184,11 @@ class Snapshot:
         if _has(self._read, "opening_positions"):
             return frames.check(self._read("opening", opens_at), frames.OPENING)
         return frames.build(frames.OPENING)
+
+    def first_receipt(self) -> datetime | None:
+        """Return when the first money of all came."""
+        (found,) = self._read("first_receipt")["received_at"]
+        return None if pd.isna(found) else found.to_pydatetime()
 
     def repayments(self, repayment_ids: Sequence[str]) -> pd.DataFrame:
         """Return these repayments."""

@@ -159,6 +159,20 @@ def write_file(path: Path, content: bytes) -> Path:
     return path
 
 
+def write_differences(
+    sheets: Sequence[Sheet], folder: Path, *, since: date, until: date, language: Language
+) -> list[Path]:
+    """Write the differences of a period into a folder: a workbook, and a CSV file for each sheet; return the paths."""
+    words, name = catalogue(language), f"shadow-{since.isoformat()}-{until.isoformat()}"
+    title = words["sentences"]["shadow"].format(since=since.isoformat(), until=until.isoformat())
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = [(f"{name}-{sheet.name}.csv", csv_table(sheet.columns, sheet.rows)) for sheet in sheets]
+    book = (f"{name}.xlsx", _workbook(sheets, title=title, name=name, created=until, words=words))
+    for file, content in [book, *tables]:
+        (folder / file).write_bytes(content)
+    return [folder / file for file, _ in [book, *tables]]
+
+
 def _write(
     page: xlsxwriter.worksheet.Worksheet, row: int, column: int, value: Cell, formats: dict[type, object]
 ) -> None:

@@ -81,10 +81,8 @@ def of_day(differences: pd.DataFrame, seen: Seen, policy: Policy, given: Collect
     ).groupby(KEY, sort=True, observed=True)
     our = [f"our_{name}" for name in AMOUNTS]
     sums, most = keyed[[*our, *summed]].sum(), keyed[["tax_ppm", "unit"]].max()
-    for name in (*our, *summed):
-        left = left.assign(**{name: causes.looked_up(sums[name], left)})
-    for name in ("tax_ppm", "unit"):
-        left = left.assign(**{name: causes.looked_up(most[name], left)})
+    found = sums.join(most).reindex(pd.MultiIndex.from_frame(left[KEY]), fill_value=0)
+    left = pd.concat([left, found.reset_index(drop=True)], axis=1)
     return Day(settlement_date=on, parts=_dated(parts, on), left=_dated(left, on))
 
 

@@ -36,8 +36,9 @@ def moved(
     found = [causes.none()]
     for rule in RECORD_DATES:
         part, shares = _by_record_date(_zero_sums(left, lead), shares, inputs, policy, on, lead, rule=rule, zone=zone)
-        left = causes.less(left, part)
-        found.append(part)
+        if len(part):
+            left = causes.less(left, part)
+            found.append(part)
     part, shares = _to_others(_zero_sums(left, lead), shares, inputs, policy, on, lead)
     return pd.concat([*found, part], ignore_index=True), shares
 
@@ -64,7 +65,10 @@ def _by_record_date(
     """Give the shares of sold notes to the holders of another date; of loans that then differ in nothing, it is so."""
     loans = left[LOAN].drop_duplicates()
     sold = inputs.holdings["note_id"][inputs.holdings["note_id"].duplicated()].unique()
-    of_sold = shares[shares["note_id"].isin(sold) & causes.is_among(shares, loans)]
+    of_sold = shares[shares["note_id"].isin(sold)]
+    of_sold = of_sold[causes.is_among(of_sold, loans)]
+    if of_sold.empty:
+        return causes.none(), shares
     holder = _holders(of_sold, inputs.holdings, _record_dates(of_sold, inputs, on, rule, zone=zone))
     is_given = (holder != "") & (holder != of_sold["investor_id"].to_numpy(dtype=object))
     return _given(left, shares, of_sold[is_given], holder[is_given], inputs, policy, on, lead, Cause.RECORD_DATE, rule)

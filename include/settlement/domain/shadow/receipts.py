@@ -56,6 +56,8 @@ def we_lack(
     """
     ours = shares[LOAN].drop_duplicates()
     candidates = left[~causes.is_among(left, ours) & (left[lead].to_numpy() != 0)]
+    if candidates.empty:
+        return causes.none()
     receivables = inputs.receivables[inputs.receivables["component"] != "cost"].groupby("loan_id").size().to_dict()
     holders = _Holders(inputs)
     found = []

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from settlement.adapters.ledger import copying, days
+from settlement.adapters.ledger import copying, days, frames_io
 from settlement.adapters.ledger.positions.repository import Positions
 from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain import frames
@@ -139,6 +139,25 @@ class Outcomes(Repository):
     def take_again(self, day: DayRun, outcome: Outcome, *, arrived: pd.DataFrame, now: datetime) -> None:
         """Let repayments stand again where the date had them, whose rows and entries a replay has found unchanged."""
         Posting(self.transaction, day, now=now).take_states(outcome, arrived=arrived)
+
+    def paid(self, settlement_date: date) -> pd.DataFrame:
+        """Return what the shares of a date come to by loan, investor and currency: frame `PAID`."""
+        found = self._read("paid", frames.PAID, {"on": settlement_date})
+        return frames.of_columns(frames.PAID, {name: found[name].to_pandas() for name in frames.PAID.column_names})
+
+    def shares_of(self, settlement_date: date, loan_ids: Sequence[str]) -> pd.DataFrame:
+        """Return the shares of loans of a date: frame `SHADOW_SHARES`."""
+        spec = frames.SHADOW_SHARES
+        found = self._read("shares_of_loans", spec, {"on": settlement_date, "loans": list(loan_ids)})
+        columns = {name: found[name].to_pandas() for name in spec.column_names}
+        came = found["received_at"].cast(pa.timestamp("us", "UTC"))
+        return frames.of_columns(spec, columns | {"received_at": came.to_pandas()})
+
+    def _read(self, name: str, spec: frames.Spec, parameters: dict[str, Any]) -> pa.Table:
+        """Return the rows of a query as columns of a frame: its texts, and what else it has as whole numbers."""
+        is_text = {column.name: column.kind is frames.Kind.TEXT for column in spec.columns}
+        schema = pa.schema([(name, pa.large_string() if is_text[name] else pa.int64()) for name in spec.column_names])
+        return frames_io.columns(self.transaction, sql(HERE, name).text, parameters, schema)
 
     def _keep_revision(
         self,
