@@ -13,7 +13,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from settlement import config
-from settlement.cli import alerts, breaks, close, day, doctor, output, payouts, restate
+from settlement.cli import alerts, breaks, close, day, doctor, output, payouts, restate, shadow
 from settlement.cli.options import Json, Lang
 from settlement.domain.commands import typed_as
 from settlement.domain.errors import Refused, Unavailable
@@ -55,7 +55,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _subject in (day, restate, payouts, close, alerts, doctor):
+for _subject in (day, restate, payouts, close, alerts, doctor, shadow):
     _subject.add_to(app)
 app.add_typer(breaks.app, name="breaks")
 

@@ -390,7 +390,7 @@ CHANGES = st.lists(
 GIVEN = st.sets(st.sampled_from(FULL), min_size=1).map(lambda chosen: tuple(n for n in FULL if n in chosen))
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @for_all(changes=CHANGES, missing=st.sets(st.integers(0, 2)), given=GIVEN, second=st.booleans())
 def test_the_parts_of_every_difference_are_the_difference(
     changes: list[tuple[int, str, int]], missing: set[int], given: tuple[str, ...], second: bool

@@ -1,0 +1,108 @@
+"""The past settled in a database of its own, and held against an old system in which differences were planted.
+
+The slow one is a month, and takes 3 minutes on two cores that do other things too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from settlement import cli
+from settlement.domain.days import BankCalendar
+
+from tests.cli import shadowed
+
+Typed = Callable[..., tuple[int, Any, str]]
+
+NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/production"
+"""A production ledger that whoever opens it cannot reach."""
+
+
+@pytest.fixture
+def typed(
+    lending_core: Any, empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Typed:
+    """Return a function that types `settlement shadow`, and returns status, JSON or text, and standard error."""
+    connections = {"LENDING_CORE": lending_core.url, "SETTLEMENT_SHADOW": empty_database_url, "SETTLEMENT_DB": NOWHERE}
+    for name, url in connections.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "generic", "extra": {"url": url}}))
+    monkeypatch.setenv("SETTLEMENT_NOW", "2026-03-10T06:00+09:00")
+    for name in ("SETTLEMENT_POLICY", "AIRFLOW_CONN_SETTLEMENT_BANK", "AIRFLOW_CONN_SETTLEMENT_SLACK"):
+        monkeypatch.delenv(name, raising=False)
+
+    def typed(*words: str, as_json: bool = True) -> tuple[int, Any, str]:
+        monkeypatch.setattr(
+            sys, "argv", ["settlement", "shadow", *words, *(["--json"] if as_json else ["--lang", "en"])]
+        )
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), json.loads(said.out) if as_json and said.out else said.out, said.err
+
+    return typed
+
+
+def dates(since: str, until: str) -> list[date]:
+    calendar = BankCalendar("KR", ("public", "bank"))
+    return calendar.days_between(date.fromisoformat(since), date.fromisoformat(until))
+
+
+def each_difference_is_named(
+    typed: Typed, core: Any, shadow_url: str, folder: Path, *, since: str, until: str, seed: int
+) -> None:
+    """Hold a lender against itself, and against an old system with a difference of each cause."""
+    period, on = ("--from", since, "--to", until), dates(since, until)
+    shadowed.fill(core.owner_url, on, seed=seed)
+    nothing = folder / "nothing.csv"
+    nothing.write_text("settlement_date,loan_id,investor_id,net_amount\n", encoding="utf-8")
+    status, found, _ = typed(*period, "--against", str(nothing))
+    assert (status, [row["cause"] for row in found["causes"]]) == (0, ["receipt_they_lack"])
+
+    shares = shadowed.shares(shadow_url)
+    status, found, said = typed(*period, "--against", shadowed.same(shares).write(folder / "same.csv"))
+    assert (status, found["causes"], found["differences"], found["unexplained"]) == (0, [], [], 0)
+    assert found["payments"] == len({shadowed.key_of(share) for share in shares})
+    assert f"{len(on)}/{len(on)} {until}" in said
+
+    old = shadowed.planted(shares, on)
+    engine = sa.create_engine(core.owner_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sa.text("delete from core.repayments where loan_id = :loan"), {"loan": shadowed.WE_LACK})
+    engine.dispose()
+    status, found, _ = typed(*period, "--against", old.write(folder / "old.csv"), "--report", str(folder / "report"))
+    assert (status, found["unexplained"]) == (1, 1)
+    assert dict(shadowed.differences(found)) == {key: amounts for key, amounts in old.planted.items() if any(amounts)}
+    with zipfile.ZipFile(folder / "report" / f"shadow-{since}-{until}.xlsx") as book:
+        names = book.read("xl/workbook.xml").decode()
+    causes = {row["cause"] for row in found["causes"]}
+    assert len(causes) == 9
+    assert names.count("<sheet ") == 10
+    assert {path.name for path in (folder / "report").glob("*.csv")} == {
+        f"shadow-{since}-{until}-{name}.csv" for name in ("causes", *causes)
+    }
+
+
+def test_each_planted_difference_is_named_with_its_amount_and_no_other(
+    typed: Typed, lending_core: Any, empty_database_url: str, tmp_path: Path
+) -> None:
+    each_difference_is_named(
+        typed, lending_core, empty_database_url, tmp_path, since="2026-02-05", until="2026-02-09", seed=1
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_month_in_which_each_planted_difference_is_named(
+    typed: Typed, lending_core: Any, empty_database_url: str, tmp_path: Path, seed: int
+) -> None:
+    each_difference_is_named(
+        typed, lending_core, empty_database_url, tmp_path, since="2026-02-02", until="2026-02-27", seed=seed
+    )
