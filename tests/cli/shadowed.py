@@ -188,3 +188,33 @@ def differences(found: Mapping[str, Any]) -> Iterator[tuple[tuple[str, Key], lis
     for row in found["differences"]:
         key = (date.fromisoformat(row["settlement_date"]), row["loan_id"], row["investor_id"])
         yield (row["cause"], key), [row[name] for name in AMOUNTS]
+
+
+def show(owner_url: str, old: Old) -> None:
+    """Let the source have what the old system paid, as relation `core.paid`: gross and net, without a currency."""
+    engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "create table core.paid (settlement_date date, investor_id text, loan_id text, gross_amount bigint,"
+            " net_amount bigint); grant select on core.paid to public"
+        )
+        rows = [
+            {"on": on, "by": investor, "loan": loan, "gross": amounts[0], "net": amounts[5]}
+            for (on, loan, investor), amounts in old.paid.items()
+        ]
+        connection.execute(sa.text("insert into core.paid values (:on, :by, :loan, :gross, :net)"), rows)
+    engine.dispose()
+
+
+def opening(found: Sequence[Mapping[str, Any]], *, before: date) -> str:
+    """Return what shares leave on the eve of a date as opening positions: principal repaid, receivables paid."""
+    stands: dict[tuple[str, str], int] = {}
+    for share in found:
+        if share["settlement_date"] < before:
+            kinds = [("receivable_paid", share["receivable_id"])]
+            if share["component"] == "principal":
+                kinds.append(("note_principal_repaid", share["note_id"]))
+            for kind in kinds:
+                stands[kind] = stands.get(kind, 0) + share["gross_amount"]
+    rows = [f"{kind},{subject},KRW,{amount}" for (kind, subject), amount in sorted(stands.items())]
+    return "\n".join(["kind,subject_id,currency,amount", *rows, ""])

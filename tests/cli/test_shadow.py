@@ -106,3 +106,82 @@ def test_a_month_in_which_each_planted_difference_is_named(
     each_difference_is_named(
         typed, lending_core, empty_database_url, tmp_path, since="2026-02-02", until="2026-02-27", seed=seed
     )
+
+
+# ------------------------------------------------------------------------------------------- what is refused, and why
+
+PERIOD = ("--from", "2026-02-05", "--to", "2026-02-05")
+
+
+def test_a_database_that_holds_anything_but_a_shadow_is_refused_and_stays_as_it_is(
+    typed: Typed, settlement_db_url: str, lending_core: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = tmp_path / "nothing.csv"
+    nothing.write_text("settlement_date,loan_id,investor_id,net_amount\n", encoding="utf-8")
+    for url, holds in ((settlement_db_url, "[ledger, reporting]"), (lending_core.owner_url, "[core]")):
+        shadow = json.dumps({"conn_type": "generic", "extra": {"url": url}})
+        monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_SHADOW", shadow)
+        status, out, said = typed(*PERIOD, "--against", str(nothing))
+        assert (status, out) == (1, "")
+        assert f"holds {holds} and is no earlier shadow" in said
+    production = json.dumps({"conn_type": "generic", "extra": {"url": NOWHERE.replace("127.0.0.1", "localhost")}})
+    monkeypatch.setenv("AIRFLOW_CONN_SETTLEMENT_SHADOW", production)
+    status, _, said = typed(*PERIOD, "--against", str(nothing))
+    assert status == 1
+    assert "names the database of [settlement_db]: a shadow run never opens the production ledger" in said
+
+
+def test_what_the_former_system_paid_is_refused_where_it_cannot_be_used(typed: Typed, tmp_path: Path) -> None:
+    head = "settlement_date,loan_id,investor_id,net_amount\n"
+    file = tmp_path / "paid.csv"
+    for content, said in (
+        ("settlement_date,loan_id,net_amount\n2026-02-05,L1,1\n", "has no column ['investor_id']"),
+        (head + "2026-02-05,L1,I1,1.5\n", "cannot be"),
+        (head + "2026-02-05,L1,I1,\n", "[net_amount] has no value in [1] rows"),
+        (head + "05.02.2026,L1,I1,1\n", "cannot be"),
+    ):
+        file.write_text(content, encoding="utf-8")
+        status, out, error = typed(*PERIOD, "--against", str(file))
+        assert (status, out) == (1, ""), content
+        assert said in error, content
+        assert "Traceback" not in error
+    for against, said in (
+        ("core.paid", "The source has no relation [core.paid], and there is no file of this name"),
+        ("paid; drop table x", "neither a CSV or Parquet file nor the name of a relation"),
+        (str(tmp_path / "absent.csv"), "absent.csv] cannot be read"),
+    ):
+        status, _, error = typed(*PERIOD, "--against", against)
+        assert status == 1
+        assert said in error
+    file.write_text(head, encoding="utf-8")
+    status, _, error = typed("--from", "2026-03-09", "--to", "2026-03-12", "--against", str(file))
+    assert status == 1
+    assert "[2026-03-12] cannot be settled" in error
+    assert typed("--from", "2026-03-12", "--to", "2026-03-09", "--against", str(file))[0] == 2
+
+
+def test_from_opening_positions_a_shadow_pays_what_it_would_have_paid_from_the_first_money_on(
+    typed: Typed, lending_core: Any, empty_database_url: str, tmp_path: Path
+) -> None:
+    on = dates("2026-02-05", "2026-02-09")
+    shadowed.fill(lending_core.owner_url, on, seed=4)
+    nothing = tmp_path / "nothing.csv"
+    nothing.write_text("settlement_date,loan_id,investor_id,net_amount\n", encoding="utf-8")
+    status, _, _ = typed("--from", "2026-02-05", "--to", "2026-02-09", "--against", str(nothing))
+    assert status == 0
+    shares = shadowed.shares(empty_database_url)
+    old = shadowed.same(shares)
+    shadowed.show(lending_core.owner_url, old)
+    opening = shadowed.opening(shares, before=on[1])
+    (tmp_path / "opening.csv").write_text(opening, encoding="utf-8")
+    last = ("--from", "2026-02-06", "--to", "2026-02-09", "--against", "paid")
+    status, found, _ = typed(*last, "--opening", str(tmp_path / "opening.csv"))
+    assert (status, found["settled_from"], found["settled"], found["causes"]) == (0, "2026-02-06", 2, [])
+    assert found["payments"] == len({key for key in old.paid if key[0] > on[0]})
+    # without them the two dates come after the first, which is settled and not compared
+    status, found, said = typed(*last)
+    assert (status, found["settled_from"], found["settled"], found["compared"]) == (0, "2026-02-05", 3, 2)
+    assert "1/3 2026-02-05: 정산 완료" in said  # in the language of the policy
+    status, text, _ = typed(*last, as_json=False)
+    assert status == 0
+    assert "Both paid the same: nothing differs." in text

@@ -12,7 +12,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
-import structlog
 
 from settlement.domain import frames
 from settlement.domain.day_report import Sheet
@@ -23,8 +22,6 @@ from settlement.ports.days import RunRequest
 from settlement.ports.former import FormerPayments
 from settlement.ports.services import Services
 from settlement.stages import compute, extract, open_day
-
-log = structlog.get_logger(__name__)
 
 ONE_DAY = timedelta(days=1)
 LISTED = ("settlement_date", "loan_id", "investor_id", "currency", "detail")
@@ -102,7 +99,6 @@ def shadow(
             payments, differing = payments + count, len(differences)
             if differing:
                 days.append(_explain(services, on, differences, given))
-        log.info("shadowed", settlement_date=on.isoformat(), differing=differing)
         tell(Progress(done=done, of=len(settled | compared), on=on, differing=differing))
     return Shadowed(
         since=since,

@@ -142,6 +142,7 @@ class Outcomes(Repository):
 
     def paid(self, settlement_date: date) -> pd.DataFrame:
         """Return what the shares of a date come to by loan, investor and currency: frame `PAID`."""
+        self.transaction.execute(sa.text("set local work_mem = '256MB'"))  # the payments of a large day, in memory
         found = self._read("paid", frames.PAID, {"on": settlement_date})
         return frames.of_columns(frames.PAID, {name: found[name].to_pandas() for name in frames.PAID.column_names})
 
