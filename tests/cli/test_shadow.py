@@ -99,6 +99,7 @@ def test_each_planted_difference_is_named_with_its_amount_and_no_other(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("seed", [2, 3])
 def test_a_month_in_which_each_planted_difference_is_named(
     typed: Typed, lending_core: Any, empty_database_url: str, tmp_path: Path, seed: int

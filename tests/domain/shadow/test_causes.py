@@ -267,6 +267,24 @@ def test_of_two_receipts_the_one_that_they_lack_is_named() -> None:
     ]
 
 
+def test_a_reversal_that_they_lack_is_a_receipt_too_and_one_that_they_round_otherwise_is_rounding() -> None:
+    world: dict[str, Any] = {
+        "repayments": [("V1", "L1", "2026-02-19T11:00:00+09:00", 95_000, "R1", "new")],
+        "credits": [("L1", "R1", "2026-02-16T11:00:00+09:00", 5_000, 0)],
+        "originals": [("R1", "L1", 95_000, False, False, "settled")],
+        "notes": [("N1", "L1", 500_000, 460_000), ("N2", "L1", 300_000, 276_000), ("N3", "L1", 200_000, 184_000)],
+        "receivables": [(*stories.INTEREST[:-1], 10_000), (*stories.PRINCIPAL[:-1], 80_000)],
+        **stories.history(stories.day()),
+    }
+    found = named(day_of([], on=NEXT, **world))
+    assert found == [
+        (19, "L1", name, "receipt_they_lack", "V1", *row[2:]) for name, row in zip("ABC", PAID, strict=True)
+    ]
+    # C was taxed 28 and not 20, and gets 28 back
+    theirs = [minus(A), minus(B), but(minus(C), local_tax_amount=-8, net_amount=8)]
+    assert named(day_of(theirs, on=NEXT, **world)) == [(19, "L1", "C", "rounding", "", 0, 0, 0, 0, -8, 8)]
+
+
 def test_a_row_that_is_missing_alone_is_no_receipt() -> None:
     assert named(day_of([A, B])) == [(16, "L1", "C", "unexplained", "", -18_000, -160, -16, -280, -20, -17_524)]
 

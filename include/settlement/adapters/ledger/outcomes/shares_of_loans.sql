@@ -3,6 +3,6 @@ select s.position, s.repayment_id, (extract(epoch from r.received_at) * 1000000)
        s.receivable_id, s.component, s.note_id, s.investor_id, s.currency, s.gross_amount, s.fee_amount, s.vat_amount,
        s.national_tax_amount, s.local_tax_amount, s.national_tax_amount + s.local_tax_amount as tax_amount, s.net_amount
   from ledger.standing_shares s
-  join ledger.repayments r using (repayment_id)
+  left join ledger.repayments r using (repayment_id)
  where s.settlement_date = %(on)s and s.loan_id = any(%(loans)s)
  order by s.position, s.note_id
