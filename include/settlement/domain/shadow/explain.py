@@ -75,7 +75,7 @@ def of_day(differences: pd.DataFrame, seen: Seen, policy: Policy, given: Collect
     parts = pd.concat([_said(lacking, given), not_ours, _said(moved, given)], ignore_index=True)
     of_left = shares[causes.is_among(shares, left[KEY])]
     bounds = rules.bounds(of_left, rules.taxation(of_left, seen.inputs, policy, on), policy, on)
-    summed = rules.sequence(list(bounds.columns))
+    summed = rules.adding_up(list(bounds.columns))
     keyed = pd.concat(
         [of_left[KEY], of_left[AMOUNTS].rename(columns=lambda name: f"our_{name}"), bounds], axis=1
     ).groupby(KEY, sort=True, observed=True)

@@ -133,7 +133,8 @@ def _given(
 
 def _to_others(left: pd.DataFrame, shares: pd.DataFrame, inputs: Inputs, policy: Policy, on: date, lead: str) -> Moved:
     """Give whole notes, or all notes of one investor, to whoever got as much more."""
-    of_loan = dict(iter(shares.groupby(LOAN, observed=True))) if len(left) else {}
+    concerned = shares[causes.is_among(shares, left[LOAN].drop_duplicates())]
+    of_loan = dict(iter(concerned.groupby(LOAN, observed=True))) if len(concerned) else {}
     places: list[int] = []
     receivers: list[str] = []
     for loan, rows in left.groupby(LOAN, sort=True, observed=True):

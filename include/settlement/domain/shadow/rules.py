@@ -153,6 +153,6 @@ def _from(amount: Ints, least: Ints) -> Ints:
     return np.where(amount < least, 0, amount)
 
 
-def sequence(columns: Sequence[str]) -> list[str]:
+def adding_up(columns: Sequence[str]) -> list[str]:
     """Return the columns of `bounds` that add up over the shares of a key."""
     return [name for name in columns if name not in ("tax_ppm", "unit")]
