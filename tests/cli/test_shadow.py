@@ -1,6 +1,6 @@
 """The past settled in a database of its own, and held against an old system in which differences were planted.
 
-The slow one is a month, and takes 3 minutes on two cores that do other things too.
+The slow ones are a month each, and took 8 minutes on two cores that did ten other things.
 """
 
 from __future__ import annotations
