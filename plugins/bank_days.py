@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import tomllib
 from datetime import UTC, date, datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, T
 from airflow.utils.types import DagRunType
 from settlement.domain.days import BankCalendar, Override, SettlementCalendar, Window
 
-DEFAULT_POLICY = Path(__file__).parent.parent / "include" / "settlement" / "policies" / "kr.toml"
+DEFAULT_POLICY = Path(str(resources.files("settlement")), "policies", "kr.toml")
 
 
 class BankDays(Timetable):

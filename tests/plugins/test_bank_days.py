@@ -11,6 +11,7 @@ import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.utils.types import DagRunType
 from bank_days import BankDays, settlement_calendar
+from settlement import config
 from settlement.ports.days import AirflowRun
 from settlement.stages import asked
 
@@ -318,3 +319,7 @@ def test_the_shipped_policy_is_the_default(monkeypatch: pytest.MonkeyPatch) -> N
     assert (
         timedelta(days=6) == interval(BankDays(days), "2026-02-19").end - interval(BankDays(days), "2026-02-19").start
     )
+
+
+def test_without_a_policy_named_it_reads_the_one_of_the_package_wherever_the_plugins_lie() -> None:
+    assert bank_days.DEFAULT_POLICY == config.DEFAULT_POLICY
