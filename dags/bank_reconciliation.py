@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from airflow.sdk import Param, dag, task
+from announcements import SETTLEMENT_DATES, announce
 from task_rules import TASK_RULES, airflow_run, run_failed, services
 
 PARAMS = {
@@ -19,16 +20,18 @@ PARAMS = {
 }
 
 
-@task
+@task(inlets=[SETTLEMENT_DATES], outlets=[SETTLEMENT_DATES])
 def take_in_everything(**context: Any) -> dict[str, Any]:
-    """Take in what the bank has sent, match it with what is open, and close the days that are complete."""
+    """Take in what the bank has sent, match it with what is open, close the days that are complete; tell other DAGs."""
     from settlement.stages import asked, reconcile
 
     run = airflow_run(context)
     asked.check_parameters(run, known=("as_of",))
     as_of = run.params["as_of"]
     with services() as (opened, now):
-        return reconcile.take_in_everything(opened, as_of=date.fromisoformat(as_of) if as_of else None, now=now)
+        done = reconcile.take_in_everything(opened, as_of=date.fromisoformat(as_of) if as_of else None, now=now)
+        announce(opened, context, now=now)
+        return done
 
 
 @dag(

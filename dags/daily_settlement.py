@@ -17,6 +17,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 from airflow.sdk import Param, TaskGroup, chain, dag, task
+from announcements import SETTLEMENT_DATES, announce
 from bank_days import BankDays
 from task_rules import TASK_RULES, airflow_run, left_of_backfill, run_failed, services, the_day
 
@@ -238,9 +239,9 @@ def prove() -> dict[str, Any]:
         return prove.prove(opened, day, now=now)
 
 
-@task
+@task(inlets=[SETTLEMENT_DATES], outlets=[SETTLEMENT_DATES])
 def report(**context: Any) -> dict[str, Any]:
-    """Say how the day stands, and what its backfill came to if this was the last run of it."""
+    """Say how the day stands, to people and to other DAGs, and what its backfill came to if this was its last run."""
     from settlement.stages import notify, report
 
     with the_day() as (opened, day, now):
@@ -248,6 +249,8 @@ def report(**context: Any) -> dict[str, Any]:
         status = report.report(opened, day, computed=computed, now=now)
         if day.backfill_id:
             notify.end_backfill(opened, day.backfill_id, left=left_of_backfill(context), now=now)
+        if not day.dry_run:
+            announce(opened, context, own=day.settlement_date, now=now)
         return status
 
 

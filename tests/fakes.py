@@ -306,6 +306,8 @@ class Backfills:
 class Days:
     """Settlement dates, their runs and which of them may write."""
 
+    settled_since = LeftOut()
+
     def __init__(self, kept: Kept, backfills: Backfills) -> None:
         self._kept = kept
         self._backfills = backfills

@@ -11,14 +11,14 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from settlement.domain.days import BankCalendar, SettlementCalendar
+from settlement.domain.days import BankCalendar, DayState, SettlementCalendar
 from settlement.domain.errors import Broken, NotYet, Refused, RequestRefused, Unapproved, Unavailable
-from settlement.ports.days import DayRun
+from settlement.ports.days import DayRun, SettledDate
 
 STAGES = {
     "open_day": {"open_day": "open_day"},
@@ -44,17 +44,24 @@ CALENDAR = SettlementCalendar(calendar=BankCalendar("KR", ("public", "bank")), t
 calls: list[tuple[str, dict[str, Any]]] = []
 errors: dict[str, list[Exception]] = {}
 opened: dict[str, types.SimpleNamespace] = {}
+settled: dict[date, SettledDate] = {}
+"""What the books hold as settled; the stage `announce` is the real one, and reads it."""
 
 
 def main() -> None:
     install_fakes()
     from airflow.dag_processing.dagbag import BundleDagBag
 
-    def play(asked: dict[str, Any], failing: dict[str, list[Exception]] | None = None, **run: Any) -> dict[str, Any]:
+    def play(
+        asked: dict[str, Any],
+        failing: dict[str, list[Exception]] | None = None,
+        dag_id: str = "daily_settlement",
+        **run: Any,
+    ) -> dict[str, Any]:
         # Read anew each time: in one process, Airflow keeps what one run was asked in the parameters of the next.
         folder = sys.argv[1]
         bag = BundleDagBag(dag_folder=folder, bundle_path=Path(folder), bundle_name="dags-folder")
-        dag = bag.dags["daily_settlement"]
+        dag = bag.dags[dag_id]
         for task in dag.tasks:
             task.retry_delay = timedelta(seconds=1)
             task.max_retry_delay = timedelta(seconds=1)
@@ -66,6 +73,7 @@ def main() -> None:
             "state": ended.state,
             "run_id": ended.run_id,
             "note": note_of(ended.run_id),
+            "announced": announced_by(ended.run_id),
             "calls": [name for name, _ in calls],
             "arguments": dict(calls),
             "tries": {ti.task_id: ti.try_number for ti in ended.get_task_instances()},
@@ -82,7 +90,7 @@ def main() -> None:
     ]
     task_rules.ASK_AGAIN_AT_THE_EARLIEST = timedelta(seconds=1)  # nothing is lost here: the scheduler is this process
     soon = now + timedelta(seconds=1)
-    results = {
+    results: dict[str, Any] = {
         "a day": play({"settlement_date": "2026-02-13", "reason": "asked by hand"}, logical_date=None),
         "a bare date": play({}, logical_date=datetime(2026, 2, 9, tzinfo=UTC)),
         "no date": play({"dry_run": True, "transfer": False}, logical_date=None),
@@ -97,7 +105,12 @@ def main() -> None:
         "unavailable": play({}, {"take_in": [Unavailable("the bank [127.0.0.1:9] did not answer")]}),
         "not yet": play({}, {"take_in": [NotYet("the statement has not come", until=soon)]}),
         "waits": waits,
+        "deaf": play({"settlement_date": "2026-02-05"}, {"settled_since": [OSError("no answer")]}, logical_date=None),
     }
+    for on in (date(2026, 2, 9), date(2026, 2, 13)):
+        settled[on] = replace(settled[on], state=DayState.CLOSED)
+    run_again(results["a bare date"]["run_id"])
+    results["between the days"] = play({}, dag_id="bank_reconciliation", logical_date=None)
     print(json.dumps(results, default=str))
 
 
@@ -112,6 +125,27 @@ def note_of(run_id: str) -> str | None:
         run = session.scalars(select(DagRun).where(DagRun.run_id == run_id)).one()
         run_notes.RunNotes().on_dag_run_success(run, "success")
         return str(run.note) if run.note else None
+
+
+def announced_by(run_id: str) -> list[dict[str, Any]]:
+    """Return what the asset events of a run say, and of which asset, in their order."""
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        events = session.scalars(select(AssetEvent).where(AssetEvent.source_run_id == run_id).order_by(AssetEvent.id))
+        return [{"asset": event.asset.name, **event.extra} for event in events]
+
+
+def run_again(run_id: str) -> None:
+    """Let Airflow have a run as one that is under way."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id == run_id).values(state="running"))
 
 
 def install_fakes() -> None:
@@ -133,8 +167,13 @@ def install_fakes() -> None:
         )
 
     @contextmanager
-    def books() -> Iterator[Any]:
-        yield types.SimpleNamespace(days=types.SimpleNamespace(run=opened.get))
+    def books(**_: Any) -> Iterator[Any]:
+        yield types.SimpleNamespace(days=types.SimpleNamespace(run=opened.get, settled_since=settled_since))
+
+    def settled_since(_: datetime) -> list[SettledDate]:
+        if errors.get("settled_since"):
+            raise errors["settled_since"].pop(0)
+        return [settled[on] for on in sorted(settled)]
 
     wiring = types.ModuleType("settlement.wiring")
     wiring.services = wiring.notifications = services  # type: ignore[attr-defined]  # a fake module has what it is given
@@ -160,6 +199,17 @@ def stage(name: str) -> Callable[..., Any]:
                 run_id=subject.run_id,
                 dry_run=subject.dry_run,
                 transfer=subject.transfer,
+            )
+        if name == "report" and not subject.dry_run:
+            settled.setdefault(
+                subject.settlement_date,
+                SettledDate(
+                    settlement_date=subject.settlement_date,
+                    revision=1,
+                    state=DayState.SETTLED,
+                    sha256="5e77ed",
+                    run_id=subject.run_id,
+                ),
             )
         if name == "approval":
             return {"needed": False}

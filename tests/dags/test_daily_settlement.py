@@ -180,3 +180,27 @@ def test_what_is_waited_for_is_asked_for_every_five_minutes_and_never_before_the
     played: dict[str, Any],
 ) -> None:
     assert played["waits"] == [300, 60, 15]
+
+
+def test_a_settled_date_is_announced_once_and_a_dry_run_never(played: dict[str, Any]) -> None:
+    said = {"revision": 1, "state": "settled", "sha256": "5e77ed"}
+    assert played["a day"]["announced"] == [
+        {"asset": "settlement_date/2026-02-13", "date": "2026-02-13", **said},
+    ]
+    assert played["dry"]["announced"] == played["no date"]["announced"] == []
+    assert played["unavailable"]["announced"] == [
+        {"asset": "settlement_date/2026-02-12", "date": "2026-02-12", **said},
+    ]
+    assert played["not yet"]["announced"] == []  # the same date again, and nothing about it is new
+
+
+def test_what_cannot_be_announced_fails_no_day_and_is_announced_between_the_days(played: dict[str, Any]) -> None:
+    assert played["deaf"]["state"] == "success"
+    assert played["deaf"]["announced"] == []
+    between = played["between the days"]
+    assert between["calls"] == ["take_in_everything"]
+    said = {"revision": 1, "sha256": "5e77ed"}
+    assert between["announced"] == [
+        {"asset": "settlement_date/2026-02-05", "date": "2026-02-05", "state": "settled", **said},
+        {"asset": "settlement_date/2026-02-13", "date": "2026-02-13", "state": "closed", **said},
+    ], "the run of the 9th is under way again, and announces it itself"

@@ -8,13 +8,14 @@ the test, however it ends.
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
@@ -100,8 +101,13 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
 
 
 @contextmanager
-def running(endpoints: services.Endpoints, *, now: datetime, policy: Path) -> Iterator[RealAirflow]:
-    """Run an Airflow on the services of a home, whose DAGs are paused, for as long as the block lasts."""
+def running(
+    endpoints: services.Endpoints, *, now: datetime, policy: Path, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[RealAirflow]:
+    """Run an Airflow on the services of a home, whose DAGs are paused, for as long as the block lasts.
+
+    What the test wants otherwise in its environment is in `more`.
+    """
     users, passwords = airflow_home.users_environment(endpoints.home, airflow_home.free_port())
     environment = airflow_home.environment(endpoints) | users
     environment |= {
@@ -110,7 +116,7 @@ def running(endpoints: services.Endpoints, *, now: datetime, policy: Path) -> It
         "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         "SETTLEMENT_NOW": now.isoformat(),
         "SETTLEMENT_POLICY": str(policy),
-    }
+    } | dict(more)
     log = endpoints.home / "log" / "airflow.log"
     started = {}
     with ExitStack() as processes:

@@ -136,6 +136,19 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettledDate:
+    """A settlement date that is settled or closed, as it stands: `sha256` is the hash of what its newest revision
+    computed, `run_id` the run to which it belongs.
+    """
+
+    settlement_date: date
+    revision: int
+    state: DayState
+    sha256: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutSum:
     """How many payouts of a date stand in one state and currency, and their amount in whole minor units."""
 
@@ -220,6 +233,13 @@ class Days(Protocol):
 
     def settled(self) -> list[date]:
         """Return the settlement dates whose outcome is posted, oldest first."""
+        ...
+
+    def settled_since(self, since: datetime) -> list[SettledDate]:
+        """Return the dates that were settled, restated or closed at that instant or later, oldest first.
+
+        A run that found its date settled and changed nothing did not settle it.
+        """
         ...
 
     def begun_before(self, settlement_date: date) -> list[date]:

@@ -11,7 +11,7 @@ from settlement.adapters.ledger.repository import Repository, sql
 from settlement.domain.days import DayState, Window
 from settlement.domain.errors import Displaced
 from settlement.domain.payments.state import PayoutState
-from settlement.ports.days import Day, DayRun, DayTotals, PayoutSum, Run, RunRequest
+from settlement.ports.days import Day, DayRun, DayTotals, PayoutSum, Run, RunRequest, SettledDate
 
 HERE = __package__
 COLUMNS = tuple(field.name for field in fields(Day))
@@ -164,6 +164,11 @@ class Days(Repository):
                 sa.text("select settlement_date from ledger.days where revision > 0 order by settlement_date")
             ).scalars()
         )
+
+    def settled_since(self, since: datetime) -> list[SettledDate]:
+        """Return the dates that were settled, restated or closed at that instant or later, oldest first."""
+        rows = self.transaction.execute(sql(HERE, "settled_since"), {"since": since}).mappings()
+        return [SettledDate(**{**row, "state": DayState(row["state"])}) for row in rows]
 
     def begun_before(self, settlement_date: date) -> list[date]:
         """Return the older dates that a run has taken on and none has posted, oldest first."""
