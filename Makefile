@@ -54,9 +54,10 @@ bench: $(READY)  ## measure the engine against the database's own COPY; ARGS="--
 simulate: $(READY)  ## months of seeded random days against a bank that misbehaves; ARGS="--seed 1 --days 100"
 	$(RUN)settlement rehearse $(ARGS)
 
-release: $(READY)  ## build sdist and wheel into dist/, and prove the wheel in a fresh environment
+release: $(READY)  ## build sdist, wheel and constraints into dist/, and prove the wheel in a fresh environment
 	rm -rf dist
 	$(RUN)uv build --quiet --python $(RUN)python
+	$(RUN)uv export --quiet --frozen --no-dev --all-extras --no-emit-project --no-hashes --no-header --output-file dist/constraints.txt
 	$(RUN)python .ci/wheel dist
 
 clean:  ## remove what the targets above made: environment, caches, the demo and its data
