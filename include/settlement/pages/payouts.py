@@ -36,6 +36,7 @@ def payouts(shown: Shown, state: str = "", on: str = "", after: str = "", kept: 
         refunds=refunds,
         rows=found,
         stuck=stuck,
+        are_at_bank=any(PayoutState(row["state"]).is_at_bank for row in stuck),
         state=state,
         on=on,
         limit=ROWS,

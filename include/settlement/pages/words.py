@@ -41,9 +41,13 @@ class Words:
         """Return a sentence that the product kept or raised, in this language; one that it does not know stays."""
         for name, pattern in _sentences().items() if text else ():
             if found := pattern.fullmatch(text or ""):
-                values = {key: self.told(said) if key == "rest" else said for key, said in found.groupdict().items()}
+                values = {key: self._in_place(key, said) for key, said in found.groupdict().items()}
                 return str(catalogue(self.language)["told"][name]).format(**values)
         return text or ""
+
+    def _in_place(self, key: str, said: str) -> str:
+        """Return what stands in a place of a sentence: the rest of it is one of its own, a rule has a name."""
+        return self.told(said) if key == "rest" else self.of("rules", said) if key == "rule" else said
 
     def amount(self, amount: int | None, currency: str | None, *, signed: bool = False) -> str:
         """Write minor units with separators and without the currency: -1234567 KRW is "-1,234,567"."""

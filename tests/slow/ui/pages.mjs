@@ -1,33 +1,29 @@
 // Log in as somebody, walk every page in both languages, themes and widths, and print what is wrong: one line each.
 // node pages.mjs AIRFLOW USER PASSWORD AXE [FOLDER for pictures]
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 
-const { chromium } = createRequire(process.cwd() + "/")("playwright-core");
+import { browser, listen, logIn, wrong } from "./browser.mjs";
 
 const [airflow, user, password, axe, folder] = process.argv.slice(2);
 const WIDTHS = { 1440: null, 1280: null, 390: ["today", "day"] };
 const LOOKS = [["ko", "light"], ["en", "dark"], ["ko", "dark"], ["en", "light"]];
 const PATHS = {
   today: "/", calendar: "/calendar", day: "/day/2026-02-23", rows: "/day/2026-02-23/rows/distributed?currency=KRW",
-  payouts: "/payouts", breaks: "/breaks", break: "/breaks/1", trace: "/trace",
+  payouts: "/payouts", breaks: "/breaks", break: "/breaks/1", trace: "/trace", loan: "/trace/loan/L014",
   gate: "/gate", bank: "/bank", certificate: "/certificate/1", changes: "/day/2026-02-23/changes/1",
 };
 const LINKS = {
   payout: ["/payouts?state=booked", "/payouts/"], file: ["/bank", "/bank/files/"], statement: ["/bank", "/bank/statements/"],
-  investor: ["/payouts?state=booked", "/trace/investor/"], repayment: [PATHS.rows, "/trace/repayment/"],
+  investor: ["/payouts?state=booked", "/trace/investor/"], repayment: ["rows", "/trace/repayment/"], line: ["statement", "/trace/line/"],
 };
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
-const page = await (await browser.newContext({ viewport: { width: 1440, height: 1000 } })).newPage();
-const wrong = (said) => console.log(said);
+const FILES = 'main a:is([href*="kept="], [href*=".xlsx"], [href*="/bytes"], [href*="evidence"])';
+const page = await logIn(airflow, user, password);
 
-const anonymous = await page.request.get(`${airflow}/settlement/`);
-if (anonymous.status() !== 401) wrong(`nobody gets ${anonymous.status()}`);
-await page.goto(`${airflow}/auth/login`);
-await page.fill('input[name="username"]', user);
-await page.fill('input[name="password"]', password);
-await page.click('button[type="submit"]');
-await page.waitForURL((url) => !url.pathname.includes("/auth/login"));
+const nobody = (await browser.newContext()).request;
+for (const path of Object.values(PATHS)) {
+  const status = (await nobody.get(`${airflow}/settlement${path}`)).status();
+  if (status !== 401) wrong(`${path}: nobody gets ${status}`);
+}
 const { import_errors } = await (await page.request.get(`${airflow}/api/v2/plugins/importErrors`)).json();
 for (const error of import_errors) wrong(JSON.stringify(error));
 const { plugins } = await (await page.request.get(`${airflow}/api/v2/plugins`)).json();
@@ -35,12 +31,13 @@ const views = plugins.find((plugin) => plugin.name === "settlement_pages")?.exte
 if (`${views}` !== "nav,dag,dag_run") wrong(`views are ${views}`);
 
 for (const [name, [from, to]] of Object.entries(LINKS)) {
-  await page.goto(`${airflow}/settlement${from}`);
+  await page.goto(`${airflow}/settlement${PATHS[from] ?? from}`);
   PATHS[name] = (await page.locator(`main a[href*="${to}"]`).first().getAttribute("href")).replace("/settlement", "");
 }
 PATHS.why = `${PATHS.investor}?on=2026-02-23`;
 
-page.on("console", (message) => message.type() === "error" && wrong(`${page.url()}: ${message.text()}`));
+listen(page);
+const files = new Set();
 for (const [language, theme] of LOOKS.slice(0, user === "maker" ? 4 : 2)) {
   await page.evaluate((kept) => localStorage.setItem("theme", kept), theme);
   await page.goto(`${airflow}/settlement/language/${language}?back=/`);
@@ -54,25 +51,22 @@ for (const [language, theme] of LOOKS.slice(0, user === "maker" ? 4 : 2)) {
       if (shown.theme !== theme || shown.lang !== language) wrong(`${at}: shown in ${JSON.stringify(shown)}`);
       if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) wrong(`${at}: wider than the window`);
       if (user === "viewer" && (await page.locator('form[method="post"]').count())) wrong(`${at}: a form for a viewer`);
-      if (width !== "1280") {
-        await page.evaluate(readFileSync(axe, "utf8"));
-        const { violations } = await page.evaluate(() => globalThis.axe.run());
-        for (const { id, impact, nodes } of violations)
-          if (["serious", "critical"].includes(impact)) wrong(`${at}: ${id} at ${nodes[0].target}`);
-      }
+      for (const link of await page.locator(FILES).all()) files.add(await link.getAttribute("href"));
+      await page.evaluate(readFileSync(axe, "utf8"));
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      for (const { id, impact, nodes } of violations)
+        if (["serious", "critical"].includes(impact)) wrong(`${at}: ${id} at ${nodes[0].target}`);
       if (folder) await page.screenshot({ path: `${folder}/${name}-${language}-${theme}-${width}.png`, fullPage: true });
     }
   }
 }
 
-await page.setViewportSize({ width: 1440, height: 1000 });
-if (user === "maker") {
-  await page.goto(`${airflow}/settlement/payouts`);
-  await page.locator('form[action*="/bank/ask"] button').click();
-  await page.waitForURL(/done=asked/);
-  const { dag_runs } = await (await page.request.get(`${airflow}/api/v2/dags/bank_reconciliation/dagRuns?order_by=-run_after&limit=5`)).json();
-  if (!dag_runs.some((run) => run.triggering_user_name === user)) wrong("no run of bank_reconciliation was started");
+for (const file of files) {
+  const answer = await page.request.get(new URL(file, `${airflow}/settlement/`).href);
+  if (answer.status() !== 200 || !(await answer.body()).length) wrong(`${file}: ${answer.status()}`);
 }
+
+await page.setViewportSize({ width: 1440, height: 1000 });
 await page.goto(`${airflow}/plugin/settlement/settlement/gate`);
 const frame = page.frameLocator("iframe");
 await frame.locator("a[data-parent]").first().click();
