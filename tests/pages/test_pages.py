@@ -21,6 +21,7 @@ import pytest
 import sqlalchemy as sa
 from settlement import wiring
 from settlement.domain import breaks as domain_breaks
+from settlement.domain.bank.matching import close, exact, references, sums
 from settlement.domain.breaks import Way
 from settlement.pages import actions, day, forms, runs
 from settlement.pages.words import FOLDER, LANGUAGES, Words
@@ -305,11 +306,27 @@ def refusals(module: ModuleType, *names: str) -> Iterator[str]:
     for part in ast.parse(inspect.getsource(module)).body:
         for node in ast.walk(part) if not names or getattr(part, "name", "") in names else ():
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Refused":
-                match node.args[0]:
-                    case ast.Constant(value=str(text)):
-                        yield text
-                    case ast.JoinedStr(values=parts):
-                        yield "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in parts)
+                yield from sentences(node.args[0])
+
+
+def sentences(node: ast.expr | None) -> Iterator[str]:
+    """Yield a sentence as the source has it, with x for what differs in it; nothing of what is no text."""
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.JoinedStr(values=parts):
+            yield "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in parts)
+
+
+def named(module: ModuleType, *names: str) -> Iterator[str]:
+    """Yield every text that a module gives as an argument or a variable of one of these names."""
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.keyword) and node.arg in names:
+            yield from sentences(node.value)
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in names:
+            shapes = node.value.value if isinstance(node.value, ast.Subscript) else node.value
+            for value in shapes.values if isinstance(shapes, ast.Dict) else [shapes]:
+                yield from sentences(value)
 
 
 def test_every_refusal_of_what_a_person_does_in_the_pages_is_said_in_korean() -> None:
@@ -319,6 +336,22 @@ def test_every_refusal_of_what_a_person_does_in_the_pages_is_said_in_korean() ->
     found.append(forms.WORDS)
     assert len(found) > 30
     assert [text for text in found if not re.search("[가-힣]", korean.told(text))] == []
+
+
+def test_how_a_line_was_matched_is_said_in_korean() -> None:
+    korean, english = (Words(language=language, zone=ZoneInfo("Asia/Seoul")) for language in LANGUAGES)
+    modules = (exact, references, sums, close)
+    said = {text for module in modules for text in named(module, "says", "explanation")}
+    assert len(said) == 11
+    assert [text for text in said if not re.search("[가-힣]", korean.told(text)) or english.told(text) != text] == []
+    rules = {*exact.NAMES, *(text for module in modules for text in named(module, "rule"))}
+    assert len(rules) == 14
+    assert rules | {"by_hand", "written_off"} <= tomllib.loads((FOLDER / "ko.toml").read_text("utf-8"))["rules"].keys()
+    how = "resolved: matched with [line N1] by tolerance: the line names [REF]; the difference of [30] is tolerated"
+    assert english.told(how) == how
+    assert korean.told(how) == (
+        "해결: [line N1]와 허용 차이(으)로 대사: 거래에 [REF]이(가) 적혀 있고, 차이 [30]은(는) 허용 범위입니다"
+    )
 
 
 def says_in_korean_what_is_kept_in_english(settled: Platform, pages: Pages) -> None:
