@@ -1,10 +1,11 @@
 """`python -m benchmarks.pages`: how long the operator's pages take on the books of two years, and what they read there.
 
 The books are made in the server (`pages.sql`, `pages_of_date.sql`): so many dates of 1 000 payouts each, and five of
-100 000, which are the newest date and the same weekday of the four weeks before it. The newest waits for its approval,
-so Today and Approvals have all that such a date asks of them. Each page is asked for in this process through the whole
-app; its first byte is its last, for a page is written whole. The first time counts too: it is of a connection that has
-read nothing. What somebody may not see differs in names only, so one visitor is enough.
+100 000, which are the newest date and the same weekday of the four weeks before it. The newest waits for its
+approval, so Today and Approvals have all that such a date asks of them; one was settled again, every loan of it. Each
+page is asked for in this process through the whole app; its first byte is its last, for a page is written whole. The
+first time counts too: it is of a connection that has read nothing. What somebody may not see differs in names only,
+so one visitor is enough.
 
 `scanned` names every table that a page read from one end to the other, as the server counted it: of those that grow
 with the days, none is the goal. The leaves of the date that was asked for are its own. `read` is how many rows of
@@ -39,9 +40,11 @@ from settlement_lab.servers import embedded
 NEWEST = date(2026, 2, 12)
 """A Thursday; its weekday was a business day in each of the four weeks before."""
 LARGE = [NEWEST - timedelta(weeks=week) for week in range(5)]
-BOOKS, OF_DATE = (
+RESTATED = LARGE[2]
+"""A large date of which every loan was run again."""
+BOOKS, OF_DATE, AGAIN = (
     Path(__file__).with_name(name).read_text(encoding="utf-8").split(";\n")
-    for name in ("pages.sql", "pages_of_date.sql")
+    for name in ("pages.sql", "pages_of_date.sql", "pages_restated.sql")
 )
 DATES = """
 create table public.dates (on_date date primary key, place integer, payouts integer, from_at timestamptz,
@@ -52,7 +55,7 @@ FEW = 2_000
 SCANS = """
 select s.relname from pg_stat_all_tables s join pg_class c on c.oid = s.relid
  where s.schemaname = 'ledger' and s.seq_scan > 0 and c.reltuples > %s
-   and s.relname not like %s
+   and not s.relname like any (%s)
 """
 READ = """
 select (select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_all_tables where schemaname = 'ledger')
@@ -118,6 +121,8 @@ def make(url: str, asked: argparse.Namespace) -> float:
             }
             for statement in OF_DATE:
                 books.execute(statement.format(on=f"date '{on}'", **leaves))
+            for statement in AGAIN if on == RESTATED else ():
+                books.execute(statement.format(on=f"date '{on}'", again=f"ledger.shares_{on:%Y%m%d}_2", **leaves))
         books.execute("drop table public.payees, public.receipts, public.dates")
         books.execute("vacuum analyze")
         books.execute("checkpoint")
@@ -135,6 +140,9 @@ def pages(payouts: int) -> dict[str, str]:
         "day of 1 000": f"/day/{small}",
         "day of 100 000": f"/day/{large}",
         "day that waits": f"/day/{NEWEST}",
+        "day that was restated": f"/day/{RESTATED}",
+        "what it changed, by investor": f"/day/{RESTATED}/changes/2",
+        "what it changed, far on": f"/day/{RESTATED}/changes/2?after={quote(f'I{payouts // 2:06} KRW')}",
         "rows of received": rows.format("received"),
         "rows of fees": rows.format("fee"),
         "rows of distributed": rows.format("distributed"),
@@ -191,7 +199,7 @@ async def measure(url: str, payouts: int, times: int) -> list[dict[str, Any]]:
                         raise RuntimeError(f"{path} answered {answer.status_code}: {answer.text[-600:]}")
                 house.engine.dispose()  # a server process counts what it read when it ends
                 time.sleep(0.1)
-                scanned = books.execute(SCANS, [FEW, f"%{LARGE[1]:%Y%m%d}%"]).fetchall()
+                scanned = books.execute(SCANS, [FEW, [f"%{on:%Y%m%d}%" for on in LARGE]]).fetchall()
                 ((read,),) = books.execute(READ).fetchall()
                 page = {"page": name, "median": round(statistics.median(taken), 1), "worst": round(max(taken), 1)}
                 size = {"bytes": len(answer.content), "read": int(read) // times}

@@ -132,7 +132,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
 
 
 def waits_for_approval(demo: up.Up) -> bool:
-    with httpx.Client(base_url=demo.airflow, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=demo.airflow, trust_env=False, timeout=300) as client:
         login = {"username": "viewer", "password": demo.passwords["viewer"]}
         token = client.post("/auth/token", json=login).json()["access_token"]
         page = client.get("/settlement/gate", headers={"Authorization": f"Bearer {token}"})
