@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+import sys
+from datetime import date
 from typing import Any
 
 import pytest
+from settlement import cli
 from settlement.domain import controls
 from settlement.domain.errors import Broken, BrokenInvariant, Refused
 from settlement.ports.days import RunRequest
-from settlement.stages import compute, open_day, report, restate, take_back
+from settlement.stages import compute, open_day, report, restate
 from settlement_lab.slack.sink import Sink
 
 from .conftest import Platform
@@ -75,7 +77,9 @@ def test_a_restatement_is_told_once_in_its_days_thread_with_what_changed_and_why
     ]
 
 
-def test_a_restatement_that_takes_back_what_was_paid_is_a_warning_once_it_is_approved(platform: Platform) -> None:
+def test_a_restatement_that_takes_back_what_was_paid_is_a_warning_once_it_is_approved(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
     worked_day(platform)
     settle(platform)
     interest_is(platform, 8_000)
@@ -83,8 +87,12 @@ def test_a_restatement_that_takes_back_what_was_paid_is_a_warning_once_it_is_app
         platform.settle(ON, at=AGAIN, run_id="run-2", reason="interest was 8 000", triggered_by="maker")
     assert restatements(platform) == []
 
-    with platform.services() as services:
-        take_back.approve(services, DAY, by="checker", now=datetime.fromisoformat(AGAIN))
+    platform.monkeypatch.setenv("SETTLEMENT_NOW", AGAIN)
+    said = ["settlement", "restate", ON, "--approve", "--by", "checker", "--lang", "en"]
+    platform.monkeypatch.setattr(sys, "argv", said)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "and 1,603 KRW that was paid out is taken back" in capsys.readouterr().out
     platform.settle(ON, at=AGAIN, run_id="run-3", reason="interest was 8 000", triggered_by="maker")
     assert restatements(platform) == [("2026-02-16:restated:run-3:2026-02-16:2", "warning", "day:2026-02-16")]
     told = fields(platform, "day.restated")

@@ -9,6 +9,7 @@ import typer
 from settlement import config
 from settlement.cli import output
 from settlement.cli.options import By, Day, Json, Lang
+from settlement.domain import currencies
 from settlement.domain.errors import Refused
 from settlement.ports.days import RunRequest
 from settlement.ports.services import Services
@@ -70,7 +71,8 @@ def restate(
     if out.data(found):
         return
     if approve:
-        out.say("restatement_approved", **found)
+        taken = (f"{currencies.to_grouped_text(amount, code)} {code}" for code, amount in found["taken_back"].items())
+        out.say("restatement_approved", **found | {"taken_back": ", ".join(taken)})
         out.say("as_told", by=by, login=getpass.getuser())
     elif not found["restated"]:
         out.say("nothing_to_restate", settlement_date=settlement_date)
