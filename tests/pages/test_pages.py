@@ -125,6 +125,7 @@ def test_every_page_is_shown_to_whoever_may_look_in_both_languages_and_to_nobody
 def says_what_the_worked_day_came_to(settled: Platform, pages: Pages) -> None:
     viewer = pages.of("viewer")
     assert "did not run by its deadline" in viewer.get("/")
+    assert "language/ko?back=/payouts%3Fstate%3Dbooked" in viewer.get("/payouts?state=booked")
     day = viewer.get(f"/day/{ON}")
     for amount in ("95,000", "88,050"):
         assert amount in day

@@ -61,6 +61,7 @@ def day(shown: Shown, on: date) -> Response:
         "day",
         on=on,
         day=found,
+        is_late=months.is_late(shown, found),
         steps=verdict.steps(state, revision=found["revision"], has_sent=has_sent),
         bridges=[bridge.of_totals(row) for row in read["totals"] if row["currency"]],
         changes=bridge.CHANGES,
@@ -81,7 +82,13 @@ def _no_day(shown: Screen, on: date, *, dry_runs: list[tuple[datetime, DayDryRun
     calendar = shown.house.calendar
     is_business_day = calendar.calendar.is_business_day(on)
     return shown.show(
-        "no_day", status=404, on=on, dry_runs=dry_runs, why=months.holiday(shown, on), is_business_day=is_business_day
+        "no_day",
+        status=404,
+        on=on,
+        dry_runs=dry_runs,
+        why=months.holiday(shown, on),
+        is_business_day=is_business_day,
+        is_outside=not calendar.is_within(on),
     )
 
 

@@ -61,15 +61,21 @@ def square(shown: Screen, on: date, day: Row | None, *, due: date | None) -> Squ
     """Return what became of a date."""
     house = shown.house
     if day is not None:
-        ended = day["settled_at"] or shown.now
-        return Square(on=on, kind=_kind(day), day=day, is_late=ended > house.deadline.of(on))
+        return Square(on=on, kind=_kind(day), day=day, is_late=is_late(shown, day))
     if not house.calendar.calendar.is_business_day(on):
         why = holiday(shown, on)
         return Square(on=on, kind="weekend" if on.weekday() >= 5 and not why else "holiday", why=why)
-    is_missing = due is not None and on <= due and house.calendar.is_within(on)
+    if not house.calendar.is_within(on):
+        return Square(on=on, kind="outside")
+    is_missing = due is not None and on <= due
     return Square(
         on=on, kind="not_run" if is_missing else "to_come", is_late=is_missing and shown.now > house.deadline.of(on)
     )
+
+
+def is_late(shown: Screen, day: Row) -> bool:
+    """Tell whether a date was settled after its deadline, or is not yet and it has passed."""
+    return (day["settled_at"] or shown.now) > shown.house.deadline.of(day["settlement_date"])
 
 
 def _kind(day: Row) -> str:

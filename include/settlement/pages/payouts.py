@@ -30,10 +30,12 @@ def payouts(shown: Shown, state: str = "", on: str = "", after: str = "", kept: 
             return shown.table("payouts", found, kind=kept, title=shown.words("nav.title"))
         stuck = query.rows("stuck_payouts")
         refunds = query.rows("refunds_waiting")
+        held = query.rows("holds", limit=ROWS)
     return shown.show(
         "payouts",
         done=done,
         refunds=refunds,
+        held=held,
         rows=found,
         stuck=stuck,
         are_at_bank=any(PayoutState(row["state"]).is_at_bank for row in stuck),
