@@ -167,7 +167,7 @@ def write_differences(
     title = words["sentences"]["shadow"].format(since=since.isoformat(), until=until.isoformat())
     folder.mkdir(parents=True, exist_ok=True)
     tables = [(f"{name}-{sheet.name}.csv", csv_table(sheet.columns, sheet.rows)) for sheet in sheets]
-    book = (f"{name}.xlsx", _workbook(sheets, title=title, name=name, created=until, words=words))
+    book = (f"{name}.xlsx", workbook_of(sheets, title=title, name=name, created=until, words=words))
     for file, content in [book, *tables]:
         (folder / file).write_bytes(content)
     return [folder / file for file, _ in [book, *tables]]
