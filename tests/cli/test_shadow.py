@@ -183,6 +183,18 @@ def test_from_opening_positions_a_shadow_pays_what_it_would_have_paid_from_the_f
     status, found, said = typed(*last)
     assert (status, found["settled_from"], found["settled"], found["compared"]) == (0, "2026-02-05", 3, 2)
     assert "1/3 2026-02-05: 정산 완료" in said  # in the language of the policy
-    status, text, _ = typed(*last, as_json=False)
-    assert status == 0
-    assert "Both paid the same: nothing differs." in text
+
+
+def test_what_nothing_explains_is_said_in_words_and_is_the_exit_status(typed: Typed, tmp_path: Path) -> None:
+    saturday = ("--from", "2026-02-07", "--to", "2026-02-07", "--against", str(tmp_path / "paid.csv"))
+    (tmp_path / "paid.csv").write_text(
+        "settlement_date,loan_id,investor_id,currency,gross_amount,net_amount\n2026-02-07,L1,I1,KRW,1500,1200\n",
+        encoding="utf-8",
+    )
+    status, text, said = typed(*saturday, as_json=False)
+    assert status == 1
+    assert "1/1 2026-02-07: 1 payments differ" in said
+    lines = [line.split() for line in text.splitlines()]
+    assert ["unexplained", "KRW", "1", "1,200", "1,500", "1,200"] in lines
+    assert ["2026-02-07", "L1", "I1", "KRW", "1,500", "1,200"] in lines
+    assert "0 dates settled, 1 payments compared on 1 dates, by gross, net." in text
