@@ -52,7 +52,15 @@ const won = (amount) => new RegExp(`(^|[^\\d,])${amount}([^\\d,]|$)`);
 const reason = `전화 <b onclick="x">phone</b> ${language}`;
 
 await act(maker, "/bank", "/bank/uploads", { statement: message, reason }, "uploaded");
-await act(maker, "/payouts", "/bank/ask", {}, "asked");
+let asked = null; // while a scheduled run asks the bank, nobody else does
+maker.removeAllListeners("console");
+for (let look = 0; asked !== "asked" && look < 60; look++) {
+  await open(maker, "/payouts");
+  asked = await send(maker, "/bank/ask");
+  if (!asked) await maker.waitForTimeout(5000);
+}
+listen(maker);
+if (asked !== "asked") wrong("the bank is not asked");
 const runs = `${airflow}/api/v2/dags/bank_reconciliation/dagRuns?order_by=-run_after&limit=5`;
 const { dag_runs } = await (await maker.request.get(runs)).json();
 if (!dag_runs.some((run) => run.triggering_user_name === "maker")) wrong("no run of bank_reconciliation was started");
