@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from settlement_lab.servers.embedded import Server
 
+pytestmark = pytest.mark.timeout(1_000)  # the first test plays every run, which a busy machine takes minutes for
+
 ROOT = Path(__file__).parents[2]
 IN_ORDER = [
     "open_day",
@@ -41,7 +43,7 @@ def played(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     airflow = [sys.executable, "-m", "airflow", "db", "migrate"]
     subprocess.run(airflow, env=environment, check=True, capture_output=True, timeout=120)
     program = [sys.executable, str(ROOT / "tests" / "dags" / "fake_product.py"), str(ROOT / "dags")]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-5000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
