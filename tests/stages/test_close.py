@@ -21,6 +21,7 @@ from settlement.adapters.ledger.books import PostgresBooks
 from settlement.adapters.ledger.close import repository as closing
 from settlement.domain import policy
 from settlement.domain.errors import Refused
+from settlement.domain.shadow.causes import Cause
 from settlement.stages import close, day_report, reconcile, refunds
 
 from .conftest import Platform
@@ -559,7 +560,7 @@ def test_the_report_of_a_day_adds_up_and_is_the_same_again(platform: Platform) -
     assert list(sheets) == ["summary", "shares", "payouts", "refunds", "breaks", "taxes", "journal"]
     assert ("received - all of these", "KRW", 0) in sheets["summary"].rows
     words = reports.catalogue("ko")
-    assert set(sheets) <= set(words["sheets"])
+    assert {*sheets, "causes", *Cause} == set(words["sheets"]), "a shadow has the others"
     assert {name for sheet in sheets.values() for name in sheet.columns} <= set(words["columns"])
     assert {row[0] for row in sheets["summary"].rows} <= set(words["what"])
     assert sheets["taxes"].rows == [
